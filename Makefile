@@ -1,0 +1,35 @@
+# septum: what a person does with the sources. Every target sets up what it needs in .venv first.
+
+.PHONY: demo test check-large bench docs clean
+
+# Check every design in every scenario. Findings (1) and budgets that ended (3) are results, bad input (2) is a failure.
+demo: .venv/.run
+	@.venv/bin/septum check --all; status=$$?; [ $$status -ne 2 ] && [ $$status -le 3 ]
+
+# Run the whole test suite.
+test: .venv/.test
+	.venv/bin/pytest
+
+# Check every design with three vCPUs: minutes to hours, and gigabytes.
+check-large: .venv/.run
+	.venv/bin/septum check --all --vcpus 3 --budget 30m,16GiB
+
+# Measure transitions a second, of both engines.
+bench: .venv/.test
+	.venv/bin/python -m tests.bench
+
+# Build the documentation as a web site, in site/.
+docs: .venv/.docs
+	.venv/bin/mkdocs build --strict
+
+clean:
+	rm -rf .venv site build septum.egg-info
+
+# An environment with septum and one group of its extras (run: none); with a C compiler from PyPI where the machine has none.
+ZIG := $(shell { command -v cc || command -v gcc || command -v clang; } >/dev/null || echo ,zig)
+.venv/.%: pyproject.toml
+	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "septum needs Python 3.11 or newer" >&2; exit 1; }
+	@python3 -c 'import ensurepip' || { echo "python3 cannot make an environment; on Debian: apt install python3-venv" >&2; exit 1; }
+	@[ -x .venv/bin/pip ] || python3 -m venv .venv
+	.venv/bin/pip install --quiet --disable-pip-version-check --editable '.[$*$(ZIG)]'
+	@touch $@

@@ -1,0 +1,126 @@
+"""A model made ready to run: translated, compiled, and each scenario's first state and programs."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from septum.check.explore import sources
+from septum.lang.compile import compiled, load
+from septum.lang.engine import Engine
+from septum.lang.errors import UserError
+from septum.lang.model import Model, Scenario, Setup, Thread
+from septum.lang.struct import allocate
+from septum.lang.translate import Translation, property_of
+from septum.lang.types import Size, scope
+
+MAX_ARGUMENTS, MAX_CALLS = 6, 32
+ASSERTS, DEADLOCK = "asserts", "deadlock"
+
+
+class _Call(ctypes.Structure):
+    """call_t of runtime.h."""
+
+    _fields_ = [("entry", ctypes.c_uint32), ("arguments", ctypes.c_uint64 * MAX_ARGUMENTS)]  # noqa: RUF012
+
+
+@dataclass
+class Build:
+    """One scenario of a model under one scope; the library is compiled when it is first asked for."""
+
+    model: Model
+    scenario: Scenario
+    bindings: Mapping[object, object]
+    translation: Translation
+    threads: tuple[Thread, ...]
+    world: bytes
+    _library: Callable[[], ctypes.CDLL]
+    ignored: frozenset[int] = field(default_factory=frozenset)
+
+    @property
+    def initial(self) -> bytes:
+        """The first state: the world as the scenario set it up, and all frames zero."""
+        return self.world.ljust(self.translation.state_size, b"\0")
+
+    @property
+    def daemons(self) -> int:
+        return sum(1 << number for number, thread in enumerate(self.threads) if thread.daemon)
+
+    def library(self) -> ctypes.CDLL:
+        """The compiled model with this scenario's programs."""
+        library = self._library()
+        for number, thread in enumerate(self.threads):
+            calls = (_Call * len(thread.calls))()
+            for slot, call in zip(calls, thread.calls, strict=True):
+                slot.entry = self.translation.entry(call.process, len(call.arguments))
+                slot.arguments[: len(call.arguments)] = call.arguments
+            library.septum_program(number, len(thread.calls), calls)
+        for site in range(len(self.translation.sites)):
+            library.septum_ignore(site, site in self.ignored)
+        return library
+
+    def engine(self) -> Engine:
+        """A run of the same scenario in Python; use it inside of `scope(build.bindings)`."""
+        return Engine(self.translation, self.threads, self.world)
+
+
+def build(model: Model, scenario: Scenario, overrides: Mapping[str, int] | None = None, property: str = "") -> Build:
+    """The scenario of the model, with sizes overridden by name and every property ignored but the one named."""
+    bindings = {**model.bindings, **scenario.bindings}
+    sizes = {size.name: size for size in bindings if isinstance(size, Size)}
+    for name, value in (overrides or {}).items():
+        if name not in sizes:
+            raise UserError(f"{model.name}, {scenario.name}: has no {name} to set; it has {', '.join(sorted(sizes)) or 'no sizes'}")
+        bindings[sizes[name]] = value
+    with scope(bindings):
+        return _build(model, scenario, bindings, property)
+
+
+def _build(model: Model, scenario: Scenario, bindings: Mapping[object, object], property: str) -> Build:
+    peers = [one for one in model.scenarios if {**model.bindings, **one.bindings} == bindings and one.needs <= model.operations]
+    peers = peers if scenario in peers else [scenario]
+    translation, threads, worlds = _translated(model, peers)
+    place = peers.index(scenario)
+    library = functools.cache(lambda: load(compiled(translation.code)))
+    built = Build(model, scenario, bindings, translation, threads[place], worlds[place], library)
+    built.ignored = frozenset(ignored_sites(translation, property)) if property else frozenset()
+    return built
+
+
+def ignored_sites(translation: Translation, property: str) -> list[int]:
+    """The assertions that belong to other properties; mistakes of the model itself are never ignored."""
+    return [number for number, site in enumerate(translation.sites) if site.is_assertion and property_of(site.message) != property]
+
+
+def _translated(model: Model, peers: Sequence[Scenario]) -> tuple[Translation, list[tuple[Thread, ...]], list[bytes]]:
+    probe = Translation(model.world, 1)
+    worlds, programs = [], []
+    for scenario in peers:
+        m, memory = allocate(probe.layout)
+        setup = Setup(m)
+        scenario.start(setup)
+        _check_program(scenario, setup)
+        worlds.append(bytes(memory[: probe.world_size]))
+        programs.append(tuple(setup.threads))
+        del m, setup, memory
+    translation = Translation(model.world, max(len(program) for program in programs), model.file)
+    for program in programs:
+        for thread in program:
+            for call in thread.calls:
+                translation.entry(call.process, len(call.arguments))
+    translation.finish(model.properties, "\n".join(path.read_text() for path in sources()))
+    return translation, programs, worlds
+
+
+def _check_program(scenario: Scenario, setup: Setup) -> None:
+    if not setup.threads:
+        raise UserError(f"scenario {scenario.name}: no thread runs anything; call thread(name, call(process, ...))")
+    for thread in setup.threads:
+        if not 0 < len(thread.calls) <= MAX_CALLS:
+            raise UserError(f"scenario {scenario.name}: {thread.name} makes {len(thread.calls)} calls; 1 to {MAX_CALLS} are possible")
+        if any(len(call.arguments) > MAX_ARGUMENTS for call in thread.calls):
+            raise UserError(f"scenario {scenario.name}: {thread.name} calls with more than {MAX_ARGUMENTS} arguments")
+
+

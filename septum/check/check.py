@@ -1,0 +1,164 @@
+"""Checking a design in a scenario: explore, judge, and rebuild the counterexample."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from septum.check import tokens
+from septum.check.build import Build, build
+from septum.check.explore import Budget, Exploration, Outcome, Progress, explore
+from septum.check.loading import designs, load
+from septum.check.result import Counterexample, Result, Verdict
+from septum.check.search import Search
+from septum.check.trace import Trace, trace
+from septum.lang.errors import ModelError, UserError
+from septum.lang.model import Model, Scenario
+from septum.lang.types import scope
+
+Watch = Callable[[Progress], None]
+
+REASONS = {
+    Outcome.OUT_OF_STATES: "the budget of states ended",
+    Outcome.OUT_OF_MEMORY: "the memory ended",
+    Outcome.OUT_OF_TIME: "the time ended",
+    Outcome.STOPPED: "stopped",
+    Outcome.DEPTH_REACHED: "the depth limit was reached",
+}
+
+
+def check(
+    design: str | Model,
+    scenario: str,
+    *,
+    property: str = "",
+    vcpus: int | None = None,
+    pages: int | None = None,
+    budget: Budget = Budget(),
+    engine: str = "c",
+    threads: int | None = None,
+    reduce: bool = True,
+    progress: Watch | None = None,
+) -> Result:
+    """Explores one scenario of a design; the Result says what came out.
+
+    `design` is a built-in name, a path, or a Model. With `property` only that one is judged. `threads` are the cores to use (default: all),
+    `reduce` switches symmetry and fusion. Raises UserError for a design or a name that cannot be used.
+    """
+    model = load(design) if isinstance(design, str) else design
+    chosen = _scenario(model, scenario)
+    missing = chosen.needs - model.operations
+    if missing:
+        return Result(model.name, scenario, Verdict.NOT_APPLICABLE, reason=f"the design has no {', '.join(sorted(missing))}", engine=engine)
+    sizes = {name: value for name, value in (("VCPUS", vcpus), ("PAGES", pages)) if value is not None}
+    return _Check(build(model, chosen, sizes, property), sizes, budget, engine, threads or os.cpu_count() or 1, reduce, progress).result()
+
+
+def explain(token: str, design: str = "") -> Result:
+    """Replays a counterexample from its token in the Python engine; UserError where the token belongs to something else."""
+    read = tokens.read(token)
+    for name in [design] if design else designs():
+        model = load(name)
+        if design or tokens.name_hash(model.name) == read.design:
+            return _explained(model, read, token)
+    raise UserError("the token belongs to no built-in design; name the design's file: septum explain TOKEN DESIGN")
+
+
+def _explained(model: Model, read: tokens.Token, token: str) -> Result:
+    scenario = next((one for one in model.scenarios if tokens.name_hash(one.name) == read.scenario), None)
+    if scenario is None or tokens.name_hash(model.name) != read.design:
+        raise UserError(f"the token is not one of {model.name}; name the design that it was made for")
+    built = build(model, scenario, read.sizes)
+    if tokens.digest(built) != read.digest:
+        raise UserError(f"the token was made with another version of {model.name} or of the model; check again for a new one")
+    found = trace(built, read.schedule, read.deadlock)
+    counterexample = Counterexample(found.steps, found.threads, token)
+    return Result(model.name, scenario.name, Verdict.VIOLATED, found.property, found.clause, depth=len(found.steps), counterexample=counterexample, engine="python")
+
+
+def _scenario(model: Model, name: str) -> Scenario:
+    for one in model.scenarios:
+        if one.name == name:
+            return one
+    raise UserError(f"{model.name} has no scenario {name}; it has {', '.join(one.name for one in model.scenarios)}")
+
+
+class _Check:
+    """One exploration and what becomes of it."""
+
+    def __init__(
+        self, built: Build, sizes: Mapping[str, int], budget: Budget, engine: str, threads: int, reduce: bool, progress: Watch | None
+    ) -> None:
+        self.built, self.sizes, self.budget, self.engine = built, dict(sizes), budget, engine
+        self.threads, self.reduce, self.progress = threads, reduce, progress
+
+    def result(self) -> Result:
+        with scope(self.built.bindings):
+            found = self._explore(fusion=self.reduce, budget=self.budget)
+            if found.outcome not in (Outcome.VIOLATED, Outcome.DEADLOCK):
+                return self._passed(found)
+            self._model_mistake(found)
+            shortest = found
+            if self.engine == "c" and self.reduce:
+                shortest = self._explore(fusion=False, budget=self.budget, max_depth=max(len(found.schedule), 1))
+            proved = shortest.outcome in (Outcome.VIOLATED, Outcome.DEADLOCK)
+            return self._violated(found, shortest if proved else found, proved)
+
+    def _explore(self, fusion: bool, budget: Budget, max_depth: int = 0, symmetry: bool = True) -> Exploration:
+        if self.engine == "python":
+            return Search(self.built, budget, self.progress).run()
+        found = explore(
+            self.built.library(), self.built.initial, len(self.built.threads), daemons=self.built.daemons, workers=self.threads,
+            budget=budget, max_depth=max_depth, symmetry=symmetry and self.reduce, fusion=fusion, progress=self.progress,
+        )  # fmt: skip
+        if found.outcome in (Outcome.VIOLATED, Outcome.DEADLOCK) and not found.traced and symmetry:
+            return self._explore(fusion, budget, found.depth + 1, symmetry=False)
+        return found
+
+    def _model_mistake(self, found: Exploration) -> None:
+        """A value out of range and its like are no violation of the design but a mistake in it: UserError with the place."""
+        if found.failure is None:
+            return
+        if found.failure < 0:
+            raise ModelError(f"{self.built.model.name}, {self.built.scenario.name}: a thread takes steps that touch nothing for ever")
+        site = self.built.translation.sites[found.failure]
+        if not site.is_assertion:
+            raise ModelError(f"{site.file}:{site.line}: {site.message}\n    {site.text}\n  in scenario {self.built.scenario.name}, after {len(found.schedule)} steps")
+
+    def _passed(self, found: Exploration) -> Result:
+        witnesses = self._witnesses(found)
+        if found.outcome is not Outcome.COMPLETE:
+            return self._summary(found, Verdict.INCOMPLETE, reason=REASONS[found.outcome])
+        missed = [name for name, was_reached in witnesses.items() if not was_reached]
+        if missed and not self.built.ignored:
+            return self._summary(found, Verdict.VACUOUS, reason=f"never reached: {', '.join(missed)}")
+        return self._summary(found, Verdict.HOLDS)
+
+    def _violated(self, found: Exploration, shortest: Exploration, proved: bool) -> Result:
+        replayed: Trace = trace(self.built, shortest.schedule, shortest.outcome is Outcome.DEADLOCK)
+        token = tokens.write(self.built, shortest.schedule, self.sizes, shortest.outcome is Outcome.DEADLOCK, Path("."))
+        counterexample = Counterexample(replayed.steps, replayed.threads, token, proved)
+        return self._summary(found, Verdict.VIOLATED, replayed.property, replayed.clause, counterexample=counterexample)
+
+    def _summary(self, found: Exploration, verdict: Verdict, property: str = "", clause: str = "", **more: Any) -> Result:
+        return Result(
+            self.built.model.name, self.built.scenario.name, verdict, property, clause, states=found.states, transitions=found.transitions,
+            depth=found.depth, seconds=found.seconds, collision=found.collision_chance, engine=self.engine,
+            witnesses=self._witnesses(found), unexecuted=self._unexecuted(found), **more,
+        )  # fmt: skip
+
+    def _witnesses(self, found: Exploration) -> dict[str, bool]:
+        translation = self.built.translation
+        return {
+            witness.name: witness in translation.witnesses and bool(found.witnesses >> translation.witness(witness) & 1)
+            for witness in self.built.scenario.witnesses
+        }
+
+    def _unexecuted(self, found: Exploration) -> tuple[int, ...]:
+        lines = self.built.translation.covered_lines
+        return tuple(sorted(line for line, ran in zip(lines, found.covered, strict=False) if not ran))
+
+
+__all__ = ["Budget", "check", "designs", "explain", "load"]

@@ -1,0 +1,225 @@
+/*
+ * Fingerprints of states, and the table of those that were seen.
+ *
+ * A fingerprint is the upper 128 bits of a sum, modulo 2^192, of every word of the state times a key of its own. For random
+ * keys two different states collide with a probability of 2^-128 whatever they are (multilinear hashing: Lemire and Kaser,
+ * "Strongly universal string hashing is fast"), and the sum of a successor costs only the words that the step changed.
+ */
+enum { STRIDE = (STATE_SIZE + 63) / 64 * 64, BLOCKS = STRIDE / 64 };
+
+typedef unsigned __int128 wide;
+typedef uint64_t lanes __attribute__((vector_size(16), may_alias));
+
+struct sum {
+	wide low;
+	uint64_t high;
+};
+
+struct key {
+	wide low;
+	uint64_t high;
+};
+
+struct fingerprint {
+	uint64_t first, second;	/* neither is 0 */
+};
+
+static struct key keys[BLOCKS][8];
+
+/* splitmix64: always the same keys, chosen without a look at any model. */
+static uint64_t random_word(uint64_t *seed)
+{
+	uint64_t word = *seed += 0x9e3779b97f4a7c15;
+
+	word = (word ^ word >> 30) * 0xbf58476d1ce4e5b9;
+	word = (word ^ word >> 27) * 0x94d049bb133111eb;
+	return word ^ word >> 31;
+}
+
+static void make_keys(void)
+{
+	uint64_t seed = 0;
+
+	for (struct key *key = keys[0]; key < keys[BLOCKS]; key++) {
+		key->low = random_word(&seed);
+		key->low = key->low << 64 | random_word(&seed);
+		key->high = random_word(&seed);
+	}
+}
+
+/* sum += (after - before) * key, modulo 2^192. */
+static inline void add_change(struct sum *sum, const struct key *key, uint64_t before, uint64_t after)
+{
+	uint64_t change = after - before;
+	wide product = (wide)change * (uint64_t)key->low;
+	wide upper = (wide)change * (uint64_t)(key->low >> 64) + (product >> 64);
+	wide borrow = after < before ? key->low << 64 : 0;	/* the change is 2^64 too large */
+
+	product = upper << 64 | (uint64_t)product;
+	sum->high += change * key->high + (uint64_t)(upper >> 64) - (after < before ? (uint64_t)(key->low >> 64) : 0);
+	sum->low += product;
+	sum->high += sum->low < product;
+	sum->high -= sum->low < borrow;
+	sum->low -= borrow;
+}
+
+/* The compiler does not see the size, or it would copy by a string instruction, which is several times slower. */
+static inline void copy_state(uint8_t *to, const uint8_t *from)
+{
+	size_t size = STRIDE;
+
+	__asm__("" : "+r"(size));
+	memcpy(to, from, size);
+}
+
+static inline int blocks_differ(const lanes *a, const lanes *b)
+{
+	lanes difference = (a[0] ^ b[0]) | (a[1] ^ b[1]) | (a[2] ^ b[2]) | (a[3] ^ b[3]);
+
+	return (difference[0] | difference[1]) != 0;
+}
+
+/* Turns the sum of one state into the sum of another; both are padded with zeros to STRIDE and aligned. */
+static inline void change_sum(struct sum *sum, const uint8_t *before, const uint8_t *after)
+{
+	for (unsigned block = 0; block < BLOCKS; block++) {
+		uint64_t old[8], new[8];
+
+		if (__builtin_expect(!blocks_differ((const lanes *)(before + 64 * block), (const lanes *)(after + 64 * block)), 1))
+			continue;
+		memcpy(old, before + 64 * block, 64);
+		memcpy(new, after + 64 * block, 64);
+		for (unsigned word = 0; word < 8; word++)
+			if (old[word] != new[word])
+				add_change(sum, &keys[block][word], old[word], new[word]);
+	}
+}
+
+/* Sums of like states are alike; slots of the table should not be, so each word is scrambled, one to one. */
+static inline struct fingerprint fingerprint(const struct sum *sum)
+{
+	uint64_t first = sum->high, second = (uint64_t)(sum->low >> 64);
+
+	first = (first ^ first >> 32) * 0xd6e8feb86659fd93;
+	first = (first ^ first >> 32) * 0xd6e8feb86659fd93;
+	return (struct fingerprint){ first ? first : 1, second ? second : 1 };
+}
+
+/*
+ * Open addressing with linear probing by the upper bits of `first`, so that a larger table has the same order and is filled
+ * by streaming. An insertion claims a slot with `first` and publishes it with `second`; it takes no lock.
+ *
+ * `room` is what may still be added before the table must grow. Workers draw on it in advances, so it is exact whatever
+ * they do, and nobody counts on the hot path.
+ */
+enum { TABLE_BITS = 16, ADVANCE = 512, PIECE = 1 << 21 };
+
+struct table {
+	struct fingerprint *slots;
+	unsigned bits;
+	int crowded;
+	int64_t room;
+};
+
+static inline uint64_t slot_of(const struct table *table, const struct fingerprint *print)
+{
+	return print->first >> (64 - table->bits);
+}
+
+static inline uint64_t published(const uint64_t *second)
+{
+	uint64_t value;
+
+	while (!(value = __atomic_load_n(second, __ATOMIC_RELAXED)))
+		;
+	return value;
+}
+
+/* Whether it was not there yet. */
+static inline int insert(struct table *table, const struct fingerprint *print)
+{
+	uint64_t mask = (1ull << table->bits) - 1;
+
+	for (uint64_t slot = slot_of(table, print);; slot = (slot + 1) & mask) {
+		struct fingerprint *there = &table->slots[slot];
+		uint64_t first = __atomic_load_n(&there->first, __ATOMIC_RELAXED);
+
+		if (!first && __atomic_compare_exchange_n(&there->first, &first, print->first, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+			__atomic_store_n(&there->second, print->second, __ATOMIC_RELAXED);
+			return 1;
+		}
+		if (first == print->first && published(&there->second) == print->second)
+			return 0;
+	}
+}
+
+static int make_table(struct septum_run *run, struct table *table, unsigned bits)
+{
+	size_t bytes = sizeof(struct fingerprint) << bits;
+
+	table->bits = bits;
+	table->slots = hold(run, bytes);
+	if (table->slots && bytes >= PIECE)
+		prefer_large_pages(table->slots, bytes);
+	return table->slots != NULL;
+}
+
+static void free_table(struct septum_run *run, struct table *table)
+{
+	let_go(run, table->slots, sizeof(struct fingerprint) << table->bits);
+}
+
+/*
+ * Growth has three acts: one worker makes the larger table, all pour into it, one puts it in the place of the old one. Where
+ * memory does not suffice, the table may fill up further, once.
+ */
+struct growth {
+	struct table larger;		/* slots is NULL while nothing grows */
+	size_t poured;			/* slots of the old table that somebody has taken on */
+};
+
+static int begin_growth(struct septum_run *run, struct table *table, struct growth *growth)
+{
+	int64_t slots = (int64_t)1 << table->bits;
+
+	if (table->crowded)
+		return 0;
+	if (make_table(run, &growth->larger, table->bits + 1)) {
+		growth->larger.room = table->room + slots * 6 / 10;
+		growth->poured = 0;
+	} else {
+		table->crowded = 1;
+		table->room += slots / 4;
+	}
+	return 1;
+}
+
+/* The old table is given back piece by piece, so that both together need little more than the larger one. */
+static void pour(struct septum_run *run, const struct table *table, struct growth *growth)
+{
+	const size_t slots = (size_t)1 << table->bits, piece = PIECE / sizeof(struct fingerprint);
+	size_t start;
+
+	while ((start = __atomic_fetch_add(&growth->poured, piece, __ATOMIC_RELAXED)) < slots) {
+		size_t end = start + piece < slots ? start + piece : slots;
+
+		for (size_t slot = start; slot < end; slot++)
+			if (table->slots[slot].first)
+				insert(&growth->larger, &table->slots[slot]);
+		let_go(run, &table->slots[start], (end - start) * sizeof(struct fingerprint));
+	}
+}
+
+static void end_growth(struct table *table, struct growth *growth)
+{
+	*table = growth->larger;
+	growth->larger.slots = NULL;
+}
+
+static int draw_advance(struct table *table)
+{
+	if (__atomic_sub_fetch(&table->room, ADVANCE, __ATOMIC_RELAXED) >= 0)
+		return ADVANCE;
+	__atomic_add_fetch(&table->room, ADVANCE, __ATOMIC_RELAXED);
+	return 0;
+}

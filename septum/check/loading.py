@@ -1,0 +1,66 @@
+"""Models by name: the built-in designs, and files of a user, which hold a design or a whole model."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import traceback
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from septum.lang.errors import SeptumError, UserError
+from septum.lang.model import Model
+from septum.lang.source import shown_path
+
+
+def designs() -> dict[str, Any]:
+    """The built-in designs by name."""
+    from septum.designs import BUILT_IN
+
+    return {design.name: design for design in BUILT_IN}
+
+
+def load(name: str) -> Model:
+    """The model of a built-in design, or of a file; UserError, with file and line, for what cannot be loaded."""
+    from septum.scenarios import kvm_model
+
+    if name in designs():
+        return kvm_model(designs()[name])
+    module = _imported(Path(name))
+    return _model_in(module, name)
+
+
+def _imported(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise UserError(f"{path}: no such file and no built-in design; there are {', '.join(designs())}")
+    spec = importlib.util.spec_from_file_location(f"septum_user_{path.stem}", path.resolve())
+    if spec is None or spec.loader is None:
+        raise UserError(f"{path}: not a Python file; a design is a file that ends with .py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    try:
+        spec.loader.exec_module(module)
+    except SyntaxError as error:
+        raise UserError(f"{shown_path(error.filename or str(path))}:{error.lineno}: {error.msg}\n    {(error.text or '').strip()}") from None
+    except SeptumError:
+        raise
+    except Exception as error:
+        where = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path.resolve())]
+        line = f":{where[-1].lineno}" if where else ""
+        raise UserError(f"{path}{line}: {type(error).__name__}: {error}\n    {where[-1].line if where else ''}") from error
+    return module
+
+
+def _model_in(module: ModuleType, name: str) -> Model:
+    from septum.designs import Design
+    from septum.scenarios import kvm_model
+
+    made = [value for value in vars(module).values() if isinstance(value, Model | Design) and not _is_built_in(value)]
+    if len(made) != 1:
+        raise UserError(f"{name}: holds {len(made)} designs or models; one is checked: design = Design(\"name\", base=...) or model = Model(...)")
+    return made[0] if isinstance(made[0], Model) else kvm_model(made[0])
+
+
+def _is_built_in(value: object) -> bool:
+    return any(value is design for design in designs().values())

@@ -1,0 +1,106 @@
+"""What a check found, as data: for the terminal, for JSON, and for a test to assert on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Verdict(StrEnum):
+    """The outcome of one design in one scenario."""
+
+    HOLDS = "holds"
+    VIOLATED = "violated"
+    VACUOUS = "vacuous"
+    INCOMPLETE = "incomplete"
+    NOT_APPLICABLE = "not applicable"
+
+
+@dataclass(frozen=True)
+class Change:
+    """One field that a step changed: `vm[0].mmu_lock.readers`, as shown, before and after."""
+
+    place: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True)
+class Call:
+    """One level of a thread's stack: the innermost is last."""
+
+    function: str
+    file: str
+    line: int
+    source: str
+    arguments: str = ""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a schedule: who ran, from which line, through which calls, what it changed, which locks it then held."""
+
+    thread: str
+    choice: int | None
+    stack: tuple[Call, ...]
+    changes: tuple[Change, ...]
+    locks: tuple[str, ...]
+    events: tuple[str, ...] = ()
+
+    @property
+    def call(self) -> Call:
+        """The innermost function."""
+        return self.stack[-1]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a thread stands at the end: ended, at a line, or blocked, and by whom."""
+
+    thread: str
+    stack: tuple[Call, ...]
+    state: str
+    locks: tuple[str, ...]
+    waits_for: str = ""
+
+
+@dataclass(frozen=True)
+class Counterexample:
+    """The shortest schedule to a violation; `shortest` is False where that was not proved."""
+
+    steps: tuple[Step, ...]
+    threads: tuple[Standing, ...]
+    token: str
+    shortest: bool = True
+
+
+@dataclass(frozen=True)
+class Result:
+    """One design in one scenario. A test asserts on `holds`, or on the fields.
+
+    `property` and `clause` say what broke ("custody", "page 7 is freed twice"); `witnesses` maps each declared event to whether it was reached;
+    `unexecuted` are lines of the design's file that no schedule ran; `collision` is the chance that a fingerprint collision hid a state.
+    """
+
+    design: str
+    scenario: str
+    verdict: Verdict
+    property: str = ""
+    clause: str = ""
+    reason: str = ""
+    states: int = 0
+    transitions: int = 0
+    depth: int = 0
+    seconds: float = 0.0
+    collision: float = 0.0
+    engine: str = "c"
+    witnesses: dict[str, bool] = field(default_factory=dict)
+    unexecuted: tuple[int, ...] = ()
+    counterexample: Counterexample | None = None
+
+    @property
+    def holds(self) -> bool:
+        return self.verdict is Verdict.HOLDS
+
+    def __bool__(self) -> bool:
+        return self.holds

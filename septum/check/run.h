@@ -1,0 +1,104 @@
+/*
+ * A run of the explorer as its caller sees it, and the account of its memory.
+ *
+ * The files that explore.sources() names follow the generated model in one translation unit, in that order; the model brings
+ * STATE_SIZE, MAX_THREADS, COVERAGE, step_t, STEP_* and the functions model_*.
+ */
+#include <pthread.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+
+_Static_assert(STATE_SIZE % 8 == 0, "a state is hashed and compared by words");
+_Static_assert(MAX_THREADS <= 32, "sets of threads are 32-bit masks");
+
+enum outcome { RUN_COMPLETE, RUN_VIOLATED, RUN_DEADLOCK, RUN_OUT_OF_STATES, RUN_OUT_OF_MEMORY, RUN_OUT_OF_TIME, RUN_STOPPED,
+	       RUN_DEPTH_REACHED };
+
+/* The failure of a thread that takes local steps for ever; the others are the model's own, from 0. */
+enum { NO_FAILURE = -1, ENDLESS = -2 };
+
+/* How far a run came. Workers add to it between batches, so a caller that polls sees it grow. */
+struct septum_progress {
+	uint64_t states;
+	uint64_t transitions;
+	uint64_t final_states;
+	uint64_t frontier;	/* states found and not yet expanded */
+	uint64_t depth;
+	uint64_t bytes;		/* held at this moment */
+};
+
+struct septum_run {
+	/* In. A limit of 0 is no limit. */
+	const uint8_t *initial;
+	uint64_t most_states;	/* looked at between batches: a run may find a few thousand states more */
+	uint64_t most_bytes;	/* never exceeded */
+	uint64_t most_depth;	/* schedules of up to so many moves are judged */
+	double most_seconds;
+	uint32_t threads;
+	uint32_t daemons;	/* the threads that may be blocked for ever, as a mask */
+	uint32_t workers;
+	uint32_t symmetry;
+	uint32_t fusion;
+
+	/* The caller may set it at any time. */
+	volatile uint32_t stop;
+
+	/* Out; progress also while the run lasts. */
+	struct septum_progress progress;
+	int32_t outcome;
+	int32_t failure;
+	uint64_t peak_bytes;
+	uint64_t witnesses;
+	double seconds;
+	uint32_t *schedule;	/* pairs (thread, choice), one a step, that lead to the violation or the deadlock */
+	uint64_t steps;		/* pairs in schedule */
+	uint32_t traced;	/* the schedule was rebuilt; see schedule.c for when it cannot be */
+};
+
+/* All large memory comes from here, so that a budget of bytes is kept to the letter. It is zero, and costs nothing until touched. */
+static void *hold(struct septum_run *run, size_t bytes)
+{
+	uint64_t held = __atomic_add_fetch(&run->progress.bytes, bytes, __ATOMIC_RELAXED);
+	void *memory = MAP_FAILED;
+
+	if (!run->most_bytes || held <= run->most_bytes)
+		memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (memory == MAP_FAILED) {
+		__atomic_sub_fetch(&run->progress.bytes, bytes, __ATOMIC_RELAXED);
+		return NULL;
+	}
+	uint64_t peak = __atomic_load_n(&run->peak_bytes, __ATOMIC_RELAXED);
+	while (peak < held && !__atomic_compare_exchange_n(&run->peak_bytes, &peak, held, 1, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		;
+	return memory;
+}
+
+static void let_go(struct septum_run *run, void *memory, size_t bytes)
+{
+	if (!memory)
+		return;
+	munmap(memory, bytes);
+	__atomic_sub_fetch(&run->progress.bytes, bytes, __ATOMIC_RELAXED);
+}
+
+/* Large pages save most page faults, and most misses when a table is probed at random. */
+static void prefer_large_pages(void *memory, size_t bytes)
+{
+#ifdef MADV_HUGEPAGE
+	madvise(memory, bytes, MADV_HUGEPAGE);
+#else
+	(void)memory, (void)bytes;
+#endif
+}
+
+static double now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}

@@ -1,0 +1,182 @@
+"""A schedule as a reader sees it: replayed in the Python engine, step by step, with what each step changed.
+
+Every counterexample is replayed here before it is printed; a replay that does not come to the same violation is a defect of septum.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from septum.check.build import DEADLOCK, Build
+from septum.check.result import Call, Change, Standing, Step
+from septum.host.locks import Lock
+from septum.lang.engine import Engine, Failure, Status
+from septum.lang.errors import EnginesDisagree
+from septum.lang.places import Places
+from septum.lang.struct import Realised
+from septum.lang.translate import property_of
+from septum.lang.types import EnumType, scope
+from septum.lang.values import Ref
+
+Schedule = Sequence[tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A replayed schedule: its steps, where the threads stand, and what broke."""
+
+    steps: tuple[Step, ...]
+    threads: tuple[Standing, ...]
+    property: str
+    clause: str
+
+
+def trace(build: Build, schedule: Schedule, ends_in_deadlock: bool = False) -> Trace:
+    """Replays a schedule that ends in a violation; EnginesDisagree if it does not."""
+    with scope(build.bindings):
+        return _Replay(build).run(schedule, ends_in_deadlock)
+
+
+def first_failure(build: Build, engine: Engine, at_rest: bool) -> Failure | None:
+    """The first clause of a property that the engine's state violates."""
+    for one in build.model.properties:
+        if one.check and (at_rest or not one.at_rest):
+            failure = engine.assess(one.check)
+            if failure and not _ignored(build, failure):
+                return failure
+    return None
+
+
+def at_rest(engine: Engine) -> bool:
+    """Every thread has ended, or is a daemon."""
+    return all(actor.ended or actor.thread.daemon for actor in engine.threads)
+
+
+def _ignored(build: Build, failure: Failure) -> bool:
+    return any((s.file, s.line) == (failure.file, failure.line) for n, s in enumerate(build.translation.sites) if n in build.ignored)
+
+
+class _Replay:
+    def __init__(self, build: Build) -> None:
+        self.build = build
+        self.engine = build.engine()
+        self.places = Places(build.model.world, build.translation.realised)
+        self.locks = list(self.places.structs(Lock))
+
+    def run(self, schedule: Schedule, ends_in_deadlock: bool) -> Trace:
+        steps, failure = [], None
+        for thread, choice in schedule:
+            if failure:
+                raise EnginesDisagree(f"{self.build.scenario.name}: the schedule goes on after {failure.clause}")
+            step, failure = self._step(thread, choice)
+            steps.append(step)
+        failure = failure or first_failure(self.build, self.engine, at_rest(self.engine))
+        if failure is None and not ends_in_deadlock:
+            raise EnginesDisagree(f"{self.build.scenario.name}: the schedule ends without a violation in the Python engine")
+        standing = tuple(self._standing(number) for number in range(len(self.engine.threads)))
+        if failure is None:
+            return Trace(tuple(steps), standing, DEADLOCK, _deadlock(standing))
+        return Trace(tuple(steps), standing, property_of(failure.clause), failure.clause)
+
+    def _step(self, thread: int, choice: int) -> tuple[Step, Failure | None]:
+        before, from_stack, ways = self.engine.world(), self.stack(thread), self.engine.choices(thread)
+        known = set(self.engine.reached)
+        status = self.engine.step(thread, choice)
+        if status is Status.BLOCKED:
+            raise EnginesDisagree(f"{self.build.scenario.name}: {self.engine.threads[thread].thread.name} is blocked in the Python engine")
+        failure = self.engine.failure if status is Status.FAILED else None
+        changes = tuple(self._changes(before, self.engine.world()))
+        events = tuple(sorted(witness.name for witness in self.engine.reached - known))
+        name = self.engine.threads[thread].thread.name
+        return Step(name, choice if ways > 1 else None, from_stack, changes, self.held(thread), events), failure
+
+    def _changes(self, before: bytes, after: bytes) -> Iterator[Change]:
+        for found in self.places.differences(before, after):
+            yield Change(found.path, found.of.show(found.old), found.of.show(found.new))
+
+    def stack(self, thread: int) -> tuple[Call, ...]:
+        """The calls in which a thread stands; before its first step, the call that it is about to make."""
+        actor = self.engine.threads[thread]
+        if actor.ended:
+            return ()
+        if actor.generator is None:
+            call = actor.thread.calls[actor.call]
+            source = self.build.translation.entries[self.build.translation.entry(call.process, len(call.arguments))].source
+            return (Call(source.name, source.file, source.tree.lineno, f"def {source.name}", ", ".join(map(str, call.arguments))),)
+        arguments = [self._arguments(point_instance, frame) for point_instance, frame in self.engine.calls(thread)]
+        return tuple(Call(*where, shown) for where, shown in zip(self.engine.stack(thread), arguments, strict=True))
+
+    def _arguments(self, instance: Any, frame: Any) -> str:
+        shown = []
+        for name, kind in instance.parameters.items():
+            value = frame.f_locals.get(name)
+            if isinstance(kind, Ref):
+                path = self._path(value) if kind.to is not self.build.model.world else ""
+                if path:
+                    shown.append(path)
+            elif value is not None:
+                scalar = getattr(kind, "scalar", None)
+                shown.append(scalar.show(int(value)) if isinstance(scalar, EnumType) else f"{name}={int(value):#x}" if int(value) > 4096 else f"{name}={int(value)}")
+        return ", ".join(shown)
+
+    def _path(self, value: object) -> str:
+        if not isinstance(value, Realised):
+            return ""
+        offset = ctypes.addressof(value) - ctypes.addressof(self.engine.m)
+        of: object = self.build.model.world
+        path, at = "", 0
+        while of is not value._struct or at != offset:
+            inside = [part for part in self.places.parts(of, path, at) if part[2] <= offset < part[2] + max(self.places.size(part[0]), 1)]
+            if not inside:
+                return path
+            of, path, at = inside[-1]
+        return path
+
+    def held(self, thread: int) -> tuple[str, ...]:
+        """The locks that a thread holds."""
+        return tuple(f"{path} ({how})" for path, offset, _ in self.locks if (how := self._how(offset, thread)))
+
+    def _how(self, offset: int, thread: int) -> str:
+        lock = lock_view(self.engine.world(), offset, self.places)
+        if lock.writer == thread + 1:
+            return "write"
+        return "read" if lock.readers >> thread & 1 else ""
+
+    def _standing(self, number: int) -> Standing:
+        actor = self.engine.threads[number]
+        name, stack, held = actor.thread.name, self.stack(number), self.held(number)
+        if actor.ended:
+            return Standing(name, stack, "ended", held)
+        if self.engine.can_step(number):
+            return Standing(name, stack, "not started" if actor.generator is None and actor.call == 0 else "can run", held)
+        return Standing(name, stack, "blocked", held, self._blockers(number))
+
+    def _blockers(self, number: int) -> str:
+        """Who holds the lock that the innermost call of a blocked thread was given."""
+        frames = list(self.engine.frames(number))
+        for value in frames[-1].f_locals.values() if frames else ():
+            if isinstance(value, Realised) and issubclass(value._struct, Lock):
+                path = self._path(value)
+                owners = [a.thread.name for n, a in enumerate(self.engine.threads) if n != number and any(h.startswith(path + " ") for h in self.held(n))]
+                return f"{path}, held by {', '.join(owners)}" if owners else path
+        return stack[-1].source if (stack := self.stack(number)) else ""
+
+
+@dataclass(frozen=True)
+class _LockView:
+    writer: int
+    readers: int
+
+
+def lock_view(world: bytes, offset: int, places: Places) -> _LockView:
+    """A lock's holders in the bytes of a world."""
+    values = {path: int.from_bytes(world[at : at + places.size(of)], "little") for of, path, at in places.parts(Lock, "", offset)}
+    return _LockView(values["writer"], values["readers"])
+
+
+def _deadlock(threads: Sequence[Standing]) -> str:
+    waiting = [f"{one.thread} waits for {one.waits_for}" for one in threads if one.state == "blocked"]
+    return "deadlock: " + ("; ".join(waiting) or "no thread can go on")

@@ -1,0 +1,52 @@
+"""Names that a user typed: a design, a scenario, a property; an unknown one is met with the nearest known."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+
+from septum.lang.errors import UserError
+from septum.lang.model import Model
+
+# Findings of the explorer itself; every model has them, whether or not it lists them.
+ALWAYS = {
+    "asserts": "no assertion, WARN_ON or BUG_ON that belongs to no other property fails",
+    "deadlock": "no thread waits for ever",
+}
+
+
+def known(kind: str, name: str, names: Iterable[str], of: str = "") -> str:
+    """`name`, if it is one of `names`; otherwise a UserError with a suggestion."""
+    names = list(names)
+    if name in names:
+        return name
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(sorted(names)) or 'none'}"
+    raise UserError(f"unknown {kind} {name}{f' of {of}' if of else ''}; {hint}")
+
+
+def load(design: str) -> Model:
+    """The model of a built-in design or of a user's file."""
+    from septum.check import check
+
+    if _is_file(design):
+        if not Path(design).is_file():
+            raise UserError(f"{design}: {'is a directory' if Path(design).is_dir() else 'no such file'}; DESIGN is a name or a Python file")
+    else:
+        known("design", design, check.designs())
+    return check.load(design)
+
+
+def _is_file(design: str) -> bool:
+    return "/" in design or design.endswith(".py")
+
+
+def scenarios(models: Iterable[Model]) -> dict[str, str]:
+    """Name and title of every scenario that one of the models has."""
+    return {scenario.name: scenario.title for model in models for scenario in model.scenarios}
+
+
+def properties(models: Iterable[Model]) -> dict[str, str]:
+    """Name and title of every property that one of the models has."""
+    return ALWAYS | {of.name: of.title for model in models for of in model.properties}

@@ -1,0 +1,87 @@
+"""The checks of one command: which design in which scenario, one after another, until the last or Ctrl-C."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from types import FrameType
+from typing import Any
+
+from septum.check.result import Result, Verdict
+from septum.cli import names
+from septum.cli.progress import ProgressLine
+from septum.lang.model import Model
+
+
+@dataclass(frozen=True)
+class Job:
+    """One check: a design as the user named it, its model, and the name of a scenario."""
+
+    design: str
+    model: Model
+    scenario: str
+
+    def unfinished(self, reason: str) -> Result:
+        return Result(self.design, self.scenario, Verdict.INCOMPLETE, reason=reason)
+
+
+def plan(designs: Sequence[str], scenarios: Sequence[str], properties: Sequence[str]) -> list[Job]:
+    """The jobs of a command line. All its names are looked up here, so that a wrong one costs no exploration."""
+    models = {design: names.load(design) for design in designs}
+    for design, model in models.items():
+        for scenario in scenarios:
+            names.known("scenario", scenario, names.scenarios([model]), design)
+        for of in properties:
+            names.known("property", of, names.properties([model]), design)
+    return [
+        Job(design, model, scenario)
+        for design, model in models.items()
+        for scenario in dict.fromkeys(scenarios or names.scenarios([model]))
+    ]
+
+
+class Interrupt:
+    """Ctrl-C ends the running check, whose result may still come, and is remembered so that no other one starts."""
+
+    def __init__(self) -> None:
+        self.seen = False
+
+    def __enter__(self) -> Interrupt:
+        self._before = signal.signal(signal.SIGINT, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        signal.signal(signal.SIGINT, self._before)
+
+    def _note(self, _signal: int, _frame: FrameType | None) -> None:
+        self.seen = True
+        raise KeyboardInterrupt
+
+
+def run(jobs: Sequence[Job], options: dict[str, Any]) -> Iterator[Result]:
+    """A result for every job; `options` are the keyword arguments of septum.check."""
+    with Interrupt() as interrupt:
+        for number, job in enumerate(jobs, 1):
+            yield job.unfinished("not started") if interrupt.seen else _run(job, f"{number}/{len(jobs)}", options)
+
+
+def _run(job: Job, position: str, options: dict[str, Any]) -> Result:
+    from septum.check.check import check
+
+    line = ProgressLine(f"{position} {job.design} {job.scenario}")
+    try:
+        # The design is named as the user named it, so that the command that replays a counterexample finds it again.
+        return replace(check(job.model, job.scenario, progress=line, **options), design=job.design)
+    except KeyboardInterrupt:
+        return job.unfinished("interrupted")
+    finally:
+        line.clear()
+
+
+def status(results: Sequence[Result]) -> int:
+    """The exit status: 1 something violated or vacuous, 3 nothing violated but not everything explored, 0 all that applies holds."""
+    verdicts = {result.verdict for result in results}
+    if verdicts & {Verdict.VIOLATED, Verdict.VACUOUS}:
+        return 1
+    return 3 if Verdict.INCOMPLETE in verdicts else 0

@@ -1,0 +1,30 @@
+"""What a CPU may do just now: the spinning locks it holds, its RCU read sections, and softirq."""
+
+from septum.host.geometry import ThreadId
+from septum.lang import Struct, current, u8
+
+
+class Cpu(Struct):
+    """The context of the thread that runs on a CPU: depth of spinning locks and of RCU read sections, and whether it runs a softirq."""
+
+    spinning: u8
+    rcu: u8
+    softirq: bool
+
+
+def me():
+    """smp_processor_id(): a thread of a scenario has a CPU for itself."""
+    return ThreadId(current())
+
+
+def my_bit():
+    """The bit of this CPU in a mask of CPUs."""
+    return u8(1 << me())
+
+
+def might_sleep(m):
+    """might_sleep(): asserts a context in which GFP_KERNEL allocations and mutexes are allowed."""
+    cpu = m.cpu[me()]
+    assert cpu.spinning == 0, "context: a call that may sleep while a spinning lock is held"
+    assert cpu.rcu == 0, "context: a call that may sleep inside of an RCU read section"
+    assert not cpu.softirq, "context: a call that may sleep in softirq"

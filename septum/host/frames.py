@@ -1,0 +1,165 @@
+"""Page frames: who holds a page, the page allocator, and the TDX module's metadata of a page.
+
+Custody: a page has one role at a time. Every move from one holder to another asserts where the page came from, so a
+page freed twice, used after its free or held by two is found at the move, in the step that makes it.
+"""
+
+from enum import IntEnum
+
+from septum.host.cpu import might_sleep
+from septum.host.entry import POISON, SHADOW_NONPRESENT_VALUE, Entry
+from septum.host.geometry import ENTRIES, Pfn, RangeId, VmId
+from septum.lang import Struct, Witness, each, reached, u8
+
+allocation_failed = Witness("allocation_failed", "a page allocation failed")
+
+
+class Role(IntEnum):
+    """Who holds a page, on the host's side; HAND is a local variable of a thread."""
+
+    FREE = 0
+    HAND = 1
+    POOL = 2  # waits in a cache or list
+    SPT = 3  # sp->spt, a mirror table
+    EXTERNAL = 4  # sp->external_spt, which the module may hold as a Secure EPT page
+    PAIR = 5  # a page of a PAMT pair that the module holds
+    GUEST = 6  # a page of guest_memfd, which the module may hold as private memory
+    CONTROL = 7  # TDR and TDCS pages
+
+
+class PageType(IntEnum):
+    """What the TDX module says of a page, tdx-module.md 2.2."""
+
+    NDA = 0
+    REG = 3
+    TDR = 4
+    TDCX = 5
+    EPT = 8
+    PAMT = 15
+
+
+class Content(IntEnum):
+    """What a page holds when its holder gets it."""
+
+    UNDEFINED = 0
+    ZEROED = 1  # __GFP_ZERO
+    NONPRESENT = 2  # kvm_mmu_memory_cache.init_value
+
+
+class Gfp(IntEnum):
+    """The context that an allocation may use, and whether the page is charged to the VM."""
+
+    KERNEL = 0
+    KERNEL_ACCOUNT = 1
+    ATOMIC_ACCOUNT = 2
+
+
+class PageFrame(Struct):
+    """struct page as far as custody needs it, and the page's 4K PAMT entry (type, owner, bepoch)."""
+
+    role: Role
+    refcount: u8  # of a GUEST page: guest_memfd, and faults in flight
+    range: RangeId  # the 2M range it lies in; 0: not decided, nobody could tell yet
+    type: PageType
+    owner: VmId
+    bepoch: u8
+
+
+class PageTable(Struct):
+    """The content of a page, as a table."""
+
+    word: Entry[ENTRIES]
+
+
+def fill(m, page: Pfn, value):
+    """Writes one value to every word of a page."""
+    for i in range(ENTRIES):
+        m.table[page].word[i] = value
+
+
+def held_by_module(m, page: Pfn):
+    """Whether the TDX module holds the page: as its own, as private memory at 4K or as part of a 2M page."""
+    return m.frame[page].type != PageType.NDA
+
+
+def take(m, page: Pfn, holder: Role, to: Role):
+    """A page changes hands: from `holder`, which must be its role, to `to`."""
+    assert m.frame[page].role == holder, f"custody: page {page} is {m.frame[page].role} where {holder} should hold it"
+    m.frame[page].role = to
+
+
+def alloc_page(m, gfp: Gfp, content: Content):
+    """alloc_page(): the lowest free page; which one does not matter, they are interchangeable. A failure is injected by the caller."""
+    if gfp != Gfp.ATOMIC_ACCOUNT:
+        might_sleep(m)
+    found = Pfn(0)
+    for page in each(Pfn):
+        if m.frame[page].role == Role.FREE:
+            found = page
+            break
+    assert found != 0, "scope: out of page frames, raise PAGES"
+    m.frame[found].role = Role.HAND
+    if content == Content.UNDEFINED:
+        fill(m, found, POISON)
+    elif content == Content.NONPRESENT:
+        fill(m, found, SHADOW_NONPRESENT_VALUE)
+    else:
+        fill(m, found, 0)
+    return found
+
+
+def free_page(m, page: Pfn, holder: Role):
+    """free_page(): `holder` gives the page back; it must be the holder, and the module must not have it."""
+    frame = m.frame[page]
+    assert frame.role != Role.FREE, f"custody: page {page} is freed twice"
+    assert frame.role == holder, f"custody: page {page} is freed by {holder} while {frame.role} holds it"
+    assert not held_by_module(m, page), f"custody: page {page} is freed while the TDX module holds it as {frame.type}"
+    assert frame.bepoch == 0 and frame.owner == 0, f"custody: page {page} is freed with metadata of the module"
+    if frame.range != 0:
+        m.range[frame.range].placed -= 1
+        frame.range = 0
+    frame.role = Role.FREE
+    frame.refcount = 0
+    fill(m, page, 0)
+
+
+def gift(m, page: Pfn, of: Role, to: PageType, owner: VmId):
+    """The module takes a page that the host gave it; the host may not touch it until it is given back."""
+    frame = m.frame[page]
+    assert frame.role == of, f"custody: page {page} is given to the TDX module as {to} while {frame.role} holds it"
+    assert not held_by_module(m, page), f"custody: page {page} is given to the TDX module twice"
+    frame.type = to
+    frame.owner = owner
+    frame.bepoch = 0
+
+
+def give_back(m, page: Pfn):
+    """The module gives a page back. Its owner and bepoch are stale then (tdx-module.md 2.2) and are cleared here."""
+    m.frame[page].type = PageType.NDA
+    m.frame[page].owner = 0
+    m.frame[page].bepoch = 0
+
+
+def ways_to_fail(m, allocations):
+    """In how many ways `allocations` in a row may go: all succeed, or the k-th fails, while the scenario injects failures."""
+    return 1 + (allocations if m.failures != 0 else 0)
+
+
+def note_failure(m):
+    """An injected failure is used up."""
+    m.failures -= 1
+    reached(allocation_failed)
+
+
+def get_page(m, page: Pfn):
+    """folio_get()."""
+    assert m.frame[page].role == Role.GUEST, f"custody: a reference to page {page} is taken, which is {m.frame[page].role}"
+    m.frame[page].refcount += 1
+
+
+def put_page(m, page: Pfn):
+    """folio_put(): the last reference frees the page."""
+    assert m.frame[page].refcount != 0, f"custody: page {page} is put without a reference"
+    m.frame[page].refcount -= 1
+    if m.frame[page].refcount == 0:
+        free_page(m, page, Role.GUEST)

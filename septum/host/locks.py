@@ -1,0 +1,97 @@
+"""Locks of the kernel. A lock says who holds it: `writer` is a CPU number plus one, `readers` a mask of CPUs.
+
+Lock order is checked as far as it ends in a deadlock, which the explorer finds. mmu_lock is a plain rwlock here: its
+fairness matters to yields and to progress, which this slice leaves out (docs/fidelity.md).
+"""
+
+from septum.host.cpu import me, might_sleep, my_bit
+from septum.lang import Struct, process, u8, when
+
+
+class Lock(Struct):
+    """The root of every lock of the kernel."""
+
+    writer: u8
+    readers: u8
+
+
+class SpinLock(Lock):
+    """spinlock_t."""
+
+
+class RwLock(Lock):
+    """rwlock_t."""
+
+
+class Mutex(Lock):
+    """struct mutex, and a rw_semaphore that is only taken for write."""
+
+
+def holds_exclusively(lock):
+    """lockdep_assert_held_write(), as a question."""
+    return lock.writer == me() + 1
+
+
+def holds_shared(lock):
+    """lockdep_assert_held_read(), as a question."""
+    return lock.readers & my_bit() != 0
+
+
+@process
+def spin_lock(m, lock):
+    """spin_lock(): waits, and disables preemption."""
+    yield when(lambda: lock.writer == 0)
+    lock.writer = u8(me() + 1)
+    m.cpu[me()].spinning += 1
+
+
+def spin_unlock(m, lock):
+    """spin_unlock()."""
+    assert holds_exclusively(lock), "context: a spinlock is released that this CPU does not hold"
+    lock.writer = 0
+    m.cpu[me()].spinning -= 1
+
+
+@process
+def read_lock(m, lock):
+    """read_lock(): shared with other readers."""
+    yield when(lambda: lock.writer == 0)
+    assert not holds_shared(lock), "context: read_lock() of a lock that this CPU holds already"
+    lock.readers |= my_bit()
+    m.cpu[me()].spinning += 1
+
+
+def read_unlock(m, lock):
+    """read_unlock()."""
+    assert holds_shared(lock), "context: read_unlock() of a lock that this CPU does not hold"
+    lock.readers ^= my_bit()
+    m.cpu[me()].spinning -= 1
+
+
+@process
+def write_lock(m, lock):
+    """write_lock(): waits for readers and writer."""
+    yield when(lambda: lock.writer == 0 and lock.readers == 0)
+    lock.writer = u8(me() + 1)
+    m.cpu[me()].spinning += 1
+
+
+def write_unlock(m, lock):
+    """write_unlock()."""
+    assert holds_exclusively(lock), "context: write_unlock() of a lock that this CPU does not hold"
+    lock.writer = 0
+    m.cpu[me()].spinning -= 1
+
+
+@process
+def mutex_lock(m, lock):
+    """mutex_lock(): may sleep."""
+    might_sleep(m)
+    yield when(lambda: lock.writer == 0)
+    lock.writer = u8(me() + 1)
+
+
+def mutex_unlock(m, lock):
+    """mutex_unlock()."""
+    assert holds_exclusively(lock), "context: mutex_unlock() of a mutex that this thread does not hold"
+    lock.writer = 0

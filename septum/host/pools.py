@@ -1,0 +1,124 @@
+"""Where pages wait: kvm_mmu_memory_cache, and the page lists of the Dynamic PAMT series.
+
+A top-up is one step: what it allocates nobody else can see, so it has a scheduling point only where a failure may be injected.
+"""
+
+from enum import IntEnum
+
+from septum.host.cpu import might_sleep
+from septum.host.frames import Content, Gfp, Role, alloc_page, free_page, note_failure, take, ways_to_fail
+from septum.host.geometry import CACHE_CAPACITY, Pfn
+from septum.lang import Struct, choose, process, u8
+
+
+class Errno(IntEnum):
+    """Errors of the kernel, without the sign."""
+
+    OK = 0
+    EBUSY = 1
+    ENOMEM = 2
+    EIO = 3
+    EFAULT = 4
+
+
+OK, EBUSY, ENOMEM, EIO, EFAULT = Errno
+
+
+class MemoryCache(Struct):
+    """struct kvm_mmu_memory_cache: a stack of pages topped up before mmu_lock is taken; kvm-mmu.md 3.1."""
+
+    nobjs: u8
+    content: Content  # gfp_zero and init_value, which exclude each other
+    objects: Pfn[CACHE_CAPACITY]
+
+
+@process
+def kvm_mmu_topup_memory_cache(m, mc, minimum):
+    """kvm_mmu_topup_memory_cache() [7.1]: nothing if `minimum` is there, else fill to capacity; ENOMEM if not even `minimum` came."""
+    if mc.nobjs >= minimum:
+        return OK
+    might_sleep(m)
+    target = u8(CACHE_CAPACITY)
+    if m.failures != 0:
+        failing = yield choose(lambda: ways_to_fail(m, CACHE_CAPACITY - mc.nobjs))
+        if failing != 0:
+            note_failure(m)
+            target = u8(mc.nobjs + failing - 1)
+    while mc.nobjs < target:
+        page = alloc_page(m, Gfp.KERNEL_ACCOUNT, mc.content)
+        take(m, page, Role.HAND, Role.POOL)
+        mc.objects[mc.nobjs] = page
+        mc.nobjs += 1
+    return OK if mc.nobjs >= minimum else ENOMEM
+
+
+@process
+def kvm_mmu_memory_cache_alloc(m, mc):
+    """kvm_mmu_memory_cache_alloc() [7.1]: pops a page; on an empty cache WARN, and one try with GFP_ATOMIC; BUG if that fails too."""
+    assert mc.nobjs != 0, "provision: a kvm_mmu_memory_cache is empty under mmu_lock"
+    if mc.nobjs == 0:
+        page = yield from alloc_atomic(m, mc.content)
+        assert page != 0, "asserts: BUG_ON(!obj) of kvm_mmu_memory_cache_alloc()"
+        return page
+    mc.nobjs -= 1
+    page = mc.objects[mc.nobjs]
+    mc.objects[mc.nobjs] = 0
+    take(m, page, Role.POOL, Role.HAND)
+    return page
+
+
+@process
+def alloc_atomic(m, content: Content):
+    """An allocation with GFP_ATOMIC | __GFP_ACCOUNT, allowed in every context; 0 if it fails."""
+    failing = yield choose(lambda: ways_to_fail(m, 1))
+    if failing != 0:
+        note_failure(m)
+        return Pfn(0)
+    return alloc_page(m, Gfp.ATOMIC_ACCOUNT, content)
+
+
+def kvm_mmu_free_memory_cache(m, mc):
+    """kvm_mmu_free_memory_cache() [7.1]."""
+    while mc.nobjs != 0:
+        mc.nobjs -= 1
+        free_page(m, mc.objects[mc.nobjs], Role.POOL)
+        mc.objects[mc.nobjs] = 0
+
+
+@process
+def topup_list(m, pool, minimum, gfp: Gfp):
+    """Fills a page list to exactly `minimum` pages; what was allocated before a failure stays in the list."""
+    if pool.cnt >= minimum:
+        return OK
+    might_sleep(m)
+    target = u8(minimum)
+    if m.failures != 0:
+        failing = yield choose(lambda: ways_to_fail(m, minimum - pool.cnt))
+        if failing != 0:
+            note_failure(m)
+            target = u8(pool.cnt + failing - 1)
+    while pool.cnt < target:
+        push(m, pool, alloc_page(m, gfp, Content.UNDEFINED))
+    return OK if pool.cnt >= minimum else ENOMEM
+
+
+def push(m, pool, page: Pfn):
+    """list_add(): a page in hand goes into the pool."""
+    take(m, page, Role.HAND, Role.POOL)
+    pool.pages[pool.cnt] = page
+    pool.cnt += 1
+
+
+def pop(m, pool):
+    """Takes the last page out of a pool that has one."""
+    pool.cnt -= 1
+    page = pool.pages[pool.cnt]
+    pool.pages[pool.cnt] = 0
+    take(m, page, Role.POOL, Role.HAND)
+    return page
+
+
+def free_list(m, pool):
+    """Frees what is left in a pool."""
+    while pool.cnt != 0:
+        free_page(m, pop(m, pool), Role.HAND)

@@ -1,0 +1,66 @@
+"""2M physical ranges: which range a page lies in, and the host's Dynamic PAMT refcount of each.
+
+The allocator does not say where a page lies before somebody can tell. `place` decides it at the first moment that it
+matters, as a choice that is explored: any range that other pages of the scenario lie in, or one of its own.
+"""
+
+from septum.host.geometry import FRAMES_PER_RANGE, LAZY_RANGES, Pfn, RangeId
+from septum.lang import Struct, Witness, choose, each, process, reached, u8, u16
+
+range_shared = Witness("range_shared", "two pages given to the module lie in one 2M range")
+
+
+class Range(Struct):
+    """The host's side of a 2M range: pages of the scenario known to lie in it, and the pamt_refcount of Dynamic PAMT."""
+
+    placed: u8
+    refcount: u16
+    closed: bool  # wholly taken by fixed pages: no other page can lie in it
+
+
+def range_of(m, page: Pfn):
+    """The 2M range of a page: pfn // 512."""
+    if LAZY_RANGES:
+        return m.frame[page].range
+    return RangeId(page // FRAMES_PER_RANGE)
+
+
+def in_use(m, r: RangeId):
+    """Whether anything is known of a range; the others are all alike."""
+    return m.range[r].placed != 0 or m.range[r].refcount != 0 or m.pamt[r].page0 != 0
+
+
+def candidates(m):
+    """How many ranges that are in use a page may lie in."""
+    count = u8(0)
+    for r in each(RangeId):
+        if in_use(m, r) and not m.range[r].closed:
+            count = u8(count + 1)
+    return count
+
+
+def candidate(m, choice):
+    """The `choice`-th range in use, counted from 0; after the last of them the first that is not in use."""
+    left = u16(choice)
+    for r in each(RangeId):
+        if in_use(m, r) and not m.range[r].closed:
+            if left == 0:
+                return r
+            left = u16(left - 1)
+    for r in each(RangeId):
+        if not in_use(m, r) and not m.range[r].closed:
+            return r
+    assert False, "scope: out of 2M ranges, raise RANGES"
+    return RangeId(0)
+
+
+@process
+def place(m, page: Pfn):
+    """Decides which 2M range a page lies in, unless that is known: one that is in use, or a fresh one."""
+    if LAZY_RANGES and m.frame[page].range == 0:
+        choice = yield choose(lambda: candidates(m) + 1)
+        r = candidate(m, choice)
+        if m.range[r].placed != 0:
+            reached(range_shared)
+        m.frame[page].range = r
+        m.range[r].placed += 1

@@ -1,0 +1,63 @@
+"""RCU: read sections, and callbacks that run in softirq when every section that was open at call_rcu() is closed."""
+
+from septum.host.cpu import me, my_bit
+from septum.host.geometry import RCU_QUEUE, Pfn, ThreadId
+from septum.lang import Struct, each, u8
+
+
+class RcuHead(Struct):
+    """A queued callback: the page it is for, and the CPUs whose read sections it waits for."""
+
+    page: Pfn
+    waiting: u8
+
+
+class Rcu(Struct):
+    """The callbacks in order of call_rcu()."""
+
+    queued: u8
+    head: RcuHead[RCU_QUEUE]
+
+
+def rcu_read_lock(m):
+    """rcu_read_lock()."""
+    m.cpu[me()].rcu += 1
+
+
+def rcu_read_unlock(m):
+    """rcu_read_unlock(): the end of the outermost section lets callbacks go on."""
+    m.cpu[me()].rcu -= 1
+    if m.cpu[me()].rcu == 0:
+        for i in range(RCU_QUEUE):
+            if m.rcu.head[i].waiting & my_bit() != 0:
+                m.rcu.head[i].waiting ^= my_bit()
+
+
+def call_rcu(m, page: Pfn):
+    """call_rcu(): the callback for `page` runs after a grace period."""
+    assert m.rcu.queued < RCU_QUEUE, "scope: too many RCU callbacks at a time, raise RCU_QUEUE"
+    head = m.rcu.head[m.rcu.queued]
+    head.page = page
+    waiting = u8(0)
+    for thread in each(ThreadId):
+        if m.cpu[thread].rcu != 0:
+            waiting = u8(waiting | 1 << thread)
+    head.waiting = waiting
+    m.rcu.queued += 1
+
+
+def callback_ready(m):
+    """Whether the oldest callback may run."""
+    return m.rcu.queued != 0 and m.rcu.head[0].waiting == 0
+
+
+def dequeue_callback(m):
+    """Takes the oldest callback out of the queue; its page."""
+    page = m.rcu.head[0].page
+    for i in range(RCU_QUEUE - 1):
+        m.rcu.head[i].page = m.rcu.head[i + 1].page
+        m.rcu.head[i].waiting = m.rcu.head[i + 1].waiting
+    m.rcu.head[RCU_QUEUE - 1].page = 0
+    m.rcu.head[RCU_QUEUE - 1].waiting = 0
+    m.rcu.queued -= 1
+    return page

@@ -1,0 +1,81 @@
+"""The world of the model: one struct with everything that is part of a state."""
+
+from enum import IntEnum
+
+from septum.host.cpu import Cpu
+from septum.host.frames import PageFrame, PageTable
+from septum.host.geometry import Gfn, Level, Pfn, RangeId, ThreadId, VcpuId, VmId
+from septum.host.locks import Mutex, RwLock, SpinLock
+from septum.host.pools import MemoryCache
+from septum.host.ranges import Range
+from septum.host.rcu import Rcu
+from septum.lang import Slot, Struct, boolean, u8
+from septum.tdx.pamt import Pamt2M
+from septum.tdx.td import Td, Tdvps
+
+VCPU_DESIGN = Slot("vcpu.design")
+VM_DESIGN = Slot("vm.design")
+
+
+class MmuPage(Struct):
+    """struct kvm_mmu_page, found by its `spt`; kvm-mmu.md 1.3."""
+
+    external_spt: Pfn
+    level: Level
+    gfn: Gfn
+
+
+class VmState(IntEnum):
+    """How far a VM has come: it runs, or it was destroyed to the last page."""
+
+    NONE = 0
+    RUNNABLE = 1
+    DESTROYED = 2
+
+
+class Vm(Struct):
+    """struct kvm and kvm_tdx; kvm-mmu.md 1.4, 5.2."""
+
+    state: VmState
+    bugged: bool  # KVM_BUG_ON(): vm_bugged and vm_dead
+    mmu_lock: RwLock
+    slots_lock: Mutex
+    invalidate_lock: Mutex  # filemap_invalidate_lock of the guest_memfd inode
+    mirror_root: Pfn
+    mmu_invalidate_in_progress: u8
+    mmu_invalidate_seq: u8
+    invalidate_first: Gfn
+    invalidate_last: Gfn
+    wait_for_sept_zap: bool
+    gmem: Pfn[Gfn]  # the pages of the guest_memfd inode
+    huge: boolean[Gfn]  # the page belongs to a 2M folio
+    shared: boolean[Gfn]  # memory attribute: not private
+    design: VM_DESIGN
+
+
+class Vcpu(Struct):
+    """struct kvm_vcpu and vcpu_tdx: the caches that every design has, and those of its own."""
+
+    vm: VmId
+    in_guest: bool  # mode IN_GUEST_MODE
+    kicked: bool  # an IPI of KVM_REQ_OUTSIDE_GUEST_MODE is on its way
+    mmu_shadow_page_cache: MemoryCache
+    design: VCPU_DESIGN
+
+
+class Machine(Struct):
+    """Everything: pages, 2M ranges, CPUs, VMs, vCPUs."""
+
+    frame: PageFrame[Pfn]
+    table: PageTable[Pfn]
+    sp: MmuPage[Pfn]
+    range: Range[RangeId]
+    pamt: Pamt2M[RangeId]
+    pamt_lock: SpinLock
+    rcu: Rcu
+    cpu: Cpu[ThreadId]
+    vm: Vm[VmId]
+    td: Td[VmId]
+    vcpu: Vcpu[VcpuId]
+    tdvps: Tdvps[VcpuId]
+    failures: u8  # allocations that may still be made to fail

@@ -1,0 +1,120 @@
+"""The operations that a design fills in, each declared once; `ops.name(...)` calls the one of the design that is bound.
+
+The names are those of kvm_x86_ops from 6.16 to 7.1; 7.2 folds link, set and remove into one set_external_spte.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from septum.lang.types import bound
+
+Operation = Callable[..., Any]
+OPERATIONS: dict[str, Operation] = {}
+
+
+def operation(declaration: Operation) -> Operation:
+    """Declares an operation: its parameters and what it has to do."""
+    OPERATIONS[declaration.__name__] = declaration
+    return declaration
+
+
+class Operations:
+    """`ops`: its attributes are the operations of the design that the current scope binds."""
+
+    def __getattr__(self, name: str) -> Operation:
+        if name not in OPERATIONS:
+            raise AttributeError(f"no operation is called {name}; there are {', '.join(OPERATIONS)}")
+        found = bound(OPERATIONS[name], None)
+        if found is None:
+            raise AttributeError(f"the design has no operation {name}")
+        return found  # type: ignore[return-value]
+
+
+ops = Operations()
+
+
+@operation
+def init_vcpu(m, vcpu) -> None:
+    """Routine. What vCPU creation writes into the design's own state."""
+
+
+@operation
+def topup_external_cache(m, vcpu, tables) -> Any:
+    """Process, Errno. vCPU context, no lock, may sleep: pages for `tables` levels of S-EPT, the root and a guest page counted as its design says."""
+
+
+@operation
+def alloc_external_spt(m, vcpu) -> Any:
+    """Process, Pfn in hand. mmu_lock held for read, in an RCU read section: the S-EPT page of a new table."""
+
+
+@operation
+def link_external_spt(m, vcpu, gfn, level, external) -> Any:
+    """Process, Errno. mmu_lock held for read, mirror entry FROZEN: gives `external` to the module, below the entry of `gfn` at `level`."""
+
+
+@operation
+def set_external_spte(m, vcpu, gfn, level, page) -> Any:
+    """Process, Errno. mmu_lock held for read, mirror entry FROZEN: maps the guest page."""
+
+
+@operation
+def remove_external_spte(m, vm, gfn, level, page) -> Any:
+    """Process, Errno. mmu_lock held for write, mirror entry not present any more: takes a guest page back."""
+
+
+@operation
+def free_external_spt(m, vm, spt) -> Any:
+    """Process. mmu_lock held for write, HKID released: reclaims the S-EPT page of a mirror table that is gone."""
+
+
+@operation
+def free_external_cache(m, vcpu) -> None:
+    """Routine. vCPU destruction: frees what waits in the design's pools."""
+
+
+@operation
+def need_topup_split(m, vm) -> Any:
+    """Routine, bool. mmu_lock held for write: whether topup_split has to be called before a split."""
+
+
+@operation
+def topup_split(m, vm) -> Any:
+    """Process, Errno. No lock, no vCPU, may sleep: pages for one split."""
+
+
+@operation
+def begin_split(m, vm) -> Any:
+    """Process. Before mmu_lock is taken by somebody who may split without a vCPU."""
+
+
+@operation
+def end_split(m, vm) -> None:
+    """Routine. The end of what begin_split began."""
+
+
+@operation
+def split_external_spte(m, vm, gfn, page, external) -> Any:
+    """Process, Errno. mmu_lock held for write: `external` becomes the table below the 2M leaf that maps `page` at `gfn`."""
+
+
+@operation
+def free_split_cache(m, vm) -> None:
+    """Routine. VM destruction: frees the pool for splits."""
+
+
+@operation
+def put_control_page(m, page) -> Any:
+    """Process. A control page was reclaimed: its PAMT reference is dropped; the page itself is freed by the caller."""
+
+
+@operation
+def vcpu_pool_pages(m, vcpu) -> Any:
+    """Routine, a number. How many pages wait in the design's pools of a vCPU, for the custody check."""
+
+
+@operation
+def vm_pool_pages(m, vm) -> Any:
+    """Routine, a number. How many pages wait in the design's pools of a VM."""

@@ -1,0 +1,129 @@
+"""KVM's TDX side [7.2]: SEAMCALL sequences for tables and leaves, busy retry with vCPUs kicked out; kvm-mmu.md 5."""
+
+from septum.host.frames import Role, free_page
+from septum.host.geometry import Gfn, Level, Pfn, VcpuId, VmId
+from septum.host.locks import holds_exclusively
+from septum.host.pools import EBUSY, OK
+from septum.kvm.bug import tdx_bug_on
+from septum.kvm.machine import Machine
+from septum.lang import Witness, each, process, reached, when
+from septum.tdx.mem import tdh_mem_page_aug, tdh_mem_page_remove, tdh_mem_range_block, tdh_mem_sept_add
+from septum.tdx.phymem import tdh_phymem_page_reclaim
+from septum.tdx.status import TDX_OPERAND_BUSY, TDX_SUCCESS
+from septum.tdx.td import Lifecycle
+from septum.tdx.tracking import tdh_mem_track
+
+busy_retried = Witness("busy_retried", "a SEAMCALL was busy and was repeated with all vCPUs kicked out")
+
+
+@process
+def tdx_sept_map_nonleaf_spte(m: Machine, vm: VmId, gfn: Gfn, level: Level, external: Pfn):
+    """tdx_sept_map_nonleaf_spte() [7.2], kvm-mmu.md 5.4: SEPT.ADD; busy is for the fault to retry, anything else a bug."""
+    status = yield from tdh_mem_sept_add(m, vm, gfn, level, external)
+    if status == TDX_SUCCESS:
+        return OK
+    return EBUSY if status == TDX_OPERAND_BUSY else tdx_bug_on(m, vm, status)
+
+
+@process
+def tdx_mem_page_aug(m: Machine, vm: VmId, gfn: Gfn, level: Level, page: Pfn):
+    """tdx_mem_page_aug() [7.2], kvm-mmu.md 5.4."""
+    assert level == 1, "asserts: KVM_BUG_ON(level != PG_LEVEL_4K)"
+    status = yield from tdh_mem_page_aug(m, vm, gfn, level, page)
+    if status == TDX_SUCCESS:
+        return OK
+    return EBUSY if status == TDX_OPERAND_BUSY else tdx_bug_on(m, vm, status)
+
+
+@process
+def tdx_sept_remove_leaf_spte(m: Machine, vm: VmId, gfn: Gfn, level: Level, page: Pfn):
+    """tdx_sept_remove_leaf_spte() [7.2], kvm-mmu.md 5.5: BLOCK, TRACK and kick, REMOVE; mmu_lock held for write."""
+    assert m.td[vm].lifecycle == Lifecycle.KEYS_CONFIGURED, "asserts: KVM_BUG_ON(!is_hkid_assigned)"
+    assert level == 1, "asserts: KVM_BUG_ON(level != PG_LEVEL_4K)"
+    error = yield from block(m, vm, gfn, level)
+    if error != OK:
+        return error
+    error = yield from tdx_track(m, vm)
+    if error != OK:
+        return error
+    status = yield from tdh_mem_page_remove(m, vm, gfn, level)
+    if status == TDX_OPERAND_BUSY:
+        yield from no_vcpus_enter_start(m, vm)
+        status = yield from tdh_mem_page_remove(m, vm, gfn, level)
+        no_vcpus_enter_stop(m, vm)
+    return OK if status == TDX_SUCCESS else tdx_bug_on(m, vm, status)
+
+
+@process
+def block(m: Machine, vm: VmId, gfn: Gfn, level: Level):
+    """RANGE.BLOCK under tdh_do_no_vcpus() [6.19]."""
+    status = yield from tdh_mem_range_block(m, vm, gfn, level)
+    if status == TDX_OPERAND_BUSY:
+        yield from no_vcpus_enter_start(m, vm)
+        status = yield from tdh_mem_range_block(m, vm, gfn, level)
+        no_vcpus_enter_stop(m, vm)
+    return OK if status == TDX_SUCCESS else tdx_bug_on(m, vm, status)
+
+
+@process
+def tdx_track(m: Machine, vm: VmId):
+    """tdx_track() [7.2], kvm-mmu.md 5.7: a new epoch, then every vCPU out of the guest."""
+    assert holds_exclusively(m.vm[vm].mmu_lock), "context: tdx_track() without mmu_lock held for write"
+    status = yield from tdh_mem_track(m, vm)
+    if status == TDX_OPERAND_BUSY:
+        yield from no_vcpus_enter_start(m, vm)
+        status = yield from tdh_mem_track(m, vm)
+        no_vcpus_enter_stop(m, vm)
+    if status != TDX_SUCCESS:
+        return tdx_bug_on(m, vm, status)
+    yield from kvm_make_all_cpus_request(m, vm)
+    return OK
+
+
+@process
+def no_vcpus_enter_start(m: Machine, vm: VmId):
+    """tdx_no_vcpus_enter_start() [6.16], kvm-mmu.md 5.6: no vCPU enters, and those inside come out."""
+    assert holds_exclusively(m.vm[vm].mmu_lock), "context: vCPUs are kicked out without mmu_lock held for write"
+    reached(busy_retried)
+    yield
+    m.vm[vm].wait_for_sept_zap = True
+    yield from kvm_make_all_cpus_request(m, vm)
+
+
+def no_vcpus_enter_stop(m: Machine, vm: VmId):
+    """tdx_no_vcpus_enter_stop() [6.16]."""
+    m.vm[vm].wait_for_sept_zap = False
+
+
+@process
+def kvm_make_all_cpus_request(m: Machine, vm: VmId):
+    """kvm_make_all_cpus_request(KVM_REQ_OUTSIDE_GUEST_MODE) [7.1]: an IPI to every vCPU in guest mode; waits until they are out.
+
+    The IPIs join the step before: until a vCPU gets its own, it goes on as if it were late.
+    """
+    for vcpu in each(VcpuId):
+        if m.vcpu[vcpu].vm == vm and m.vcpu[vcpu].in_guest:
+            m.vcpu[vcpu].kicked = True
+    yield when(lambda: not any_kicked(m, vm))
+
+
+def any_kicked(m: Machine, vm: VmId):
+    """Whether a vCPU of the VM has still to leave the guest."""
+    for vcpu in each(VcpuId):
+        if m.vcpu[vcpu].vm == vm and m.vcpu[vcpu].kicked:
+            return True
+    return False
+
+
+@process
+def tdx_sept_free_private_spt(m: Machine, vm: VmId, spt: Pfn):
+    """tdx_sept_free_private_spt() [7.2], kvm-mmu.md 5.8: RECLAIM. Errno: OK if the S-EPT page is the host's again."""
+    assert m.td[vm].lifecycle != Lifecycle.KEYS_CONFIGURED, "asserts: KVM_BUG_ON(is_hkid_assigned)"
+    status = yield from tdh_phymem_page_reclaim(m, m.sp[spt].external_spt)
+    return OK if status == TDX_SUCCESS else tdx_bug_on(m, vm, status)
+
+
+def free_external_page(m: Machine, spt: Pfn):
+    """free_page(sp->external_spt); and sp->external_spt = NULL."""
+    free_page(m, m.sp[spt].external_spt, Role.EXTERNAL)
+    m.sp[spt].external_spt = 0

@@ -1,0 +1,245 @@
+"""The Python engine: runs the source of a model as it stands, one step at a time, and says what its state is in bytes.
+
+The state is the world followed by a frame a thread: where its generators are suspended, and their live locals, laid out as
+the translator laid them out for C.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import enum
+import inspect
+import operator
+import signal
+import threading
+import traceback
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+from septum.lang.errors import ModelError, SeptumError, Violation
+from septum.lang.functions import Instance, Point
+from septum.lang.model import Thread
+from septum.lang.processes import Choose, When, Witness, running
+from septum.lang.source import shown_path, source_of
+from septum.lang.struct import allocate
+from septum.lang.translate import Translation
+
+ENDED = 255
+STEP_SECONDS = 10
+
+
+class Status(enum.Enum):
+    """What a step came to."""
+
+    DONE = 0
+    BLOCKED = 1
+    FAILED = 2
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An assertion that failed, with its message made from the values at that moment."""
+
+    clause: str
+    kind: str
+    file: str
+    line: int
+
+
+@dataclass
+class Running:
+    """A thread: its program, the call it is in, and that call's generator."""
+
+    thread: Thread
+    call: int = 0
+    generator: Generator[Any, Any, Any] | None = None
+    request: When | Choose | None = None
+
+    @property
+    def ended(self) -> bool:
+        return self.call == len(self.thread.calls)
+
+
+class Engine:
+    """One run of a model. The scope of the model must be active whenever a method is called."""
+
+    def __init__(self, translation: Translation, threads: Sequence[Thread], initial: bytes) -> None:
+        self.translation = translation
+        self.m, self._memory = allocate(translation.layout)
+        self._base = ctypes.addressof(self.m)
+        self._memory[: len(initial)] = initial
+        self.threads = [Running(thread) for thread in threads]
+        self.failure: Failure | None = None
+        self.reached: set[Witness] = set()
+        self._points: dict[tuple[Instance, int], Point] = {}
+
+    def choices(self, thread: int) -> int:
+        """How many ways the next step of a thread has; 0 if it has ended."""
+        request = self.threads[thread].request
+        if self.threads[thread].ended:
+            return 0
+        return int(request.count()) if isinstance(request, Choose) else 1
+
+    def step(self, thread: int, choice: int = 0) -> Status:
+        """Runs a thread to its next scheduling point; after FAILED, `failure` says what failed and the run is over."""
+        actor = self.threads[thread]
+        running.thread, running.reached = thread, set()
+        if not self.can_step(thread):
+            return Status.BLOCKED
+        try:
+            with _bounded_time():
+                self._advance(actor, choice)
+        except (AssertionError, Violation) as error:
+            self.failure = _failure(error)
+            return Status.FAILED
+        except (SeptumError, ArithmeticError, LookupError, TypeError, AttributeError, NameError) as error:
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            raise ModelError(f"{_place(error)}: {error}\n    {where.line}") from error
+        self.reached |= running.reached
+        return Status.DONE
+
+    def can_step(self, thread: int) -> bool:
+        """Whether a thread has a next step and does not wait."""
+        actor = self.threads[thread]
+        running.thread = thread
+        return not actor.ended and not (isinstance(actor.request, When) and not actor.request.condition())
+
+    def assess(self, check: Callable[[Any], None]) -> Failure | None:
+        """The clause of a property that the state violates."""
+        try:
+            check(self.m)
+        except (AssertionError, Violation) as error:
+            return _failure(error)
+        return None
+
+    def _advance(self, actor: Running, choice: int) -> None:
+        if actor.generator is None:
+            call = actor.thread.calls[actor.call]
+            actor.generator = call.process(self.m, *call.arguments)
+            send = None
+        else:
+            send = choice if isinstance(actor.request, Choose) else None
+        try:
+            request = actor.generator.send(send)
+        except StopIteration:
+            actor.generator, actor.request, actor.call = None, None, actor.call + 1
+            return
+        if request is not None and not isinstance(request, When | Choose):
+            raise ModelError(f"{actor.thread.name}: yield gave {request!r}; yield nothing, when(...) or choose(...)")
+        actor.request = request
+
+    def state(self) -> bytes:
+        """The bytes of the state, the same as in the C engine."""
+        parts = [self.world(), *(self.frame(number) for number in range(len(self.threads)))]
+        return b"".join(parts).ljust(self.translation.state_size, b"\0")
+
+    def world(self) -> bytes:
+        """The bytes of the world alone."""
+        return bytes(self._memory[: ctypes.sizeof(self.translation.layout)]).ljust(self.translation.world_size, b"\0")
+
+    def frame(self, number: int) -> bytes:
+        """The frame of a thread, projected from its suspended generators."""
+        actor = self.threads[number]
+        size = self.translation.frame_size
+        if actor.ended:
+            return bytes([ENDED]).ljust(size, b"\0")
+        frame = bytes([actor.call])
+        for point, generator in self._suspended(actor):
+            frame += bytes([point.number]) + b"".join(self._saved(saved, generator) for saved in point.saved)
+        return frame.ljust(size, b"\0")
+
+    def _suspended(self, actor: Running) -> Iterator[tuple[Point, Any]]:
+        generator: Any = actor.generator
+        if generator is None:
+            return
+        instance: Instance | None = self.translation.entries[self._entry(actor)]
+        while generator is not None:
+            assert instance is not None
+            point = self._point(instance, generator)
+            yield point, generator
+            generator, instance = generator.gi_yieldfrom, point.callee
+
+    def _entry(self, actor: Running) -> int:
+        call = actor.thread.calls[actor.call]
+        return self.translation.entry(call.process, len(call.arguments))
+
+    def _point(self, instance: Instance, generator: Any) -> Point:
+        key = (instance, generator.gi_frame.f_lasti)
+        if key not in self._points:
+            line, _, column, _ = list(generator.gi_code.co_positions())[key[1] // 2]
+            self._points[key] = next(p for p in instance.points if (p.node.lineno, p.column) == (line, column))
+        return self._points[key]
+
+    def _saved(self, saved: Any, generator: Any) -> bytes:
+        value = generator.gi_frame.f_locals.get(saved.name, 0)
+        number = ctypes.addressof(value) - self._base if isinstance(value, ctypes.Structure | ctypes.Array) else operator.index(value)
+        if not 0 <= number < 1 << saved.bits:
+            raise ModelError(f"{generator.gi_code.co_qualname}: {saved.name} = {number} does not fit its {saved.bits} bits")
+        return number.to_bytes(saved.bits // 8, "little")
+
+    def stack(self, number: int) -> list[tuple[str, str, int, str]]:
+        """Where a thread stands: function, file, line and text of the line, outermost first."""
+        found = []
+        generator: Any = self.threads[number].generator
+        while generator is not None:
+            file, line = generator.gi_code.co_filename, generator.gi_frame.f_lineno
+            text = source_of(_function(generator)).text(line) if _function(generator) else ""
+            found.append((generator.gi_code.co_name, shown_path(file), line, text))
+            generator = generator.gi_yieldfrom
+        return found
+
+    def calls(self, number: int) -> Iterator[tuple[Instance, FrameType]]:
+        """The calls in which a thread is suspended, outermost first: the translation of each and its Python frame."""
+        instance: Instance | None = None
+        for point, generator in self._suspended(self.threads[number]):
+            yield instance or self.translation.entries[self._entry(self.threads[number])], generator.gi_frame
+            instance = point.callee
+
+    def frames(self, number: int) -> Iterator[FrameType]:
+        """The Python frames of a thread's suspended generators, outermost first."""
+        generator: Any = self.threads[number].generator
+        while generator is not None:
+            yield generator.gi_frame
+            generator = generator.gi_yieldfrom
+
+
+def _function(generator: Any) -> Any:
+    found = generator.gi_frame.f_globals.get(generator.gi_code.co_name)
+    return found if inspect.isfunction(found) and found.__code__ is generator.gi_code else None
+
+
+def _failure(error: BaseException) -> Failure:
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.name not in ("warn_on", "bug_on")]
+    where = frames[-1]
+    kind = error.kind if isinstance(error, Violation) else "assert"
+    message = str(error) or (where.line or "").removeprefix("assert ")
+    return Failure(message, kind, shown_path(where.filename), where.lineno or 0)
+
+
+def _place(error: BaseException) -> str:
+    here = __file__.rsplit("/", 1)[0]
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(here)]
+    return f"{shown_path(frames[-1].filename)}:{frames[-1].lineno}" if frames else "the model"
+
+
+@contextmanager
+def _bounded_time() -> Iterator[None]:
+    """A step that does not end is a ModelError; only the main thread can be interrupted."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(_signal: int, frame: FrameType | None) -> None:
+        where = f"{shown_path(frame.f_code.co_filename)}:{frame.f_lineno}" if frame else "the model"
+        raise ModelError(f"{where}: the step does not end within {STEP_SECONDS} seconds")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(STEP_SECONDS)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)

@@ -1,0 +1,87 @@
+"""A model: a world, what must hold in it, and scenarios, which say who runs what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from septum.lang.processes import Witness
+from septum.lang.struct import Struct
+
+
+@dataclass(frozen=True)
+class Property:
+    """What must hold after every step: a routine over the world whose assertions are its clauses.
+
+    With `at_rest` it must hold only when every thread has ended. A message "custody: page freed twice" belongs to the property custody,
+    wherever in the model the assertion stands.
+    """
+
+    name: str
+    title: str
+    check: Callable[[Any], None] | None = None
+    at_rest: bool = False
+
+
+@dataclass(frozen=True)
+class Call:
+    """A process and the numbers it is called with, one item of a thread's program."""
+
+    process: Callable[..., Any]
+    arguments: tuple[int, ...] = ()
+
+
+def call(process: Callable[..., Any], *arguments: int) -> Call:
+    """`process` with these arguments, after the world."""
+    return Call(process, tuple(int(argument) for argument in arguments))
+
+
+@dataclass(frozen=True)
+class Thread:
+    """A CPU: the calls that it makes one after another. A daemon may wait for ever without a deadlock."""
+
+    name: str
+    calls: tuple[Call, ...]
+    daemon: bool = False
+
+
+@dataclass
+class Setup:
+    """What a scenario fills in: the world at the start, all zero at first, and the threads."""
+
+    m: Any
+    threads: list[Thread] = field(default_factory=list)
+
+    def thread(self, name: str, *calls: Call, daemon: bool = False) -> None:
+        """One more thread; it makes `calls` in order."""
+        self.threads.append(Thread(name, calls, daemon))
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """Who runs what: `start` fills a Setup, plain Python that runs once under the scope of `bindings`.
+
+    `witnesses` are the events that must be reachable; `needs` names the operations that a design must have.
+    """
+
+    name: str
+    title: str
+    start: Callable[[Setup], None]
+    witnesses: tuple[Witness, ...] = ()
+    bindings: Mapping[object, object] = field(default_factory=dict)
+    needs: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Model:
+    """Everything that a check needs; `file` is the one whose unexecuted lines are reported."""
+
+    name: str
+    world: type[Struct]
+    scenarios: tuple[Scenario, ...] = ()
+    properties: tuple[Property, ...] = ()
+    bindings: Mapping[object, object] = field(default_factory=dict)
+    operations: frozenset[str] = frozenset()
+    file: Path | None = None

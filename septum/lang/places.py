@@ -1,0 +1,74 @@
+"""Places of a world by name: what changed between two states, and which structs of a kind there are."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from septum.lang.struct import Struct, fields, realise
+from septum.lang.types import Array, Scalar
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A scalar at `path` that is `old` in one state and `new` in the other."""
+
+    path: str
+    of: Scalar
+    old: int
+    new: int
+
+
+class Places:
+    """Names the bytes of a world; `realised` is the cache of the scope in which the world was laid out."""
+
+    def __init__(self, world: type[Struct], realised: dict[object, Any]) -> None:
+        self.world, self._realised = world, realised
+
+    def differences(self, before: bytes, after: bytes) -> list[Difference]:
+        """Every scalar in which two worlds differ, in order of place."""
+        return list(self._differences(self.world, "", 0, before, after))
+
+    def structs(self, of: type[Struct]) -> Iterator[tuple[str, int, type[Struct]]]:
+        """Path, offset and class of every struct of class `of` in the world."""
+        yield from self._structs(self.world, "", 0, of)
+
+    def size(self, of: object) -> int:
+        return ctypes.sizeof(realise(of, self._realised))
+
+    def parts(self, of: object, path: str, offset: int) -> Iterator[tuple[object, str, int]]:
+        """The fields of a struct, or the elements of an array: type, path, offset."""
+        if isinstance(of, Array):
+            stride = self.size(of.element)
+            for number in range(of.length):
+                yield of.element, f"{path}[{number}]", offset + number * stride
+        elif isinstance(of, type):
+            layout = realise(of, self._realised)
+            for name, field_type in fields(of).items():
+                yield field_type, f"{path}.{name}" if path else name, offset + getattr(layout, name).offset
+
+    def _differences(self, of: object, path: str, offset: int, before: bytes, after: bytes) -> Iterator[Difference]:
+        end = offset + self.size(of)
+        if before[offset:end] == after[offset:end]:
+            return
+        if isinstance(of, Scalar):
+            yield Difference(path, of, int.from_bytes(before[offset:end], "little"), int.from_bytes(after[offset:end], "little"))
+            return
+        for part, part_path, part_offset in self.parts(of, path, offset):
+            yield from self._differences(part, part_path, part_offset, before, after)
+
+    def _structs(self, of: object, path: str, offset: int, wanted: type[Struct]) -> Iterator[tuple[str, int, type[Struct]]]:
+        if isinstance(of, type) and issubclass(of, wanted):
+            yield path, offset, of
+        elif not isinstance(of, Scalar) and self._may_hold(of, wanted):
+            for part, part_path, part_offset in self.parts(of, path, offset):
+                yield from self._structs(part, part_path, part_offset, wanted)
+
+    def _may_hold(self, of: object, wanted: type[Struct]) -> bool:
+        if isinstance(of, Array):
+            return self._may_hold(of.element, wanted)
+        if isinstance(of, type):
+            return issubclass(of, wanted) or any(self._may_hold(part, wanted) for part in fields(of).values())
+        return False

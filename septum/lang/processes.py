@@ -1,0 +1,97 @@
+"""Processes, and what their code may say beside ordinary Python: when, choose, warn_on, bug_on, reached, each, current.
+
+A process is a generator: each `yield` is a scheduling point, where another CPU may run. A routine is a plain function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from septum.lang.errors import Violation
+from septum.lang.types import Index, Size
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+Process = Generator["When | Choose | None", int, Any]
+
+
+@dataclass(frozen=True)
+class When:
+    """A scheduling point that waits until `condition` holds; the condition and what follows are one step."""
+
+    condition: Callable[[], bool]
+
+
+@dataclass(frozen=True)
+class Choose:
+    """A scheduling point that goes on in `count()` ways."""
+
+    count: Callable[[], int]
+
+
+@dataclass(frozen=True)
+class Witness:
+    """An event that a scenario wants to see reached, lest its verdict be vacuous."""
+
+    name: str
+    title: str
+
+
+@dataclass
+class Running:
+    """What the Python engine knows of the step it executes."""
+
+    thread: int = 0
+    reached: set[Witness] = field(default_factory=set)
+
+
+running = Running()
+
+
+def process(function: Function) -> Function:
+    """Marks a generator function as a process: `@process`."""
+    function.__septum_process__ = True  # type: ignore[attr-defined]
+    return function
+
+
+def is_process(function: object) -> bool:
+    return getattr(function, "__septum_process__", False)
+
+
+def when(condition: Callable[[], bool]) -> When:
+    """`yield when(lambda: lock.writer == 0)`: wait for a condition that reads the state and changes nothing."""
+    return When(condition)
+
+
+def choose(count: int | Size | Callable[[], int]) -> Choose:
+    """`x = yield choose(n)`: go on with every x in 0 .. n-1. A count that depends on the state is a lambda, read when the step is taken."""
+    return Choose(count if callable(count) else lambda: int(count))
+
+
+def warn_on(condition: object, message: str = "") -> bool:
+    """WARN_ON(): a violation if `condition` holds."""
+    if condition:
+        raise Violation(message, "warn_on")
+    return False
+
+
+def bug_on(condition: object, message: str = "") -> None:
+    """BUG_ON(): a violation if `condition` holds."""
+    if condition:
+        raise Violation(message, "bug_on")
+
+
+def reached(witness: Witness) -> None:
+    """Notes that an event happened in this step."""
+    running.reached.add(witness)
+
+
+def each(index: Index) -> Iterator[int]:
+    """Every value of an index type, without the one that means none."""
+    return iter(range(1 if index.none else 0, index.limit))
+
+
+def current() -> int:
+    """The number of the thread that runs this step."""
+    return running.thread

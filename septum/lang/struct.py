@@ -1,0 +1,129 @@
+"""Structs: a class with typed fields, of which a scope makes a ctypes.Structure.
+
+The same bytes are a Python object here and a C struct in the other engine. Every store is checked for its range, every
+index for its bounds; whole structs are not assigned.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import enum
+import inspect
+import mmap
+import operator
+from typing import Any, ClassVar
+
+from septum.lang.errors import ModelError, UserError
+from septum.lang.types import Array, Boolean, EnumType, Scalar, Slot, Type, boolean, bound
+
+_UNSIGNED = {8: ctypes.c_uint8, 16: ctypes.c_uint16, 32: ctypes.c_uint32, 64: ctypes.c_uint64}
+
+
+class Struct:
+    """The root of every struct of a model. Subclasses only annotate fields; instances are made by `realise`."""
+
+    def __class_getitem__(cls, count: object) -> Array:
+        return Array(cls, count)
+
+
+class Nothing(Struct):
+    """The struct of a design that keeps no state of its own."""
+
+
+def resolve(annotation: object, where: str = "") -> object:
+    """The type that an annotation stands for: a Scalar, an Array or a Struct subclass."""
+    if annotation is bool:
+        return boolean
+    if isinstance(annotation, Slot):
+        return bound(annotation, Nothing)
+    if isinstance(annotation, type) and issubclass(annotation, enum.IntEnum):
+        return EnumType(annotation)
+    if isinstance(annotation, Array):
+        return Array(resolve(annotation.element, where), annotation.count)
+    if isinstance(annotation, Type) or (isinstance(annotation, type) and issubclass(annotation, Struct)):
+        return annotation
+    raise UserError(f"{where}: {annotation!r} is no type of the language; use u8 to u64, bool, an IntEnum, an index type or a Struct")
+
+
+def fields(struct: type[Struct]) -> dict[str, object]:
+    """Name and type of every field, in order of declaration."""
+    found: dict[str, object] = {}
+    for base in reversed(struct.__mro__):
+        if issubclass(base, Struct):
+            for name, annotation in inspect.get_annotations(base, eval_str=True).items():
+                found[name] = resolve(annotation, f"{struct.__name__}.{name}")
+    return found
+
+
+class Realised(ctypes.Structure):
+    """A struct with the sizes of a scope: memory with checked fields."""
+
+    _struct: ClassVar[type[Struct]]
+    _types: ClassVar[dict[str, object]]
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        of = self._types.get(name)
+        if of is None:
+            raise ModelError(f"{self._struct.__name__} has no field {name}; it has {', '.join(self._types)}")
+        super().__setattr__(name, _checked(of, value, f"{self._struct.__name__}.{name}"))
+
+    def __repr__(self) -> str:
+        return f"<{self._struct.__name__} at {ctypes.addressof(self):#x}>"
+
+
+class RealisedArray:
+    """What every array type adds to ctypes: bounds, ranges, and no counting from the end."""
+
+    _element: ClassVar[object]
+    _length_: ClassVar[int]
+
+    def __getitem__(self, index: Any) -> Any:
+        return super().__getitem__(self._place(index))  # type: ignore[misc]
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        super().__setitem__(self._place(index), _checked(self._element, value, f"[{index}]"))  # type: ignore[misc]
+
+    def _place(self, index: Any) -> int:
+        place = operator.index(index)
+        if not 0 <= place < self._length_:
+            raise ModelError(f"index {place} is outside of an array of {self._length_}")
+        return place
+
+
+def _checked(of: object, value: Any, place: str) -> int:
+    if not isinstance(of, Scalar):
+        raise ModelError(f"{place} is a whole {of}: assign its fields one by one")
+    number = operator.index(value)
+    if isinstance(of, Boolean) and number not in (0, 1):
+        raise ModelError(f"{place} = {number}: a truth value is 0 or 1")
+    if not 0 <= number < (1 << of.bits if isinstance(of, EnumType) else of.limit):
+        raise ModelError(f"{place} = {number} does not fit {of.name} (0 .. {of.limit - 1})")
+    return number
+
+
+def realise(of: object, cache: dict[object, Any]) -> Any:
+    """The ctypes type of a language type with the sizes of the current scope; `cache` belongs to that scope."""
+    if isinstance(of, Scalar):
+        return _UNSIGNED[of.bits]
+    if of not in cache:
+        cache[of] = _realise_array(of, cache) if isinstance(of, Array) else _realise_struct(of, cache)
+    return cache[of]
+
+
+def _realise_array(of: Array, cache: dict[object, Any]) -> Any:
+    base = realise(of.element, cache) * of.length
+    return type(base.__name__, (RealisedArray, base), {"_element": of.element, "_type_": base._type_, "_length_": of.length})
+
+
+def _realise_struct(of: Any, cache: dict[object, Any]) -> Any:
+    types = fields(of)
+    members = [(name, realise(field, cache)) for name, field in types.items()]
+    return type(of.__name__, (Realised,), {"_struct": of, "_types": types, "_fields_": members})
+
+
+def allocate(realised: type[Realised], extra: int = 0) -> tuple[Any, memoryview]:
+    """A zeroed struct, lazily backed however large, and a view of its bytes with `extra` bytes behind it."""
+    size = max(ctypes.sizeof(realised) + extra, 1)
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0)
+    memory = mmap.mmap(-1, size, flags=flags)
+    return realised.from_buffer(memory), memoryview(memory)

@@ -1,0 +1,238 @@
+"""A whole model in C: its structs, its processes, its properties, its tables; one translation unit with the explorer.
+
+Runs under the scope of the model (sizes, slots, operations), so that everything static is a number.
+"""
+
+from __future__ import annotations
+
+import ast
+import ctypes
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from septum.lang.functions import Instance, Point, c_of
+from septum.lang.model import Property
+from septum.lang.processes import Witness, is_process
+from septum.lang.source import Source, source_of
+from septum.lang.struct import Realised, Struct, fields, realise, resolve
+from septum.lang.symmetry import symmetry_tables
+from septum.lang.types import Array, Scalar, type_name
+from septum.lang.values import Kind, Nothing, Ref, kind_of, stored
+
+HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Site:
+    """A place of the source that can fail: an assertion, or a check of the language itself."""
+
+    kind: str
+    message: str
+    file: str
+    line: int
+    text: str
+
+    @property
+    def is_assertion(self) -> bool:
+        return self.kind in ("assert", "warn_on", "bug_on")
+
+    @property
+    def property(self) -> str:
+        """The property that an assertion belongs to, by the word before the colon of its message."""
+        return property_of(self.message)
+
+
+def property_of(message: str) -> str:
+    """ "custody: page 7 is freed twice" belongs to custody; a message without such a word to asserts."""
+    word, colon, _ = message.partition(":")
+    return word if colon and word and word.replace(" ", "").isalpha() and len(word) <= 20 else "asserts"
+
+
+class Translation:
+    """What the translator makes of a model; `code` is its C, the rest says what the numbers in it mean."""
+
+    def __init__(self, world: type[Struct], threads: int, covered_file: Path | None = None) -> None:
+        self.world, self.threads, self.covered_file = world, threads, covered_file
+        self.sites: list[Site] = []
+        self.witnesses: list[Witness] = []
+        self.covered_lines: list[int] = []
+        self.entries: list[Instance] = []
+        self.properties: list[Instance] = []
+        self.code, self.frame_size, self.state_size = "", 0, 0
+        self.realised: dict[object, Any] = {}
+        self.layout: type[Realised] = realise(world, self.realised)
+        self.world_size = (ctypes.sizeof(self.layout) + 7) // 8 * 8
+        self.reference_bits = 32 if self.world_size < 1 << 32 else 64
+        self._instances: dict[tuple[Any, ...], Instance] = {}
+        self._in_progress: list[tuple[Any, ...]] = []
+        self._site_numbers: dict[tuple[Any, ...], int] = {}
+        self._fields: dict[object, dict[str, object]] = {}
+        self._names: dict[object, str] = {}
+        self._types: list[str] = []
+        self.c_name(world)
+
+    @property
+    def instances(self) -> list[Instance]:
+        """Every function translated so far."""
+        return list(self._instances.values())
+
+    # -- what the functions ask for
+
+    def fields(self, struct: Any) -> dict[str, object]:
+        if struct not in self._fields:
+            self._fields[struct] = fields(struct)
+        return self._fields[struct]
+
+    def site(self, source: Source, node: ast.AST, kind: str, message: str) -> int:
+        """The number of a place that can fail."""
+        line = getattr(node, "lineno", source.tree.lineno)
+        key = (source.file, line, getattr(node, "col_offset", 0), kind, message)
+        if key not in self._site_numbers:
+            self._site_numbers[key] = len(self.sites)
+            self.sites.append(Site(kind, message, source.file, line, source.text(line)))
+        return self._site_numbers[key]
+
+    def witness(self, witness: Witness) -> int:
+        if witness not in self.witnesses:
+            self.witnesses.append(witness)
+        return self.witnesses.index(witness)
+
+    def coverage_point(self, source: Source, line: int) -> int | None:
+        """The number of a line of the file whose lines are counted; None for other files."""
+        if self.covered_file is None or source.function.__code__.co_filename != str(self.covered_file):
+            return None
+        if line not in self.covered_lines:
+            self.covered_lines.append(line)
+        return self.covered_lines.index(line)
+
+    def instance(self, caller: Source | None, node: ast.AST | None, function: Callable[..., Any], arguments: Sequence[Any]) -> Instance:
+        """The translation of `function` for these arguments (Values or Kinds), made once."""
+        source = source_of(function)
+        kinds: list[Kind] = [getattr(argument, "kind", argument) for argument in arguments]
+        annotations = function.__annotations__
+        names = [argument.arg for argument in source.tree.args.args]
+        key = (function, *(None if name in annotations else stored(kind) for name, kind in zip(names, kinds, strict=False)))
+        if key in self._in_progress:
+            (caller or source).refuse(node or source.tree, f"{source.name} calls itself", "a loop")
+        if key not in self._instances:
+            self._in_progress.append(key)
+            self._instances[key] = Instance(self, source, f"f{len(self._instances) + len(self._in_progress)}_{source.name.lstrip('_')}", kinds)
+            self._in_progress.pop()
+        found = self._instances[key]
+        if len(found.parameters) != len(kinds):
+            (caller or source).refuse(node or source.tree, f"{source.name} takes {len(found.parameters)} arguments, not {len(kinds)}")
+        return found
+
+    def c_name(self, of: object) -> str:
+        """The C type of a language type, declared on first use."""
+        if isinstance(of, Scalar):
+            return f"uint{of.bits}_t"
+        if of not in self._names:
+            self._names[of] = "world_t" if of is self.world else f"t{len(self._names)}_{_identifier(type_name(of))}"
+            self._types.append(self._declaration(of))
+        return self._names[of]
+
+    def _declaration(self, of: Any) -> str:
+        name, size = self._names[of], ctypes.sizeof(realise(of, self.realised))
+        if isinstance(of, Array):
+            body = f"{self.c_name(of.element)} at[{of.length}];"
+        else:
+            body = " ".join(f"{self.c_name(field_type)} {field_name};" for field_name, field_type in self.fields(of).items())
+        return f"typedef struct {name} {{ {body} }} {name};\n_Static_assert(sizeof({name}) == {size}ull, \"{name}\");"
+
+    # -- the whole
+
+    def entry(self, process: Callable[..., Any], arguments: int) -> int:
+        """The number by which a thread's program calls a process; its parameters need annotations, but the world."""
+        source = source_of(process)
+        if not is_process(process):
+            source.refuse(source.tree, f"{source.name} is run by a thread and is no process", "@process before its def")
+        names = [argument.arg for argument in source.tree.args.args][1:]
+        if len(names) != arguments:
+            source.refuse(source.tree, f"{source.name} takes {len(names)} numbers and is given {arguments}")
+        missing = [name for name in names if name not in process.__annotations__]
+        if missing:
+            source.refuse(source.tree, f"a process that a thread runs says the types of its parameters; {missing[0]} has none", f"{missing[0]}: u8")
+        kinds = [kind_of(resolve(_annotation(process, name))) for name in names]
+        instance = self.instance(None, None, process, [Ref(self.world), *kinds])
+        if instance not in self.entries:
+            self.entries.append(instance)
+        return self.entries.index(instance)
+
+    def finish(self, properties: Sequence[Property], explorer: str) -> str:
+        """The C of everything, with the explorer behind it."""
+        checks = [self._property(one) for one in properties if one.check]
+        self.frame_size = 2 + max((entry.frame_size for entry in self.entries), default=0)
+        self.state_size = (self.world_size + self.threads * self.frame_size + 7) // 8 * 8
+        functions = [instance for instance in self._instances.values() if instance in self._used()]
+        parts = [
+            (HERE / "runtime.h").read_text(), self._constants(), "\n".join(self._types),
+            "\n".join(instance.signature + " __attribute__((unused));" for instance in functions),
+            "\n".join(instance.text for instance in functions), self._enter(), self._check(properties, checks),
+            (HERE / "threads.c").read_text(), symmetry_tables(self), (HERE / "symmetry.c").read_text(), explorer,
+        ]  # fmt: skip
+        self.code = "\n".join(parts)
+        return self.code
+
+    def _used(self) -> set[Instance]:
+        texts = {instance.name: instance for instance in self._instances.values()}
+        todo = [*self.entries, *self.properties]
+        used: set[Instance] = set()
+        while todo:
+            instance = todo.pop()
+            if instance not in used:
+                used.add(instance)
+                todo += [texts[name] for name in _called(instance.text) if name in texts]
+        return used
+
+    def _property(self, one: Property) -> Instance:
+        assert one.check is not None
+        instance = self.instance(None, None, one.check, [Ref(self.world)])
+        source = instance.source
+        if instance.is_process or instance.changes or not isinstance(instance.returns, Nothing):
+            source.refuse(source.tree, f"the property {one.name} must be a routine that only reads and asserts", "assert ... in a routine")
+        self.properties.append(instance)
+        return instance
+
+    def _constants(self) -> str:
+        choices = any(point.kind == "choose" for instance in self._instances.values() for point in instance.points)
+        return "\n".join([
+            f"#define WORLD_SIZE {self.world_size}ull", f"#define STATE_SIZE {self.state_size}ull", f"#define FRAME_SIZE {self.frame_size}",
+            f"#define MAX_THREADS {self.threads}", f"#define WITNESSES {len(self.witnesses)}", f"#define COVERAGE {len(self.covered_lines)}",
+            f"#define HAS_CHOICES {int(choices)}", f"static uint8_t model_ignored[{len(self.sites) + 1}];",
+            f"static uint8_t model_covered[{len(self.covered_lines) + 1}];",
+        ])  # fmt: skip
+
+    def _enter(self) -> str:
+        cases = []
+        for number, entry in enumerate(self.entries):
+            kinds = [kind for kind in entry.parameters.values() if not isinstance(kind, Ref)]
+            arguments = [f"({c_of(self, kind)})call->arguments[{i}]" for i, kind in enumerate(kinds)]
+            cases.append(f"    case {number}: return {entry.name}({', '.join(['c', 'w', 'in', 'out', *arguments])});")
+        head = "static int enter(context_t *c, world_t *w, const uint8_t *in, uint8_t *out, const call_t *call)\n{\n    switch (call->entry) {"
+        return "\n".join([head, *cases, "    default: (void)c; (void)w; (void)in; (void)out; return STEP_RETURNED;", "    }", "}", ""])
+
+    def _check(self, properties: Sequence[Property], checks: Sequence[Instance]) -> str:
+        described = [one for one in properties if one.check]
+        calls = [f"    {'if (at_rest) ' if one.at_rest else ''}{check.name}(c, w);" for one, check in zip(described, checks, strict=True)]
+        head = "static void check_properties(context_t *c, world_t *w, int at_rest)\n{\n    (void)c; (void)w; (void)at_rest;"
+        return "\n".join([head, *calls, "}", ""])
+
+
+def _annotation(function: Callable[..., Any], name: str) -> object:
+    annotation = function.__annotations__[name]
+    return eval(annotation, function.__globals__) if isinstance(annotation, str) else annotation
+
+
+def _called(text: str) -> set[str]:
+    return set(re.findall(r"\bf\d+_\w+", text))
+
+
+def _identifier(name: str) -> str:
+    return "".join(character if character.isalnum() else "_" for character in name)
+
+
+__all__ = ["Point", "Site", "Translation", "property_of"]

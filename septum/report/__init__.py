@@ -1,0 +1,1 @@
+"""What a check found, as text for a terminal or a mail, and as JSON."""

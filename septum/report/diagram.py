@@ -1,0 +1,216 @@
+"""A counterexample as kernel change logs draw a race: a column for each CPU, time runs down.
+
+      CPU 0                               CPU 1
+      ----------------------------------  ----------------------------------
+   1  tdp_mmu_link_sp(page 5)
+        112 old = m.page[parent].spt[i]
+   2                                      tdp_mmu_link_sp(page 6)
+                                            ...
+
+At most 75 columns, for a mail. Functions are named as they are entered, indented by depth; locks where they change.
+"""
+
+from __future__ import annotations
+
+import shlex
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from septum.check.result import Call, Counterexample, Result, Standing, Step
+
+WIDTH = 75
+NARROWEST = 30
+"""A column for a thread is at least so wide; more threads than fit share one column, each line with its thread's name."""
+
+GAP = 2
+LEAST_ROOM = 20
+
+
+def diagram(result: Result) -> str:
+    """The schedule, where every thread stands at its end, what broke, and how to see it again."""
+    found = result.counterexample
+    if found is None:
+        return f"{conclusion(result)}\n"
+    blocks = [schedule(found.steps), places(found.steps), ending(found.threads), [conclusion(result), length(found)], replay(result, found)]
+    return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
+
+
+@dataclass(frozen=True)
+class Item:
+    """A piece of text below an indentation; clipped to one line, or wrapped."""
+
+    depth: int
+    text: str
+    clip: bool = False
+
+    def lines(self, width: int) -> list[str]:
+        indent = " " * min(2 * self.depth, max(width - LEAST_ROOM, 0))
+        room = width - len(indent)
+        if self.clip:
+            return [indent + (self.text if len(self.text) <= room else f"{self.text[: room - 3]}...")]
+        return [indent + line for line in textwrap.wrap(self.text, room, subsequent_indent="  ", break_on_hyphens=False)]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the text of each thread goes: in its own column, or behind its name."""
+
+    threads: tuple[str, ...]
+    margin: int
+
+    @property
+    def columns(self) -> bool:
+        return self._share >= NARROWEST
+
+    @property
+    def _share(self) -> int:
+        count = len(self.threads)
+        return (WIDTH - self.margin - GAP * (count - 1)) // max(count, 1)
+
+    @property
+    def _prefix(self) -> int:
+        return max(len(thread) for thread in self.threads)
+
+    @property
+    def width(self) -> int:
+        """The room for the text of a step."""
+        return self._share if self.columns else WIDTH - self.margin - self._prefix - 3
+
+    def heading(self) -> list[str]:
+        if not self.columns:
+            return []
+        rules = ["-" * self._share for _ in self.threads]
+        return [self._beside("", self.threads), self._beside("", rules)]
+
+    def rows(self, number: int, thread: str, lines: Sequence[str]) -> Iterator[str]:
+        """The lines of a step, its number beside the first."""
+        for index, line in enumerate(lines):
+            label = "" if index else str(number)
+            if self.columns:
+                yield self._beside(label, [line if name == thread else "" for name in self.threads])
+            else:
+                yield f"{label:>{self.margin - 2}}  {thread:<{self._prefix}} | {line}".rstrip()
+
+    def _beside(self, label: str, cells: Sequence[str]) -> str:
+        row = (" " * GAP).join(cell.ljust(self._share) for cell in cells)
+        return f"{label:>{self.margin - 2}}  {row}".rstrip()
+
+
+@dataclass
+class Trail:
+    """What the diagram has said of a thread so far, so that it need not be said again."""
+
+    stack: list[tuple[str, str, int]] = field(default_factory=list)
+    locks: tuple[str, ...] = ()
+
+
+def schedule(steps: Sequence[Step]) -> list[str]:
+    """Every step, in order."""
+    layout = Layout(tuple(dict.fromkeys(step.thread for step in steps)), len(str(len(steps))) + 3)
+    trails: dict[str, Trail] = {}
+    lines = layout.heading() if steps else []
+    last = ""
+    for number, step in enumerate(steps, 1):
+        trail = trails.setdefault(step.thread, Trail())
+        items = [*entered(step, trail, resumed=step.thread != last), *happened(step, trail, resumed=step.thread != last)]
+        lines += layout.rows(number, step.thread, [line for item in items for line in item.lines(layout.width)])
+        last = step.thread
+    return lines
+
+
+def entered(step: Step, trail: Trail, *, resumed: bool) -> Iterator[Item]:
+    """The functions that were entered since the thread's last step; or, after another thread ran, the one it goes on in."""
+    stack = levels(step.stack)
+    known = sum(1 for _ in _common(stack, trail.stack))
+    trail.stack = stack
+    for depth, call in enumerate(step.stack):
+        if depth >= known:
+            yield Item(depth, f"{call.function}({call.arguments})")
+    if resumed and known == len(stack):
+        yield Item(known - 1, f"{step.call.function}() goes on", clip=True)
+
+
+def levels(stack: Sequence[Call]) -> list[tuple[str, str, int]]:
+    """What tells one call from another: function, arguments, and the line of the caller that it was called from."""
+    callers = [0, *(call.line for call in stack)]
+    return [(call.function, call.arguments, line) for call, line in zip(stack, callers, strict=False)]
+
+
+def _common(left: Sequence[object], right: Sequence[object]) -> Iterator[object]:
+    for one, other in zip(left, right, strict=False):
+        if one != other:
+            return
+        yield one
+
+
+def happened(step: Step, trail: Trail, *, resumed: bool) -> Iterator[Item]:
+    """The line that ran, its choice, what it changed, the events, and the locks held after it."""
+    depth = len(step.stack)
+    yield Item(depth, f"{step.call.line} {step.call.source.strip()}", clip=True)
+    if step.choice is not None:
+        yield Item(depth + 1, f"choice {step.choice}")
+    for change in step.changes:
+        yield Item(depth + 1, f"{change.place}: {change.old} -> {change.new}")
+    for event in step.events:
+        yield Item(depth + 1, f"* {event}")
+    if step.locks != trail.locks or (resumed and step.locks):
+        yield Item(depth + 1, f"[holds {', '.join(step.locks) or 'no lock'}]")
+    trail.locks = step.locks
+
+
+def places(steps: Sequence[Step]) -> list[str]:
+    """Which file each function stands in, in order of appearance."""
+    files: dict[str, dict[str, None]] = {}
+    for call in (call for step in steps for call in step.stack):
+        files.setdefault(short(call.file), {})[call.function] = None
+    lines = [f"{file}: {', '.join(functions)}" for file, functions in files.items()]
+    return ["Lines are those of", *(line for text in lines for line in paragraph(text, 1))] if lines else []
+
+
+def ending(threads: Sequence[Standing]) -> list[str]:
+    """Where every thread stands, what it holds, whom it waits for."""
+    return ["At the end", *(line for thread in threads for line in standing(thread))] if threads else []
+
+
+def standing(thread: Standing) -> list[str]:
+    where = thread.stack[-1] if thread.stack else None
+    at = f" in {where.function}(), {short(where.file)}:{where.line}: {where.source.strip()}" if where else ""
+    lines = paragraph(f"{thread.thread}: {thread.state}{at}", 1)
+    if thread.locks:
+        lines += paragraph(f"holds {', '.join(thread.locks)}", 3)
+    if thread.waits_for:
+        lines += paragraph(f"waits for {thread.waits_for}", 3)
+    return lines
+
+
+def paragraph(text: str, depth: int) -> list[str]:
+    return Item(depth, text).lines(WIDTH)
+
+
+def conclusion(result: Result) -> str:
+    """What broke: the property, and its clause."""
+    clause = f": {result.clause}" if result.clause else ""
+    return "\n".join(paragraph(f"{result.property or 'a property'} is violated{clause}", 0))
+
+
+def length(found: Counterexample) -> str:
+    steps = f"{len(found.steps)} step{'s' if len(found.steps) != 1 else ''}"
+    return f"{steps}; no shorter schedule breaks a property." if found.shortest else f"{steps}; not proved shortest."
+
+
+def replay(result: Result, found: Counterexample) -> list[str]:
+    """The command that shows this again, unbroken if it fits."""
+    token, design = shlex.quote(found.token), shlex.quote(result.design)
+    whole = f"  septum explain {token} {design}"
+    return ["Replay it with", *([whole] if len(whole) <= WIDTH else ["  septum explain \\", f"    {token} {design}"])]
+
+
+def short(file: str) -> str:
+    """A file as seen from the working directory, or else from the directory that holds the septum package."""
+    path = Path(file)
+    for root in (Path.cwd(), Path(__file__).parents[2]):
+        if path.is_relative_to(root):
+            return str(path.relative_to(root))
+    return file

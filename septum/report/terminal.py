@@ -1,0 +1,129 @@
+"""The report of a check for a reader: the table of verdicts, what was found, and what the passes are worth."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+
+from septum.check.result import Result, Verdict
+from septum.report.diagram import diagram
+from septum.report.numbers import duration, ranges
+
+
+def render(results: Sequence[Result], *, width: int = 80, colour: bool = False) -> str:
+    """The whole report. Without colour it is plain text, of which no line but a command or a name is longer than `width`."""
+    parts = [
+        verdicts(results, width=width, colour=colour),
+        *findings(results),
+        section("Not explored to the end", unfinished(results), width),
+        section("Vacuous: what should have been reached was not", vacuous(results), width),
+        section("Witnesses, reached in every pass", witnesses(results), width),
+        section("Lines of the design that no schedule executed", unexecuted(results), width),
+        section("Not applicable", not_applicable(results), width),
+        footnotes(results, width),
+    ]
+    return "\n".join(part for part in parts if part)
+
+
+def verdicts(results: Sequence[Result], *, width: int, colour: bool) -> str:
+    """The table: a group of rows for each design, a row for each scenario."""
+    from rich.text import Text
+
+    from septum.report.style import VERDICT_STYLE, rendered, table
+
+    rows = table()
+    rows.add_column("design, scenario", overflow="fold")
+    rows.add_column("verdict")
+    for heading in ("states", "transitions", "depth", "seconds"):
+        rows.add_column(heading, justify="right", no_wrap=True)
+    for design, group in groupby(results, lambda result: result.design):
+        rows.add_row(Text(design, style="bold"))
+        for result in group:
+            verdict = Text(verdict_text(result), style=VERDICT_STYLE[result.verdict])
+            rows.add_row(Text(f"  {result.scenario}"), verdict, *numbers(result))
+    return rendered(rows, width=width, colour=colour)
+
+
+def verdict_text(result: Result) -> str:
+    return f"{result.verdict}: {result.property}" if result.verdict is Verdict.VIOLATED and result.property else str(result.verdict)
+
+
+def numbers(result: Result) -> list[str]:
+    """States, transitions, depth and seconds; empty for what did not run."""
+    if not result.states:
+        return [""] * 4
+    return [f"{result.states:,}", f"{result.transitions:,}", str(result.depth), f"{result.seconds:.2f}"]
+
+
+def findings(results: Iterable[Result]) -> Iterator[str]:
+    """The diagram of every violation."""
+    for result in results:
+        if result.verdict is Verdict.VIOLATED:
+            heading = f"{result.design}, {result.scenario}: {verdict_text(result)}"
+            yield f"{heading}\n{'=' * len(heading)}\n\n{diagram(result)}"
+
+
+def section(heading: str, lines: Iterable[str], width: int) -> str:
+    """A heading and its lines, wrapped; nothing where there are none."""
+    body = [wrapped(f"  {line}", width) for line in lines]
+    return "\n".join([f"{heading}:", *body, ""]) if body else ""
+
+
+def wrapped(text: str, width: int) -> str:
+    return textwrap.fill(text, width, subsequent_indent="      ", break_long_words=False, break_on_hyphens=False)
+
+
+def unfinished(results: Iterable[Result]) -> Iterator[str]:
+    """How far every incomplete check came."""
+    for result in results:
+        if result.verdict is Verdict.INCOMPLETE:
+            reason = f"{result.reason}; " if result.reason and result.states else result.reason
+            came = f"{result.states:,} states, {result.transitions:,} transitions, depth {result.depth} in {duration(result.seconds)}"
+            yield f"{result.design}, {result.scenario}: {reason}{came if result.states else ''}"
+
+
+def vacuous(results: Iterable[Result]) -> Iterator[str]:
+    for result in results:
+        if result.verdict is Verdict.VACUOUS:
+            missing = ", ".join(name for name, reached in result.witnesses.items() if not reached)
+            yield f"{result.design}, {result.scenario}: {missing or result.reason}"
+
+
+def witnesses(results: Iterable[Result]) -> Iterator[str]:
+    """What the passes of a scenario reached: its declared witnesses, so they are the same for every design."""
+    passes = {result.scenario: result.witnesses for result in results if result.holds and result.witnesses}
+    for scenario, reached in passes.items():
+        yield f"{scenario}: {', '.join(reached)}"
+
+
+def unexecuted(results: Iterable[Result]) -> Iterator[str]:
+    """Per design, the lines that none of its scenarios executed."""
+    lines: dict[str, set[int]] = {}
+    for result in results:
+        if result.states:
+            lines[result.design] = lines.get(result.design, set(result.unexecuted)) & set(result.unexecuted)
+    for design, missed in lines.items():
+        if missed:
+            yield f"{design}: {ranges(missed)}"
+
+
+def not_applicable(results: Iterable[Result]) -> Iterator[str]:
+    """Why a scenario says nothing about a design: once for each reason."""
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for result in results:
+        if result.verdict is Verdict.NOT_APPLICABLE:
+            reasons.setdefault((result.design, result.reason), []).append(result.scenario)
+    for (design, reason), scenarios in reasons.items():
+        yield f"{design}: {', '.join(scenarios)}{f' ({reason})' if reason else ''}"
+
+
+def footnotes(results: Sequence[Result], width: int) -> str:
+    """The chance that something was missed, and by which engine."""
+    notes = []
+    chance = min(1.0, sum(result.collision for result in results))
+    if chance:
+        notes.append(f"The chance that two states had one fingerprint, so that one of them was missed, is at most {chance:.0e}.")
+    if any(result.states and result.engine == "python" for result in results):
+        notes.append("Explored by the Python engine, which is slower than the C engine and finds the same.")
+    return "".join(f"{textwrap.fill(note, width)}\n" for note in notes)

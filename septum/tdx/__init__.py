@@ -1,0 +1,1 @@
+"""The TDX module: PAMT, Secure EPT, SEAMCALL and TDCALL leaves, TLB tracking; tdx-module.md."""

@@ -1,0 +1,62 @@
+"""TLB tracking: TD epoch, VP.ENTER and TD exit, TRACK; tdx-module.md 8."""
+
+from septum.host.geometry import VcpuId, VmId
+from septum.lang import process
+from septum.tdx.locks import release_exclusive, release_shared, try_exclusive, try_shared
+from septum.tdx.status import TDX_OPERAND_BUSY, TDX_PREVIOUS_TLB_EPOCH_BUSY, TDX_SUCCESS
+from septum.tdx.td import enter_td, leave_td
+
+
+def tracked(m, vm: VmId, bepoch):
+    """Whether no vCPU can hold a translation of a page blocked at `bepoch`."""
+    td = m.td[vm]
+    return bepoch + 1 < td.epoch or (bepoch + 1 == td.epoch and td.refcount[bepoch % 2] == 0)
+
+
+@process
+def tdh_mem_track(m, vm: VmId):
+    """TDH.MEM.TRACK, tdx-module.md 7.12: a new epoch, once nobody is left in the guest from the one before."""
+    yield
+    td = m.td[vm]
+    status = enter_td(m, vm)
+    if status != TDX_SUCCESS:
+        return status
+    if not try_exclusive(td.epoch_lock):
+        leave_td(m, vm)
+        return TDX_OPERAND_BUSY
+    if td.refcount[(td.epoch + 1) % 2] != 0:
+        release_exclusive(td.epoch_lock)
+        leave_td(m, vm)
+        return TDX_PREVIOUS_TLB_EPOCH_BUSY
+    yield
+    td.epoch += 1
+    release_exclusive(td.epoch_lock)
+    leave_td(m, vm)
+    return TDX_SUCCESS
+
+
+@process
+def tdh_vp_enter(m, vm: VmId, vcpu: VcpuId):
+    """TDH.VP.ENTER, tdx-module.md 9.1, as far as the epoch goes: TDR shared while the guest runs, the epoch lock for a moment.
+
+    It starts without a scheduling point: its caller tested `wait_for_sept_zap` with interrupts off in the same step.
+    """
+    td = m.td[vm]
+    status = enter_td(m, vm)
+    if status != TDX_SUCCESS:
+        return status
+    if not try_shared(td.epoch_lock):
+        leave_td(m, vm)
+        return TDX_OPERAND_BUSY
+    yield
+    m.tdvps[vcpu].epoch = td.epoch
+    td.refcount[td.epoch % 2] += 1
+    release_shared(td.epoch_lock)
+    return TDX_SUCCESS
+
+
+def td_exit(m, vm: VmId, vcpu: VcpuId):
+    """A TD exit: the vCPU no longer counts for the epoch that it entered in."""
+    m.td[vm].refcount[m.tdvps[vcpu].epoch % 2] -= 1
+    m.tdvps[vcpu].epoch = 0
+    leave_td(m, vm)
