@@ -74,12 +74,20 @@ def build(model: Model, scenario: Scenario, overrides: Mapping[str, int] | None 
         if name not in sizes:
             raise UserError(f"{model.name}, {scenario.name}: has no {name} to set; it has {', '.join(sorted(sizes)) or 'no sizes'}")
         bindings[sizes[name]] = value
+    bindings = _resolved(bindings)
     with scope(bindings):
         return _build(model, scenario, bindings, property)
 
 
+def _resolved(bindings: Mapping[object, object]) -> dict[object, object]:
+    """Every size as a number, so that scopes can be compared."""
+    with scope(bindings):
+        return {key: key.value if isinstance(key, Size) else value for key, value in bindings.items()}
+
+
 def _build(model: Model, scenario: Scenario, bindings: Mapping[object, object], property: str) -> Build:
-    peers = [one for one in model.scenarios if {**model.bindings, **one.bindings} == bindings and one.needs <= model.operations]
+    able = [one for one in model.scenarios if one.needs <= model.operations]
+    peers = [one for one in able if _resolved({**model.bindings, **one.bindings}) == bindings]
     peers = peers if scenario in peers else [scenario]
     translation, threads, worlds = _translated(model, peers)
     place = peers.index(scenario)

@@ -76,8 +76,8 @@ class Exploration:
 
     @property
     def collision_chance(self) -> float:
-        """At most the chance that two states had one fingerprint, so that one of them went unseen."""
-        return min(1.0, self.states**2 / 2**129)
+        """At most the chance that two of the states generated had one fingerprint, so that one of them went unseen."""
+        return min(1.0, (self.transitions + 1) ** 2 / 2**129)
 
 
 class _Progress(ctypes.Structure):

@@ -5,7 +5,7 @@
  * keys two different states collide with a probability of 2^-128 whatever they are (multilinear hashing: Lemire and Kaser,
  * "Strongly universal string hashing is fast"), and the sum of a successor costs only the words that the step changed.
  */
-enum { STRIDE = (STATE_SIZE + 63) / 64 * 64, BLOCKS = STRIDE / 64 };
+enum { STRIDE = (STATE_SIZE + 63) / 64 * 64, BLOCKS = STRIDE / 64, WORDS = STRIDE / 8 };
 
 typedef unsigned __int128 wide;
 typedef uint64_t lanes __attribute__((vector_size(16), may_alias));
@@ -24,7 +24,7 @@ struct fingerprint {
 	uint64_t first, second;	/* neither is 0 */
 };
 
-static struct key keys[BLOCKS][8];
+static struct key keys[WORDS];
 
 /* splitmix64: always the same keys, chosen without a look at any model. */
 static uint64_t random_word(uint64_t *seed)
@@ -40,7 +40,7 @@ static void make_keys(void)
 {
 	uint64_t seed = 0;
 
-	for (struct key *key = keys[0]; key < keys[BLOCKS]; key++) {
+	for (struct key *key = keys; key < keys + WORDS; key++) {
 		key->low = random_word(&seed);
 		key->low = key->low << 64 | random_word(&seed);
 		key->high = random_word(&seed);
@@ -91,7 +91,7 @@ static inline void change_sum(struct sum *sum, const uint8_t *before, const uint
 		memcpy(new, after + 64 * block, 64);
 		for (unsigned word = 0; word < 8; word++)
 			if (old[word] != new[word])
-				add_change(sum, &keys[block][word], old[word], new[word]);
+				add_change(sum, &keys[8 * block + word], old[word], new[word]);
 	}
 }
 

@@ -27,37 +27,53 @@ static struct batch *pop_batch(struct batch **list)
 }
 
 /*
- * Batches are cut from slabs, by each worker from its own, and used again when they were expanded. The first slab of a worker
- * makes do with small pages: a run of a few states should not pay for clearing large ones.
+ * Batches are cut from slabs, by each worker from its own, and used again when they were expanded. Slabs start small, lest a
+ * run of a few states pay for a large one, and double; where memory runs short, they shrink.
  */
-#define SLAB_BYTES ((size_t)8 << 20)
-#define BATCHES_IN_SLAB (sizeof(struct batch) < SLAB_BYTES ? SLAB_BYTES / sizeof(struct batch) : 1)
+enum { LARGE_SLAB = 1 << 23 };
 
 struct slab {
 	struct slab *next;
-	struct batch batch[BATCHES_IN_SLAB];
+	size_t bytes;
+	_Alignas(64) struct batch batch[];
 };
 
 struct pool {
 	struct batch *spare;
 	struct slab *slabs;
-	size_t cut;			/* batches of the first slab that are in use or spare */
+	size_t uncut;			/* batches of the newest slab that were never used */
 };
+
+static size_t slab_bytes(size_t batches)
+{
+	return sizeof(struct slab) + batches * sizeof(struct batch);
+}
+
+static int add_slab(struct septum_run *run, struct pool *pool)
+{
+	size_t batches = pool->slabs ? 2 * (pool->slabs->bytes / sizeof(struct batch)) : 2;
+	struct slab *slab = NULL;
+
+	while (batches > 1 && slab_bytes(batches) > LARGE_SLAB)
+		batches /= 2;
+	for (; batches && !(slab = hold(run, slab_bytes(batches))); batches /= 2)
+		;
+	if (!slab)
+		return 0;
+	slab->bytes = slab_bytes(batches);
+	if (slab->bytes > LARGE_SLAB / 2)
+		prefer_large_pages(slab, slab->bytes);
+	slab->next = pool->slabs;
+	pool->slabs = slab;
+	pool->uncut = batches;
+	return 1;
+}
 
 static struct batch *cut_batch(struct septum_run *run, struct pool *pool)
 {
-	if (!pool->slabs || pool->cut == BATCHES_IN_SLAB) {
-		struct slab *slab = hold(run, sizeof *slab);
-
-		if (!slab)
-			return NULL;
-		if (pool->slabs)
-			prefer_large_pages(slab, sizeof *slab);
-		slab->next = pool->slabs;
-		pool->slabs = slab;
-		pool->cut = 0;
-	}
-	return &pool->slabs->batch[pool->cut++];
+	if (!pool->uncut && !add_slab(run, pool))
+		return NULL;
+	return &pool->slabs->batch[--pool->uncut];
 }
 
 static struct batch *empty_batch(struct septum_run *run, struct pool *pool)
@@ -73,7 +89,7 @@ static void free_pool(struct septum_run *run, struct pool *pool)
 {
 	for (struct slab *slab; (slab = pool->slabs);) {
 		pool->slabs = slab->next;
-		let_go(run, slab, sizeof *slab);
+		let_go(run, slab, slab->bytes);
 	}
 }
 

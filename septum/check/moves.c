@@ -7,7 +7,7 @@
  */
 enum { MOST_STEPS = 10000 };	/* in one move; a thread that takes more runs for ever */
 
-enum move { MOVE_DONE, MOVE_BLOCKED, MOVE_FAILED };
+enum move { MOVE_DONE, MOVE_BLOCKED, MOVE_FAILED, MOVE_PRUNED };	/* pruned: an ignored failure ends this schedule */
 
 struct path {
 	uint32_t length;
@@ -59,6 +59,8 @@ static inline enum move make_move(int fusion, uint8_t *state, unsigned thread, s
 		switch (model_step(state, thread, step)) {
 		case STEP_FAILED:
 			return MOVE_FAILED;
+		case STEP_PRUNED:
+			return MOVE_PRUNED;
 		case STEP_BLOCKED:
 			return taken ? MOVE_DONE : MOVE_BLOCKED;
 		}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -98,7 +99,7 @@ class Result:
     unexecuted: tuple[int, ...] = ()
     counterexample: Counterexample | None = None
 
-    @property
+    @builtins.property  # the field `property` hides the decorator here
     def holds(self) -> bool:
         return self.verdict is Verdict.HOLDS
 

@@ -146,7 +146,10 @@ class _Replay:
         return "read" if lock.readers >> thread & 1 else ""
 
     def _standing(self, number: int) -> Standing:
-        actor = self.engine.threads[number]
+        actor, failure = self.engine.threads[number], self.engine.failure
+        if failure and failure.thread == number:
+            stack = tuple(Call(*where) for where in failure.stack)
+            return Standing(actor.thread.name, stack, "failed", self.held(number))
         name, stack, held = actor.thread.name, self.stack(number), self.held(number)
         if actor.ended:
             return Standing(name, stack, "ended", held)

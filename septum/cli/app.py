@@ -20,7 +20,7 @@ EPILOG = (
 )
 
 # Plain help rather than rich's boxes: the same text on a terminal and in a pipe, and a quicker start.
-app = typer.Typer(name="septum", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 app.command("check", epilog=EPILOG, no_args_is_help=True)(check)
 app.command("list")(list_)
 app.command("show")(show)

@@ -41,8 +41,13 @@ def check(
     """
     chosen = _designs(designs or [], every)
     options: dict[str, Any] = {
-        "property": property_, "vcpus": vcpus, "pages": pages, "budget": _budget(budget or []), "engine": engine.value, "threads": threads,
-    }  # fmt: skip
+        "property": property_,
+        "vcpus": vcpus,
+        "pages": pages,
+        "budget": _budget(budget or []),
+        "engine": engine.value,
+        "threads": threads,
+    }
     raise typer.Exit(_check(chosen, scenario or [], options, as_json))
 
 

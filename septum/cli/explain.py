@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from septum.cli.check import report
+from septum.cli.output import write, write_json
 
 
 def explain(
@@ -21,5 +21,12 @@ def explain(
 
     found = check.explain(token, design)
     result = replace(found, design=design) if design else found
-    report([result], as_json)
+    if as_json:
+        from septum.report.document import document
+
+        write_json(document([result]))
+    else:
+        from septum.report.terminal import finding
+
+        write(finding(result))
     raise typer.Exit(status([result]))

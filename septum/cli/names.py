@@ -11,7 +11,7 @@ from septum.lang.model import Model
 
 # Findings of the explorer itself; every model has them, whether or not it lists them.
 ALWAYS = {
-    "asserts": "no assertion, WARN_ON or BUG_ON that belongs to no other property fails",
+    "asserts": "no other assertion, WARN_ON or BUG_ON of the model fails",
     "deadlock": "no thread waits for ever",
 }
 
@@ -32,7 +32,8 @@ def load(design: str) -> Model:
 
     if _is_file(design):
         if not Path(design).is_file():
-            raise UserError(f"{design}: {'is a directory' if Path(design).is_dir() else 'no such file'}; DESIGN is a name or a Python file")
+            wrong = "is a directory" if Path(design).is_dir() else "no such file"
+            raise UserError(f"{design}: {wrong}; DESIGN is a name or a Python file")
     else:
         known("design", design, check.designs())
     return check.load(design)

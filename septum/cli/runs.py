@@ -80,7 +80,7 @@ def _run(job: Job, position: str, options: dict[str, Any]) -> Result:
 
 
 def status(results: Sequence[Result]) -> int:
-    """The exit status: 1 something violated or vacuous, 3 nothing violated but not everything explored, 0 all that applies holds."""
+    """The exit status: 1 something is violated or vacuous, 3 nothing is but not everything was explored, 0 otherwise."""
     verdicts = {result.verdict for result in results}
     if verdicts & {Verdict.VIOLATED, Verdict.VACUOUS}:
         return 1

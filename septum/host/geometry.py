@@ -47,3 +47,8 @@ def table_base(gfn: Gfn, level: Level):
 def leaf_base(gfn: Gfn, level: Level):
     """gfn_round_for_level(): the first GFN of the leaf at `level` that maps `gfn`."""
     return Gfn(gfn - gfn % (1 << (ENTRY_BITS * Level(level - 1))))
+
+
+def pages_per_leaf(level: Level):
+    """KVM_PAGES_PER_HPAGE()."""
+    return 1 << (ENTRY_BITS * Level(level - 1))

@@ -40,7 +40,7 @@ def kvm_mmu_topup_memory_cache(m, mc, minimum):
     might_sleep(m)
     target = u8(CACHE_CAPACITY)
     if m.failures != 0:
-        failing = yield choose(lambda: ways_to_fail(m, CACHE_CAPACITY - mc.nobjs))
+        failing = yield choose(lambda: ways_to_fail(m, u8(CACHE_CAPACITY - mc.nobjs)))
         if failing != 0:
             note_failure(m)
             target = u8(mc.nobjs + failing - 1)
@@ -93,7 +93,7 @@ def topup_list(m, pool, minimum, gfp: Gfp):
     might_sleep(m)
     target = u8(minimum)
     if m.failures != 0:
-        failing = yield choose(lambda: ways_to_fail(m, minimum - pool.cnt))
+        failing = yield choose(lambda: ways_to_fail(m, u8(minimum - pool.cnt)))
         if failing != 0:
             note_failure(m)
             target = u8(pool.cnt + failing - 1)

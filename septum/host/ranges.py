@@ -5,7 +5,7 @@ matters, as a choice that is explored: any range that other pages of the scenari
 """
 
 from septum.host.geometry import FRAMES_PER_RANGE, LAZY_RANGES, Pfn, RangeId
-from septum.lang import Struct, Witness, choose, each, process, reached, u8, u16
+from septum.lang import Struct, Witness, choose, each, process, reached, u8, u16, u64
 
 range_shared = Witness("range_shared", "two pages given to the module lie in one 2M range")
 
@@ -22,7 +22,7 @@ def range_of(m, page: Pfn):
     """The 2M range of a page: pfn // 512."""
     if LAZY_RANGES:
         return m.frame[page].range
-    return RangeId(page // FRAMES_PER_RANGE)
+    return RangeId(u64(page) // FRAMES_PER_RANGE)
 
 
 def in_use(m, r: RangeId):

@@ -6,6 +6,7 @@ from septum.lang import Witness
 from septum.tdx.status import TDX_MISSING_PAMT_PAGE_PAIR, TDX_SUCCESS, Status
 
 lost_race = Witness("lost_race", "a vCPU lost the race for an entry")
+met_frozen = Witness("met_frozen", "a fault met a FROZEN entry")
 page_mapped = Witness("page_mapped", "a private page was mapped")
 page_came_back = Witness("page_came_back", "a page was mapped again after its hole was punched")
 table_linked = Witness("table_linked", "a table was linked")

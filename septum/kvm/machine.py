@@ -46,6 +46,7 @@ class Vm(Struct):
     mmu_invalidate_seq: u8
     invalidate_first: Gfn
     invalidate_last: Gfn
+    users: u8  # vCPUs that the VMM has not closed
     wait_for_sept_zap: bool
     gmem: Pfn[Gfn]  # the pages of the guest_memfd inode
     huge: boolean[Gfn]  # the page belongs to a 2M folio

@@ -1,15 +1,13 @@
 """SPTEs of a mirror table: constructors and predicates with the real bits; kvm-mmu.md 2."""
 
-from septum.host.entry import ADDRESS_MASK, FROZEN_SPTE, PAGE_SHIFT, POISON, SHADOW_NONPRESENT_VALUE, Entry
+from septum.host.entry import ADDRESS_MASK, PAGE_SHIFT, POISON, SHADOW_NONPRESENT_VALUE, Entry
 from septum.host.geometry import ENTRIES, Level, Pfn
-from septum.lang import Witness, reached, u64
+from septum.lang import u64
 
 SPTE_MMU_PRESENT_MASK = 1 << 11
 PT_PAGE_SIZE_MASK = 1 << 7
 LEAF_SPTE = 0x8600000000000B37  # made by a demand fault: RWX, WB, accessed, dirty, host- and MMU-writable
 NONLEAF_SPTE = 0x8000000000000907
-
-met_frozen = Witness("met_frozen", "a walker met a FROZEN entry")
 
 
 def is_shadow_present_pte(spte):
@@ -48,8 +46,6 @@ def read_spte(m, spt: Pfn, i):
     spte = m.table[spt].word[i]
     assert spte != 0, f"initial value: entry {i} of table {spt} reads 0, an MMIO SPTE in a TDX VM"
     assert spte != POISON, f"initial value: entry {i} of table {spt} is read before anybody wrote it"
-    if spte == FROZEN_SPTE:
-        reached(met_frozen)
     return spte
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from septum.lang.errors import NoCompiler, UserError
 
-FLAGS = ("-std=gnu11", "-O2", "-fPIC", "-shared", "-pthread", "-fno-strict-aliasing")
+FLAGS = ("-std=gnu11", "-O1", "-fPIC", "-shared", "-pthread", "-fno-strict-aliasing")
 
 
 @functools.cache

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import ctypes
 import enum
-import inspect
 import operator
+import os
 import signal
 import threading
 import traceback
@@ -23,7 +23,7 @@ from septum.lang.errors import ModelError, SeptumError, Violation
 from septum.lang.functions import Instance, Point
 from septum.lang.model import Thread
 from septum.lang.processes import Choose, When, Witness, running
-from septum.lang.source import shown_path, source_of
+from septum.lang.source import shown_path
 from septum.lang.struct import allocate
 from septum.lang.translate import Translation
 
@@ -47,6 +47,8 @@ class Failure:
     kind: str
     file: str
     line: int
+    stack: tuple[tuple[str, str, int, str], ...] = ()
+    thread: int = ENDED
 
 
 @dataclass
@@ -93,11 +95,10 @@ class Engine:
             with _bounded_time():
                 self._advance(actor, choice)
         except (AssertionError, Violation) as error:
-            self.failure = _failure(error)
+            self.failure = _failure(error, thread)
             return Status.FAILED
         except (SeptumError, ArithmeticError, LookupError, TypeError, AttributeError, NameError) as error:
-            where = traceback.extract_tb(error.__traceback__)[-1]
-            raise ModelError(f"{_place(error)}: {error}\n    {where.line}") from error
+            raise ModelError(f"{_place(error)}: {error}") from error
         self.reached |= running.reached
         return Status.DONE
 
@@ -181,14 +182,11 @@ class Engine:
         return number.to_bytes(saved.bits // 8, "little")
 
     def stack(self, number: int) -> list[tuple[str, str, int, str]]:
-        """Where a thread stands: function, file, line and text of the line, outermost first."""
+        """Where a thread stands: function, file, line and what comes next there, outermost first."""
         found = []
-        generator: Any = self.threads[number].generator
-        while generator is not None:
-            file, line = generator.gi_code.co_filename, generator.gi_frame.f_lineno
-            text = source_of(_function(generator)).text(line) if _function(generator) else ""
-            found.append((generator.gi_code.co_name, shown_path(file), line, text))
-            generator = generator.gi_yieldfrom
+        for instance, frame in self.calls(number):
+            line = instance.source.next_line(frame.f_lineno)
+            found.append((instance.source.name, instance.source.file, line, instance.source.text(line)))
         return found
 
     def calls(self, number: int) -> Iterator[tuple[Instance, FrameType]]:
@@ -206,23 +204,20 @@ class Engine:
             generator = generator.gi_yieldfrom
 
 
-def _function(generator: Any) -> Any:
-    found = generator.gi_frame.f_globals.get(generator.gi_code.co_name)
-    return found if inspect.isfunction(found) and found.__code__ is generator.gi_code else None
-
-
-def _failure(error: BaseException) -> Failure:
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.name not in ("warn_on", "bug_on")]
-    where = frames[-1]
-    kind = error.kind if isinstance(error, Violation) else "assert"
-    message = str(error) or (where.line or "").removeprefix("assert ")
-    return Failure(message, kind, shown_path(where.filename), where.lineno or 0)
+def _failure(error: BaseException, thread: int = ENDED) -> Failure:
+    here = os.path.dirname(__file__)
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if os.path.dirname(frame.filename) != here]
+    stack = tuple((frame.name, shown_path(frame.filename), frame.lineno or 0, frame.line or "") for frame in frames)
+    _, file, line, text = stack[-1]
+    message = str(error) or text.removeprefix("assert ")
+    return Failure(message, error.kind if isinstance(error, Violation) else "assert", file, line, stack, thread)
 
 
 def _place(error: BaseException) -> str:
-    here = __file__.rsplit("/", 1)[0]
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(here)]
-    return f"{shown_path(frames[-1].filename)}:{frames[-1].lineno}" if frames else "the model"
+    """The file and line of the model's innermost frame."""
+    here = os.path.dirname(__file__)
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if os.path.dirname(frame.filename) != here]
+    return f"{shown_path(frames[-1].filename)}:{frames[-1].lineno}: {frames[-1].line}" if frames else "the model"
 
 
 @contextmanager

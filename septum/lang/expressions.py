@@ -179,6 +179,8 @@ class Expressions:
             self.source.refuse(node, f"{of} cannot be indexed by {place.kind}", "a number")
         if is_index(place.kind) and place.kind.scalar.limit <= of.length:  # type: ignore[union-attr]
             return place.code
+        if place.constant is not None or (isinstance(place.kind, Num) and (place.kind.hi < 0 or place.kind.lo >= of.length)):
+            self.source.refuse(node, f"the index {ast.unparse(node.slice)} is outside of {of}", f"0 .. {of.length - 1}")
         return f"bounded(c, {place.code}, {of.length}, {self.unit.site(self.source, node, 'index', f'the index is outside of {of}')})"
 
     def _binop(self, node: ast.BinOp) -> Value:

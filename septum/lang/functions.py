@@ -123,6 +123,8 @@ class Instance(Expressions):
             self._passes += 1
             if before == (self.kinds, self.returns, self.changes, self.reads):
                 break
+        if not isinstance(self.returns, Nothing) and may_fall_through(self.source.tree.body):
+            self.source.refuse(self.source.tree, f"{self.source.name} returns {self.returns} on some paths and nothing on others", "a return on every path")
         if self.is_process:
             self._lay_out_frames()
             self._one_pass()
@@ -131,7 +133,6 @@ class Instance(Expressions):
     def _one_pass(self) -> None:
         self._lines: list[str] = []
         self._depth, self._loop_number, self._loops = 1, 0, []
-        self._open_points = iter(self.points) if self.points and self.points[0].end else iter(())
         self._fresh: list[Point] = []
         self._block(self.source.tree.body)
         if not self.points or len(self._fresh) != len(self.points):
@@ -454,6 +455,8 @@ class Instance(Expressions):
 
     def _returns(self, node: ast.Return, value: Value) -> None:
         annotation = inspect.get_annotations(self.source.function, eval_str=True).get("return")
+        if annotation is None and "return" in self.source.function.__annotations__ and node.value:
+            self.source.refuse(node, f"{self.source.name} is annotated to return None and returns {value.kind}", "its type, or no annotation")
         if annotation is not None:
             declared = self._declared(node, annotation)
             self.convert(node, value, declared, "the result")
@@ -591,6 +594,29 @@ def local_names(tree: ast.FunctionDef) -> set[str]:
     """The names that a function binds: its parameters and what it assigns."""
     bound = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
     return bound | {argument.arg for argument in tree.args.args}
+
+
+def may_fall_through(body: list[ast.stmt]) -> bool:
+    """Whether control may reach the end of a block."""
+    for statement in body:
+        if isinstance(statement, ast.Return | ast.Break | ast.Continue):
+            return False
+        if isinstance(statement, ast.If) and not may_fall_through(statement.body) and statement.orelse and not may_fall_through(statement.orelse):
+            return False
+        if isinstance(statement, ast.While) and isinstance(statement.test, ast.Constant) and statement.test.value and not _breaks(statement):
+            return False
+    return True
+
+
+def _breaks(loop: ast.While) -> bool:
+    todo: list[ast.AST] = list(loop.body)
+    while todo:
+        node = todo.pop()
+        if isinstance(node, ast.Break):
+            return True
+        if not isinstance(node, ast.While | ast.For):
+            todo += ast.iter_child_nodes(node)
+    return False
 
 
 def c_of(unit: Translation, kind: Kind) -> str:

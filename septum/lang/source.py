@@ -37,6 +37,13 @@ class Source:
         place = line - self.first_line
         return self.lines[place].strip() if 0 <= place < len(self.lines) else ""
 
+    def next_line(self, line: int) -> int:
+        """The line that says what happens at `line`: behind a bare `yield` the next one with code."""
+        if self.text(line).split("#")[0].strip() != "yield":
+            return line
+        after = (n for n in range(line + 1, self.first_line + len(self.lines)) if self.text(n) and not self.text(n).startswith("#"))
+        return next(after, line)
+
     def refuse(self, node: ast.AST, reason: str, instead: str = "") -> NoReturn:
         line = getattr(node, "lineno", self.tree.lineno)
         raise LanguageError(self.file, line, self.text(line), reason, instead)

@@ -115,18 +115,22 @@ static int compare_elements(const uint8_t *state, unsigned set, unsigned a, unsi
     return 0;
 }
 
-static int is_blank(const uint8_t *state, unsigned set, unsigned value)
+static inline int is_blank(const uint8_t *state, unsigned set, unsigned value)
 {
-    for (unsigned i = 0; i < MEMBERS; i++)
-        if (members[i].set == set) {
-            const uint8_t *at = state + members[i].offset + (size_t)value * members[i].stride;
-            if (*at || (members[i].stride > 1 && memcmp(at, at + 1, members[i].stride - 1)))
+    for (unsigned i = 0; i < MEMBERS; i++) {
+        const uint8_t *at = state + members[i].offset + (size_t)value * members[i].stride;
+        uint32_t left = members[i].set == set ? members[i].stride : 0;
+        for (; left >= 8; left -= 8, at += 8)
+            if (load64(at))
                 return 0;
-        }
+        for (; left; left--, at++)
+            if (*at)
+                return 0;
+    }
     return 1;
 }
 
-/* Values that the walk did not meet: those with content in the order of it, greatest first, then the blank ones. */
+/* Values that the walk did not meet but that have content, greatest content first. The blank ones are all alike and need no number. */
 static void number_the_rest(renaming_t *r, const uint8_t *state)
 {
     for (unsigned set = 0; set < SCALARSETS; set++)
@@ -140,10 +144,14 @@ static void number_the_rest(renaming_t *r, const uint8_t *state)
             met(r, set, best);
             walk_queue(r, state);
         }
-    for (unsigned set = 0; set < SCALARSETS; set++)
-        for (unsigned value = scalarsets[set].first; value < scalarsets[set].limit; value++)
-            if (!r->number[set][value])
-                r->number[set][value] = (uint16_t)r->next[set]++;
+}
+
+/* The elements of the values that are not interchangeable. */
+static void walk_fixed(renaming_t *r, const uint8_t *state)
+{
+    for (unsigned i = 0; i < MEMBERS; i++)
+        for (unsigned value = 0; value < scalarsets[members[i].set].first; value++)
+            walk(r, state + members[i].offset + (size_t)value * members[i].stride, members[i].places, members[i].count);
 }
 
 static void walk_frames(renaming_t *r, const uint8_t *state)
@@ -159,6 +167,18 @@ static void rename_frame(void *r, const uint8_t *base, const place_t *places, ui
     rename_places(r, (uint8_t *)(uintptr_t)base, places, count);
 }
 
+/* A value's elements, at the place that its number gives them. */
+static void place_element(const renaming_t *r, const uint8_t *from, uint8_t *to, unsigned set, unsigned value)
+{
+    for (unsigned i = 0; i < MEMBERS; i++)
+        if (members[i].set == set) {
+            const member_t *m = &members[i];
+            uint8_t *at = to + m->offset + (size_t)r->number[set][value] * m->stride;
+            memcpy(at, from + m->offset + (size_t)value * m->stride, m->stride);
+            rename_places(r, at, m->places, m->count);
+        }
+}
+
 static void model_canonical(const uint8_t *from, uint8_t *to)
 {
     renaming_t r;
@@ -171,19 +191,19 @@ static void model_canonical(const uint8_t *from, uint8_t *to)
     for (unsigned set = 0; set < SCALARSETS; set++)
         r.next[set] = scalarsets[set].first;
     walk(&r, from, world_places, WORLD_PLACES);
+    walk_fixed(&r, from);
     walk_frames(&r, from);
     walk_queue(&r, from);
     number_the_rest(&r, from);
     memcpy(to, from, STATE_SIZE);
     for (unsigned i = 0; i < MEMBERS; i++) {
-        const member_t *m = &members[i];
-        for (unsigned value = scalarsets[m->set].first; value < scalarsets[m->set].limit; value++) {
-            uint8_t *at = to + m->offset + (size_t)r.number[m->set][value] * m->stride;
-            memcpy(at, from + m->offset + (size_t)value * m->stride, m->stride);
-        }
-        for (unsigned value = 0; value < scalarsets[m->set].limit; value++)
-            rename_places(&r, to + m->offset + (size_t)value * m->stride, m->places, m->count);
+        const scalarset_t *of = &scalarsets[members[i].set];
+        memset(to + members[i].offset + (size_t)of->first * members[i].stride, 0, (size_t)(of->limit - of->first) * members[i].stride);
+        for (unsigned value = 0; value < of->first; value++)
+            rename_places(&r, to + members[i].offset + (size_t)value * members[i].stride, members[i].places, members[i].count);
     }
+    for (uint32_t i = 0; i < r.queued; i++)
+        place_element(&r, from, to, r.queue[i].set, r.queue[i].value);
     rename_places(&r, to, world_places, WORLD_PLACES);
     for (unsigned thread = 0; thread < MAX_THREADS; thread++)
         frame_visit(frame_of(to, thread), thread, rename_frame, &r);

@@ -167,7 +167,8 @@ class Translation:
         checks = [self._property(one) for one in properties if one.check]
         self.frame_size = 2 + max((entry.frame_size for entry in self.entries), default=0)
         self.state_size = (self.world_size + self.threads * self.frame_size + 7) // 8 * 8
-        functions = [instance for instance in self._instances.values() if instance in self._used()]
+        used = self._used()
+        functions = [instance for instance in self.instances if instance in used]
         parts = [
             (HERE / "runtime.h").read_text(), self._constants(), "\n".join(self._types),
             "\n".join(instance.signature + " __attribute__((unused));" for instance in functions),

@@ -32,17 +32,18 @@ def diagram(result: Result) -> str:
     """The schedule, where every thread stands at its end, what broke, and how to see it again."""
     found = result.counterexample
     if found is None:
-        return f"{conclusion(result)}\n"
-    blocks = [schedule(found.steps), places(found.steps), ending(found.threads), [conclusion(result), length(found)], replay(result, found)]
+        return "\n".join(conclusion(result)) + "\n"
+    blocks = [schedule(found.steps), places(found.steps), ending(found.threads), conclusion(result), replay(result, found)]
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
 
 
 @dataclass(frozen=True)
 class Item:
-    """A piece of text below an indentation; clipped to one line, or wrapped."""
+    """A piece of text below an indentation; clipped to one line, or wrapped. A `tail` goes on, or below where it does not fit."""
 
     depth: int
     text: str
+    tail: str = ""
     clip: bool = False
 
     def lines(self, width: int) -> list[str]:
@@ -50,7 +51,10 @@ class Item:
         room = width - len(indent)
         if self.clip:
             return [indent + (self.text if len(self.text) <= room else f"{self.text[: room - 3]}...")]
-        return [indent + line for line in textwrap.wrap(self.text, room, subsequent_indent="  ", break_on_hyphens=False)]
+        if self.tail and len(self.text) + 1 + len(self.tail) > room:
+            return Item(self.depth, self.text).lines(width) + Item(self.depth + 1, self.tail).lines(width)
+        text = f"{self.text} {self.tail}" if self.tail else self.text
+        return [indent + line for line in textwrap.wrap(text, room, subsequent_indent="  ", break_on_hyphens=False)]
 
 
 @dataclass(frozen=True)
@@ -102,7 +106,7 @@ class Layout:
 class Trail:
     """What the diagram has said of a thread so far, so that it need not be said again."""
 
-    stack: list[tuple[str, str, int]] = field(default_factory=list)
+    stack: list[tuple[str, int]] = field(default_factory=list)
     locks: tuple[str, ...] = ()
 
 
@@ -123,7 +127,7 @@ def schedule(steps: Sequence[Step]) -> list[str]:
 def entered(step: Step, trail: Trail, *, resumed: bool) -> Iterator[Item]:
     """The functions that were entered since the thread's last step; or, after another thread ran, the one it goes on in."""
     stack = levels(step.stack)
-    known = sum(1 for _ in _common(stack, trail.stack))
+    known = 0 if begins(step) else sum(1 for _ in _common(stack, trail.stack))
     trail.stack = stack
     for depth, call in enumerate(step.stack):
         if depth >= known:
@@ -132,10 +136,15 @@ def entered(step: Step, trail: Trail, *, resumed: bool) -> Iterator[Item]:
         yield Item(known - 1, f"{step.call.function}() goes on", clip=True)
 
 
-def levels(stack: Sequence[Call]) -> list[tuple[str, str, int]]:
-    """What tells one call from another: function, arguments, and the line of the caller that it was called from."""
+def begins(step: Step) -> bool:
+    """The step is the first of a call that the thread makes: it stands at the def."""
+    return step.call.source.startswith("def ")
+
+
+def levels(stack: Sequence[Call]) -> list[tuple[str, int]]:
+    """What tells one call from another: the function, and the line of the caller. Arguments may change while it runs."""
     callers = [0, *(call.line for call in stack)]
-    return [(call.function, call.arguments, line) for call, line in zip(stack, callers, strict=False)]
+    return [(call.function, line) for call, line in zip(stack, callers, strict=False)]
 
 
 def _common(left: Sequence[object], right: Sequence[object]) -> Iterator[object]:
@@ -148,15 +157,16 @@ def _common(left: Sequence[object], right: Sequence[object]) -> Iterator[object]
 def happened(step: Step, trail: Trail, *, resumed: bool) -> Iterator[Item]:
     """The line that ran, its choice, what it changed, the events, and the locks held after it."""
     depth = len(step.stack)
-    yield Item(depth, f"{step.call.line} {step.call.source.strip()}", clip=True)
+    if not begins(step):
+        yield Item(depth, f"{step.call.line} {step.call.source.strip()}", clip=True)
     if step.choice is not None:
         yield Item(depth + 1, f"choice {step.choice}")
     for change in step.changes:
-        yield Item(depth + 1, f"{change.place}: {change.old} -> {change.new}")
+        yield Item(depth + 1, f"{change.place}:", f"{change.old} -> {change.new}")
     for event in step.events:
         yield Item(depth + 1, f"* {event}")
     if step.locks != trail.locks or (resumed and step.locks):
-        yield Item(depth + 1, f"[holds {', '.join(step.locks) or 'no lock'}]")
+        yield Item(depth + 1, "holds", ", ".join(step.locks) or "no lock")
     trail.locks = step.locks
 
 
@@ -176,7 +186,7 @@ def ending(threads: Sequence[Standing]) -> list[str]:
 
 def standing(thread: Standing) -> list[str]:
     where = thread.stack[-1] if thread.stack else None
-    at = f" in {where.function}(), {short(where.file)}:{where.line}: {where.source.strip()}" if where else ""
+    at = f", in {where.function}(), {short(where.file)}:{where.line}: {where.source.strip()}" if where else ""
     lines = paragraph(f"{thread.thread}: {thread.state}{at}", 1)
     if thread.locks:
         lines += paragraph(f"holds {', '.join(thread.locks)}", 3)
@@ -189,15 +199,16 @@ def paragraph(text: str, depth: int) -> list[str]:
     return Item(depth, text).lines(WIDTH)
 
 
-def conclusion(result: Result) -> str:
-    """What broke: the property, and its clause."""
-    clause = f": {result.clause}" if result.clause else ""
-    return "\n".join(paragraph(f"{result.property or 'a property'} is violated{clause}", 0))
+def conclusion(result: Result) -> list[str]:
+    """What broke: the property, its clause, and after how many steps."""
+    clause = result.clause.removeprefix(f"{result.property}: ")
+    what = ": ".join(filter(None, (result.property, clause))) or "a property"
+    return ["What broke", *paragraph(what, 1), *([f"  {length(result.counterexample)}"] if result.counterexample else [])]
 
 
 def length(found: Counterexample) -> str:
-    steps = f"{len(found.steps)} step{'s' if len(found.steps) != 1 else ''}"
-    return f"{steps}; no shorter schedule breaks a property." if found.shortest else f"{steps}; not proved shortest."
+    steps = f"after {len(found.steps)} step{'s' if len(found.steps) != 1 else ''}"
+    return f"{steps}, the shortest schedule" if found.shortest else f"{steps}, not proved shortest"
 
 
 def replay(result: Result, found: Counterexample) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import Literal
 
 from rich.box import Box
 from rich.console import Console, RenderableType
@@ -25,9 +26,8 @@ VERDICT_STYLE = {
 def rendered(*parts: RenderableType, width: int, colour: bool) -> str:
     """The parts one below the other, without blanks at the ends of lines."""
     text = io.StringIO()
-    console = Console(
-        file=text, width=width, force_terminal=colour, no_color=not colour, color_system="standard" if colour else None, highlight=False
-    )
+    system: Literal["standard"] | None = "standard" if colour else None
+    console = Console(file=text, width=width, force_terminal=colour, no_color=not colour, color_system=system, highlight=False)
     for part in parts:
         console.print(part)
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines()) + "\n"
@@ -35,4 +35,4 @@ def rendered(*parts: RenderableType, width: int, colour: bool) -> str:
 
 def table() -> Table:
     """An empty table without a frame."""
-    return Table(box=RULED, show_edge=False, pad_edge=False, padding=(0, 1), header_style="")
+    return Table(box=RULED, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="")

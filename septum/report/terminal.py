@@ -1,4 +1,4 @@
-"""The report of a check for a reader: the table of verdicts, what was found, and what the passes are worth."""
+"""The report of a check for a reader: the table of verdicts, what the passes are worth, and what was found."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ def render(results: Sequence[Result], *, width: int = 80, colour: bool = False) 
     """The whole report. Without colour it is plain text, of which no line but a command or a name is longer than `width`."""
     parts = [
         verdicts(results, width=width, colour=colour),
-        *findings(results),
         section("Not explored to the end", unfinished(results), width),
-        section("Vacuous: what should have been reached was not", vacuous(results), width),
+        section("Vacuous: these witnesses were never reached", vacuous(results), width),
         section("Witnesses, reached in every pass", witnesses(results), width),
         section("Lines of the design that no schedule executed", unexecuted(results), width),
         section("Not applicable", not_applicable(results), width),
         footnotes(results, width),
+        *(finding(result) for result in results if result.verdict is Verdict.VIOLATED),
     ]
     return "\n".join(part for part in parts if part)
 
@@ -46,7 +46,8 @@ def verdicts(results: Sequence[Result], *, width: int, colour: bool) -> str:
 
 
 def verdict_text(result: Result) -> str:
-    return f"{result.verdict}: {result.property}" if result.verdict is Verdict.VIOLATED and result.property else str(result.verdict)
+    violated = result.verdict is Verdict.VIOLATED and result.property
+    return f"{result.verdict}: {result.property}" if violated else str(result.verdict)
 
 
 def numbers(result: Result) -> list[str]:
@@ -56,12 +57,10 @@ def numbers(result: Result) -> list[str]:
     return [f"{result.states:,}", f"{result.transitions:,}", str(result.depth), f"{result.seconds:.2f}"]
 
 
-def findings(results: Iterable[Result]) -> Iterator[str]:
-    """The diagram of every violation."""
-    for result in results:
-        if result.verdict is Verdict.VIOLATED:
-            heading = f"{result.design}, {result.scenario}: {verdict_text(result)}"
-            yield f"{heading}\n{'=' * len(heading)}\n\n{diagram(result)}"
+def finding(result: Result) -> str:
+    """A violation: what, where, and its diagram."""
+    heading = f"{result.design}, {result.scenario}: {verdict_text(result)}"
+    return f"{heading}\n{'=' * len(heading)}\n\n{diagram(result)}"
 
 
 def section(heading: str, lines: Iterable[str], width: int) -> str:
@@ -78,9 +77,9 @@ def unfinished(results: Iterable[Result]) -> Iterator[str]:
     """How far every incomplete check came."""
     for result in results:
         if result.verdict is Verdict.INCOMPLETE:
-            reason = f"{result.reason}; " if result.reason and result.states else result.reason
-            came = f"{result.states:,} states, {result.transitions:,} transitions, depth {result.depth} in {duration(result.seconds)}"
-            yield f"{result.design}, {result.scenario}: {reason}{came if result.states else ''}"
+            states = f"{result.states:,} states, {result.transitions:,} transitions, depth {result.depth}"
+            came = f"{states} in {duration(result.seconds)}" if result.states else ""
+            yield f"{result.design}, {result.scenario}: {'; '.join(filter(None, (result.reason, came)))}"
 
 
 def vacuous(results: Iterable[Result]) -> Iterator[str]:
@@ -92,9 +91,12 @@ def vacuous(results: Iterable[Result]) -> Iterator[str]:
 
 def witnesses(results: Iterable[Result]) -> Iterator[str]:
     """What the passes of a scenario reached: its declared witnesses, so they are the same for every design."""
-    passes = {result.scenario: result.witnesses for result in results if result.holds and result.witnesses}
+    passes = {
+        result.scenario: [name for name, reached in result.witnesses.items() if reached] for result in results if result.holds
+    }
     for scenario, reached in passes.items():
-        yield f"{scenario}: {', '.join(reached)}"
+        if reached:
+            yield f"{scenario}: {', '.join(reached)}"
 
 
 def unexecuted(results: Iterable[Result]) -> Iterator[str]:

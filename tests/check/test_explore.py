@@ -14,9 +14,9 @@ import pytest
 from septum.check.explore import ENDLESS, Budget, Outcome, Progress, explore, sources
 
 HERE = Path(__file__).parent
-PLANTS = ["nothing", "blind leaf", "eager zap", "kept lock", "failing alloc", "coins", "spin", "leak", "vague names"]
+PLANTS = ["nothing", "blind leaf", "eager zap", "kept lock", "failing alloc", "coins", "spin", "leak", "vague names", "ignored"]
 ASSERT_SEPT_FREE, ASSERT_NOT_ALL_HEADS, AGREEMENT, NOTHING_LEFT = 1, 3, 10, 11
-STEP_DONE, STEP_BLOCKED, STEP_FAILED = range(3)
+STEP_DONE, STEP_BLOCKED, STEP_FAILED, STEP_PRUNED = range(4)
 ZAP = 0b100
 
 COMPILER = next(([path] for path in map(shutil.which, ("cc", "gcc", "clang")) if path), [sys.executable, "-m", "ziglang", "cc"])
@@ -77,6 +77,8 @@ class Toy:
             moved = False
             for outcome, after, _ in self.moves(state):
                 moved = True
+                if outcome == STEP_PRUNED:
+                    continue
                 if outcome == STEP_FAILED:
                     nearest = depth + 1
                     continue
@@ -226,6 +228,13 @@ def test_a_daemon_may_wait_for_ever(toy):
     found = planted.explore(daemons=ZAP)
     assert found.outcome is Outcome.COMPLETE
     assert numbers(found) == planted.nearest_finding(daemons=ZAP)
+
+
+def test_a_failure_that_is_ignored_ends_its_schedule_and_is_no_deadlock(toy):
+    found = toy("A", "ignored").explore()
+    assert found.outcome is Outcome.COMPLETE
+    assert numbers(found) == toy("A", "ignored").nearest_finding()
+    assert found.states != toy("A").explore().states
 
 
 # -- Reductions --

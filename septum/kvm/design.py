@@ -1,0 +1,87 @@
+"""A design: who allocates which page, when, from which pool, under which lock, who frees it, as functions in one file."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from septum.kvm.machine import VCPU_DESIGN, VM_DESIGN
+from septum.kvm.ops import OPERATIONS
+from septum.lang import Size, Struct, UserError
+from septum.lang import process as mark_process
+
+VCPU_POOL = Size("VCPU_POOL", 0)  # pages that the design's own pools of a vCPU may hold
+VM_POOL = Size("VM_POOL", 0)  # the same of a VM
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+StructType = TypeVar("StructType", bound=type[Struct])
+
+
+class Design:
+    """The operations of a design, its own or its base's, its structs, and the sizes that it fixes.
+
+        design = Design("dpamt_merged", base=upstream)
+
+        @design.process
+        def topup_external_cache(m, vcpu, tables): ...
+
+    A function is given for the operation of its name. The text at the top of the file is the design's title.
+    """
+
+    def __init__(self, name: str, base: Design | None = None, sizes: Mapping[Size, object] | None = None) -> None:
+        self.name, self.base = name, base
+        self.file = Path(sys._getframe(1).f_code.co_filename)
+        self._module = sys._getframe(1).f_globals
+        self._own: dict[object, object] = dict(sizes or {})
+
+    def process(self, function: Function) -> Function:
+        """`@design.process`: this process is the design's operation of its name."""
+        return self._operation(mark_process(function))
+
+    def routine(self, function: Function) -> Function:
+        """`@design.routine`: this routine is the design's operation of its name."""
+        return self._operation(function)
+
+    def vcpu(self, struct: StructType) -> StructType:
+        """`@design.vcpu`: the struct that is embedded as `vcpu.design`."""
+        self._own[VCPU_DESIGN] = struct
+        return struct
+
+    def vm(self, struct: StructType) -> StructType:
+        """`@design.vm`: the struct that is embedded as `vm.design`."""
+        self._own[VM_DESIGN] = struct
+        return struct
+
+    @property
+    def title(self) -> str:
+        """The first line of the design's file."""
+        return (self._module.get("__doc__") or "").strip().partition("\n")[0]
+
+    @property
+    def operations(self) -> frozenset[str]:
+        """The names of the operations that the design has."""
+        return frozenset(name for name, declared in OPERATIONS.items() if declared in self.bindings())
+
+    def bindings(self) -> dict[object, object]:
+        """What a scope has to bind: operations to functions, slots to structs, sizes to numbers."""
+        return {**(self.base.bindings() if self.base else {}), **self._own}
+
+    def function(self, name: str) -> Callable[..., Any]:
+        """The design's function for an operation, its own or its base's."""
+        return self.bindings()[OPERATIONS[name]]  # type: ignore[return-value]
+
+    def _operation(self, function: Function) -> Function:
+        name = function.__name__
+        if name not in OPERATIONS:
+            near = difflib.get_close_matches(name, OPERATIONS, 1)
+            hint = f"; did you mean {near[0]}?" if near else f"; the operations are {', '.join(OPERATIONS)}"
+            raise UserError(f"{self.file}: {name} is no operation{hint} (a helper is marked @process of septum.lang, or not at all)")
+        declared, given = (list(inspect.signature(f).parameters) for f in (OPERATIONS[name], function))
+        if len(declared) != len(given):
+            raise UserError(f"{self.file}: {name} takes ({', '.join(given)}), the operation is called with ({', '.join(declared)})")
+        self._own[OPERATIONS[name]] = function
+        return function

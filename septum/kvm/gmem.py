@@ -1,0 +1,74 @@
+"""guest_memfd: the pages of an inode, punch hole, and the bracket of an invalidation; kvm-mmu.md 6.4, 6.5."""
+
+from septum.host.frames import Content, Gfp, Role, alloc_page, get_page, note_failure, put_page, take, ways_to_fail
+from septum.host.geometry import Gfn, Pfn, VmId
+from septum.host.locks import mutex_lock, mutex_unlock, write_lock, write_unlock
+from septum.kvm.machine import Machine
+from septum.kvm.tdp_mmu import tdp_mmu_zap_leafs
+from septum.lang import Witness, choose, process, reached
+
+hole_punched = Witness("hole_punched", "a hole was punched where a page was")
+
+
+@process
+def kvm_gmem_get_pfn(m: Machine, vm: VmId, gfn: Gfn):
+    """kvm_gmem_get_pfn() [7.1]: gets or creates the folio, with a reference; 0 if there is no memory. No lock that a punch hole takes."""
+    yield
+    if m.vm[vm].gmem[gfn] == 0 and m.failures != 0:
+        failing = yield choose(lambda: ways_to_fail(m, 1))
+        if failing != 0:
+            note_failure(m)
+            return Pfn(0)
+    page = m.vm[vm].gmem[gfn]
+    if page == 0:
+        page = alloc_page(m, Gfp.KERNEL_ACCOUNT, Content.ZEROED)
+        take(m, page, Role.HAND, Role.GUEST)
+        m.frame[page].refcount = 1
+        m.vm[vm].gmem[gfn] = page
+    get_page(m, page)
+    return page
+
+
+def kvm_mmu_invalidate_start(m: Machine, vm: VmId, first: Gfn, last: Gfn):
+    """kvm_mmu_invalidate_start() and _range_add() [7.2]; mmu_lock held for write. One invalidation at a time in this slice."""
+    kvm = m.vm[vm]
+    assert kvm.mmu_invalidate_in_progress == 0, "scope: two invalidations of one VM at a time"
+    kvm.mmu_invalidate_in_progress += 1
+    kvm.invalidate_first = first
+    kvm.invalidate_last = last
+
+
+def kvm_mmu_invalidate_end(m: Machine, vm: VmId):
+    """kvm_mmu_invalidate_end() [7.1]; mmu_lock held for write."""
+    kvm = m.vm[vm]
+    kvm.mmu_invalidate_seq += 1
+    kvm.mmu_invalidate_in_progress -= 1
+    kvm.invalidate_first = 0
+    kvm.invalidate_last = 0
+
+
+@process
+def kvm_gmem_punch_hole(m: Machine, vm: VmId, first: Gfn, last: Gfn):
+    """kvm_gmem_punch_hole() [7.1]: zap between begin and end, and drop the pages before the end."""
+    yield from mutex_lock(m, m.vm[vm].invalidate_lock)
+    yield from write_lock(m, m.vm[vm].mmu_lock)
+    kvm_mmu_invalidate_start(m, vm, first, last)
+    yield from tdp_mmu_zap_leafs(m, vm, first, last)
+    write_unlock(m, m.vm[vm].mmu_lock)
+    yield
+    truncate(m, vm, first, last)
+    yield from write_lock(m, m.vm[vm].mmu_lock)
+    kvm_mmu_invalidate_end(m, vm)
+    write_unlock(m, m.vm[vm].mmu_lock)
+    mutex_unlock(m, m.vm[vm].invalidate_lock)
+
+
+def truncate(m: Machine, vm: VmId, first: Gfn, last: Gfn):
+    """truncate_inode_pages_range(): the inode's references are dropped."""
+    for gfn in range(first, last + 1):
+        page = m.vm[vm].gmem[Gfn(gfn)]
+        if page != 0:
+            m.vm[vm].gmem[Gfn(gfn)] = 0
+            m.vm[vm].huge[Gfn(gfn)] = False
+            put_page(m, page)
+            reached(hole_punched)

@@ -1,0 +1,70 @@
+"""The private fault from the topped-up caches to the map, with its retry checks; kvm-mmu.md 4.2."""
+
+from septum.host.frames import put_page
+from septum.host.geometry import ENTRIES, PT64_ROOT_MAX_LEVEL, Gfn, Level, VcpuId, VmId, table_base
+from septum.host.locks import read_lock, read_unlock
+from septum.host.pools import OK, kvm_mmu_topup_memory_cache
+from septum.kvm.gmem import kvm_gmem_get_pfn
+from septum.kvm.machine import Machine
+from septum.kvm.ops import ops
+from septum.kvm.tdp_mmu import Fault, kvm_tdp_mmu_map
+from septum.lang import Witness, process, reached
+
+stale_fault = Witness("stale_fault", "a fault found under mmu_lock that an invalidation came between")
+
+
+@process
+def mmu_topup_memory_caches(m: Machine, vcpu: VcpuId):
+    """mmu_topup_memory_caches() [7.1], kvm-mmu.md 3.2: external pages first, then tables; an error leaves the earlier caches filled."""
+    error = yield from ops.topup_external_cache(m, vcpu, PT64_ROOT_MAX_LEVEL)
+    if error != OK:
+        return error
+    return (yield from kvm_mmu_topup_memory_cache(m, m.vcpu[vcpu].mmu_shadow_page_cache, PT64_ROOT_MAX_LEVEL))
+
+
+@process
+def kvm_tdp_mmu_page_fault(m: Machine, vcpu: VcpuId, gfn: Gfn):
+    """kvm_tdp_mmu_page_fault() [7.1] of a private GPA, kvm-mmu.md 4.2.
+
+    The checks without mmu_lock join the steps that read what they compare: a miss is found again under the lock.
+    """
+    error = yield from mmu_topup_memory_caches(m, vcpu)
+    if error != OK:
+        return Fault.NO_MEMORY
+    yield
+    vm = m.vcpu[vcpu].vm
+    mmu_seq = m.vm[vm].mmu_invalidate_seq
+    if m.vm[vm].shared[gfn]:
+        return Fault.MEMORY_FAULT
+    if mmu_invalidate_retry_gfn(m, vm, mmu_seq, gfn):
+        return Fault.RETRY
+    page = yield from kvm_gmem_get_pfn(m, vm, gfn)
+    if page == 0:
+        return Fault.NO_MEMORY
+    yield from read_lock(m, m.vm[vm].mmu_lock)
+    result = Fault.RETRY
+    if mmu_invalidate_retry_gfn(m, vm, mmu_seq, gfn):
+        reached(stale_fault)
+    else:
+        result = yield from kvm_tdp_mmu_map(m, vcpu, gfn, max_mapping_level(m, vm, gfn), page)
+    put_page(m, page)
+    read_unlock(m, m.vm[vm].mmu_lock)
+    return result
+
+
+def mmu_invalidate_retry_gfn(m: Machine, vm: VmId, mmu_seq, gfn: Gfn):
+    """mmu_invalidate_retry_gfn() [7.1]: an invalidation of `gfn` goes on, or one has ended since `mmu_seq` was read."""
+    kvm = m.vm[vm]
+    if kvm.mmu_invalidate_in_progress != 0 and kvm.invalidate_first <= gfn and gfn <= kvm.invalidate_last:
+        return True
+    return kvm.mmu_invalidate_seq != mmu_seq
+
+
+def max_mapping_level(m: Machine, vm: VmId, gfn: Gfn):
+    """kvm_mmu_hugepage_adjust(): 2M where the folio is, and no page of the range was converted; else 4K. designs.md 9."""
+    if not m.vm[vm].huge[gfn]:
+        return Level(1)
+    for i in range(ENTRIES):
+        if m.vm[vm].shared[Gfn(table_base(gfn, Level(1)) + i)]:
+            return Level(1)
+    return Level(2)

@@ -1,0 +1,219 @@
+"""The TDP MMU on a mirror root: walk, map, link, freeze, zap; kvm-mmu.md 4.
+
+A yield stands before each access to an entry that another CPU may change meanwhile. With mmu_lock held for write
+nobody else reads or writes a mirror table, and there is none.
+"""
+
+from enum import IntEnum
+
+from septum.host.entry import FROZEN_SPTE, SHADOW_NONPRESENT_VALUE, Entry
+from septum.host.frames import Role, free_page, take
+from septum.host.geometry import ENTRIES, GFNS, LEVELS, Gfn, Level, Pfn, VcpuId, VmId, index_at, leaf_base, pages_per_leaf, table_base
+from septum.host.locks import holds_exclusively, holds_shared
+from septum.host.pools import EBUSY, OK, kvm_mmu_memory_cache_alloc
+from septum.host.rcu import call_rcu, rcu_read_lock, rcu_read_unlock
+from septum.kvm.bug import lost_race, met_frozen, page_came_back, page_mapped, table_freed_unused, table_linked
+from septum.kvm.machine import Machine
+from septum.kvm.ops import ops
+from septum.kvm.spte import is_last_spte, is_shadow_present_pte, make_nonleaf_spte, make_spte, read_spte, spte_to_pfn
+from septum.lang import process, reached, u64
+
+
+class Fault(IntEnum):
+    """RET_PF_* and the errors that leave the fault; kvm-mmu.md 4.2."""
+
+    CONTINUE = 0
+    RETRY = 1
+    FIXED = 2
+    SPURIOUS = 3
+    NO_MEMORY = 4
+    MEMORY_FAULT = 5  # KVM_EXIT_MEMORY_FAULT: userspace has to convert
+    DEAD = 6  # KVM_REQ_VM_DEAD: -EIO
+
+
+@process
+def kvm_tdp_mmu_map(m: Machine, vcpu: VcpuId, gfn: Gfn, goal: Level, page: Pfn):
+    """kvm_tdp_mmu_map() [7.2], kvm-mmu.md 4.4: mmu_lock held for read, caches topped up.
+
+    The first read joins the step that took the lock: no writer is inside, and other faults do not care who locked first.
+    """
+    vm = m.vcpu[vcpu].vm
+    assert holds_shared(m.vm[vm].mmu_lock), "context: kvm_tdp_mmu_map() without mmu_lock held for read"
+    rcu_read_lock(m)
+    spt = m.vm[vm].mirror_root
+    level = Level(LEVELS)
+    result = Fault.CONTINUE
+    while result == Fault.CONTINUE:
+        old = read_spte(m, spt, index_at(gfn, level))
+        if old == FROZEN_SPTE:
+            reached(met_frozen)
+            result = Fault.RETRY
+        elif level == goal:
+            result = yield from tdp_mmu_map_handle_target_level(m, vcpu, spt, gfn, level, old, page)
+        elif not is_shadow_present_pte(old):
+            child = yield from tdp_mmu_alloc_sp(m, vcpu, gfn, Level(level - 1))
+            error = yield from tdp_mmu_set_spte_atomic(m, vcpu, spt, gfn, level, old, make_nonleaf_spte(child))
+            if error != OK:
+                tdp_mmu_free_sp(m, child)
+                reached(table_freed_unused)
+                result = Fault.RETRY
+            else:
+                reached(table_linked)
+                spt = child
+                level = Level(level - 1)
+                yield
+        else:
+            assert not is_last_spte(old, level), "asserts: KVM_BUG_ON(is_mirror_sptep): a fault meets a huge leaf above its goal"
+            spt = spte_to_pfn(old)
+            level = Level(level - 1)
+            yield
+    rcu_read_unlock(m)
+    return result
+
+
+@process
+def tdp_mmu_map_handle_target_level(m: Machine, vcpu: VcpuId, spt: Pfn, gfn: Gfn, level: Level, old: Entry, page: Pfn):
+    """tdp_mmu_map_handle_target_level() [7.1], kvm-mmu.md 4.5: every error becomes RETRY."""
+    if is_shadow_present_pte(old):
+        assert is_last_spte(old, level), "asserts: a fault replaces a table by a huge page (present to present)"
+        assert spte_to_pfn(old) == page, "asserts: WARN_ON_ONCE: a present leaf maps another page"
+        return Fault.SPURIOUS
+    error = yield from tdp_mmu_set_spte_atomic(m, vcpu, spt, gfn, level, old, make_spte(page, level))
+    if error != OK:
+        return Fault.RETRY
+    reached(page_mapped)
+    if m.vm[m.vcpu[vcpu].vm].mmu_invalidate_seq != 0:
+        reached(page_came_back)
+    return Fault.FIXED
+
+
+@process
+def tdp_mmu_set_spte_atomic(m: Machine, vcpu: VcpuId, spt: Pfn, gfn: Gfn, level: Level, old: Entry, new: Entry):
+    """tdp_mmu_set_spte_atomic() [7.2], kvm-mmu.md 4.7b: freeze, external operation, then the new value, or the old one again."""
+    i = index_at(gfn, level)
+    yield
+    if m.table[spt].word[i] != old:
+        reached(lost_race)
+        return EBUSY
+    m.table[spt].word[i] = FROZEN_SPTE
+    error = yield from set_external_spte(m, vcpu, gfn, level, new)
+    yield
+    m.table[spt].word[i] = old if error != OK else new
+    return error
+
+
+@process
+def set_external_spte(m: Machine, vcpu: VcpuId, gfn: Gfn, level: Level, new: Entry):
+    """tdx_sept_set_private_spte() [7.2], kvm-mmu.md 5.4: a table or a leaf."""
+    if is_last_spte(new, level):
+        return (yield from ops.set_external_spte(m, vcpu, gfn, level, spte_to_pfn(new)))
+    child = spte_to_pfn(new)
+    assert m.sp[child].external_spt != 0, "asserts: KVM_BUG_ON(!sp->external_spt)"
+    assert m.sp[child].level + 1 == level, "asserts: KVM_BUG_ON(sp->role.level + 1 != level)"
+    assert m.sp[child].gfn == leaf_base(gfn, level), "asserts: KVM_BUG_ON(sp->gfn != gfn)"
+    return (yield from ops.link_external_spt(m, vcpu, gfn, level, m.sp[child].external_spt))
+
+
+@process
+def tdp_mmu_alloc_sp(m: Machine, vcpu: VcpuId, gfn: Gfn, level: Level):
+    """tdp_mmu_alloc_sp(), kvm_mmu_alloc_external_spt(), tdp_mmu_init_child_sp() [7.1], kvm-mmu.md 3.3. A vCPU's pools are its own."""
+    spt = yield from kvm_mmu_memory_cache_alloc(m, m.vcpu[vcpu].mmu_shadow_page_cache)
+    take(m, spt, Role.HAND, Role.SPT)
+    external = yield from ops.alloc_external_spt(m, vcpu)
+    take(m, external, Role.HAND, Role.EXTERNAL)
+    init_sp(m, spt, external, gfn, level)
+    return spt
+
+
+def init_sp(m: Machine, spt: Pfn, external: Pfn, gfn: Gfn, level: Level):
+    """tdp_mmu_init_child_sp() [7.1]."""
+    m.sp[spt].external_spt = external
+    m.sp[spt].level = level
+    m.sp[spt].gfn = table_base(gfn, level)
+
+
+def tdp_mmu_free_sp(m: Machine, spt: Pfn):
+    """tdp_mmu_free_sp() [7.1]: S-EPT page, if there is one, table and header."""
+    if m.sp[spt].external_spt != 0:
+        free_page(m, m.sp[spt].external_spt, Role.EXTERNAL)
+    m.sp[spt].external_spt = 0
+    m.sp[spt].level = 0
+    m.sp[spt].gfn = 0
+    free_page(m, spt, Role.SPT)
+
+
+def table_at(m: Machine, vm: VmId, gfn: Gfn, level: Level):
+    """The mirror table that holds the entry of `gfn` at `level`; 0 if an upper entry is no table."""
+    spt = m.vm[vm].mirror_root
+    at = Level(LEVELS)
+    while at != level and spt != 0:
+        spte = read_spte(m, spt, index_at(gfn, at))
+        spt = spte_to_pfn(spte) if is_shadow_present_pte(spte) and not is_last_spte(spte, at) else 0
+        at = Level(at - 1)
+    return spt
+
+
+@process
+def tdp_mmu_zap_leafs(m: Machine, vm: VmId, first: Gfn, last: Gfn):
+    """tdp_mmu_zap_leafs() [7.2], kvm-mmu.md 4.11: mmu_lock held for write; tables stay. 4K leaves; it does not yield here."""
+    assert holds_exclusively(m.vm[vm].mmu_lock), "context: leaves are zapped without mmu_lock held for write"
+    done = 0
+    while first + done <= last:
+        yield from tdp_mmu_zap_leaf(m, vm, Gfn(first + done))
+        done = done + 1
+
+
+@process
+def tdp_mmu_zap_leaf(m: Machine, vm: VmId, gfn: Gfn):
+    """tdp_mmu_iter_set_spte(SHADOW_NONPRESENT_VALUE) of a leaf [7.2], kvm-mmu.md 4.10: the mirror first, then the S-EPT."""
+    spt = table_at(m, vm, gfn, Level(1))
+    if spt == 0:
+        return
+    old = read_spte(m, spt, index_at(gfn, Level(1)))
+    assert old != FROZEN_SPTE, "asserts: a linked entry is FROZEN while mmu_lock is held for write"
+    if not is_shadow_present_pte(old):
+        return
+    m.table[spt].word[index_at(gfn, Level(1))] = SHADOW_NONPRESENT_VALUE
+    error = yield from ops.remove_external_spte(m, vm, gfn, Level(1), spte_to_pfn(old))
+    assert error == OK, "asserts: KVM_BUG_ON: a leaf could not be removed from the S-EPT"
+
+
+@process
+def tdp_mmu_zap_root(m: Machine, vm: VmId):
+    """tdp_mmu_zap_root() [7.2], kvm-mmu.md 4.11, mmu_lock held for write: passes over 4K, 2M, ... up to the root's level.
+
+    Thanks to the passes a table that is unlinked has no present entry left, so handle_removed_pt() does not recurse.
+    """
+    zap_level = Level(1)
+    while zap_level != 0:
+        gfn = u64(0)
+        while gfn < GFNS:
+            yield from zap_entry(m, vm, Gfn(gfn), zap_level)
+            gfn = u64(gfn + pages_per_leaf(zap_level))
+        zap_level = Level(zap_level + 1) if zap_level != LEVELS else Level(0)
+
+
+@process
+def zap_entry(m: Machine, vm: VmId, gfn: Gfn, level: Level):
+    """One entry of a pass of zap_root: a leaf is removed, a table is unlinked and goes through handle_removed_pt()."""
+    if level == 1:
+        yield from tdp_mmu_zap_leaf(m, vm, gfn)
+        return
+    spt = table_at(m, vm, gfn, level)
+    if spt == 0:
+        return
+    old = read_spte(m, spt, index_at(gfn, level))
+    if not is_shadow_present_pte(old):
+        return
+    assert not is_last_spte(old, level), "asserts: a huge leaf is left when the VM is destroyed"
+    m.table[spt].word[index_at(gfn, level)] = SHADOW_NONPRESENT_VALUE
+    yield from handle_removed_pt(m, vm, spte_to_pfn(old))
+
+
+@process
+def handle_removed_pt(m: Machine, vm: VmId, child: Pfn):
+    """handle_removed_pt() [7.2], kvm-mmu.md 4.9: an unlinked table: its S-EPT page is reclaimed, then the sp waits for RCU."""
+    for i in range(ENTRIES):
+        assert not is_shadow_present_pte(m.table[child].word[i]), "asserts: a table is removed before its entries"
+    yield from ops.free_external_spt(m, vm, child)
+    call_rcu(m, child)

@@ -1,0 +1,83 @@
+"""KVM_RUN of a TD vCPU: into the guest, which accepts a page, and out again to handle what stopped it; kvm-mmu.md 6.1, 5.6."""
+
+from septum.host.geometry import Gfn, Level, VcpuId
+from septum.kvm.machine import Machine
+from septum.kvm.mmu import kvm_tdp_mmu_page_fault
+from septum.kvm.tdp_mmu import Fault
+from septum.lang import process, when
+from septum.tdx.guest import Accepted, tdg_mem_page_accept
+from septum.tdx.status import TDX_SUCCESS
+from septum.tdx.tracking import td_exit, tdh_vp_enter
+
+
+@process
+def touch(m: Machine, vcpu: VcpuId, gfn: Gfn):
+    """The guest needs `gfn`: it accepts the page, again and again, and KVM serves its faults, until it has it.
+
+    It gives up if userspace would have to convert the page, and after a KVM_BUG_ON. An -ENOMEM goes to userspace, which calls
+    KVM_RUN again.
+    """
+    need = True
+    while need:
+        yield from tdx_vcpu_run(m, vcpu)
+        accepted = yield from accept(m, vcpu, gfn)
+        leave_guest(m, vcpu)
+        if accepted == Accepted.DONE:
+            need = False
+        elif accepted == Accepted.VIOLATION:
+            result = yield from tdx_handle_ept_violation(m, vcpu, gfn)
+            need = result != Fault.MEMORY_FAULT and result != Fault.DEAD
+
+
+@process
+def fault(m: Machine, vcpu: VcpuId, gfn: Gfn):
+    """KVM_PRE_FAULT_MEMORY: the fault alone, without the guest; kvm-mmu.md 6.2."""
+    result = Fault.NO_MEMORY
+    while result == Fault.NO_MEMORY:
+        result = yield from tdx_handle_ept_violation(m, vcpu, gfn)
+
+
+@process
+def tdx_vcpu_run(m: Machine, vcpu: VcpuId):
+    """tdx_vcpu_run() [7.1], kvm-mmu.md 5.6: not while a zap wants every vCPU out; a busy VP.ENTER goes round the run loop."""
+    vm = m.vcpu[vcpu].vm
+    entered = False
+    while not entered:
+        yield when(lambda: not m.vm[vm].wait_for_sept_zap)
+        m.vcpu[vcpu].in_guest = True
+        status = yield from tdh_vp_enter(m, vm, vcpu)
+        entered = status == TDX_SUCCESS
+        if not entered:
+            m.vcpu[vcpu].in_guest = False
+            m.vcpu[vcpu].kicked = False
+
+
+@process
+def accept(m: Machine, vcpu: VcpuId, gfn: Gfn):
+    """The guest's accept loop: again while the entry is busy, as long as no IPI stops the vCPU. It asks for the size that is mapped."""
+    vm = m.vcpu[vcpu].vm
+    result = Accepted.BUSY
+    while result == Accepted.BUSY:
+        yield
+        if m.vcpu[vcpu].kicked:
+            return Accepted.KICKED
+        result = yield from tdg_mem_page_accept(m, vm, gfn, Level(1))
+    return result
+
+
+def leave_guest(m: Machine, vcpu: VcpuId):
+    """A TD exit; the IPI of a kick is served."""
+    td_exit(m, m.vcpu[vcpu].vm, vcpu)
+    m.vcpu[vcpu].in_guest = False
+    m.vcpu[vcpu].kicked = False
+
+
+@process
+def tdx_handle_ept_violation(m: Machine, vcpu: VcpuId, gfn: Gfn):
+    """tdx_handle_ept_violation() [7.1], kvm-mmu.md 6.1: retries locally, so that the zero-step mitigation is not provoked."""
+    result = Fault.RETRY
+    while result == Fault.RETRY:
+        result = yield from kvm_tdp_mmu_page_fault(m, vcpu, gfn)
+        if result == Fault.RETRY and m.vm[m.vcpu[vcpu].vm].bugged:
+            result = Fault.DEAD
+    return result

@@ -1,0 +1,108 @@
+"""The end of a VM, to the last page; kvm-mmu.md 5.10."""
+
+from septum.host.cpu import me
+from septum.host.frames import Role, free_page
+from septum.host.geometry import GFNS, Gfn, Pfn, VcpuId, VmId
+from septum.host.locks import mutex_lock, mutex_unlock, write_lock, write_unlock
+from septum.host.pools import kvm_mmu_free_memory_cache
+from septum.host.rcu import call_rcu, callback_ready, dequeue_callback
+from septum.kvm.bug import tdx_bug_on
+from septum.kvm.gmem import kvm_mmu_invalidate_end, kvm_mmu_invalidate_start, truncate
+from septum.kvm.machine import Machine, VmState
+from septum.kvm.ops import ops
+from septum.kvm.tdp_mmu import tdp_mmu_free_sp, tdp_mmu_zap_leafs, tdp_mmu_zap_root
+from septum.lang import Witness, each, process, reached, when
+from septum.tdx.phymem import release_hkid, tdh_phymem_page_reclaim
+from septum.tdx.status import TDX_SUCCESS
+
+vm_destroyed = Witness("vm_destroyed", "a VM was destroyed to the last page")
+
+
+@process
+def close_vcpu(m: Machine, vcpu: VcpuId):
+    """The VMM is done with a vCPU: its thread has ended, its descriptor is closed."""
+    yield
+    m.vm[m.vcpu[vcpu].vm].users -= 1
+
+
+@process
+def kvm_destroy_vm(m: Machine, vm: VmId):
+    """From the last close to tdx_vm_destroy() [7.2], in the order of kvm-mmu.md 5.10."""
+    yield when(lambda: m.vm[vm].users == 0)
+    yield from kvm_gmem_release(m, vm)
+    status = yield from release_hkid(m, vm)
+    if status != TDX_SUCCESS:
+        tdx_bug_on(m, vm, status)
+        return
+    for vcpu in each(VcpuId):
+        if m.vcpu[vcpu].vm == vm:
+            kvm_mmu_destroy(m, vcpu)
+    yield from kvm_mmu_uninit_tdp_mmu(m, vm)
+    ops.free_split_cache(m, vm)
+    yield from tdx_vm_destroy(m, vm)
+    m.vm[vm].state = VmState.DESTROYED
+    reached(vm_destroyed)
+
+
+@process
+def kvm_gmem_release(m: Machine, vm: VmId):
+    """kvm_gmem_release() [7.1]: the last reference to the file is gone; every private leaf is zapped, every page dropped."""
+    yield from mutex_lock(m, m.vm[vm].slots_lock)
+    yield from mutex_lock(m, m.vm[vm].invalidate_lock)
+    yield from write_lock(m, m.vm[vm].mmu_lock)
+    kvm_mmu_invalidate_start(m, vm, Gfn(0), Gfn(GFNS - 1))
+    yield from tdp_mmu_zap_leafs(m, vm, Gfn(0), Gfn(GFNS - 1))
+    kvm_mmu_invalidate_end(m, vm)
+    write_unlock(m, m.vm[vm].mmu_lock)
+    truncate(m, vm, Gfn(0), Gfn(GFNS - 1))
+    mutex_unlock(m, m.vm[vm].invalidate_lock)
+    mutex_unlock(m, m.vm[vm].slots_lock)
+
+
+def kvm_mmu_destroy(m: Machine, vcpu: VcpuId):
+    """kvm_mmu_destroy() and mmu_free_memory_caches() [7.1]."""
+    kvm_mmu_free_memory_cache(m, m.vcpu[vcpu].mmu_shadow_page_cache)
+    ops.free_external_cache(m, vcpu)
+
+
+@process
+def kvm_mmu_uninit_tdp_mmu(m: Machine, vm: VmId):
+    """kvm_mmu_uninit_tdp_mmu() [7.1]: the mirror root is zapped with mmu_lock held for write and put; rcu_barrier()."""
+    yield from write_lock(m, m.vm[vm].mmu_lock)
+    yield from tdp_mmu_zap_root(m, vm)
+    call_rcu(m, m.vm[vm].mirror_root)
+    m.vm[vm].mirror_root = 0
+    write_unlock(m, m.vm[vm].mmu_lock)
+    yield when(lambda: m.rcu.queued == 0)
+
+
+@process
+def tdx_vm_destroy(m: Machine, vm: VmId):
+    """tdx_vm_destroy() [7.1]: TDCS pages, then the TDR."""
+    root = m.td[vm].root
+    tdr = m.td[vm].tdr
+    m.td[vm].root = 0
+    m.td[vm].tdr = 0
+    yield from reclaim_control_page(m, vm, root)
+    yield from reclaim_control_page(m, vm, tdr)
+
+
+@process
+def reclaim_control_page(m: Machine, vm: VmId, page: Pfn):
+    """tdx_reclaim_control_page() and tdx_free_control_page() [tip], designs.md 4.10."""
+    status = yield from tdh_phymem_page_reclaim(m, page)
+    if status != TDX_SUCCESS:
+        tdx_bug_on(m, vm, status)
+        return
+    yield from ops.put_control_page(m, page)
+    free_page(m, page, Role.CONTROL)
+
+
+@process
+def rcu_softirq(m: Machine):
+    """RCU's softirq: runs tdp_mmu_free_sp_rcu_callback() [7.1] of one table after another, for ever."""
+    while True:
+        yield when(lambda: callback_ready(m))
+        m.cpu[me()].softirq = True
+        tdp_mmu_free_sp(m, dequeue_callback(m))
+        m.cpu[me()].softirq = False

@@ -1,0 +1,44 @@
+"""Agreement: the mirror and the S-EPT say the same of every entry that nobody is changing."""
+
+from septum.host.entry import FROZEN_SPTE
+from septum.host.geometry import GFNS, LEVELS, Gfn, Level, VmId, index_at
+from septum.kvm.machine import Machine, VmState
+from septum.kvm.spte import is_last_spte, is_shadow_present_pte, spte_to_pfn
+from septum.lang import each
+from septum.tdx.sept import SeptState, is_sept_leaf, sept_page, sept_state
+from septum.tdx.td import Lifecycle
+
+
+def agreement(m: Machine):
+    """For entries that are not FROZEN, while mmu_lock is not held for write and the VM is alive and not bugged; kvm-mmu.md 7.2 I3, I4."""
+    for vm in each(VmId):
+        kvm = m.vm[vm]
+        alive = kvm.state == VmState.RUNNABLE and m.td[vm].lifecycle == Lifecycle.KEYS_CONFIGURED and not kvm.bugged
+        if alive and kvm.mmu_lock.writer == 0:
+            for gfn in range(GFNS):
+                compare(m, vm, Gfn(gfn))
+
+
+def compare(m: Machine, vm: VmId, gfn: Gfn):
+    """The entries on the way to `gfn`, from the root down."""
+    spt = m.vm[vm].mirror_root
+    sept = m.td[vm].root
+    level = Level(LEVELS)
+    while level != 0:
+        mirror = m.table[spt].word[index_at(gfn, level)]
+        external = m.table[sept].word[index_at(gfn, level)]
+        if mirror == FROZEN_SPTE:
+            return
+        if not is_shadow_present_pte(mirror):
+            assert sept_state(external) == SeptState.FREE, f"agreement: GFN {gfn} level {level}: the mirror has nothing, the S-EPT {external}"
+            return
+        if is_last_spte(mirror, level):
+            same = is_sept_leaf(external) and sept_page(external) == spte_to_pfn(mirror)
+            assert same, f"agreement: GFN {gfn} level {level}: the mirror maps {mirror}, the S-EPT {external}"
+            assert sept_state(external) in (SeptState.MAPPED, SeptState.PENDING), f"agreement: GFN {gfn}: mapped in the mirror, blocked in the S-EPT"
+            return
+        same = sept_state(external) == SeptState.NL_MAPPED and sept_page(external) == m.sp[spte_to_pfn(mirror)].external_spt
+        assert same, f"agreement: GFN {gfn} level {level}: the mirror links {mirror}, the S-EPT {external}"
+        spt = spte_to_pfn(mirror)
+        sept = sept_page(external)
+        level = Level(level - 1)

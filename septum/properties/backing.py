@@ -1,0 +1,34 @@
+"""Backing: Dynamic PAMT pairs and refcounts fit the pages that are in use; designs.md 2, I2 to I4."""
+
+from septum.host.frames import PageType
+from septum.host.geometry import DYNAMIC_PAMT, Pfn, RangeId
+from septum.kvm.machine import Machine
+from septum.lang import each, u16
+
+
+def backing(m: Machine):
+    """Always: the module's count is right, and a range that the host counts users for has a pair, unless pamt_lock is held."""
+    if DYNAMIC_PAMT:
+        for r in each(RangeId):
+            if m.range[r].refcount != 0 and m.pamt_lock.writer == 0:
+                assert m.pamt[r].type == PageType.PAMT, f"backing: range {r} has users and no PAMT pair"
+            if m.pamt[r].type == PageType.PAMT:
+                assert m.range[r].refcount >= m.pamt[r].count or m.pamt_lock.writer != 0, f"backing: range {r} has more pages in use than users counted"
+
+
+def backing_at_rest(m: Machine):
+    """At rest: a range has a pair if and only if it has users, and the refcount is the number of pages that the module holds in it."""
+    if DYNAMIC_PAMT:
+        for r in each(RangeId):
+            if m.pamt[r].type != PageType.REG:
+                assert m.range[r].refcount == m.pamt[r].count, f"backing: range {r} has refcount {m.range[r].refcount} and {m.pamt[r].count} pages in use"
+                assert (m.pamt[r].type == PageType.PAMT) == (m.range[r].refcount != 0), f"backing: range {r} keeps a pair without users"
+
+
+def pages_in(m: Machine, r: RangeId):
+    """How many 4K pages of a range the module holds."""
+    count = u16(0)
+    for page in each(Pfn):
+        if m.frame[page].range == r and m.frame[page].type in (PageType.REG, PageType.EPT, PageType.TDR, PageType.TDCX):
+            count = u16(count + 1)
+    return count

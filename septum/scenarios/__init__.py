@@ -1,0 +1,18 @@
+"""Who runs what in a check, one file a family. `SCENARIOS` has them in the order in which a table shows them."""
+
+from septum.kvm.design import Design
+from septum.kvm.machine import Machine
+from septum.lang import Model
+from septum.properties import PROPERTIES
+from septum.scenarios.faults import neighbours, neighbours_enomem, same_gfn, same_gfn_enomem
+from septum.scenarios.punch_hole import punch_hole
+
+SCENARIOS = (same_gfn, same_gfn_enomem, neighbours, neighbours_enomem, punch_hole)
+
+
+def kvm_model(design: Design) -> Model:
+    """The machine with this design's operations, every scenario, every property."""
+    return Model(design.name, Machine, SCENARIOS, PROPERTIES, design.bindings(), design.operations, design.file)
+
+
+__all__ = ["SCENARIOS", "kvm_model"]

@@ -1,0 +1,36 @@
+"""vCPUs fault in private memory at the same time."""
+
+from septum.kvm.bug import lost_race, met_frozen, page_mapped, table_freed_unused
+from septum.host.frames import allocation_failed
+from septum.host.geometry import VCPUS
+from septum.kvm.vcpu import touch
+from septum.scenarios.world import World, scenario
+from septum.tdx.guest import page_accepted
+
+RACES = (lost_race, met_frozen, table_freed_unused, page_mapped, page_accepted)
+
+
+@scenario("vCPUs fault on the same 4K page", witnesses=RACES, tables=2, pages=1)
+def same_gfn(world: World) -> None:
+    for vcpu in world.td().vcpus(VCPUS.value):
+        vcpu.runs((touch, 0))
+
+
+@scenario("vCPUs fault on the same 4K page, an allocation fails", witnesses=(*RACES, allocation_failed), tables=2, pages=1)
+def same_gfn_enomem(world: World) -> None:
+    world.m.failures = 1
+    for vcpu in world.td().vcpus(VCPUS.value):
+        vcpu.runs((touch, 0))
+
+
+@scenario("vCPUs fault on neighbouring 4K pages of one table", witnesses=RACES, tables=2, pages=2)
+def neighbours(world: World) -> None:
+    for gfn, vcpu in enumerate(world.td().vcpus(VCPUS.value)):
+        vcpu.runs((touch, gfn))
+
+
+@scenario("vCPUs fault on neighbouring 4K pages, an allocation fails", witnesses=(*RACES, allocation_failed), tables=2, pages=2)
+def neighbours_enomem(world: World) -> None:
+    world.m.failures = 1
+    for gfn, vcpu in enumerate(world.td().vcpus(VCPUS.value)):
+        vcpu.runs((touch, gfn))

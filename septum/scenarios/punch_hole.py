@@ -1,0 +1,23 @@
+"""guest_memfd takes pages away while the guest uses them."""
+
+from septum.kvm.bug import page_came_back, page_mapped
+from septum.kvm.gmem import hole_punched, kvm_gmem_punch_hole
+from septum.kvm.mmu import stale_fault
+from septum.kvm.tdx import busy_retried
+from septum.kvm.vcpu import touch
+from septum.lang import call
+from septum.scenarios.world import World, scenario
+from septum.tdx.guest import page_accepted
+from septum.tdx.locks import busy
+
+
+@scenario(
+    "a hole is punched where a vCPU faults and accepts",
+    witnesses=(page_mapped, page_accepted, page_came_back, hole_punched, stale_fault, busy, busy_retried),
+    tables=2, pages=2, vcpus=1, others=1,
+)  # fmt: skip
+def punch_hole(world: World) -> None:
+    td = world.td()
+    for vcpu in td.vcpus(1):
+        vcpu.runs((touch, 0), (touch, 0))
+    td.runs("punch hole", call(kvm_gmem_punch_hole, td.vm, 0, 0))

@@ -1,0 +1,55 @@
+"""Mistakes on the command line: one message on standard error, exit status 2, no traceback."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+BAD = {
+    "no command": ([], "Usage:"),
+    "unknown command": (["chekc"], "No such command"),
+    "no design": (["check", "--json"], "which design? Name one, or its file, or say --all"),
+    "unknown design": (["check", "upstraem"], "unknown design upstraem; did you mean upstream?"),
+    "far-off design": (["check", "xyz"], "unknown design xyz; known: dpamt_v4, upstream"),
+    "missing file": (["check", "no/such.py"], "no/such.py: no such file; DESIGN is a name or a Python file"),
+    "directory": (["check", "./"], "./: is a directory"),
+    "unknown scenario": (
+        ["check", "upstream", "--scenario", "same_gnf"],
+        "scenario same_gnf of upstream; did you mean same_gfn?",
+    ),
+    "unknown property": (
+        ["check", "upstream", "--property", "custard"],
+        "property custard of upstream; did you mean custody?",
+    ),
+    "unknown engine": (["check", "upstream", "--engine", "rust"], "--engine"),
+    "no vCPUs": (["check", "upstream", "--vcpus", "0"], "--vcpus"),
+    "unknown option": (["check", "upstream", "--vcpu", "2"], "--vcpu"),
+    "bad budget": (["check", "upstream", "--budget", "lots"], "--budget lots: write a duration (60s, 5m)"),
+    "nothing to list": (["list"], "Missing argument"),
+    "unknown list": (["list", "desings"], "desings"),
+    "list of an unknown design": (["list", "scenarios", "upsteam"], "did you mean upstream?"),
+    "show an unknown design": (["show", "dpamt_v5"], "did you mean dpamt_v4?"),
+    "bad token": (["explain", "hello"], "hello: no token of this septum"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "message"), BAD.values(), ids=BAD.keys())
+def test_bad_input(septum: Any, checker: Any, arguments: list[str], message: str) -> None:
+    found = septum(*arguments)
+    assert found.status == 2
+    assert message in " ".join((found.err + found.out).split())
+    assert "Traceback" not in found.err
+    assert not checker.asked
+
+
+def test_a_design_with_a_syntax_error(septum: Any, tmp_path: Any) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text("a syntax error")
+    found = septum("check", str(file))
+    assert (found.status, found.out, found.err) == (2, "", f"septum: {file}:1: invalid syntax\n")
+
+
+def test_names_are_looked_up_before_anything_runs(septum: Any, checker: Any) -> None:
+    assert septum("check", "upstream", "dpamt_v9").status == 2
+    assert not checker.asked
