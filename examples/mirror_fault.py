@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
+from septum.lang import Enum
 
 from septum.lang import Index, Model, Scenario, Setup, Size, Struct, array, call, each, process, u8, when
 
@@ -13,7 +13,7 @@ ROOT, LEAF_LEVEL = 1, 2
 NONP, FROZEN, PRESENT = 1, 2, 3
 
 
-class Role(IntEnum):
+class Role(Enum):
     """What a page is used for."""
 
     FREE = 0
@@ -22,7 +22,7 @@ class Role(IntEnum):
     RESERVED = 9
 
 
-class Sept(IntEnum):
+class Sept(Enum):
     """The state of an S-EPT entry."""
 
     FREE = 0

@@ -23,7 +23,7 @@ ASSERTS, DEADLOCK = "asserts", "deadlock"
 class _Call(ctypes.Structure):
     """call_t of runtime.h."""
 
-    _fields_ = [("entry", ctypes.c_uint32), ("arguments", ctypes.c_uint64 * MAX_ARGUMENTS)]  # noqa: RUF012
+    _fields_ = [("entry", ctypes.c_uint32), ("arguments", ctypes.c_uint64 * MAX_ARGUMENTS)]
 
 
 @dataclass
@@ -72,7 +72,9 @@ def build(model: Model, scenario: Scenario, overrides: Mapping[str, int] | None 
     sizes = {size.name: size for size in bindings if isinstance(size, Size)}
     for name, value in (overrides or {}).items():
         if name not in sizes:
-            raise UserError(f"{model.name}, {scenario.name}: has no {name} to set; it has {', '.join(sorted(sizes)) or 'no sizes'}")
+            raise UserError(
+                f"{model.name}, {scenario.name}: has no {name} to set; it has {', '.join(sorted(sizes)) or 'no sizes'}"
+            )
         bindings[sizes[name]] = value
     bindings = _resolved(bindings)
     with scope(bindings):
@@ -99,7 +101,9 @@ def _build(model: Model, scenario: Scenario, bindings: Mapping[object, object], 
 
 def ignored_sites(translation: Translation, property: str) -> list[int]:
     """The assertions that belong to other properties; mistakes of the model itself are never ignored."""
-    return [number for number, site in enumerate(translation.sites) if site.is_assertion and property_of(site.message) != property]
+    return [
+        number for number, site in enumerate(translation.sites) if site.is_assertion and property_of(site.message) != property
+    ]
 
 
 def _translated(model: Model, peers: Sequence[Scenario]) -> tuple[Translation, list[tuple[Thread, ...]], list[bytes]]:
@@ -127,8 +131,8 @@ def _check_program(scenario: Scenario, setup: Setup) -> None:
         raise UserError(f"scenario {scenario.name}: no thread runs anything; call thread(name, call(process, ...))")
     for thread in setup.threads:
         if not 0 < len(thread.calls) <= MAX_CALLS:
-            raise UserError(f"scenario {scenario.name}: {thread.name} makes {len(thread.calls)} calls; 1 to {MAX_CALLS} are possible")
+            raise UserError(
+                f"scenario {scenario.name}: {thread.name} makes {len(thread.calls)} calls; 1 to {MAX_CALLS} are possible"
+            )
         if any(len(call.arguments) > MAX_ARGUMENTS for call in thread.calls):
             raise UserError(f"scenario {scenario.name}: {thread.name} calls with more than {MAX_ARGUMENTS} arguments")
-
-

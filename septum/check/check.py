@@ -51,9 +51,13 @@ def check(
     chosen = _scenario(model, scenario)
     missing = chosen.needs - model.operations
     if missing:
-        return Result(model.name, scenario, Verdict.NOT_APPLICABLE, reason=f"the design has no {', '.join(sorted(missing))}", engine=engine)
+        return Result(
+            model.name, scenario, Verdict.NOT_APPLICABLE, reason=f"the design has no {', '.join(sorted(missing))}", engine=engine
+        )
     sizes = {name: value for name, value in (("VCPUS", vcpus), ("PAGES", pages)) if value is not None}
-    return _Check(build(model, chosen, sizes, property), sizes, budget, engine, threads or os.cpu_count() or 1, reduce, progress).result()
+    return _Check(
+        build(model, chosen, sizes, property), sizes, budget, engine, threads or os.cpu_count() or 1, reduce, progress
+    ).result()
 
 
 def explain(token: str, design: str = "") -> Result:
@@ -75,7 +79,16 @@ def _explained(model: Model, read: tokens.Token, token: str) -> Result:
         raise UserError(f"the token was made with another version of {model.name} or of the model; check again for a new one")
     found = trace(built, read.schedule, read.deadlock)
     counterexample = Counterexample(found.steps, found.threads, token)
-    return Result(model.name, scenario.name, Verdict.VIOLATED, found.property, found.clause, depth=len(found.steps), counterexample=counterexample, engine="python")
+    return Result(
+        model.name,
+        scenario.name,
+        Verdict.VIOLATED,
+        found.property,
+        found.clause,
+        depth=len(found.steps),
+        counterexample=counterexample,
+        engine="python",
+    )
 
 
 def _scenario(model: Model, name: str) -> Scenario:
@@ -89,7 +102,14 @@ class _Check:
     """One exploration and what becomes of it."""
 
     def __init__(
-        self, built: Build, sizes: Mapping[str, int], budget: Budget, engine: str, threads: int, reduce: bool, progress: Watch | None
+        self,
+        built: Build,
+        sizes: Mapping[str, int],
+        budget: Budget,
+        engine: str,
+        threads: int,
+        reduce: bool,
+        progress: Watch | None,
     ) -> None:
         self.built, self.sizes, self.budget, self.engine = built, dict(sizes), budget, engine
         self.threads, self.reduce, self.progress = threads, reduce, progress
@@ -122,10 +142,14 @@ class _Check:
         if found.failure is None:
             return
         if found.failure < 0:
-            raise ModelError(f"{self.built.model.name}, {self.built.scenario.name}: a thread takes steps that touch nothing for ever")
+            raise ModelError(
+                f"{self.built.model.name}, {self.built.scenario.name}: a thread takes steps that touch nothing for ever"
+            )
         site = self.built.translation.sites[found.failure]
         if not site.is_assertion:
-            raise ModelError(f"{site.file}:{site.line}: {site.message}\n    {site.text}\n  in scenario {self.built.scenario.name}, after {len(found.schedule)} steps")
+            raise ModelError(
+                f"{site.file}:{site.line}: {site.message}\n    {site.text}\n  in scenario {self.built.scenario.name}, after {len(found.schedule)} steps"
+            )
 
     def _passed(self, found: Exploration) -> Result:
         witnesses = self._witnesses(found)

@@ -135,8 +135,8 @@ class _Run(ctypes.Structure):
 
 def sources() -> tuple[Path, ...]:
     """The C files of the explorer, in the order in which they follow a generated model in its translation unit."""
-    names = ("run.h", "fingerprints.c", "frontier.c", "moves.c", "explorer.c", "schedule.c", "exports.c")
-    return tuple(Path(__file__).with_name(name) for name in names)
+    names = "run.h fingerprints.c frontier.c moves.c workers.c expand.c schedule.c explorer.c exports.c"
+    return tuple(Path(__file__).with_name(name) for name in names.split())
 
 
 def explore(

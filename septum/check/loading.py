@@ -42,7 +42,9 @@ def _imported(path: Path) -> ModuleType:
     try:
         spec.loader.exec_module(module)
     except SyntaxError as error:
-        raise UserError(f"{shown_path(error.filename or str(path))}:{error.lineno}: {error.msg}\n    {(error.text or '').strip()}") from None
+        raise UserError(
+            f"{shown_path(error.filename or str(path))}:{error.lineno}: {error.msg}\n    {(error.text or '').strip()}"
+        ) from None
     except SeptumError:
         raise
     except Exception as error:
@@ -58,7 +60,9 @@ def _model_in(module: ModuleType, name: str) -> Model:
 
     made = [value for value in vars(module).values() if isinstance(value, Model | Design) and not _is_built_in(value)]
     if len(made) != 1:
-        raise UserError(f"{name}: holds {len(made)} designs or models; one is checked: design = Design(\"name\", base=...) or model = Model(...)")
+        raise UserError(
+            f'{name}: holds {len(made)} designs or models; one is checked: design = Design("name", base=...) or model = Model(...)'
+        )
     return made[0] if isinstance(made[0], Model) else kvm_model(made[0])
 
 

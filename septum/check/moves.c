@@ -7,10 +7,11 @@
  */
 enum { MOST_STEPS = 10000 };	/* in one move; a thread that takes more runs for ever */
 
-enum move { MOVE_DONE, MOVE_BLOCKED, MOVE_FAILED, MOVE_PRUNED };	/* pruned: an ignored failure ends this schedule */
+enum move { MOVE_DONE, MOVE_BLOCKED, MOVE_FAILED, MOVE_PRUNED };	/* pruned: the failure of something not judged */
 
 struct path {
 	uint32_t length;
+	uint32_t steps;			/* of the move made last, with the one that failed */
 	struct fork { uint32_t choice, choices; } fork[MOST_STEPS];
 };
 
@@ -31,40 +32,43 @@ static inline int next_leaf(struct path *path)
 	return 0;
 }
 
-/* Whether the thread, having taken `taken` steps, goes on; then the path says with which choice. */
-static int goes_on(const uint8_t *state, unsigned thread, uint32_t taken, struct path *path)
+/* Whether the thread takes a further step; then the path says with which choice. */
+static int goes_on(const uint8_t *state, unsigned thread, struct path *path)
 {
 	uint32_t choices;
 
-	if (taken < path->length)
+	if (path->steps < path->length)
 		return 1;
 	if (!model_local(state, thread) || !(choices = model_choices(state, thread)))
 		return 0;
-	if (taken < MOST_STEPS)
+	if (path->steps < MOST_STEPS)
 		path->fork[path->length++] = (struct fork){ 0, choices };
 	return 1;
 }
 
-/* Makes the move that the path names, and lengthens the path by the first choices where it ends too soon. */
+/*
+ * Makes the move that the path names, and lengthens the path by the first choices where it ends too soon. A local step that is
+ * pruned, and leaves the state as it was, only ends the move: other threads may go on before it.
+ */
 static inline enum move make_move(int fusion, uint8_t *state, unsigned thread, struct path *path, step_t *step)
 {
-	uint32_t taken = 0;
-
+	path->steps = 0;
 	do {
-		if (taken == MOST_STEPS) {
+		if (path->steps == MOST_STEPS) {
 			step->failure = ENDLESS;
 			return MOVE_FAILED;
 		}
-		step->choice = path->fork[taken].choice;
+		step->choice = path->fork[path->steps].choice;
 		switch (model_step(state, thread, step)) {
 		case STEP_FAILED:
+			path->steps++;
 			return MOVE_FAILED;
-		case STEP_PRUNED:
-			return MOVE_PRUNED;
 		case STEP_BLOCKED:
-			return taken ? MOVE_DONE : MOVE_BLOCKED;
+			return path->steps ? MOVE_DONE : MOVE_BLOCKED;
+		case STEP_PRUNED:
+			return path->steps ? MOVE_DONE : MOVE_PRUNED;
 		}
-		taken++;
-	} while (fusion && goes_on(state, thread, taken, path));
+		path->steps++;
+	} while (fusion && goes_on(state, thread, path));
 	return MOVE_DONE;
 }

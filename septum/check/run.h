@@ -15,6 +15,8 @@
 _Static_assert(STATE_SIZE % 8 == 0, "a state is hashed and compared by words");
 _Static_assert(MAX_THREADS <= 32, "sets of threads are 32-bit masks");
 
+#define EXPORTED __attribute__((visibility("default")))
+
 enum outcome { RUN_COMPLETE, RUN_VIOLATED, RUN_DEADLOCK, RUN_OUT_OF_STATES, RUN_OUT_OF_MEMORY, RUN_OUT_OF_TIME, RUN_STOPPED,
 	       RUN_DEPTH_REACHED };
 

@@ -84,7 +84,7 @@ static int make_real_move(struct trace *trace, unsigned thread, const struct goa
 	while (!try_real(trace, thread, goal))
 		if (!next_leaf(trace->path))
 			return 0;
-	for (uint32_t i = 0; i < trace->path->length; i++)
+	for (uint32_t i = 0; i < trace->path->steps; i++)
 		if (!add_step(trace, thread, trace->path->fork[i].choice))
 			return 0;
 	memcpy(trace->real, trace->tried, STATE_SIZE);

@@ -100,7 +100,9 @@ class Search:
         now = time.monotonic()
         if self.progress and now - self.told > POLL_SECONDS:
             self.told = now
-            self.progress(Progress(len(self.states), self.transitions, len(self.following), self.depth, self._bytes(), now - self.began))
+            self.progress(
+                Progress(len(self.states), self.transitions, len(self.following), self.depth, self._bytes(), now - self.began)
+            )
         if self.budget.seconds is not None and now - self.began > self.budget.seconds:
             return Outcome.OUT_OF_TIME
         if self.budget.states is not None and len(self.states) > self.budget.states:

@@ -45,7 +45,9 @@ def name_hash(name: str) -> bytes:
 
 def digest(build: Build) -> bytes:
     """Four bytes for the model, the design and the scope."""
-    sizes = sorted(f"{key.name}={value}" for key, value in build.bindings.items() if isinstance(key, Size) and isinstance(value, int))
+    sizes = sorted(
+        f"{key.name}={value}" for key, value in build.bindings.items() if isinstance(key, Size) and isinstance(value, int)
+    )
     text = "\0".join([build.scenario.name, *sizes, build.translation.code])
     return hashlib.sha256(text.encode() + build.world).digest()[:4]
 

@@ -56,7 +56,9 @@ def at_rest(engine: Engine) -> bool:
 
 
 def _ignored(build: Build, failure: Failure) -> bool:
-    return any((s.file, s.line) == (failure.file, failure.line) for n, s in enumerate(build.translation.sites) if n in build.ignored)
+    return any(
+        (s.file, s.line) == (failure.file, failure.line) for n, s in enumerate(build.translation.sites) if n in build.ignored
+    )
 
 
 class _Replay:
@@ -86,7 +88,9 @@ class _Replay:
         known = set(self.engine.reached)
         status = self.engine.step(thread, choice)
         if status is Status.BLOCKED:
-            raise EnginesDisagree(f"{self.build.scenario.name}: {self.engine.threads[thread].thread.name} is blocked in the Python engine")
+            raise EnginesDisagree(
+                f"{self.build.scenario.name}: {self.engine.threads[thread].thread.name} is blocked in the Python engine"
+            )
         failure = self.engine.failure if status is Status.FAILED else None
         changes = tuple(self._changes(before, self.engine.world()))
         events = tuple(sorted(witness.name for witness in self.engine.reached - known))
@@ -105,7 +109,9 @@ class _Replay:
         if actor.generator is None:
             call = actor.thread.calls[actor.call]
             source = self.build.translation.entries[self.build.translation.entry(call.process, len(call.arguments))].source
-            return (Call(source.name, source.file, source.tree.lineno, f"def {source.name}", ", ".join(map(str, call.arguments))),)
+            return (
+                Call(source.name, source.file, source.tree.lineno, f"def {source.name}", ", ".join(map(str, call.arguments))),
+            )
         arguments = [self._arguments(point_instance, frame) for point_instance, frame in self.engine.calls(thread)]
         return tuple(Call(*where, shown) for where, shown in zip(self.engine.stack(thread), arguments, strict=True))
 
@@ -119,7 +125,13 @@ class _Replay:
                     shown.append(path)
             elif value is not None:
                 scalar = getattr(kind, "scalar", None)
-                shown.append(scalar.show(int(value)) if isinstance(scalar, EnumType) else f"{name}={int(value):#x}" if int(value) > 4096 else f"{name}={int(value)}")
+                shown.append(
+                    scalar.show(int(value))
+                    if isinstance(scalar, EnumType)
+                    else f"{name}={int(value):#x}"
+                    if int(value) > 4096
+                    else f"{name}={int(value)}"
+                )
         return ", ".join(shown)
 
     def _path(self, value: object) -> str:
@@ -129,7 +141,11 @@ class _Replay:
         of: object = self.build.model.world
         path, at = "", 0
         while of is not value._struct or at != offset:
-            inside = [part for part in self.places.parts(of, path, at) if part[2] <= offset < part[2] + max(self.places.size(part[0]), 1)]
+            inside = [
+                part
+                for part in self.places.parts(of, path, at)
+                if part[2] <= offset < part[2] + max(self.places.size(part[0]), 1)
+            ]
             if not inside:
                 return path
             of, path, at = inside[-1]
@@ -163,7 +179,11 @@ class _Replay:
         for value in frames[-1].f_locals.values() if frames else ():
             if isinstance(value, Realised) and issubclass(value._struct, Lock):
                 path = self._path(value)
-                owners = [a.thread.name for n, a in enumerate(self.engine.threads) if n != number and any(h.startswith(path + " ") for h in self.held(n))]
+                owners = [
+                    a.thread.name
+                    for n, a in enumerate(self.engine.threads)
+                    if n != number and any(h.startswith(path + " ") for h in self.held(n))
+                ]
                 return f"{path}, held by {', '.join(owners)}" if owners else path
         return stack[-1].source if (stack := self.stack(number)) else ""
 

@@ -2,56 +2,59 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import Any
 
-import typer
+import click
 
 from septum.check.result import Result
 from septum.cli.output import colour, width, write, write_json
 from septum.lang.errors import SeptumError, UserError
 
+EPILOG = (
+    "Exit status: 0 all that applies holds, 1 something is violated or vacuous, 2 bad input, "
+    "3 nothing violated but not everything explored."
+)
+NUMBER = click.IntRange(min=1)
 
-class Engine(StrEnum):
-    """What explores: the translation to C, or the Python source as it stands."""
 
-    C = "c"
-    PYTHON = "python"
-
-
+@click.command(epilog=EPILOG, no_args_is_help=True, short_help="Check designs in scenarios.")
+@click.argument("designs", metavar="DESIGN...", nargs=-1)
+@click.option("--scenario", "scenarios", metavar="NAME", multiple=True, help="Only this scenario (default: all).")
+@click.option("--property", metavar="NAME", default="", help="Only this property (default: all).")
+@click.option("--all", "every", is_flag=True, help="Every built-in design.")
+@click.option("--vcpus", metavar="N", type=NUMBER, help="How many vCPUs the scenario runs.")
+@click.option("--pages", metavar="N", type=NUMBER, help="How many physical pages there are.")
+@click.option(
+    "--budget",
+    metavar="LIMIT",
+    multiple=True,
+    help="End each check at a time (60s), a memory size (4GiB) or a number of states (10M).",
+)
+@click.option("--engine", type=click.Choice(["c", "python"]), default="c", help="What explores (default: c).")
+@click.option("--threads", metavar="N", type=NUMBER, help="How many cores to use (default: all).")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.pass_context
 def check(
-    designs: Annotated[list[str] | None, typer.Argument(metavar="DESIGN...", help="A built-in design or a Python file.")] = None,
-    scenario: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this scenario (default: all).")] = None,
-    property_: Annotated[str, typer.Option("--property", metavar="NAME", help="Only this property (default: all).")] = "",
-    every: Annotated[bool, typer.Option("--all", help="Every built-in design.")] = False,
-    vcpus: Annotated[int | None, typer.Option(min=1, metavar="N", help="How many vCPUs the scenario runs.")] = None,
-    pages: Annotated[int | None, typer.Option(min=1, metavar="N", help="How many physical pages there are.")] = None,
-    budget: Annotated[
-        list[str] | None,
-        typer.Option(metavar="LIMIT", help="End each check at a time (60s), a memory size (4GiB) or a number of states (10M)."),
-    ] = None,
-    engine: Annotated[Engine, typer.Option(help="What explores.")] = Engine.C,
-    threads: Annotated[int | None, typer.Option(min=1, metavar="N", help="How many cores to use (default: all).")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    context: click.Context,
+    /,
+    designs: Sequence[str],
+    scenarios: Sequence[str],
+    every: bool,
+    budget: Sequence[str],
+    as_json: bool,
+    **options: Any,
 ) -> None:
     """Check designs under every interleaving and every failure of a small scope.
 
-    Prints a table of verdicts, the shortest counterexample for each that is violated, and what each pass is worth: the
-    events that it reached, and the lines of the design that it did not.
+    DESIGN is a built-in design or a Python file. Prints a table of verdicts, what each pass is worth (the events that it
+    reached, the lines of the design that it did not), and the shortest counterexample for each violation.
     """
-    chosen = _designs(designs or [], every)
-    options: dict[str, Any] = {
-        "property": property_,
-        "vcpus": vcpus,
-        "pages": pages,
-        "budget": _budget(budget or []),
-        "engine": engine.value,
-        "threads": threads,
-    }
-    raise typer.Exit(_check(chosen, scenario or [], options, as_json))
+    options["budget"] = _budget(budget)
+    context.exit(_check(_designs(designs, every), scenarios, options, as_json))
 
 
-def _designs(given: list[str], every: bool) -> list[str]:
+def _designs(given: Sequence[str], every: bool) -> list[str]:
     if every:
         from septum.check.check import designs
 
@@ -61,14 +64,14 @@ def _designs(given: list[str], every: bool) -> list[str]:
     return list(dict.fromkeys(given))
 
 
-def _budget(texts: list[str]) -> Any:
+def _budget(texts: Sequence[str]) -> Any:
     from septum.check.explore import Budget
     from septum.cli.budget import limits
 
     return Budget(**limits(texts))
 
 
-def _check(designs: list[str], scenarios: list[str], options: dict[str, Any], as_json: bool) -> int:
+def _check(designs: list[str], scenarios: Sequence[str], options: dict[str, Any], as_json: bool) -> int:
     """Runs and reports; also what is known when an error ends the run early. The exit status."""
     from septum.cli.runs import plan, run, status
 
@@ -76,8 +79,6 @@ def _check(designs: list[str], scenarios: list[str], options: dict[str, Any], as
     try:
         jobs = plan(designs, scenarios, [options["property"]] if options["property"] else [])
         results.extend(run(jobs, options))
-    except KeyboardInterrupt:  # before the first check could start
-        return 3
     except (SeptumError, OSError):
         if results:
             report(results, as_json)

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated
 
-import typer
+import click
 
+from septum.cli.check import EPILOG
 from septum.cli.output import write, write_json
 
 
-def explain(
-    token: Annotated[str, typer.Argument(metavar="TOKEN", help="What a counterexample ends with: a token, or a schedule file.")],
-    design: Annotated[str, typer.Argument(metavar="[DESIGN]", help="Its design, where that is a user's file.")] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
-) -> None:
-    """Replay the schedule of a counterexample, step by step, in the Python engine."""
+@click.command(epilog=EPILOG, short_help="Replay a counterexample.")
+@click.argument("token")
+@click.argument("design", default="")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.pass_context
+def explain(context: click.Context, token: str, design: str, as_json: bool) -> None:
+    """Replay the schedule of a counterexample, step by step, in the Python engine.
+
+    TOKEN is what the counterexample ends with: a token, or a schedule file. Name its DESIGN where that is a user's file.
+    """
     from septum.check import check
     from septum.cli.runs import status
 
@@ -29,4 +33,4 @@ def explain(
         from septum.report.terminal import finding
 
         write(finding(result))
-    raise typer.Exit(status([result]))
+    context.exit(status([result]))

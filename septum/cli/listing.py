@@ -3,49 +3,41 @@
 from __future__ import annotations
 
 import textwrap
-from enum import StrEnum
-from typing import Annotated
 
-import typer
+import click
 
 from septum.cli import names
 from septum.cli.output import width, write, write_json
 
 
-class What(StrEnum):
-    """What can be listed."""
-
-    DESIGNS = "designs"
-    SCENARIOS = "scenarios"
-    PROPERTIES = "properties"
-
-
-def list_(
-    what: Annotated[What, typer.Argument(help="What to list.")],
-    design: Annotated[str, typer.Argument(metavar="[DESIGN]", help="Only those of this design or file.")] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
-) -> None:
-    """List the built-in designs, the scenarios or the properties."""
+@click.command("list", short_help="List designs, scenarios or properties.")
+@click.argument("what", type=click.Choice(["designs", "scenarios", "properties"]))
+@click.argument("design", default="")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def list_(what: str, design: str, as_json: bool) -> None:
+    """List the built-in designs, the scenarios or the properties; with DESIGN, only those of this design or file."""
     titles = _titles(what, design)
     if as_json:
-        write_json({what.value: [{"name": name, "title": title} for name, title in titles.items()]})
+        write_json({what: [{"name": name, "title": title} for name, title in titles.items()]})
     else:
         write(table(titles, width()))
 
 
-def _titles(what: What, design: str) -> dict[str, str]:
+def _titles(what: str, design: str) -> dict[str, str]:
     from septum.check.check import designs
 
-    if what is What.DESIGNS:
+    if what == "designs":
         return {name: found.title for name, found in designs().items() if design in ("", name)}
     models = [names.load(name) for name in ([design] if design else designs())]
-    return names.scenarios(models) if what is What.SCENARIOS else names.properties(models)
+    return names.scenarios(models) if what == "scenarios" else names.properties(models)
 
 
 def table(titles: dict[str, str], columns: int) -> str:
     """A line for each name and its title, which goes on below itself where it is long."""
     room = max((len(name) for name in titles), default=0) + 2
     return "\n".join(
-        textwrap.fill(title or "-", columns, initial_indent=name.ljust(room), subsequent_indent=" " * room)
+        textwrap.fill(
+            title or "-", columns, initial_indent=name.ljust(room), subsequent_indent=" " * room, break_on_hyphens=False
+        )
         for name, title in titles.items()
     )

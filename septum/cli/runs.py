@@ -42,10 +42,10 @@ def plan(designs: Sequence[str], scenarios: Sequence[str], properties: Sequence[
 
 
 class Interrupt:
-    """Ctrl-C ends the running check, whose result may still come, and is remembered so that no other one starts."""
+    """The first Ctrl-C ends the running check, whose result may still come, and is remembered so that no other one starts."""
 
     def __init__(self) -> None:
-        self.seen = False
+        self.seen = self.running = False
 
     def __enter__(self) -> Interrupt:
         self._before = signal.signal(signal.SIGINT, self._note)
@@ -55,24 +55,32 @@ class Interrupt:
         signal.signal(signal.SIGINT, self._before)
 
     def _note(self, _signal: int, _frame: FrameType | None) -> None:
-        self.seen = True
-        raise KeyboardInterrupt
+        first, self.seen = not self.seen, True
+        if first and self.running:
+            raise KeyboardInterrupt
 
 
 def run(jobs: Sequence[Job], options: dict[str, Any]) -> Iterator[Result]:
     """A result for every job; `options` are the keyword arguments of septum.check."""
     with Interrupt() as interrupt:
         for number, job in enumerate(jobs, 1):
-            yield job.unfinished("not started") if interrupt.seen else _run(job, f"{number}/{len(jobs)}", options)
+            if interrupt.seen:
+                yield job.unfinished("not started")
+            else:
+                yield _run(job, options, ProgressLine(f"{number}/{len(jobs)} {job.design} {job.scenario}"), interrupt)
 
 
-def _run(job: Job, position: str, options: dict[str, Any]) -> Result:
+def _run(job: Job, options: dict[str, Any], line: ProgressLine, interrupt: Interrupt) -> Result:
     from septum.check.check import check
 
-    line = ProgressLine(f"{position} {job.design} {job.scenario}")
     try:
+        interrupt.running = True
+        try:
+            found = check(job.model, job.scenario, progress=line, **options)
+        finally:
+            interrupt.running = False
         # The design is named as the user named it, so that the command that replays a counterexample finds it again.
-        return replace(check(job.model, job.scenario, progress=line, **options), design=job.design)
+        return replace(found, design=job.design)
     except KeyboardInterrupt:
         return job.unfinished("interrupted")
     finally:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 
 from septum.cli import names
 from septum.cli.output import colour, width, write
 from septum.lang.errors import UserError
 
 
-def show(design: Annotated[str, typer.Argument(metavar="DESIGN", help="A built-in design or a Python file.")]) -> None:
+@click.command(short_help="Show the source of a design.")
+@click.argument("design")
+def show(design: str) -> None:
     """Show the source of a design: with line numbers and colours on a terminal, as it stands in a pipe."""
     file = names.load(design).file
     if file is None:

@@ -55,6 +55,14 @@ def free_external_spt(m, vm, spt):
     m.sp[spt].external_spt = 0
 
 
+@design.process
+def check_accept_level(m, vcpu, gfn):
+    """Every mapping is 4K: a larger leaf would be a bug."""
+    yield
+    assert m.vm[m.vcpu[vcpu].vm].bugged, "asserts: the guest accepts 4K of a larger leaf, and nothing can split it"
+    return False
+
+
 @design.routine
 def free_external_cache(m, vcpu):
     kvm_mmu_free_memory_cache(m, m.vcpu[vcpu].design.mmu_external_spt_cache)
@@ -67,7 +75,7 @@ def free_split_cache(m, vm):
 
 @design.process
 def put_control_page(m, page):
-    return
+    yield
 
 
 @design.routine

@@ -70,11 +70,18 @@ def kvm_mmu_memory_cache_alloc(m, mc):
 @process
 def alloc_atomic(m, content: Content):
     """An allocation with GFP_ATOMIC | __GFP_ACCOUNT, allowed in every context; 0 if it fails."""
-    failing = yield choose(lambda: ways_to_fail(m, 1))
-    if failing != 0:
-        note_failure(m)
-        return Pfn(0)
-    return alloc_page(m, Gfp.ATOMIC_ACCOUNT, content)
+    return (yield from alloc_or_fail(m, Gfp.ATOMIC_ACCOUNT, content))
+
+
+@process
+def alloc_or_fail(m, gfp: Gfp, content: Content):
+    """alloc_page() that may be made to fail: then 0. It has a scheduling point only where that may be."""
+    if m.failures != 0:
+        failing = yield choose(lambda: ways_to_fail(m, 1))
+        if failing != 0:
+            note_failure(m)
+            return Pfn(0)
+    return alloc_page(m, gfp, content)
 
 
 def kvm_mmu_free_memory_cache(m, mc):

@@ -46,10 +46,10 @@ class Vm(Struct):
     mmu_invalidate_seq: u8
     invalidate_first: Gfn
     invalidate_last: Gfn
-    users: u8  # vCPUs that the VMM has not closed
+    users: u8  # vCPUs and threads of the VMM that still use the VM
     wait_for_sept_zap: bool
     gmem: Pfn[Gfn]  # the pages of the guest_memfd inode
-    huge: boolean[Gfn]  # the page belongs to a 2M folio
+    huge: boolean[Gfn]  # may be mapped at 2M: its folio is, and the guest did not inhibit it
     shared: boolean[Gfn]  # memory attribute: not private
     design: VM_DESIGN
 

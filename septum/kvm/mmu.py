@@ -1,7 +1,7 @@
 """The private fault from the topped-up caches to the map, with its retry checks; kvm-mmu.md 4.2."""
 
 from septum.host.frames import put_page
-from septum.host.geometry import ENTRIES, PT64_ROOT_MAX_LEVEL, Gfn, Level, VcpuId, VmId, table_base
+from septum.host.geometry import ENTRIES, PT64_ROOT_MAX_LEVEL, Gfn, Level, VcpuId, VmId, leaf_base, table_base
 from septum.host.locks import read_lock, read_unlock
 from septum.host.pools import OK, kvm_mmu_topup_memory_cache
 from septum.kvm.gmem import kvm_gmem_get_pfn
@@ -46,7 +46,9 @@ def kvm_tdp_mmu_page_fault(m: Machine, vcpu: VcpuId, gfn: Gfn):
     if mmu_invalidate_retry_gfn(m, vm, mmu_seq, gfn):
         reached(stale_fault)
     else:
-        result = yield from kvm_tdp_mmu_map(m, vcpu, gfn, max_mapping_level(m, vm, gfn), page)
+        goal = max_mapping_level(m, vm, gfn)
+        target = page if goal == 1 else m.vm[vm].gmem[leaf_base(gfn, goal)]
+        result = yield from kvm_tdp_mmu_map(m, vcpu, gfn, goal, target)
     put_page(m, page)
     read_unlock(m, m.vm[vm].mmu_lock)
     return result

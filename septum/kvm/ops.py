@@ -76,28 +76,33 @@ def free_external_cache(m, vcpu) -> None:
 
 
 @operation
-def need_topup_split(m, vm) -> Any:
-    """Routine, bool. mmu_lock held for write: whether topup_split has to be called before a split."""
+def check_accept_level(m, vcpu, gfn) -> Any:
+    """Process, bool. A TD exit because the guest accepts 4K of a larger leaf: whether the guest may try again."""
 
 
 @operation
-def topup_split(m, vm) -> Any:
-    """Process, Errno. No lock, no vCPU, may sleep: pages for one split."""
+def begin_split(m, vm, vcpu) -> Any:
+    """Process. No lock held, before mmu_lock is taken by somebody who may split; `vcpu` is 0 where none runs."""
 
 
 @operation
-def begin_split(m, vm) -> Any:
-    """Process. Before mmu_lock is taken by somebody who may split without a vCPU."""
+def need_topup_split(m, vm, vcpu) -> Any:
+    """Routine, bool. mmu_lock held for write: whether pages for a split are still missing."""
 
 
 @operation
-def end_split(m, vm) -> None:
-    """Routine. The end of what begin_split began."""
+def topup_split(m, vm, vcpu) -> Any:
+    """Process, Errno. mmu_lock dropped, may sleep: pages for one split."""
 
 
 @operation
-def split_external_spte(m, vm, gfn, page, external) -> Any:
+def split_external_spte(m, vm, vcpu, gfn, page, external) -> Any:
     """Process, Errno. mmu_lock held for write: `external` becomes the table below the 2M leaf that maps `page` at `gfn`."""
+
+
+@operation
+def end_split(m, vm, vcpu) -> None:
+    """Routine. After mmu_lock was dropped: the end of what begin_split began."""
 
 
 @operation

@@ -3,6 +3,7 @@
 from septum.host.geometry import Gfn, Level, VcpuId
 from septum.kvm.machine import Machine
 from septum.kvm.mmu import kvm_tdp_mmu_page_fault
+from septum.kvm.ops import ops
 from septum.kvm.tdp_mmu import Fault
 from septum.lang import process, when
 from septum.tdx.guest import Accepted, tdg_mem_page_accept
@@ -27,6 +28,8 @@ def touch(m: Machine, vcpu: VcpuId, gfn: Gfn):
         elif accepted == Accepted.VIOLATION:
             result = yield from tdx_handle_ept_violation(m, vcpu, gfn)
             need = result != Fault.MEMORY_FAULT and result != Fault.DEAD
+        elif accepted == Accepted.TOO_LARGE:
+            need = yield from ops.check_accept_level(m, vcpu, gfn)
 
 
 @process

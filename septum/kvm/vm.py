@@ -26,6 +26,13 @@ def close_vcpu(m: Machine, vcpu: VcpuId):
 
 
 @process
+def close_vm(m: Machine, vm: VmId):
+    """A thread of the VMM that worked on the VM without a vCPU is done with it."""
+    yield
+    m.vm[vm].users -= 1
+
+
+@process
 def kvm_destroy_vm(m: Machine, vm: VmId):
     """From the last close to tdx_vm_destroy() [7.2], in the order of kvm-mmu.md 5.10."""
     yield when(lambda: m.vm[vm].users == 0)

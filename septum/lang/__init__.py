@@ -4,10 +4,10 @@ from septum.lang.errors import LanguageError, ModelError, NoCompiler, SeptumErro
 from septum.lang.model import Call, Model, Property, Scenario, Setup, Thread, call
 from septum.lang.processes import Witness, bug_on, choose, current, each, process, reached, warn_on, when
 from septum.lang.struct import Nothing, Struct
-from septum.lang.types import Index, Packed, Size, Slot, array, boolean, scope, u8, u16, u32, u64
+from septum.lang.types import Enum, Index, Packed, Size, Slot, array, boolean, scope, u8, u16, u32, u64
 
 __all__ = [
-    "Call", "Index", "LanguageError", "Model", "ModelError", "NoCompiler", "Nothing", "Packed", "Property", "Scenario", "SeptumError",
+    "Call", "Enum", "Index", "LanguageError", "Model", "ModelError", "NoCompiler", "Nothing", "Packed", "Property", "Scenario", "SeptumError",
     "Setup", "Size", "Slot", "Struct", "Thread", "UserError", "Violation", "Witness", "array", "boolean", "bug_on", "call", "choose",
     "current", "each", "process", "reached", "scope", "u8", "u16", "u32", "u64", "warn_on", "when",
 ]  # fmt: skip

@@ -36,7 +36,9 @@ def compiler() -> tuple[str, ...]:
 
 def cache_directory() -> Path:
     """Where compiled models are kept: $SEPTUM_CACHE, or the user's cache directory."""
-    named = os.environ.get("SEPTUM_CACHE") or os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "septum")
+    named = os.environ.get("SEPTUM_CACHE") or os.path.join(
+        os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "septum"
+    )
     return Path(named)
 
 

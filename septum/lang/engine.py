@@ -68,11 +68,11 @@ class Running:
 class Engine:
     """One run of a model. The scope of the model must be active whenever a method is called."""
 
-    def __init__(self, translation: Translation, threads: Sequence[Thread], initial: bytes) -> None:
+    def __init__(self, translation: Translation, threads: Sequence[Thread], world: bytes | tuple[Any, memoryview]) -> None:
+        """`world` is what the run starts from: bytes to copy, or a world and a view of its memory to run in, however large."""
         self.translation = translation
-        self.m, self._memory = allocate(translation.layout)
+        self.m, self._memory = world if isinstance(world, tuple) else _copied(translation, world)
         self._base = ctypes.addressof(self.m)
-        self._memory[: len(initial)] = initial
         self.threads = [Running(thread) for thread in threads]
         self.failure: Failure | None = None
         self.reached: set[Witness] = set()
@@ -97,7 +97,7 @@ class Engine:
         except (AssertionError, Violation) as error:
             self.failure = _failure(error, thread)
             return Status.FAILED
-        except (SeptumError, ArithmeticError, LookupError, TypeError, AttributeError, NameError) as error:
+        except (SeptumError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError, NameError) as error:
             raise ModelError(f"{_place(error)}: {error}") from error
         self.reached |= running.reached
         return Status.DONE
@@ -176,7 +176,9 @@ class Engine:
 
     def _saved(self, saved: Any, generator: Any) -> bytes:
         value = generator.gi_frame.f_locals.get(saved.name, 0)
-        number = ctypes.addressof(value) - self._base if isinstance(value, ctypes.Structure | ctypes.Array) else operator.index(value)
+        number = (
+            ctypes.addressof(value) - self._base if isinstance(value, ctypes.Structure | ctypes.Array) else operator.index(value)
+        )
         if not 0 <= number < 1 << saved.bits:
             raise ModelError(f"{generator.gi_code.co_qualname}: {saved.name} = {number} does not fit its {saved.bits} bits")
         return number.to_bytes(saved.bits // 8, "little")
@@ -202,6 +204,12 @@ class Engine:
         while generator is not None:
             yield generator.gi_frame
             generator = generator.gi_yieldfrom
+
+
+def _copied(translation: Translation, world: bytes) -> tuple[Any, memoryview]:
+    m, memory = allocate(translation.layout)
+    memory[: len(world)] = world
+    return m, memory
 
 
 def _failure(error: BaseException, thread: int = ENDED) -> Failure:

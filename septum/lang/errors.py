@@ -1,12 +1,12 @@
 """What can go wrong, told apart by whose mistake it is.
 
-    SeptumError
-    ├── UserError              a command or a file that cannot be used: exit status 2
-    │   ├── LanguageError      the modelling language refuses a line of a model
-    │   ├── ModelError         a running model stored a value out of range, divided by zero, did not end a step, ...
-    │   └── NoCompiler         no C compiler could be found or run
-    ├── Violation              an assertion of the model does not hold: a finding, not a mistake
-    └── EnginesDisagree        a defect of septum: both engines must leave the same state
+SeptumError
+├── UserError              a command or a file that cannot be used: exit status 2
+│   ├── LanguageError      the modelling language refuses a line of a model
+│   ├── ModelError         a running model stored a value out of range, divided by zero, did not end a step, ...
+│   └── NoCompiler         no C compiler could be found or run
+├── Violation              an assertion of the model does not hold: a finding, not a mistake
+└── EnginesDisagree        a defect of septum: both engines must leave the same state
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ COMPARISON: dict[type[ast.cmpop], str] = {
 
 def c_type(lo: int, hi: int) -> str:
     """The C type in which a number between lo and hi is computed."""
-    if -(1 << 63) <= lo and hi < 1 << 63:
+    if lo >= -(1 << 63) and hi < 1 << 63:
         return "int64_t"
     return "uint64_t" if lo >= 0 and hi <= U64 else "__int128"
 
@@ -103,7 +103,9 @@ class Expressions:
             return Value(BOOL, str(int(node.value)), int(node.value))
         if isinstance(node.value, int):
             return number(node.value)
-        self.source.refuse(node, f"{node.value!r} is no number", "a number, a truth value or an enum member (0 is none for pages)")
+        self.source.refuse(
+            node, f"{node.value!r} is no number", "a number, a truth value or an enum member (0 is none for pages)"
+        )
 
     def _name(self, node: ast.Name) -> Value | Static:
         if node.id in self.kinds:
@@ -171,9 +173,11 @@ class Expressions:
             if is_index(place.kind) and place.kind.scalar is of.index:  # type: ignore[union-attr]
                 return place.code
             if place.constant is None or not 0 <= place.constant < of.index.fixed:
-                self.source.refuse(node, f"{of} is indexed by {of.index}, not by {place.kind}", f"{of.index}({ast.unparse(node.slice)})")
+                self.source.refuse(
+                    node, f"{of} is indexed by {of.index}, not by {place.kind}", f"{of.index}({ast.unparse(node.slice)})"
+                )
             return place.code
-        if isinstance(place.kind, Num) and 0 <= place.kind.lo and place.kind.hi < of.length:
+        if isinstance(place.kind, Num) and place.kind.lo >= 0 and place.kind.hi < of.length:
             return place.code
         if not isinstance(place.kind, Num | Of) or (is_index(place.kind) and place.kind.scalar.fixed < place.kind.scalar.limit):  # type: ignore[union-attr]
             self.source.refuse(node, f"{of} cannot be indexed by {place.kind}", "a number")
@@ -192,13 +196,17 @@ class Expressions:
         a, b = left.kind, right.kind
         assert isinstance(a, Num) and isinstance(b, Num)
         if left.constant is not None and right.constant is not None:
+            if isinstance(node.op, ast.LShift | ast.RShift) and not 0 <= right.constant <= 64:
+                self.source.refuse(node, f"a shift by {right.constant}", "a shift by 0 to 64")
             if isinstance(node.op, ast.FloorDiv | ast.Mod) and right.constant == 0:
                 self.source.refuse(node, "division by zero")
             return number(compute(left.constant, right.constant))
         if isinstance(node.op, ast.LShift | ast.RShift) and not 0 <= b.lo <= b.hi <= 63:
-            site = self.unit.site(self.source, node, "range", "a shift by less than 0 or more than 63")
-            b = Num(max(b.lo, 0), min(b.hi, 63))
-            right = replace(right, kind=b, code=f"bounded(c, (uint64_t)({right.code}), 64, {site})")
+            if b.hi > 63 and (isinstance(node.op, ast.LShift) or a.hi > U64):
+                self.source.refuse(node, f"a shift by up to {b.hi} may need more than 64 bits", "a narrower count, or a mask")
+            site = self.unit.site(self.source, node, "range", "a shift by less than 0")
+            b = Num(max(b.lo, 0), min(b.hi, 64))
+            right = replace(right, kind=b, code=f"shift_count(c, (__int128)({right.code}), {site})")
         kind = self._bounds(node, a, b, compute, right.constant, left.constant)
         code = self._compute(node, symbol, left, right, kind)
         return Value(kind, code, reads=left.reads or right.reads, changes=left.changes or right.changes)
@@ -207,13 +215,19 @@ class Expressions:
         value = self.value(node)
         if is_bool(value.kind):
             return replace(value, kind=Num(0, 1))
-        if isinstance(value.kind, Of) and isinstance(value.kind.scalar, Index) and value.kind.scalar.fixed == value.kind.scalar.limit:
+        if (
+            isinstance(value.kind, Of)
+            and isinstance(value.kind.scalar, Index)
+            and value.kind.scalar.fixed == value.kind.scalar.limit
+        ):
             return replace(value, kind=Num(0, value.kind.scalar.limit - 1))
         if not isinstance(value.kind, Num):
             self.source.refuse(node, f"no arithmetic on {value.kind}", f"u64({ast.unparse(node)}) if its number is meant")
         return value
 
-    def _bounds(self, node: ast.BinOp, a: Num, b: Num, compute: Callable[[int, int], int], right: int | None, left: int | None) -> Num:
+    def _bounds(
+        self, node: ast.BinOp, a: Num, b: Num, compute: Callable[[int, int], int], right: int | None, left: int | None
+    ) -> Num:
         operator, about = node.op, self._bits_left(node.op, a, b, left, right)
         if isinstance(operator, ast.BitAnd | ast.BitOr | ast.BitXor):
             for value, constant in ((a, left), (b, right)):
@@ -247,6 +261,8 @@ class Expressions:
         of = c_type(min(left.kind.lo, right.kind.lo, kind.lo), max(left.kind.hi, right.kind.hi, kind.hi))
         if isinstance(node.op, ast.BitAnd) and min(left.kind.lo, right.kind.lo) < 0:
             of = "uint64_t"
+        if isinstance(node.op, ast.RShift) and right.kind.hi > 63:
+            return f"shifted_right((uint64_t)({left.code}), (uint64_t)({right.code}))"
         if isinstance(node.op, ast.FloorDiv | ast.Mod) and right.kind.lo <= 0:
             site = self.unit.site(self.source, node, "division", "division by zero")
             return f"(({of})({left.code}) {symbol} ({of})nonzero(c, (uint64_t)({right.code}), {site}))"
@@ -291,7 +307,9 @@ class Expressions:
         elif isinstance(a.kind, Num) and isinstance(b.kind, Num):
             of = c_type(min(a.kind.lo, b.kind.lo), max(a.kind.hi, b.kind.hi))
             code_a, code_b = f"({of})({a.code})", f"({of})({b.code})"
-        return Value(BOOL, f"({code_a} {COMPARISON[type(operator)]} {code_b})", reads=a.reads or b.reads, changes=a.changes or b.changes)
+        return Value(
+            BOOL, f"({code_a} {COMPARISON[type(operator)]} {code_b})", reads=a.reads or b.reads, changes=a.changes or b.changes
+        )
 
     def _comparable(self, node: ast.Compare, operator: ast.cmpop, a: Value, b: Value) -> None:
         equality = isinstance(operator, ast.Eq | ast.NotEq)
@@ -309,7 +327,9 @@ class Expressions:
             if isinstance(one.kind, Num) and is_enum(other.kind) and one.constant is not None:
                 return
             if isinstance(one.kind, Num) and (one.kind.bits_of or one.kind.packed) and not equality:
-                self.source.refuse(node, f"{ast.unparse(node)} orders words that hold a page number", "== or !=, or mask the bits first")
+                self.source.refuse(
+                    node, f"{ast.unparse(node)} orders words that hold a page number", "== or !=, or mask the bits first"
+                )
         if type(a.kind) is not type(b.kind) or (isinstance(a.kind, Of | Ref) and a.kind != b.kind) or isinstance(a.kind, Nothing):
             self.source.refuse(node, f"{a.kind} is compared with {b.kind}", "two values of one type")
         if not equality and not isinstance(a.kind, Num) and not is_enum(a.kind) and not is_index(a.kind):
@@ -331,7 +351,12 @@ class Expressions:
         if test.constant is not None:
             return replace(a if test.constant else b, kind=kind)
         if isinstance(kind, Ref):
-            return Value(kind, f"(*({test.code} ? &{a.code} : &{b.code}))", reads=test.reads, changes=test.changes or a.changes or b.changes)
+            return Value(
+                kind,
+                f"(*({test.code} ? &{a.code} : &{b.code}))",
+                reads=test.reads,
+                changes=test.changes or a.changes or b.changes,
+            )
         code = f"({test.code} ? {a.code} : {b.code})"
         if isinstance(kind, Num):
             of = c_type(kind.lo, kind.hi)
@@ -407,7 +432,12 @@ class Expressions:
             index = value.kind.scalar
             kind = Num(0, min(kind.hi, index.limit - 1), kind.packed, index if index.fixed < index.limit else None)
         elif isinstance(kind, Num) and isinstance(value.kind, Num):
-            kind = replace(kind, lo=max(0, min(value.kind.lo, kind.hi)), hi=min(kind.hi, max(value.kind.hi, 0)), bits_of=None if kind.packed else value.kind.bits_of)
+            kind = replace(
+                kind,
+                lo=max(0, min(value.kind.lo, kind.hi)),
+                hi=min(kind.hi, max(value.kind.hi, 0)),
+                bits_of=None if kind.packed else value.kind.bits_of,
+            )
         code = self.fitted(node, value, scalar.limit, f"does not fit {scalar}")
         return replace(value, kind=kind, code=code)
 
@@ -419,7 +449,7 @@ class Expressions:
         else:
             assert isinstance(kind, Num)
             lo, hi = kind.lo, kind.hi
-        if 0 <= lo and hi < limit:
+        if lo >= 0 and hi < limit:
             return value.code
         if value.constant is not None or hi < 0 or lo >= limit:
             self.source.refuse(node, f"{value.constant if value.constant is not None else kind} {what}", "a value in range")
@@ -436,7 +466,9 @@ class Expressions:
         """Refuses operands whose order C leaves open although one changes the state."""
         for value in values:
             if value.changes and any(other is not value and (other.changes or other.reads) for other in values):
-                self.source.refuse(node, "a call that changes the state beside another read of it", "bind the call to a name first")
+                self.source.refuse(
+                    node, "a call that changes the state beside another read of it", "bind the call to a name first"
+                )
 
     def instance_of(self, node: ast.Call) -> Instance:
         """The process that `yield from` calls."""
@@ -457,7 +489,9 @@ def _extreme(symbol: str, bound: Callable[..., int]) -> Callable[[Expressions, a
         kind = Num(bound(a.lo, b.lo), bound(a.hi, b.hi), bits_of=a.bits_of or b.bits_of)
         of = c_type(min(a.lo, b.lo), max(a.hi, b.hi))
         x, y = (f"({of})({value.code})" for value in values)
-        return Value(kind, f"({x} {symbol} {y} ? {x} : {y})", reads=any(v.reads for v in values), changes=any(v.changes for v in values))
+        return Value(
+            kind, f"({x} {symbol} {y} ? {x} : {y})", reads=any(v.reads for v in values), changes=any(v.changes for v in values)
+        )
 
     return translate
 
@@ -503,7 +537,9 @@ def message_of(node: ast.expr | None) -> str:
 
 
 def _misplaced(self: Expressions, node: ast.Call) -> Value:
-    self.source.refuse(node, f"{ast.unparse(node.func)}() may not stand here", "yield when(...), yield choose(...), for x in range(...)")
+    self.source.refuse(
+        node, f"{ast.unparse(node.func)}() may not stand here", "yield when(...), yield choose(...), for x in range(...)"
+    )
 
 
 BUILTINS: dict[Any, Callable[[Expressions, ast.Call], Value]] = {
@@ -511,4 +547,3 @@ BUILTINS: dict[Any, Callable[[Expressions, ast.Call], Value]] = {
     processes.warn_on: _kernel_assertion("warn_on"), processes.bug_on: _kernel_assertion("bug_on"),
     processes.when: _misplaced, processes.choose: _misplaced, processes.each: _misplaced, range: _misplaced,
 }  # fmt: skip
-

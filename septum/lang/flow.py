@@ -150,8 +150,9 @@ class Flow:
 
 def waits(condition: ast.expr) -> bool:
     """Whether going on after `yield condition` depends on more than the thread: not for a choice among a constant number."""
-    counted = isinstance(condition, ast.Call) and isinstance(condition.func, ast.Name) and condition.func.id == "choose"
-    return not counted or any(touches(argument) or isinstance(argument, ast.Lambda) for argument in condition.args)
+    if not isinstance(condition, ast.Call) or not isinstance(condition.func, ast.Name) or condition.func.id != "choose":
+        return True
+    return any(touches(argument) or isinstance(argument, ast.Lambda) for argument in condition.args)
 
 
 def touches(tree: ast.AST) -> bool:

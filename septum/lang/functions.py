@@ -71,7 +71,9 @@ class Instance(Expressions):
         for (name, kind), value in zip(self.parameters.items(), arguments, strict=True):
             if isinstance(kind, Ref) and kind.to is self.unit.world:
                 continue
-            codes.append(f"&{value.code}" if isinstance(kind, Ref) else self.convert(self.source.tree, value, kind, f"parameter {name}"))
+            codes.append(
+                f"&{value.code}" if isinstance(kind, Ref) else self.convert(self.source.tree, value, kind, f"parameter {name}")
+            )
         return f"{self.name}({', '.join(['c', 'w', *frame, *codes])})"
 
     def resume(self, *frame: str) -> str:
@@ -104,11 +106,17 @@ class Instance(Expressions):
         return kinds
 
     def _accepted(self, name: str, declared: Kind, given: Kind) -> Kind:
-        fits = declared == given or (isinstance(declared, Num) and isinstance(given, Num)) or (is_index(declared) and isinstance(given, Num))
+        fits = (
+            declared == given
+            or (isinstance(declared, Num) and isinstance(given, Num))
+            or (is_index(declared) and isinstance(given, Num))
+        )
         if isinstance(declared, Num) and isinstance(given, Of) and not is_index(given):
             fits = True
         if not fits:
-            self.source.refuse(self.source.tree, f"parameter {name} is {declared} and is given {given}", "an argument of that type")
+            self.source.refuse(
+                self.source.tree, f"parameter {name} is {declared} and is given {given}", "an argument of that type"
+            )
         return declared
 
     def _declared(self, node: ast.AST, annotation: object) -> Kind:
@@ -124,7 +132,11 @@ class Instance(Expressions):
             if before == (self.kinds, self.returns, self.changes, self.reads):
                 break
         if not isinstance(self.returns, Nothing) and may_fall_through(self.source.tree.body):
-            self.source.refuse(self.source.tree, f"{self.source.name} returns {self.returns} on some paths and nothing on others", "a return on every path")
+            self.source.refuse(
+                self.source.tree,
+                f"{self.source.name} returns {self.returns} on some paths and nothing on others",
+                "a return on every path",
+            )
         if self.is_process:
             self._lay_out_frames()
             self._one_pass()
@@ -132,7 +144,8 @@ class Instance(Expressions):
 
     def _one_pass(self) -> None:
         self._lines: list[str] = []
-        self._depth, self._loop_number, self._loops = 1, 0, []
+        self._depth, self._loop_number = 1, 0
+        self._loops: list[tuple[str, str] | None] = []
         self._fresh: list[Point] = []
         self._block(self.source.tree.body)
         if not self.points or len(self._fresh) != len(self.points):
@@ -149,7 +162,11 @@ class Instance(Expressions):
                 if isinstance(kind, Ref) and kind.to is self.unit.world:
                     continue
                 if isinstance(kind, Num) and kind.bits_of and not kind.packed:
-                    self.source.refuse(point.node, f"{name} holds the bits of a {kind.bits_of} across a yield", f"annotate it with the packed type or use {kind.bits_of}(...)")
+                    self.source.refuse(
+                        point.node,
+                        f"{name} holds the bits of a {kind.bits_of} across a yield",
+                        f"annotate it with the packed type or use {kind.bits_of}(...)",
+                    )
                 width = self.unit.reference_bits if isinstance(kind, Ref) else bits(kind)
                 saved.append(Saved(name, kind, offset, width))
                 offset += width // 8
@@ -185,7 +202,9 @@ class Instance(Expressions):
 
     def _load(self, saved: Saved) -> str:
         if isinstance(saved.kind, Ref):
-            return f"v_{saved.name} = ({c_of(self.unit, saved.kind)})(void *)((uint8_t *)w + load{saved.bits}(in + {saved.offset}));"
+            return (
+                f"v_{saved.name} = ({c_of(self.unit, saved.kind)})(void *)((uint8_t *)w + load{saved.bits}(in + {saved.offset}));"
+            )
         return f"v_{saved.name} = load{saved.bits}(in + {saved.offset});"
 
     def _save(self, point: Point) -> str:
@@ -212,11 +231,17 @@ class Instance(Expressions):
 
     def _block(self, body: list[ast.stmt]) -> None:
         for statement in body:
-            if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant) and isinstance(statement.value.value, str):
+            if (
+                isinstance(statement, ast.Expr)
+                and isinstance(statement.value, ast.Constant)
+                and isinstance(statement.value.value, str)
+            ):
                 continue
             method: Callable[[Any], None] | None = getattr(self, f"_{type(statement).__name__.lower()}_statement", None)
             if method is None:
-                self.source.refuse(statement, f"{type(statement).__name__} is not in the language", "see docs/language.md for what is")
+                self.source.refuse(
+                    statement, f"{type(statement).__name__} is not in the language", "see docs/language.md for what is"
+                )
             covered = self.unit.coverage_point(self.source, statement.lineno)
             if covered is not None:
                 self.out(f"model_covered[{covered}] = 1;")
@@ -278,7 +303,11 @@ class Instance(Expressions):
         if node.orelse or not isinstance(node.target, ast.Name):
             self.source.refuse(node, "a loop has one variable and no else", "for i in range(n)")
         variable = node.target.id
-        if any(isinstance(name, ast.Name) and name.id == variable and isinstance(name.ctx, ast.Store) for part in node.body for name in ast.walk(part)):
+        if any(
+            isinstance(name, ast.Name) and name.id == variable and isinstance(name.ctx, ast.Store)
+            for part in node.body
+            for name in ast.walk(part)
+        ):
             self.source.refuse(node, f"the loop variable {variable} is assigned in the body", "another name, or while")
         first, last, step, kind, constant = self._range(node)
         if not constant and any(isinstance(part, ast.Yield | ast.YieldFrom) for inside in node.body for part in ast.walk(inside)):
@@ -296,7 +325,11 @@ class Instance(Expressions):
 
     def _range(self, node: ast.For) -> tuple[str, str, int, Kind, bool]:
         loop = node.iter
-        if not isinstance(loop, ast.Call) or not isinstance(found := self.expression(loop.func), Static) or found.object not in (range, processes.each):
+        if (
+            not isinstance(loop, ast.Call)
+            or not isinstance(found := self.expression(loop.func), Static)
+            or found.object not in (range, processes.each)
+        ):
             self.source.refuse(node, "a loop runs over range(...) or each(Index)", "for i in range(n)")
         if found.object is processes.each:
             over = self.expression(loop.args[0]) if len(loop.args) == 1 else None
@@ -365,10 +398,14 @@ class Instance(Expressions):
         self.changes = True
         of = self._type_of_place(target)
         if not isinstance(of, Scalar):
-            self.source.refuse(node, f"{ast.unparse(target)} is a whole {of}; structs are not assigned", "a routine that copies field by field")
+            self.source.refuse(
+                node, f"{ast.unparse(target)} is a whole {of}; structs are not assigned", "a routine that copies field by field"
+            )
         code = self._converted_to_field(node, value, of, ast.unparse(target))
         if value.changes:
-            self.out(f"{{ {c_of(self.unit, kind_of(of))} value = ({c_of(self.unit, kind_of(of))}){code}; {place.code} = value; }}")
+            self.out(
+                f"{{ {c_of(self.unit, kind_of(of))} value = ({c_of(self.unit, kind_of(of))}){code}; {place.code} = value; }}"
+            )
         else:
             self.out(f"{place.code} = {code};")
 
@@ -386,7 +423,11 @@ class Instance(Expressions):
     def _converted_to_field(self, node: ast.AST, value: Value, of: Scalar, what: str) -> str:
         kind = kind_of(of)
         if isinstance(value.kind, Num) and value.kind.bits_of and isinstance(kind, Num) and not kind.packed:
-            self.source.refuse(node, f"{what} would hold the bits of a {value.kind.bits_of}", f"a field of type {value.kind.bits_of} or of a packed type")
+            self.source.refuse(
+                node,
+                f"{what} would hold the bits of a {value.kind.bits_of}",
+                f"a field of type {value.kind.bits_of} or of a packed type",
+            )
         if isinstance(kind, Num) and isinstance(value.kind, Num):
             return self.fitted(node, value, of.limit, f"does not fit {what}, a {of}")
         return self.convert(node, value, kind, what)
@@ -397,9 +438,14 @@ class Instance(Expressions):
             return value.code
         if is_index(kind) and value.constant is not None and not is_index(value.kind) and 0 <= value.constant < kind.scalar.fixed:  # type: ignore[union-attr]
             return value.code
-        if isinstance(kind, Num) and isinstance(value.kind, Num) and 0 <= value.kind.lo and value.kind.hi <= kind.hi:
+        if isinstance(kind, Num) and isinstance(value.kind, Num) and value.kind.lo >= 0 and value.kind.hi <= kind.hi:
             return value.code
-        if isinstance(kind, Num) and isinstance(value.kind, Of) and not is_index(value.kind) and value.kind.scalar.limit - 1 <= kind.hi:
+        if (
+            isinstance(kind, Num)
+            and isinstance(value.kind, Of)
+            and not is_index(value.kind)
+            and value.kind.scalar.limit - 1 <= kind.hi
+        ):
             return value.code
         if isinstance(kind, Num) and isinstance(value.kind, Num) and kind.hi == U64 and value.kind.lo >= 0:
             return self.fitted(node, value, U64 + 1, f"does not fit {what}, 64 bits")
@@ -451,12 +497,18 @@ class Instance(Expressions):
             code = f"(uint64_t)(uintptr_t)&{value.code}" if isinstance(value.kind, Ref) else f"(uint64_t)({value.code})"
             self.out(f"c->result = {code}; return STEP_RETURNED;")
         else:
-            self.out(f"return &{value.code};" if isinstance(value.kind, Ref) else f"return ({c_of(self.unit, self.returns)})({value.code});")
+            self.out(
+                f"return &{value.code};"
+                if isinstance(value.kind, Ref)
+                else f"return ({c_of(self.unit, self.returns)})({value.code});"
+            )
 
     def _returns(self, node: ast.Return, value: Value) -> None:
         annotation = inspect.get_annotations(self.source.function, eval_str=True).get("return")
         if annotation is None and "return" in self.source.function.__annotations__ and node.value:
-            self.source.refuse(node, f"{self.source.name} is annotated to return None and returns {value.kind}", "its type, or no annotation")
+            self.source.refuse(
+                node, f"{self.source.name} is annotated to return None and returns {value.kind}", "its type, or no annotation"
+            )
         if annotation is not None:
             declared = self._declared(node, annotation)
             self.convert(node, value, declared, "the result")
@@ -499,7 +551,12 @@ class Instance(Expressions):
     def _wait_or_choose(self, node: ast.Yield) -> Value:
         condition = node.value
         found = self.expression(condition.func) if isinstance(condition, ast.Call) else None
-        if not isinstance(condition, ast.Call) or not isinstance(found, Static) or found.object not in (processes.when, processes.choose) or len(condition.args) != 1:
+        if (
+            not isinstance(condition, ast.Call)
+            or not isinstance(found, Static)
+            or found.object not in (processes.when, processes.choose)
+            or len(condition.args) != 1
+        ):
             self.source.refuse(node, "a yield gives nothing, when(...) or choose(...)", "yield when(lambda: condition)")
         argument = condition.args[0]
         if isinstance(argument, ast.Lambda) and argument.args.args:
@@ -516,7 +573,11 @@ class Instance(Expressions):
     def _choose(self, node: ast.Yield, argument: ast.expr) -> Value:
         count = self._pure(argument, self._operand(argument.body if isinstance(argument, ast.Lambda) else argument))
         if not isinstance(argument, ast.Lambda) and count.constant is None:
-            self.source.refuse(node, "a count that depends on the state is read when the step is taken", f"choose(lambda: {ast.unparse(argument)})")
+            self.source.refuse(
+                node,
+                "a count that depends on the state is read when the step is taken",
+                f"choose(lambda: {ast.unparse(argument)})",
+            )
         assert isinstance(count.kind, Num)
         if count.kind.hi < 1:
             self.source.refuse(node, "a choice among none", "choose(n) with n of at least 1")
@@ -556,7 +617,9 @@ class Instance(Expressions):
         self.out(f"rc = {callee.resume(f'in + {point.end}', inner)};")
         if hasattr(self, "flow"):
             local, leaves = self.locality(self.flow.resumed[node])
-            self.out(f"if (c->probe) {{ if (c->leaves) {{ c->local &= {int(local)}; c->leaves = {int(leaves)}; }} return STEP_BLOCKED; }}")
+            self.out(
+                f"if (c->probe) {{ if (c->leaves) {{ c->local &= {int(local)}; c->leaves = {int(leaves)}; }} return STEP_BLOCKED; }}"
+            )
         self._depth -= 1
         self.out(f"R{point.number}:")
         self._depth += 1
@@ -601,9 +664,19 @@ def may_fall_through(body: list[ast.stmt]) -> bool:
     for statement in body:
         if isinstance(statement, ast.Return | ast.Break | ast.Continue):
             return False
-        if isinstance(statement, ast.If) and not may_fall_through(statement.body) and statement.orelse and not may_fall_through(statement.orelse):
+        if (
+            isinstance(statement, ast.If)
+            and not may_fall_through(statement.body)
+            and statement.orelse
+            and not may_fall_through(statement.orelse)
+        ):
             return False
-        if isinstance(statement, ast.While) and isinstance(statement.test, ast.Constant) and statement.test.value and not _breaks(statement):
+        if (
+            isinstance(statement, ast.While)
+            and isinstance(statement.test, ast.Constant)
+            and statement.test.value
+            and not _breaks(statement)
+        ):
             return False
     return True
 
@@ -626,6 +699,3 @@ def c_of(unit: Translation, kind: Kind) -> str:
     if isinstance(kind, Ref):
         return f"{unit.c_name(kind.to)} *"
     return f"uint{bits(kind)}_t" if not isinstance(kind, Num) or kind.lo >= 0 else c_type(kind.lo, kind.hi)
-
-
-

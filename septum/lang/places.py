@@ -44,7 +44,7 @@ class Places:
             stride = self.size(of.element)
             for number in range(of.length):
                 yield of.element, f"{path}[{number}]", offset + number * stride
-        elif isinstance(of, type):
+        elif isinstance(of, type) and issubclass(of, Struct):
             layout = realise(of, self._realised)
             for name, field_type in fields(of).items():
                 yield field_type, f"{path}.{name}" if path else name, offset + getattr(layout, name).offset
@@ -69,6 +69,6 @@ class Places:
     def _may_hold(self, of: object, wanted: type[Struct]) -> bool:
         if isinstance(of, Array):
             return self._may_hold(of.element, wanted)
-        if isinstance(of, type):
+        if isinstance(of, type) and issubclass(of, Struct):
             return issubclass(of, wanted) or any(self._may_hold(part, wanted) for part in fields(of).values())
         return False

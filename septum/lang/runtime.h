@@ -75,6 +75,18 @@ static inline uint64_t nonzero(context_t *c, uint64_t divisor, int32_t site)
     return divisor;
 }
 
+static inline uint64_t shift_count(context_t *c, __int128 count, int32_t site)
+{
+    if (__builtin_expect(count < 0, 0))
+        fail(c, site);
+    return count > 64 ? 64 : (uint64_t)count;
+}
+
+static inline uint64_t shifted_right(uint64_t value, uint64_t count)
+{
+    return count > 63 ? 0 : value >> count;
+}
+
 static inline uint64_t fit(context_t *c, uint64_t value, uint64_t last, int32_t site)
 {
     if (__builtin_expect(value > last, 0))

@@ -41,7 +41,9 @@ class Source:
         """The line that says what happens at `line`: behind a bare `yield` the next one with code."""
         if self.text(line).split("#")[0].strip() != "yield":
             return line
-        after = (n for n in range(line + 1, self.first_line + len(self.lines)) if self.text(n) and not self.text(n).startswith("#"))
+        after = (
+            n for n in range(line + 1, self.first_line + len(self.lines)) if self.text(n) and not self.text(n).startswith("#")
+        )
         return next(after, line)
 
     def refuse(self, node: ast.AST, reason: str, instead: str = "") -> NoReturn:

@@ -42,7 +42,9 @@ def resolve(annotation: object, where: str = "") -> object:
         return Array(resolve(annotation.element, where), annotation.count)
     if isinstance(annotation, Type) or (isinstance(annotation, type) and issubclass(annotation, Struct)):
         return annotation
-    raise UserError(f"{where}: {annotation!r} is no type of the language; use u8 to u64, bool, an IntEnum, an index type or a Struct")
+    raise UserError(
+        f"{where}: {annotation!r} is no type of the language; use u8 to u64, bool, an IntEnum, an index type or a Struct"
+    )
 
 
 def fields(struct: type[Struct]) -> dict[str, object]:
@@ -118,7 +120,27 @@ def _realise_array(of: Array, cache: dict[object, Any]) -> Any:
 def _realise_struct(of: Any, cache: dict[object, Any]) -> Any:
     types = fields(of)
     members = [(name, realise(field, cache)) for name, field in types.items()]
-    return type(of.__name__, (Realised,), {"_struct": of, "_types": types, "_fields_": members})
+    made = type(of.__name__, (Realised,), {"_struct": of, "_types": types, "_fields_": members})
+    for name, field in types.items():
+        if isinstance(field, EnumType):
+            setattr(made, name, _EnumField(getattr(made, name), field.members))
+    return made
+
+
+class _EnumField:
+    """A field that reads as a member of its enum, so that messages show names."""
+
+    def __init__(self, field: Any, members: type[enum.IntEnum]) -> None:
+        self._field, self._members, self.offset, self.size = field, members, field.offset, field.size
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        if instance is None:
+            return self
+        number = self._field.__get__(instance, owner)
+        return self._members._value2member_map_.get(number, number)
+
+    def __set__(self, instance: Any, value: int) -> None:
+        self._field.__set__(instance, value)
 
 
 def allocate(realised: type[Realised], extra: int = 0) -> tuple[Any, memoryview]:

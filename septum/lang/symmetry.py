@@ -88,7 +88,9 @@ class Tables:
         stride = ctypes.sizeof(realise(of.element, self.unit.realised))
         if of.index and is_scalarset(of.index):
             if not top:
-                raise UserError(f"{of}: an array indexed by a scalarset may not lie inside of another array; move it to the world")
+                raise UserError(
+                    f"{of}: an array indexed by a scalarset may not lie inside of another array; move it to the world"
+                )
             self.members.append((offset, stride, of.index, list(self._places(of.element, 0, False))))
             return
         if next(self._places(of.element, 0, False), None) is None:
@@ -149,12 +151,16 @@ def _visitor(unit: Translation, instance: Instance, sets: list[Index]) -> str:
             actions.append(f"visit_{point.callee.name}(at + {point.end}, visit, with);")
         if actions:
             cases.append(f"    case {point.number}: {' '.join(actions)} break;")
-    head = f"static void visit_{instance.name}(const uint8_t *at, {VISIT})\n{{\n    (void)visit; (void)with;\n    switch (at[0]) {{"
+    head = (
+        f"static void visit_{instance.name}(const uint8_t *at, {VISIT})\n{{\n    (void)visit; (void)with;\n    switch (at[0]) {{"
+    )
     return "\n".join([*tables, head, *cases, "    default: break;", "    }", "}"])
 
 
 def _roots(unit: Translation) -> str:
-    cases = [f"        case {number}: visit_{entry.name}(frame + 1, visit, with); break;" for number, entry in enumerate(unit.entries)]
+    cases = [
+        f"        case {number}: visit_{entry.name}(frame + 1, visit, with); break;" for number, entry in enumerate(unit.entries)
+    ]
     return "\n".join([
         f"static void frame_visit(const uint8_t *frame, unsigned thread, {VISIT})", "{", "    (void)visit; (void)with;",
         "    if (frame[0] != ENDED && frame[1])", "        switch (model_program[thread].calls[frame[0]].entry) {", *cases,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import ctypes
+import inspect
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -108,7 +109,9 @@ class Translation:
             self.covered_lines.append(line)
         return self.covered_lines.index(line)
 
-    def instance(self, caller: Source | None, node: ast.AST | None, function: Callable[..., Any], arguments: Sequence[Any]) -> Instance:
+    def instance(
+        self, caller: Source | None, node: ast.AST | None, function: Callable[..., Any], arguments: Sequence[Any]
+    ) -> Instance:
         """The translation of `function` for these arguments (Values or Kinds), made once."""
         source = source_of(function)
         kinds: list[Kind] = [getattr(argument, "kind", argument) for argument in arguments]
@@ -119,11 +122,15 @@ class Translation:
             (caller or source).refuse(node or source.tree, f"{source.name} calls itself", "a loop")
         if key not in self._instances:
             self._in_progress.append(key)
-            self._instances[key] = Instance(self, source, f"f{len(self._instances) + len(self._in_progress)}_{source.name.lstrip('_')}", kinds)
+            self._instances[key] = Instance(
+                self, source, f"f{len(self._instances) + len(self._in_progress)}_{source.name.lstrip('_')}", kinds
+            )
             self._in_progress.pop()
         found = self._instances[key]
         if len(found.parameters) != len(kinds):
-            (caller or source).refuse(node or source.tree, f"{source.name} takes {len(found.parameters)} arguments, not {len(kinds)}")
+            (caller or source).refuse(
+                node or source.tree, f"{source.name} takes {len(found.parameters)} arguments, not {len(kinds)}"
+            )
         return found
 
     def c_name(self, of: object) -> str:
@@ -141,7 +148,7 @@ class Translation:
             body = f"{self.c_name(of.element)} at[{of.length}];"
         else:
             body = " ".join(f"{self.c_name(field_type)} {field_name};" for field_name, field_type in self.fields(of).items())
-        return f"typedef struct {name} {{ {body} }} {name};\n_Static_assert(sizeof({name}) == {size}ull, \"{name}\");"
+        return f'typedef struct {name} {{ {body} }} {name};\n_Static_assert(sizeof({name}) == {size}ull, "{name}");'
 
     # -- the whole
 
@@ -155,8 +162,12 @@ class Translation:
             source.refuse(source.tree, f"{source.name} takes {len(names)} numbers and is given {arguments}")
         missing = [name for name in names if name not in process.__annotations__]
         if missing:
-            source.refuse(source.tree, f"a process that a thread runs says the types of its parameters; {missing[0]} has none", f"{missing[0]}: u8")
-        kinds = [kind_of(resolve(_annotation(process, name))) for name in names]
+            source.refuse(
+                source.tree,
+                f"a process that a thread runs says the types of its parameters; {missing[0]} has none",
+                f"{missing[0]}: u8",
+            )
+        kinds = [kind_of(_scalar(source, process, name)) for name in names]
         instance = self.instance(None, None, process, [Ref(self.world), *kinds])
         if instance not in self.entries:
             self.entries.append(instance)
@@ -194,7 +205,9 @@ class Translation:
         instance = self.instance(None, None, one.check, [Ref(self.world)])
         source = instance.source
         if instance.is_process or instance.changes or not isinstance(instance.returns, Nothing):
-            source.refuse(source.tree, f"the property {one.name} must be a routine that only reads and asserts", "assert ... in a routine")
+            source.refuse(
+                source.tree, f"the property {one.name} must be a routine that only reads and asserts", "assert ... in a routine"
+            )
         self.properties.append(instance)
         return instance
 
@@ -214,18 +227,26 @@ class Translation:
             arguments = [f"({c_of(self, kind)})call->arguments[{i}]" for i, kind in enumerate(kinds)]
             cases.append(f"    case {number}: return {entry.name}({', '.join(['c', 'w', 'in', 'out', *arguments])});")
         head = "static int enter(context_t *c, world_t *w, const uint8_t *in, uint8_t *out, const call_t *call)\n{\n    switch (call->entry) {"
-        return "\n".join([head, *cases, "    default: (void)c; (void)w; (void)in; (void)out; return STEP_RETURNED;", "    }", "}", ""])
+        return "\n".join(
+            [head, *cases, "    default: (void)c; (void)w; (void)in; (void)out; return STEP_RETURNED;", "    }", "}", ""]
+        )
 
     def _check(self, properties: Sequence[Property], checks: Sequence[Instance]) -> str:
         described = [one for one in properties if one.check]
-        calls = [f"    {'if (at_rest) ' if one.at_rest else ''}{check.name}(c, w);" for one, check in zip(described, checks, strict=True)]
+        calls = [
+            f"    {'if (at_rest) ' if one.at_rest else ''}{check.name}(c, w);"
+            for one, check in zip(described, checks, strict=True)
+        ]
         head = "static void check_properties(context_t *c, world_t *w, int at_rest)\n{\n    (void)c; (void)w; (void)at_rest;"
         return "\n".join([head, *calls, "}", ""])
 
 
-def _annotation(function: Callable[..., Any], name: str) -> object:
-    annotation = function.__annotations__[name]
-    return eval(annotation, function.__globals__) if isinstance(annotation, str) else annotation
+def _scalar(source: Source, process: Callable[..., Any], name: str) -> Scalar:
+    """The type of a parameter that a thread's program gives."""
+    of = resolve(inspect.get_annotations(process, eval_str=True)[name], f"{source.file}:{source.tree.lineno}")
+    if not isinstance(of, Scalar):
+        source.refuse(source.tree, f"a thread gives numbers, and {name} is {type_name(of)}", f"{name}: u8")
+    return of
 
 
 def _called(text: str) -> set[str]:

@@ -93,10 +93,20 @@ def _comparison(function: Callable[[int, int], bool]) -> None:
 
 for _symbol, _function in (("+", operator.add), ("-", operator.sub), ("*", operator.mul), ("//", operator.floordiv),
                            ("%", operator.mod), ("<<", operator.lshift), (">>", operator.rshift), ("**", operator.pow),
-                           ("&", operator.and_), ("|", operator.or_)):  # fmt: skip
+                           ("&", operator.and_), ("|", operator.or_), ("^", operator.xor)):  # fmt: skip
     _binary(_symbol, _function)
 for _compare in (operator.lt, operator.le, operator.gt, operator.ge):
     _comparison(_compare)
+
+
+class Enum(enum.IntEnum):
+    """An IntEnum whose members show their names, in messages too."""
+
+    def __str__(self) -> str:
+        return self.name
+
+    def __format__(self, spec: str) -> str:
+        return format(self.name, spec)
 
 
 class Type:

@@ -7,11 +7,12 @@
    2                                      tdp_mmu_link_sp(page 6)
                                             ...
 
-At most 75 columns, for a mail. Functions are named as they are entered, indented by depth; locks where they change.
+At most 75 columns, for a mail. Functions are named as they are entered, indented by depth; locks are named where they change.
 """
 
 from __future__ import annotations
 
+import re
 import shlex
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -19,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from septum.check.result import Call, Counterexample, Result, Standing, Step
+from septum.report.changes import shorter
 
 WIDTH = 75
 NARROWEST = 30
@@ -26,6 +28,8 @@ NARROWEST = 30
 
 GAP = 2
 LEAST_ROOM = 20
+SHALLOW = 4
+"""Up to so many levels of calls are indented by two columns each, deeper schedules by one."""
 
 
 def diagram(result: Result) -> str:
@@ -37,6 +41,10 @@ def diagram(result: Result) -> str:
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
 
 
+_JOINT = "\N{WORD JOINER}"
+"""Stands where a long word may be broken, and goes where it was not."""
+
+
 @dataclass(frozen=True)
 class Item:
     """A piece of text below an indentation; clipped to one line, or wrapped. A `tail` goes on, or below where it does not fit."""
@@ -46,15 +54,28 @@ class Item:
     tail: str = ""
     clip: bool = False
 
-    def lines(self, width: int) -> list[str]:
-        indent = " " * min(2 * self.depth, max(width - LEAST_ROOM, 0))
-        room = width - len(indent)
+    def lines(self, width: int, indent: int = 2) -> list[str]:
+        room = width - min(indent * self.depth, max(width - LEAST_ROOM, 0))
+        return [" " * (width - room) + line for line in self._texts(room)]
+
+    def _texts(self, room: int) -> list[str]:
         if self.clip:
-            return [indent + (self.text if len(self.text) <= room else f"{self.text[: room - 3]}...")]
-        if self.tail and len(self.text) + 1 + len(self.tail) > room:
-            return Item(self.depth, self.text).lines(width) + Item(self.depth + 1, self.tail).lines(width)
-        text = f"{self.text} {self.tail}" if self.tail else self.text
-        return [indent + line for line in textwrap.wrap(text, room, subsequent_indent="  ", break_on_hyphens=False)]
+            return [self.text if len(self.text) <= room else f"{self.text[: room - 3]}..."]
+        whole = f"{self.text} {self.tail}" if self.tail else self.text
+        if not self.tail or len(whole) <= room:
+            return wrapped(whole, room)
+        *head, last = wrapped(self.text, room)
+        if head and len(last) + 1 + len(self.tail) <= room:
+            return [*head, f"{last} {self.tail}"]
+        return [*head, last, *(f"  {line}" for line in wrapped(self.tail, room - 2))]
+
+
+def wrapped(text: str, room: int) -> list[str]:
+    """Lines of at most `room` columns. A number stays with its word; a word too long for a line breaks at a dot or a bracket."""
+    whole = re.sub(r"(?<=\w) (?=\d)", "\N{NO-BREAK SPACE}", text)
+    words = [re.sub(r"(?<=.)(?=\.)|(?<=\()", f" {_JOINT}", word) if len(word) > room - 2 else word for word in whole.split(" ")]
+    lines = textwrap.wrap(" ".join(words), room, subsequent_indent="  ", break_on_hyphens=False)
+    return [re.sub(rf"(?<=\S) {_JOINT}|{_JOINT}", "", line).replace("\N{NO-BREAK SPACE}", " ") for line in lines]
 
 
 @dataclass(frozen=True)
@@ -63,6 +84,12 @@ class Layout:
 
     threads: tuple[str, ...]
     margin: int
+    depth: int
+
+    @classmethod
+    def of(cls, steps: Sequence[Step]) -> Layout:
+        threads = tuple(dict.fromkeys(step.thread for step in steps))
+        return cls(threads, len(str(len(steps))) + 3, max(len(step.stack) for step in steps))
 
     @property
     def columns(self) -> bool:
@@ -76,6 +103,11 @@ class Layout:
     @property
     def _prefix(self) -> int:
         return max(len(thread) for thread in self.threads)
+
+    @property
+    def indent(self) -> int:
+        """The columns of a level of depth."""
+        return 2 if self.depth <= SHALLOW else 1
 
     @property
     def width(self) -> int:
@@ -112,14 +144,16 @@ class Trail:
 
 def schedule(steps: Sequence[Step]) -> list[str]:
     """Every step, in order."""
-    layout = Layout(tuple(dict.fromkeys(step.thread for step in steps)), len(str(len(steps))) + 3)
+    if not steps:
+        return []
+    layout = Layout.of(steps)
     trails: dict[str, Trail] = {}
-    lines = layout.heading() if steps else []
+    lines = layout.heading()
     last = ""
     for number, step in enumerate(steps, 1):
         trail = trails.setdefault(step.thread, Trail())
         items = [*entered(step, trail, resumed=step.thread != last), *happened(step, trail, resumed=step.thread != last)]
-        lines += layout.rows(number, step.thread, [line for item in items for line in item.lines(layout.width)])
+        lines += layout.rows(number, step.thread, [line for item in items for line in item.lines(layout.width, layout.indent)])
         last = step.thread
     return lines
 
@@ -161,7 +195,7 @@ def happened(step: Step, trail: Trail, *, resumed: bool) -> Iterator[Item]:
         yield Item(depth, f"{step.call.line} {step.call.source.strip()}", clip=True)
     if step.choice is not None:
         yield Item(depth + 1, f"choice {step.choice}")
-    for change in step.changes:
+    for change in shorter(step.changes):
         yield Item(depth + 1, f"{change.place}:", f"{change.old} -> {change.new}")
     for event in step.events:
         yield Item(depth + 1, f"* {event}")

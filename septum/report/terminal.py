@@ -125,7 +125,7 @@ def footnotes(results: Sequence[Result], width: int) -> str:
     notes = []
     chance = min(1.0, sum(result.collision for result in results))
     if chance:
-        notes.append(f"The chance that two states had one fingerprint, so that one of them was missed, is at most {chance:.0e}.")
+        notes.append(f"The chance that a collision of fingerprints hid a state is at most {chance:.0e}.")
     if any(result.states and result.engine == "python" for result in results):
         notes.append("Explored by the Python engine, which is slower than the C engine and finds the same.")
     return "".join(f"{textwrap.fill(note, width)}\n" for note in notes)

@@ -8,12 +8,15 @@ from typing import Any
 from septum.host.entry import SEPT_FREE, SHADOW_NONPRESENT_VALUE
 from septum.host.frames import Content, PageType, Role
 from septum.host.geometry import (
-    CACHE_CAPACITY, DYNAMIC_PAMT, ENTRIES, FIXED_PAGES, FIXED_RANGES, LEVELS, PAGES, PAMT_PAGES, RANGES, THREADS, VCPUS, VMS,
+    CACHE_CAPACITY, DYNAMIC_PAMT, ENTRIES, FIXED_PAGES, FIXED_RANGES, LEVELS, PAGES, PAMT_PAGES, RANGES, THREADS, VCPUS, VMS, Level, index_at,
 )  # fmt: skip
 from septum.kvm.design import VCPU_POOL, VM_POOL
 from septum.kvm.machine import VmState
 from septum.kvm.ops import ops
+from septum.kvm.spte import make_nonleaf_spte, make_spte
+from septum.kvm.tdp_mmu import init_sp, table_at
 from septum.lang import Call, Scenario, Setup, Size, UserError, Witness, call
+from septum.tdx.sept import mapped_leaf, mapped_table, pending_leaf, sept_table
 from septum.tdx.td import Lifecycle
 
 CONTROL_PAGES = 3  # TDR, S-EPT root, mirror root
@@ -22,17 +25,26 @@ CONTROL_PAGES = 3  # TDR, S-EPT root, mirror root
 class World:
     """The start of a scenario: hands out fixed pages and ranges, and makes TDs."""
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, setup: Setup, folios: int = 0) -> None:
         self.setup, self.m = setup, setup.m
-        self._page = self._range = self._vm = self._vcpu = 0
+        self._range = self._vm = self._vcpu = 0
+        self._heads = [ENTRIES.value * (number + 1) for number in range(folios)]
+        folded = {page for head in self._heads for page in range(head, head + ENTRIES.value)}
+        self._pages = (page for page in range(1, FIXED_PAGES.value) if page not in folded)
 
     def page(self, role: Role) -> int:
         """The next page that has a name of its own."""
-        self._page += 1
-        if self._page >= FIXED_PAGES.value:
-            raise UserError("the scenario has fewer fixed pages than it names")
-        self.m.frame[self._page].role = role
-        return self._page
+        page = next(self._pages)
+        self.m.frame[page].role = role
+        return page
+
+    def folio(self) -> int:
+        """The first page of a 2M folio, which is aligned; they lie in a range of their own."""
+        head = self._heads.pop(0)
+        for page in range(head, head + ENTRIES.value):
+            self.m.frame[page].role = Role.GUEST
+        self.range(*range(head, head + ENTRIES.value))
+        return head
 
     def range(self, *pages: int) -> int:
         """A 2M range of its own for these pages, which no other page lies in."""
@@ -72,6 +84,14 @@ class World:
         for page in (entry.page0, entry.page1):
             self.m.frame[page].type = PageType.PAMT
 
+    def join(self, page: int, r: int) -> None:
+        """A page that the module uses lies in a range that is backed already."""
+        if DYNAMIC_PAMT:
+            self.m.frame[page].range = r
+            self.m.range[r].placed += 1
+            self.m.range[r].refcount += 1
+            self.m.pamt[r].count += 1
+
     def vcpu(self, vm: int) -> int:
         """The next vCPU."""
         self._vcpu += 1
@@ -97,6 +117,38 @@ class Td:
         """A thread without a vCPU: an ioctl of the VMM."""
         self.world.setup.thread(name, *calls)
 
+    def link(self, gfn: int, level: int) -> tuple[int, int]:
+        """A table at `level` below the root, linked in mirror and S-EPT: the mirror table and its S-EPT page."""
+        m, above = self.world.m, Level(level + 1)
+        parent, i = table_at(m, self.vm, gfn, above), index_at(gfn, above)
+        if m.table[parent].word[i] == SHADOW_NONPRESENT_VALUE:
+            spt, external = self.world.page(Role.SPT), self.world.page(Role.EXTERNAL)
+            init_sp(m, spt, external, gfn, level)
+            self.world.fill(spt, SHADOW_NONPRESENT_VALUE)
+            self.world.fill(external, SEPT_FREE)
+            m.table[sept_table(m, self.vm, gfn, above)].word[i] = mapped_table(external)
+            m.table[parent].word[i] = make_nonleaf_spte(spt)
+            m.frame[external].type, m.frame[external].owner = PageType.EPT, self.vm
+            m.td[self.vm].chldcnt += 1
+            self.world.join(external, m.frame[m.td[self.vm].tdr].range)
+        spt = table_at(m, self.vm, gfn, level)
+        return spt, m.sp[spt].external_spt
+
+    def maps_huge(self, gfn: int, accepted: bool) -> int:
+        """A 2M folio at `gfn`, mapped as a 2M leaf, which the guest has accepted or not; its first page."""
+        m, i = self.world.m, index_at(gfn, 2)
+        spt, external = self.link(gfn, 2)
+        head = self.world.folio()
+        m.table[spt].word[i] = make_spte(head, 2)
+        m.table[external].word[i] = mapped_leaf(head) if accepted else pending_leaf(head)
+        for page in range(head, head + ENTRIES.value):
+            m.frame[page].type, m.frame[page].owner, m.frame[page].refcount = PageType.REG, self.vm, 1
+            m.vm[self.vm].gmem[gfn + page - head] = page
+            m.vm[self.vm].huge[gfn + page - head] = True
+        m.td[self.vm].chldcnt += ENTRIES.value
+        m.pamt[m.frame[head].range].type = PageType.REG
+        return head
+
 
 class Vcpu:
     """A vCPU in a scenario; each has a thread, hence a CPU, of its own."""
@@ -104,10 +156,10 @@ class Vcpu:
     def __init__(self, world: World, number: int) -> None:
         self.world, self.number = world, number
 
-    def runs(self, *calls: tuple[Any, ...]) -> None:
-        """The calls of its thread: a process with its arguments after machine and vCPU."""
+    def runs(self, *calls: tuple[Any, ...], then: Sequence[Call] = ()) -> None:
+        """The calls of its thread: a process with its arguments after machine and vCPU; `then` what the thread does without it."""
         program = [call(process, self.number, *arguments) for process, *arguments in calls]
-        self.world.setup.thread(f"vCPU {self.number - 1}", *program)
+        self.world.setup.thread(f"vCPU {self.number - 1}", *program, *then)
 
 
 def scenario(
@@ -118,19 +170,22 @@ def scenario(
     pages: int,
     vcpus: int = 2,
     others: int = 0,
+    vms: int = 1,
+    folios: int = 0,
+    linked: int = 0,
     sizes: Mapping[Size, object] | None = None,
     needs: Sequence[str] = (),
 ) -> Callable[[Callable[[World], None]], Scenario]:
     """`@scenario("title", ...)`: the function builds the world; the scope is what must fit: `tables` mirror tables that may be linked,
-    guest `pages` at a time, `vcpus`, and `others`, threads without a vCPU."""
+    guest `pages` at a time, `vcpus`, and `others`, threads without a vCPU; with 2M `folios` and tables `linked` at the start."""
     bindings: dict[object, object] = {
-        VMS: 1,
+        VMS: vms,
         VCPUS: vcpus,
         THREADS: lambda: VCPUS.value + others,
-        FIXED_PAGES: lambda: 1 + VMS.value * (CONTROL_PAGES + PAMT_PAGES * DYNAMIC_PAMT.value),
-        FIXED_RANGES: lambda: 1 + VMS.value * DYNAMIC_PAMT.value,
+        FIXED_PAGES: lambda: 1 + VMS.value * (CONTROL_PAGES + PAMT_PAGES * DYNAMIC_PAMT.value) + folios * ENTRIES.value + 2 * linked,
+        FIXED_RANGES: lambda: 1 + VMS.value * DYNAMIC_PAMT.value + folios,
         PAGES: lambda: pages_needed(tables, pages),
-        RANGES: lambda: FIXED_RANGES.value + DYNAMIC_PAMT.value * (tables + pages + VCPUS.value),
+        RANGES: lambda: FIXED_RANGES.value + DYNAMIC_PAMT.value * (tables + pages + VCPUS.value + others + PAMT_PAGES * folios),
         **(sizes or {}),
     }
 
@@ -139,7 +194,7 @@ def scenario(
             needed = pages_needed(tables, pages)
             if needed > PAGES.value:
                 raise UserError(f"{start.__name__} needs {needed} page frames and has {PAGES.value}: raise --pages")
-            start(World(setup))
+            start(World(setup, folios))
 
         return Scenario(start.__name__, title, begin, tuple(witnesses), bindings, frozenset(needs))
 

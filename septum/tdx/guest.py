@@ -17,6 +17,7 @@ class Accepted(IntEnum):
     SIZE_MISMATCH = 2
     VIOLATION = 3  # TD exit: EPT violation of type ACCEPT
     KICKED = 4  # an interrupt came first: TD exit, nothing was done
+    TOO_LARGE = 5  # TD exit: the same violation, and it says that a larger leaf is pending
 
 
 @process
@@ -24,7 +25,7 @@ def tdg_mem_page_accept(m, vm: VmId, gfn: Gfn, level: Level):
     """TDG.MEM.PAGE.ACCEPT: a PENDING entry becomes MAPPED, its page zeroed; holds the entry's lock meanwhile."""
     table = sept_table(m, vm, gfn, level)
     if table == 0:
-        return Accepted.VIOLATION
+        return above(m, vm, gfn)
     i = index_at(gfn, level)
     word = m.table[table].word[i]
     state = sept_state(word)
@@ -44,3 +45,14 @@ def tdg_mem_page_accept(m, vm: VmId, gfn: Gfn, level: Level):
     unlock_entry(m, table, i)
     reached(page_accepted)
     return Accepted.DONE
+
+
+def above(m, vm: VmId, gfn: Gfn):
+    """The walk stopped above the level asked for: at a 2M leaf, which may be accepted already or pending, or at nothing."""
+    table = sept_table(m, vm, gfn, Level(2))
+    if table == 0:
+        return Accepted.VIOLATION
+    state = sept_state(m.table[table].word[index_at(gfn, Level(2))])
+    if state == SeptState.MAPPED:
+        return Accepted.DONE
+    return Accepted.TOO_LARGE if state == SeptState.PENDING else Accepted.VIOLATION

@@ -135,6 +135,11 @@ def pending_leaf(page: Pfn):
     return (u64(page) << PAGE_SHIFT) | LEAF | TDP
 
 
+def mapped_leaf(page: Pfn):
+    """MAPPED: accepted."""
+    return (u64(page) << PAGE_SHIFT) | LEAF | PERMISSIONS
+
+
 def mapped_table(page: Pfn):
     """NL_MAPPED."""
     return (u64(page) << PAGE_SHIFT) | NONLEAF | PERMISSIONS

@@ -14,7 +14,8 @@ import pytest
 from septum.check.explore import ENDLESS, Budget, Outcome, Progress, explore, sources
 
 HERE = Path(__file__).parent
-PLANTS = ["nothing", "blind leaf", "eager zap", "kept lock", "failing alloc", "coins", "spin", "leak", "vague names", "ignored"]
+PLANTS = ["nothing", "blind leaf", "eager zap", "kept lock", "failing alloc", "coins", "spin", "leak", "vague names"]
+PLANTS += ["ignored", "ignored coins"]
 ASSERT_SEPT_FREE, ASSERT_NOT_ALL_HEADS, AGREEMENT, NOTHING_LEFT = 1, 3, 10, 11
 STEP_DONE, STEP_BLOCKED, STEP_FAILED, STEP_PRUNED = range(4)
 ZAP = 0b100
@@ -276,6 +277,14 @@ def test_fusion_finds_a_thread_that_runs_for_ever(toy):
     assert (found.outcome, found.failure) == (Outcome.VIOLATED, ENDLESS)
     assert len(found.schedule) == 10_000
     assert set(found.schedule) == {(2, 0)}
+
+
+def test_fusion_lets_others_go_on_before_a_local_failure_that_is_ignored(toy):
+    plain, fused = toy("B", "ignored coins").explore(), toy("B", "ignored coins").explore(fusion=True)
+    assert (plain.outcome, fused.outcome) == (Outcome.COMPLETE, Outcome.COMPLETE)
+    assert fused.witnesses == plain.witnesses != 0
+    assert fused.covered == plain.covered
+    assert (plain.final_states, fused.final_states) == (0, 0)
 
 
 def test_a_finding_that_cannot_be_traced_is_no_less_found(toy):

@@ -117,6 +117,28 @@ def test_control_c_shows_what_is_known(septum: Any, checker: Any, answer: Any) -
     assert found.err == ""
 
 
+def twice(**_: Any) -> Result:
+    try:
+        return interrupted()
+    finally:
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_an_impatient_control_c(septum: Any, checker: Any) -> None:
+    checker.answers = {"first": twice, "second": HOLDS}
+    found = septum("check", "upstream")
+    assert (found.status, found.err) == (3, "")
+    assert "upstream, second: not started" in found.out
+
+
+def test_control_c_before_the_first_check(septum: Any, checker: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(_: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("septum.cli.names.load", load)
+    assert septum("check", "upstream").status == 3
+
+
 def test_control_c_after_a_violation(septum: Any, checker: Any) -> None:
     checker.answers = {"first": VERDICTS["violated"], "second": interrupted}
     assert septum("check", "upstream").status == 1

@@ -39,8 +39,15 @@ def test_a_pipe_has_no_colours_and_80_columns(monkeypatch: pytest.MonkeyPatch) -
     assert (output.colour(), output.width()) == (False, 80)
 
 
+def test_progress_is_for_a_terminal(terminal: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ProgressLine("title").on
+    monkeypatch.setenv("TERM", "dumb")
+    assert not ProgressLine("title").on
+
+
 def test_progress_is_one_line_that_goes_away(capsys: pytest.CaptureFixture[str], terminal: None) -> None:
     line = ProgressLine("1/2 upstream same_gfn")
+    line.on = True  # pytest puts a stream of its own in the place of the terminal
     line(PROGRESS)
     line(PROGRESS)  # too soon after the first
     line.clear()

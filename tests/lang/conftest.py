@@ -13,8 +13,8 @@ import pytest
 from septum.check.build import Build, build
 from septum.lang import Model, Property, Scenario, call
 
-PRELUDE = '''
-from enum import IntEnum
+PRELUDE = """
+from septum.lang import Enum
 from septum.lang import *
 
 ENTRIES = Size("ENTRIES", 2)
@@ -24,7 +24,7 @@ Vcpu = Index("Vcpu", 2)
 Entry = Packed("Entry", Pfn, 12, 52)
 seen = Witness("seen", "it was seen")
 
-class Color(IntEnum):
+class Color(Enum):
     RED = 0
     GREEN = 1
 
@@ -41,7 +41,7 @@ class World(Struct):
     flag: bool
     color: Color
     small: u8[3]
-'''
+"""
 
 _numbers = itertools.count()
 

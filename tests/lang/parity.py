@@ -14,7 +14,7 @@ from septum.lang.types import scope
 class Step(ctypes.Structure):
     """step_t of runtime.h."""
 
-    _fields_ = [("choice", ctypes.c_uint32), ("failure", ctypes.c_int32), ("witnesses", ctypes.c_uint64)]  # noqa: RUF012
+    _fields_ = [("choice", ctypes.c_uint32), ("failure", ctypes.c_int32), ("witnesses", ctypes.c_uint64)]
 
 
 def assert_same(build: Build, seed: int, most_steps: int = 400) -> int:
@@ -42,7 +42,11 @@ def assert_same(build: Build, seed: int, most_steps: int = 400) -> int:
                 site = build.translation.sites[step.failure]
                 assert engine.failure and (site.file, site.line) == (engine.failure.file, engine.failure.line)
                 return taken + 1
-            assert (outcome, status) == (0, Status.DONE), (outcome, status, build.translation.sites[step.failure] if outcome == 2 else "")
+            assert (outcome, status) == (0, Status.DONE), (
+                outcome,
+                status,
+                build.translation.sites[step.failure] if outcome == 2 else "",
+            )
             assert state.raw == engine.state(), f"after {taken + 1} steps, thread {thread}"
             reached = {w for n, w in enumerate(build.translation.witnesses) if step.witnesses >> n & 1}
             assert reached == engine.reached

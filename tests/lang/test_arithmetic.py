@@ -4,14 +4,30 @@ from __future__ import annotations
 
 import ctypes
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from septum.lang import LanguageError, ModelError
 from septum.lang.types import scope
 from tests.lang.parity import Step
 
-LEAVES = st.sampled_from(["m.n", "m.wide", "m.small[0]", "m.per[1]", "m.page[1].word[0]", "m.flag", "0", "1", "7", "255", "65536", "(1 << 63)", "ENTRIES"])
+LEAVES = st.sampled_from(
+    [
+        "m.n",
+        "m.wide",
+        "m.small[0]",
+        "m.per[1]",
+        "m.page[1].word[0]",
+        "m.flag",
+        "0",
+        "1",
+        "7",
+        "255",
+        "65536",
+        "(1 << 63)",
+        "ENTRIES",
+    ]
+)
 OPERATORS = st.sampled_from(["+", "-", "*", "//", "%", "&", "|", "^", "<<", ">>"])
 EXPRESSIONS = st.recursive(
     LEAVES,
@@ -32,7 +48,7 @@ VALUES = st.lists(st.one_of(st.integers(0, 3), st.integers(0, 255)), min_size=4,
 def test_every_expression_agrees_or_is_refused(program):
     agreed = []
 
-    @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=15, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate], suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(st.lists(EXPRESSIONS, min_size=8, max_size=8), VALUES, st.integers(0, 2**64 - 1))
     def run(expressions, values, wide):
         accepted = []

@@ -72,7 +72,9 @@ def test_a_condition_and_what_follows_are_one_step(program):
             yield
             m.n -= 1
     """)
-    both = build(built.model, Scenario("both", "", lambda s: [s.thread(f"T{i}", built.threads[0].calls[0]) for i in range(2)] and None))
+    both = build(
+        built.model, Scenario("both", "", lambda s: [s.thread(f"T{i}", built.threads[0].calls[0]) for i in range(2)] and None)
+    )
     assert states(both).outcome.name == "COMPLETE"
 
 
@@ -92,7 +94,12 @@ def test_the_python_engine_counts_what_the_c_engine_counts(program):
         from septum.check.explore import Budget
 
         slow = Search(built, Budget(), None).run()
-    assert (slow.states, slow.transitions, slow.depth, slow.final_states) == (fast.states, fast.transitions, fast.depth, fast.final_states)
+    assert (slow.states, slow.transitions, slow.depth, slow.final_states) == (
+        fast.states,
+        fast.transitions,
+        fast.depth,
+        fast.final_states,
+    )
 
 
 class Inner(Struct):

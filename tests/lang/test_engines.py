@@ -186,7 +186,18 @@ def test_generated_c_compiles_without_a_warning(program, tmp_path):
     for name, text in PROGRAMS.items():
         source = tmp_path / "model.c"
         source.write_text(both(program, text).translation.code)
-        command = [*compiler(), "-std=gnu11", "-O1", "-Wall", "-Wextra", "-Werror", "-c", "-o", str(tmp_path / "model.o"), str(source)]
+        command = [
+            *compiler(),
+            "-std=gnu11",
+            "-O1",
+            "-Wall",
+            "-Wextra",
+            "-Werror",
+            "-c",
+            "-o",
+            str(tmp_path / "model.o"),
+            str(source),
+        ]
         run = subprocess.run(command, capture_output=True, text=True, check=False)
         assert run.returncode == 0, f"{name}\n{run.stderr}"
 

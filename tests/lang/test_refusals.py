@@ -35,7 +35,10 @@ WRONG = {
     "arithmetic on a scalarset": ("for p in each(Pfn):\n        m.n = p + 1", "no arithmetic on Pfn"),
     "an order of entries": ("m.flag = m.page[1].word[0] < m.page[1].word[1]", "page number"),
     "the bits of a page in a number": ("for p in each(Pfn):\n        m.wide = u64(p) << 12", "would hold the bits of a Pfn"),
-    "the bits of a page across a yield": ("for p in each(Pfn):\n        x = u64(p) << 12\n        yield\n        m.page[p].word[0] = x", "across a yield"),
+    "the bits of a page across a yield": (
+        "for p in each(Pfn):\n        x = u64(p) << 12\n        yield\n        m.page[p].word[0] = x",
+        "across a yield",
+    ),
     "an enum compared with a number": ("m.flag = m.color == m.n", "is compared with"),
     "arithmetic on an enum": ("m.n = m.color + 1", "no arithmetic on Color"),
     "is": ("m.flag = m.n is m.n", "compares objects"),
@@ -112,7 +115,9 @@ def test_is_refused_with_place_and_reason(program, name):
         program(AROUND.format(body=body.replace("\n", "\n    ")))
     assert reason in str(refused.value)
     assert refused.value.line > 0
-    assert refused.value.text and refused.value.text in (AROUND.format(body=body)) + "".join(line.strip() for line in AROUND.splitlines())
+    assert refused.value.text and refused.value.text in (AROUND.format(body=body)) + "".join(
+        line.strip() for line in AROUND.splitlines()
+    )
 
 
 def test_a_yield_in_a_routine_is_refused(program):

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from septum.check.result import Call, Change, Counterexample, Result
-from septum.report.diagram import WIDTH, diagram, schedule, short
+from septum.report.diagram import WIDTH, diagram, schedule, short, wrapped
 from tests.report.golden import pinned
 from tests.report.samples import FOUND, STEPS, TOKEN, VIOLATED, in_fault, link, step, three_threads
 
@@ -72,6 +72,14 @@ def test_deep_nesting_leaves_room_for_text() -> None:
     lines = schedule([step("CPU 0", *stack), step("CPU 1", *stack)])
     assert all(len(line) <= WIDTH for line in lines)
     assert any("function_number_29" in line for line in lines)
+
+
+def test_a_long_place_breaks_at_a_dot_and_a_number_stays_with_its_word() -> None:
+    assert wrapped("vcpu[1].mmu_shadow_page_cache.nobjs:", 28) == ["vcpu[1]", "  .mmu_shadow_page_cache", "  .nobjs:"]
+    assert wrapped("vcpu[1].mmu_shadow_page_cache.nobjs:", 31) == ["vcpu[1].mmu_shadow_page_cache", "  .nobjs:"]
+    assert wrapped("none -> pfn 11, pfn 12", 12) == ["none ->", "  pfn 11,", "  pfn 12"]
+    assert wrapped("tdp_mmu_set_spte_atomic(vcpu=1, spt=3)", 26) == ["tdp_mmu_set_spte_atomic(", "  vcpu=1, spt=3)"]
+    assert wrapped("x" * 30, 12) == ["x" * 12, "  " + "x" * 10, "  " + "x" * 8]
 
 
 def test_a_thread_that_took_no_step_has_no_column() -> None:

@@ -1,0 +1,226 @@
+/* One state of the frontier: the moves of its threads, the states they lead to, and what is wrong with these. */
+
+static int has_room(struct worker *w)
+{
+	struct explorer *x = w->explorer;
+
+	while (!w->advance && !w->halted && !(w->advance = draw_advance(&x->table))) {
+		meet(x, 1);
+		w->halted = x->over;
+	}
+	return !w->halted;
+}
+
+/* The batch that the worker fills for the next level. */
+static struct batch *batch_to_fill(struct worker *w)
+{
+	if (w->produced && w->produced->count < BATCH)
+		return w->produced;
+	struct batch *batch = empty_batch(w->explorer->run, &w->pool);
+	if (batch)
+		push_batch(&w->produced, batch);
+	return batch;
+}
+
+/* Numbers a new state, judges it and queues it to be expanded. */
+static void welcome(struct worker *w, const struct successor *s, uint64_t moves)
+{
+	struct explorer *x = w->explorer;
+	uint64_t id = append_log(x->run, &x->log, &w->tail, s->link);
+	struct batch *batch = batch_to_fill(w);
+
+	if (id == NO_STATE || !batch) {
+		give_up(w, RUN_OUT_OF_MEMORY);
+		return;
+	}
+	w->states++;
+	w->frontier++;
+	int32_t failure = model_check(s->state, 0);
+	if (failure != NO_FAILURE)
+		note(w, found_at(RUN_VIOLATED, failure, moves, &s->sum, id));
+	batch->id[batch->count] = id;
+	batch->sum[batch->count] = s->sum;
+	copy_state(batch->state[batch->count++], s->state);
+}
+
+static inline void settle_oldest(struct worker *w)
+{
+	struct successor *s = &w->successor[w->head];
+
+	w->head = (w->head + 1) % WAITING;
+	w->waiting--;
+	if (!has_room(w) || !insert(&w->explorer->table, &s->print))
+		return;
+	w->advance--;
+	welcome(w, s, w->explorer->run->progress.depth + 1);
+}
+
+static inline struct successor *next_scratch(struct worker *w)
+{
+	if (w->waiting == WAITING)
+		settle_oldest(w);
+	return &w->successor[(w->head + w->waiting) % WAITING];
+}
+
+/* A state of the batch under expansion. */
+struct source {
+	const uint8_t *state;
+	const struct sum *sum;
+	uint64_t id;
+};
+
+/*
+ * Two steps that commute lead to one state from two neighbours in the level, so nine in ten states that are met again are met
+ * again soon. A small cache knows these without a look at the table and, under symmetry, before they are renamed.
+ */
+static inline int is_recent(struct worker *w, const struct fingerprint *print)
+{
+	struct fingerprint *recent = &w->recent[print->first >> (64 - RECENT_BITS)];
+
+	if (recent->first == print->first && recent->second == print->second)
+		return 1;
+	*recent = *print;
+	return 0;
+}
+
+static inline void take_print(struct successor *s, const struct source *from, const uint8_t *state)
+{
+	s->sum = *from->sum;
+	change_sum(&s->sum, from->state, state);
+	s->print = fingerprint(&s->sum);
+}
+
+static inline void add_successor(struct worker *w, const struct source *from, struct successor *s, unsigned thread, uint32_t ordinal)
+{
+	const struct explorer *x = w->explorer;
+
+	w->transitions++;
+	take_print(s, from, x->run->symmetry ? w->raw : s->state);
+	if (is_recent(w, &s->print))
+		return;
+	if (x->run->symmetry) {
+		model_canonical(w->raw, s->state);
+		take_print(s, from, s->state);
+	}
+	s->link = link_of(from->id, thread, ordinal);
+	__builtin_prefetch(&x->table.slots[slot_of(&x->table, &s->print)], 1);
+	w->waiting++;
+}
+
+static void add_failure(struct worker *w, const struct source *from, unsigned thread, uint32_t ordinal, int32_t failure)
+{
+	struct finding finding = found_at(RUN_VIOLATED, failure, w->explorer->run->progress.depth + 1, from->sum, from->id);
+
+	finding.fails = 1;
+	finding.thread = thread;
+	finding.ordinal = ordinal;
+	note(w, finding);
+}
+
+/* One leaf of the thread's moves; whether it could move. */
+static inline int try_leaf(struct worker *w, const struct source *from, unsigned thread, uint32_t ordinal)
+{
+	struct septum_run *run = w->explorer->run;
+	struct successor *s = next_scratch(w);
+	uint8_t *state = run->symmetry ? w->raw : s->state;
+
+	if (!w->fresh)
+		copy_state(state, from->state);
+	enum move move = make_move(run->fusion, state, thread, &w->path, &w->step);
+	w->fresh = move == MOVE_BLOCKED;
+	w->pruned |= move == MOVE_PRUNED;
+	if (move == MOVE_BLOCKED || move == MOVE_PRUNED)
+		return move == MOVE_PRUNED;
+	if (run->most_depth && run->progress.depth >= run->most_depth)
+		__atomic_store_n(&w->explorer->deeper, 1, __ATOMIC_RELAXED);
+	else if (move == MOVE_FAILED)
+		add_failure(w, from, thread, ordinal, w->step.failure);
+	else
+		add_successor(w, from, s, thread, ordinal);
+	return 1;
+}
+
+static inline int try_thread(struct worker *w, const struct source *from, unsigned thread, uint32_t choices)
+{
+	int moved = 0;
+	uint32_t ordinal = 0;
+
+	first_leaf(&w->path, choices);
+	do
+		moved |= try_leaf(w, from, thread, ordinal++);
+	while (next_leaf(&w->path) && ordinal >> ORDINAL_BITS == 0);
+	if (w->path.length)
+		add_failure(w, from, thread, ordinal - 1, ENDLESS);	/* more leaves than a link can name */
+	return moved;
+}
+
+/* Nobody can move: a deadlock, or all is at rest. */
+static void judge_rest(struct worker *w, const struct source *at, uint32_t ended)
+{
+	struct explorer *x = w->explorer;
+	int rests = !(x->everyone & ~(ended | x->run->daemons));
+	int32_t failure = rests ? model_check(at->state, 1) : NO_FAILURE;
+
+	w->final_states += ended == x->everyone;
+	if (!rests || failure != NO_FAILURE)
+		note(w, found_at(rests ? RUN_VIOLATED : RUN_DEADLOCK, failure, x->run->progress.depth, at->sum, at->id));
+}
+
+/*
+ * After a move under fusion its thread stands at no local step, so only threads that have not begun can. The first of these
+ * goes alone, for nobody else can tell when it did; as a mask, or 0 if there is none.
+ */
+static uint32_t lone_thread(const struct explorer *x, const uint8_t *state)
+{
+	if (x->run->fusion && x->run->progress.depth < x->run->threads)
+		for (unsigned thread = 0; thread < x->run->threads; thread++)
+			if (model_choices(state, thread) && model_local(state, thread))
+				return 1u << thread;
+	return 0;
+}
+
+/* Moves each of the threads; whether one could, and which have ended. */
+static int try_threads(struct worker *w, const struct source *from, uint32_t threads, uint32_t *ended)
+{
+	int moved = 0;
+
+	for (; threads; threads &= threads - 1) {
+		unsigned thread = __builtin_ctz(threads);
+		uint32_t choices = model_choices(from->state, thread);
+
+		if (choices)
+			moved |= try_thread(w, from, thread, choices);
+		else
+			*ended |= 1u << thread;
+	}
+	return moved;
+}
+
+static void expand(struct worker *w, const struct source *from)
+{
+	const struct explorer *x = w->explorer;
+	uint32_t ended = 0, lone = lone_thread(x, from->state);
+
+	w->fresh = w->pruned = 0;
+	if (lone && try_threads(w, from, lone, &ended) && !w->pruned)
+		return;
+	if (!try_threads(w, from, x->everyone & ~lone, &ended) && !lone)
+		judge_rest(w, from, ended);
+}
+
+static inline void prefetch_state(const uint8_t *state)
+{
+	for (unsigned block = 0; block < BLOCKS; block++)
+		__builtin_prefetch(state + 64 * block);
+}
+
+static void expand_batch(struct worker *w, const struct batch *batch)
+{
+	for (uint32_t i = 0; i < batch->count && !w->halted; i++) {
+		prefetch_state(batch->state[i + 1 < batch->count ? i + 1 : i]);
+		expand(w, &(struct source){ batch->state[i], &batch->sum[i], batch->id[i] });
+	}
+	while (w->waiting)
+		settle_oldest(w);
+	w->frontier -= batch->count;
+}

@@ -1,0 +1,154 @@
+/*
+ * The workers, what they found, and how they meet: to enlarge the table, and to go from one level to the next. Everything else
+ * they do without waiting for each other.
+ */
+
+/* A violation or a deadlock. */
+struct finding {
+	enum outcome outcome;		/* RUN_COMPLETE: nothing found */
+	int32_t failure;
+	uint64_t moves;			/* in the schedule that leads there */
+	struct fingerprint where;
+	uint64_t state;			/* where it holds or, if `fails`, before the move that fails */
+	int fails;
+	unsigned thread;
+	uint32_t ordinal;
+};
+
+/* A state just generated. It waits for a moment, until its slot of the table has come from memory. */
+struct successor {
+	_Alignas(64) uint8_t state[STRIDE];
+	struct sum sum;
+	struct fingerprint print;
+	uint64_t link;
+};
+
+enum { WAITING = 8, RECENT_BITS = 13 };
+
+struct worker {
+	_Alignas(128) struct explorer *explorer;
+	pthread_t thread;
+	step_t step;
+	int halted;
+	int64_t advance;		/* states it may add to the table */
+	struct log_tail tail;
+	struct pool pool;
+	struct batch *produced;
+	uint64_t states, transitions, final_states;	/* since the last report */
+	int64_t frontier;
+	struct finding finding;
+	struct path path;
+	unsigned head, waiting;
+	int fresh;			/* the next scratch state still equals the source */
+	int pruned;			/* a move from the source was */
+	struct successor successor[WAITING];
+	struct fingerprint recent[1 << RECENT_BITS];
+	_Alignas(64) uint8_t raw[STRIDE];
+};
+
+struct explorer {
+	struct septum_run *run;
+	double began;
+	uint32_t everyone;		/* mask of the threads in use */
+	struct table table;
+	struct growth growth;
+	struct log log;
+	struct worker *worker;
+	unsigned workers;
+	int deeper;			/* something lies beyond the depth limit */
+	enum outcome ending;		/* why the search is given up, if it is */
+
+	/* Below: under the lock. */
+	pthread_mutex_t lock;
+	pthread_cond_t all_met;
+	unsigned met, meetings;
+	int wants_room, over;
+	struct batch *level;		/* not yet taken */
+};
+
+static void give_up(struct worker *w, enum outcome why)
+{
+	__atomic_store_n(&w->explorer->ending, why, __ATOMIC_RELAXED);
+	w->halted = 1;
+}
+
+static int is_less(const struct finding *a, const struct finding *b)
+{
+	const uint64_t left[] = { !a->outcome, a->moves, a->outcome, (uint32_t)a->failure, a->where.first, a->where.second, a->thread,
+				  a->ordinal };
+	const uint64_t right[] = { !b->outcome, b->moves, b->outcome, (uint32_t)b->failure, b->where.first, b->where.second, b->thread,
+				   b->ordinal };
+
+	for (unsigned i = 0; i < sizeof left / sizeof *left; i++)
+		if (left[i] != right[i])
+			return left[i] < right[i];
+	return 0;
+}
+
+static void note(struct worker *w, struct finding finding)
+{
+	if (is_less(&finding, &w->finding))
+		w->finding = finding;
+}
+
+static struct finding found_at(enum outcome outcome, int32_t failure, uint64_t moves, const struct sum *sum, uint64_t state)
+{
+	return (struct finding){ .outcome = outcome, .failure = failure, .moves = moves, .where = fingerprint(sum), .state = state };
+}
+
+static void next_level(struct explorer *x)
+{
+	struct septum_run *run = x->run;
+	struct finding *best = &x->worker[0].finding;
+
+	for (struct worker *w = x->worker; w < x->worker + x->workers; w++) {
+		for (struct batch *batch; (batch = pop_batch(&w->produced));)
+			push_batch(&x->level, batch);
+		if (is_less(&w->finding, best))
+			*best = w->finding;
+	}
+	if (best->outcome || !x->level)
+		x->over = 1;
+	else
+		run->progress.depth++;
+}
+
+static void end_meeting(struct explorer *x)
+{
+	if (x->growth.larger.slots)
+		end_growth(&x->table, &x->growth);
+	else if (x->ending)
+		x->over = 1;
+	else if (!x->wants_room)
+		next_level(x);
+	else if (!begin_growth(x->run, &x->table, &x->growth)) {
+		x->ending = RUN_OUT_OF_MEMORY;
+		x->over = 1;
+	}
+	x->wants_room = 0;
+	x->met = 0;
+	x->meetings++;
+	pthread_cond_broadcast(&x->all_met);
+}
+
+static void wait_for_all(struct explorer *x, int wants_room)
+{
+	pthread_mutex_lock(&x->lock);
+	x->wants_room |= wants_room;
+	unsigned meeting = x->meetings;
+	if (++x->met == x->workers)
+		end_meeting(x);
+	while (meeting == x->meetings)
+		pthread_cond_wait(&x->all_met, &x->lock);
+	pthread_mutex_unlock(&x->lock);
+}
+
+/* If anybody wants room, all enlarge the table; else the level is done, and the last one to come opens the next. */
+static void meet(struct explorer *x, int wants_room)
+{
+	wait_for_all(x, wants_room);
+	while (x->growth.larger.slots) {
+		pour(x->run, &x->table, &x->growth);
+		wait_for_all(x, 0);
+	}
+}

@@ -1,0 +1,50 @@
+"""2M leaves are split: by a conversion without a vCPU, and by a vCPU whose guest accepts 4K of a larger leaf."""
+
+from septum.kvm.bug import page_mapped
+from septum.kvm.split import converted, kvm_vm_set_mem_attributes, split_again, split_done
+from septum.kvm.vcpu import fault, touch
+from septum.lang import call
+from septum.scenarios.world import World, scenario
+from septum.tdx.guest import page_accepted
+
+NEEDS = ("split_external_spte",)
+
+
+@scenario(
+    "a conversion splits a 2M leaf while a vCPU faults in it and beside it",
+    witnesses=(split_done, converted, page_mapped, page_accepted),
+    tables=3, pages=1, vcpus=1, others=1, folios=1, linked=1, needs=NEEDS,
+)  # fmt: skip
+def split(world: World) -> None:
+    td = world.td()
+    td.maps_huge(0, accepted=True)
+    for vcpu in td.vcpus(1):
+        vcpu.runs((fault, 1), (touch, 2))
+    td.runs("convert", call(kvm_vm_set_mem_attributes, td.vm, 0, 0))
+
+
+@scenario(
+    "a conversion splits a 2M leaf while a vCPU accepts 4K of it, and of another",
+    witnesses=(split_done, split_again, converted, page_accepted),
+    tables=4, pages=0, vcpus=1, others=1, folios=2, linked=1, needs=NEEDS,
+)  # fmt: skip
+def two_splits(world: World) -> None:
+    td = world.td()
+    td.maps_huge(0, accepted=False)
+    td.maps_huge(2, accepted=False)
+    for vcpu in td.vcpus(1):
+        vcpu.runs((touch, 1), (touch, 2))
+    td.runs("convert", call(kvm_vm_set_mem_attributes, td.vm, 0, 0))
+
+
+@scenario(
+    "one TD splits a 2M leaf, another faults and punches a hole: their pages may share 2M ranges",
+    witnesses=(split_done, page_mapped),
+    tables=4, pages=1, vcpus=1, others=1, vms=2, folios=1, linked=1, needs=NEEDS,
+)  # fmt: skip
+def split_two_tds(world: World) -> None:
+    first, second = world.td(), world.td()
+    first.maps_huge(0, accepted=True)
+    first.runs("convert", call(kvm_vm_set_mem_attributes, first.vm, 0, 0))
+    for vcpu in second.vcpus(1):
+        vcpu.runs((touch, 0))

@@ -1,0 +1,46 @@
+"""More than one TD, and the end of one."""
+
+from septum.host.geometry import VCPUS
+from septum.kvm.bug import page_mapped
+from septum.kvm.gmem import hole_punched, kvm_gmem_punch_hole
+from septum.kvm.split import kvm_vm_set_mem_attributes, split_done
+from septum.kvm.vcpu import touch
+from septum.kvm.vm import close_vcpu, close_vm, kvm_destroy_vm, rcu_softirq, vm_destroyed
+from septum.lang import call
+from septum.scenarios.split import NEEDS
+from septum.scenarios.world import World, scenario
+
+
+@scenario(
+    "two TDs, whose pages may share 2M ranges, fault and punch holes",
+    witnesses=(page_mapped, hole_punched), tables=4, pages=2, vms=2,
+)  # fmt: skip
+def two_tds(world: World) -> None:
+    for td in (world.td(), world.td()):
+        for vcpu in td.vcpus(1):
+            vcpu.runs((touch, 0), then=[call(kvm_gmem_punch_hole, td.vm, 0, 0)])
+
+
+@scenario("a VM is destroyed to the last page after its vCPUs faulted", witnesses=(page_mapped, vm_destroyed), tables=2, pages=2, others=2)
+def teardown(world: World) -> None:
+    td = world.td()
+    for gfn, vcpu in enumerate(td.vcpus(VCPUS.value)):
+        vcpu.runs((touch, gfn), (close_vcpu,))
+    td.runs("destroy", call(kvm_destroy_vm, td.vm))
+    world.setup.thread("RCU softirq", call(rcu_softirq), daemon=True)
+
+
+@scenario(
+    "a VM is destroyed after a fault and a split: tables from every source end in one free function",
+    witnesses=(page_mapped, split_done, vm_destroyed),
+    tables=3, pages=1, vcpus=1, others=3, folios=1, linked=1, needs=NEEDS,
+)  # fmt: skip
+def split_teardown(world: World) -> None:
+    td = world.td()
+    td.maps_huge(0, accepted=True)
+    for vcpu in td.vcpus(1):
+        vcpu.runs((touch, 2), (close_vcpu,))
+    world.m.vm[td.vm].users += 1
+    td.runs("convert", call(kvm_vm_set_mem_attributes, td.vm, 0, 0), call(close_vm, td.vm))
+    td.runs("destroy", call(kvm_destroy_vm, td.vm))
+    world.setup.thread("RCU softirq", call(rcu_softirq), daemon=True)
