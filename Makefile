@@ -19,14 +19,14 @@ check-large: .venv/.run
 
 # Measure transitions a second, of both engines.
 bench: .venv/.test
-	.venv/bin/python -m tests.bench
+	.venv/bin/python benchmarks/explorer.py
 
 # Build the documentation as a web site, in site/.
 docs: .venv/.docs
 	.venv/bin/mkdocs build --strict
 
 clean:
-	rm -rf .venv site build septum.egg-info
+	rm -rf .venv site
 
 # An environment with septum and one group of its extras (run: none); with a C compiler from PyPI where the machine has none.
 ZIG := $(shell { command -v cc || command -v gcc || command -v clang; } >/dev/null || echo ,zig)

@@ -80,3 +80,4 @@ class Machine(Struct):
     vcpu: Vcpu[VcpuId]
     tdvps: Tdvps[VcpuId]
     failures: u8  # allocations that may still be made to fail
+    zero_step: bool  # the module's zero-step mitigation sets in at the first private fault

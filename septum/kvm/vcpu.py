@@ -1,5 +1,6 @@
 """KVM_RUN of a TD vCPU: into the guest, which accepts a page, and out again to handle what stopped it; kvm-mmu.md 6.1, 5.6."""
 
+from septum.host.frames import Content
 from septum.host.geometry import Gfn, Level, VcpuId
 from septum.kvm.machine import Machine
 from septum.kvm.mmu import kvm_tdp_mmu_page_fault
@@ -9,6 +10,12 @@ from septum.lang import process, when
 from septum.tdx.guest import Accepted, tdg_mem_page_accept
 from septum.tdx.status import TDX_SUCCESS
 from septum.tdx.tracking import td_exit, tdh_vp_enter
+
+
+def kvm_mmu_create(m: Machine, vcpu: VcpuId):
+    """kvm_mmu_create() [7.1]: the caches of a new vCPU; kvm-mmu.md 3.2."""
+    m.vcpu[vcpu].mmu_shadow_page_cache.content = Content.NONPRESENT
+    ops.init_vcpu(m, vcpu)
 
 
 @process
@@ -22,7 +29,7 @@ def touch(m: Machine, vcpu: VcpuId, gfn: Gfn):
     while need:
         yield from tdx_vcpu_run(m, vcpu)
         accepted = yield from accept(m, vcpu, gfn)
-        leave_guest(m, vcpu)
+        leave_guest(m, vcpu, accepted)
         if accepted == Accepted.DONE:
             need = False
         elif accepted == Accepted.VIOLATION:
@@ -68,9 +75,9 @@ def accept(m: Machine, vcpu: VcpuId, gfn: Gfn):
     return result
 
 
-def leave_guest(m: Machine, vcpu: VcpuId):
+def leave_guest(m: Machine, vcpu: VcpuId, accepted: Accepted):
     """A TD exit; the IPI of a kick is served."""
-    td_exit(m, m.vcpu[vcpu].vm, vcpu)
+    td_exit(m, m.vcpu[vcpu].vm, vcpu, accepted == Accepted.VIOLATION)
     m.vcpu[vcpu].in_guest = False
     m.vcpu[vcpu].kicked = False
 

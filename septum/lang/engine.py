@@ -20,12 +20,13 @@ from types import FrameType
 from typing import Any
 
 from septum.lang.errors import ModelError, SeptumError, Violation
-from septum.lang.functions import Instance, Point
+from septum.lang.functions import Instance
 from septum.lang.model import Thread
 from septum.lang.processes import Choose, When, Witness, running
 from septum.lang.source import shown_path
 from septum.lang.struct import allocate
 from septum.lang.translate import Translation
+from septum.lang.yields import Point
 
 ENDED = 255
 STEP_SECONDS = 10

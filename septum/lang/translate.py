@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from septum.lang.functions import Instance, Point, c_of
+from septum.lang.functions import Instance
 from septum.lang.model import Property
 from septum.lang.processes import Witness, is_process
 from septum.lang.source import Source, source_of
+from septum.lang.statements import c_of
 from septum.lang.struct import Realised, Struct, fields, realise, resolve
 from septum.lang.symmetry import symmetry_tables
 from septum.lang.types import Array, Scalar, type_name
@@ -255,6 +256,3 @@ def _called(text: str) -> set[str]:
 
 def _identifier(name: str) -> str:
     return "".join(character if character.isalnum() else "_" for character in name)
-
-
-__all__ = ["Point", "Site", "Translation", "property_of"]

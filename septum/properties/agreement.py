@@ -1,6 +1,6 @@
 """Agreement: the mirror and the S-EPT say the same of every entry that nobody is changing."""
 
-from septum.host.entry import FROZEN_SPTE
+from septum.host.entry import FROZEN_SPTE, describe
 from septum.host.geometry import GFNS, LEVELS, Gfn, Level, VmId, index_at
 from septum.kvm.machine import Machine, VmState
 from septum.kvm.spte import is_last_spte, is_shadow_present_pte, spte_to_pfn
@@ -30,15 +30,15 @@ def compare(m: Machine, vm: VmId, gfn: Gfn):
         if mirror == FROZEN_SPTE:
             return
         if not is_shadow_present_pte(mirror):
-            assert sept_state(external) == SeptState.FREE, f"agreement: GFN {gfn} level {level}: the mirror has nothing, the S-EPT {external}"
+            assert sept_state(external) == SeptState.FREE, f"agreement: GFN {gfn} level {level}: the mirror has nothing, the S-EPT {describe(external)}"
             return
         if is_last_spte(mirror, level):
             same = is_sept_leaf(external) and sept_page(external) == spte_to_pfn(mirror)
-            assert same, f"agreement: GFN {gfn} level {level}: the mirror maps {mirror}, the S-EPT {external}"
+            assert same, f"agreement: GFN {gfn} level {level}: the mirror maps {describe(mirror)}, the S-EPT {describe(external)}"
             assert sept_state(external) in (SeptState.MAPPED, SeptState.PENDING), f"agreement: GFN {gfn}: mapped in the mirror, blocked in the S-EPT"
             return
         same = sept_state(external) == SeptState.NL_MAPPED and sept_page(external) == m.sp[spte_to_pfn(mirror)].external_spt
-        assert same, f"agreement: GFN {gfn} level {level}: the mirror links {mirror}, the S-EPT {external}"
+        assert same, f"agreement: GFN {gfn} level {level}: the mirror links {describe(mirror)}, the S-EPT {describe(external)}"
         spt = spte_to_pfn(mirror)
         sept = sept_page(external)
         level = Level(level - 1)

@@ -1,11 +1,12 @@
 """vCPUs fault in private memory at the same time."""
 
-from septum.kvm.bug import lost_race, met_frozen, page_mapped, table_freed_unused
 from septum.host.frames import allocation_failed
 from septum.host.geometry import VCPUS
+from septum.kvm.bug import lost_race, met_frozen, page_mapped, table_freed_unused
 from septum.kvm.vcpu import touch
 from septum.scenarios.world import World, scenario
 from septum.tdx.guest import page_accepted
+from septum.tdx.locks import busy
 
 RACES = (lost_race, met_frozen, table_freed_unused, page_mapped, page_accepted)
 
@@ -32,5 +33,12 @@ def neighbours(world: World) -> None:
 @scenario("vCPUs fault on neighbouring 4K pages, an allocation fails", witnesses=(*RACES, allocation_failed), tables=2, pages=2)
 def neighbours_enomem(world: World) -> None:
     world.m.failures = 1
+    for gfn, vcpu in enumerate(world.td().vcpus(VCPUS.value)):
+        vcpu.runs((touch, gfn % 2))
+
+
+@scenario("vCPUs fault on neighbouring 4K pages while the zero-step mitigation is active", witnesses=(*RACES, busy), tables=2, pages=2)
+def zero_step(world: World) -> None:
+    world.m.zero_step = True
     for gfn, vcpu in enumerate(world.td().vcpus(VCPUS.value)):
         vcpu.runs((touch, gfn % 2))

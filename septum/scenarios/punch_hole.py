@@ -21,3 +21,16 @@ def punch_hole(world: World) -> None:
     for vcpu in td.vcpus(1):
         vcpu.runs((touch, 0), (touch, 0))
     td.runs("punch hole", call(kvm_gmem_punch_hole, td.vm, 0, 0))
+
+
+@scenario(
+    "a hole is punched where a vCPU faults and accepts, and the zero-step mitigation is active",
+    witnesses=(page_mapped, page_accepted, page_came_back, hole_punched, stale_fault, busy, busy_retried),
+    tables=2, pages=2, vcpus=1, others=1,
+)  # fmt: skip
+def punch_hole_zero_step(world: World) -> None:
+    world.m.zero_step = True
+    td = world.td()
+    for vcpu in td.vcpus(1):
+        vcpu.runs((touch, 0), (touch, 0))
+    td.runs("punch hole", call(kvm_gmem_punch_hole, td.vm, 0, 0))

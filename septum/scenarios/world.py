@@ -6,15 +6,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from septum.host.entry import SEPT_FREE, SHADOW_NONPRESENT_VALUE
-from septum.host.frames import Content, PageType, Role
+from septum.host.frames import PageType, Role
 from septum.host.geometry import (
     CACHE_CAPACITY, DYNAMIC_PAMT, ENTRIES, FIXED_PAGES, FIXED_RANGES, LEVELS, PAGES, PAMT_PAGES, RANGES, THREADS, VCPUS, VMS, Level, index_at,
 )  # fmt: skip
 from septum.kvm.design import VCPU_POOL, VM_POOL
 from septum.kvm.machine import VmState
-from septum.kvm.ops import ops
 from septum.kvm.spte import make_nonleaf_spte, make_spte
 from septum.kvm.tdp_mmu import init_sp, table_at
+from septum.kvm.vcpu import kvm_mmu_create
 from septum.lang import Call, Scenario, Setup, Size, UserError, Witness, call
 from septum.tdx.sept import mapped_leaf, mapped_table, pending_leaf, sept_table
 from septum.tdx.td import Lifecycle
@@ -95,10 +95,8 @@ class World:
     def vcpu(self, vm: int) -> int:
         """The next vCPU."""
         self._vcpu += 1
-        vcpu = self.m.vcpu[self._vcpu]
-        vcpu.vm = vm
-        vcpu.mmu_shadow_page_cache.content = Content.NONPRESENT
-        ops.init_vcpu(self.m, self._vcpu)
+        self.m.vcpu[self._vcpu].vm = vm
+        kvm_mmu_create(self.m, self._vcpu)
         self.m.vm[vm].users += 1
         return self._vcpu
 

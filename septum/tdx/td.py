@@ -35,6 +35,7 @@ class Tdvps(Struct):
     """A vCPU as the module knows it: the epoch of its last entry, while it is in the guest."""
 
     epoch: u8
+    faulted: bool  # its last exits were private EPT violations at one RIP: the zero-step list is not empty
 
 
 def enter_td(m, vm: VmId):

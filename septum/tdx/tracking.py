@@ -39,6 +39,9 @@ def tdh_mem_track(m, vm: VmId):
 def tdh_vp_enter(m, vm: VmId, vcpu: VcpuId):
     """TDH.VP.ENTER, tdx-module.md 9.1, as far as the epoch goes: TDR shared while the guest runs, the epoch lock for a moment.
 
+    With the zero-step mitigation (9.3), which a scenario switches on, an entry after a fault holds the S-EPT tree exclusively for
+    a moment, as older modules do.
+
     It starts without a scheduling point: its caller tested `wait_for_sept_zap` with interrupts off in the same step.
     """
     td = m.td[vm]
@@ -48,15 +51,23 @@ def tdh_vp_enter(m, vm: VmId, vcpu: VcpuId):
     if not try_shared(td.epoch_lock):
         leave_td(m, vm)
         return TDX_OPERAND_BUSY
+    filtered = m.zero_step and m.tdvps[vcpu].faulted
+    if filtered and not try_exclusive(td.tree):
+        release_shared(td.epoch_lock)
+        leave_td(m, vm)
+        return TDX_OPERAND_BUSY
     yield
+    if filtered:
+        release_exclusive(td.tree)
     m.tdvps[vcpu].epoch = td.epoch
     td.refcount[td.epoch % 2] += 1
     release_shared(td.epoch_lock)
     return TDX_SUCCESS
 
 
-def td_exit(m, vm: VmId, vcpu: VcpuId):
+def td_exit(m, vm: VmId, vcpu: VcpuId, faulted: bool):
     """A TD exit: the vCPU no longer counts for the epoch that it entered in."""
+    m.tdvps[vcpu].faulted = m.zero_step and faulted
     m.td[vm].refcount[m.tdvps[vcpu].epoch % 2] -= 1
     m.tdvps[vcpu].epoch = 0
     leave_td(m, vm)
