@@ -13,7 +13,8 @@ from septum.lang.engine import Engine
 from septum.lang.errors import UserError
 from septum.lang.model import Model, Scenario, Setup, Thread
 from septum.lang.struct import allocate
-from septum.lang.translate import Translation, property_of
+from septum.lang.processes import property_of
+from septum.lang.translate import Translation
 from septum.lang.types import Size, scope
 
 MAX_ARGUMENTS, MAX_CALLS = 6, 32
@@ -37,6 +38,7 @@ class Build:
     threads: tuple[Thread, ...]
     world: bytes
     _library: Callable[[], ctypes.CDLL]
+    judged: str = ""
     ignored: frozenset[int] = field(default_factory=frozenset)
 
     @property
@@ -63,7 +65,9 @@ class Build:
 
     def engine(self) -> Engine:
         """A run of the same scenario in Python; use it inside of `scope(build.bindings)`."""
-        return Engine(self.translation, self.threads, self.world)
+        engine = Engine(self.translation, self.threads, self.world)
+        engine.judged = self.judged
+        return engine
 
 
 def build(model: Model, scenario: Scenario, overrides: Mapping[str, int] | None = None, property: str = "") -> Build:
@@ -95,6 +99,7 @@ def _build(model: Model, scenario: Scenario, bindings: Mapping[object, object], 
     place = peers.index(scenario)
     library = functools.cache(lambda: load(compiled(translation.code)))
     built = Build(model, scenario, bindings, translation, threads[place], worlds[place], library)
+    built.judged = property
     built.ignored = frozenset(ignored_sites(translation, property)) if property else frozenset()
     return built
 

@@ -172,7 +172,7 @@ def explore(
         outcome=Outcome.STOPPED.value,
         failure=_NO_FAILURE,
     )
-    _watch(threading.Thread(target=library.septum_explore, args=(ctypes.byref(run),), daemon=True), run, progress)
+    _watch(lambda: library.septum_explore(ctypes.byref(run)), run, progress)
     try:
         return _exploration(library, run)
     finally:
@@ -194,26 +194,34 @@ def _limit(amount: int | None) -> int:
     return 0 if amount is None else max(amount, 1)
 
 
-def _watch(thread: threading.Thread, run: _Run, progress: Callable[[Progress], None] | None) -> None:
-    """Let the thread explore, and tell how far it is; whatever happens here, the thread has ended afterwards."""
+def _watch(explore: Callable[[], object], run: _Run, progress: Callable[[Progress], None] | None) -> None:
+    """Explores in a thread, and tells how far it is; whatever happens here, the exploration has ended afterwards.
+
+    The end is told by an event: a `join` that Ctrl-C interrupts takes the thread for ended although it runs on.
+    """
+    ended = threading.Event()
     began = time.monotonic()
+
+    def run_and_tell() -> None:
+        explore()
+        ended.set()
+
+    threading.Thread(target=run_and_tell, daemon=True).start()
     try:
-        thread.start()
-        while thread.is_alive():
-            thread.join(POLL_SECONDS)
+        while not ended.wait(POLL_SECONDS):
             if progress:
                 progress(_progress(run, time.monotonic() - began))
     except KeyboardInterrupt:
         pass
     finally:
-        _end(thread, run)
+        _end(ended, run)
 
 
-def _end(thread: threading.Thread, run: _Run) -> None:
+def _end(ended: threading.Event, run: _Run) -> None:
     run.stop = 1
-    while thread.is_alive():
+    while not ended.is_set():
         try:
-            thread.join()
+            ended.wait()
         except KeyboardInterrupt:
             continue
 

@@ -48,13 +48,14 @@ static void *work(void *argument)
 	struct explorer *x = w->explorer;
 	struct batch *batch;
 
-	do {
+	while (!x->over) {
 		while (report(w) && (batch = take_batch(x))) {
 			expand_batch(w, batch);
 			push_batch(&w->pool.spare, batch);
 		}
-		meet(x, 0);
-	} while (!x->over);
+		if (!x->over)		/* it may have ended at a meeting in the middle of a batch */
+			meet(x, 0);
+	}
 	return NULL;
 }
 

@@ -9,7 +9,7 @@ from septum.check.build import Build
 from septum.check.explore import POLL_SECONDS, Budget, Exploration, Outcome, Progress
 from septum.check.trace import at_rest, first_failure
 from septum.lang.engine import Engine, Status
-from septum.lang.translate import property_of
+from septum.lang.processes import property_of
 
 Path = tuple[tuple[int, int], ...]
 

@@ -17,7 +17,7 @@ from septum.lang.engine import Engine, Failure, Status
 from septum.lang.errors import EnginesDisagree
 from septum.lang.places import Places
 from septum.lang.struct import Realised
-from septum.lang.translate import property_of
+from septum.lang.processes import property_of
 from septum.lang.types import EnumType, scope
 from septum.lang.values import Ref
 

@@ -66,9 +66,12 @@ struct explorer {
 	struct batch *level;		/* not yet taken */
 };
 
+/* The first reason counts. */
 static void give_up(struct worker *w, enum outcome why)
 {
-	__atomic_store_n(&w->explorer->ending, why, __ATOMIC_RELAXED);
+	enum outcome none = RUN_COMPLETE;
+
+	__atomic_compare_exchange_n(&w->explorer->ending, &none, why, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 	w->halted = 1;
 }
 

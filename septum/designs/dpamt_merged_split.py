@@ -4,8 +4,8 @@ A split without a vCPU takes its pairs from a pool of the VM, under a mutex that
 from its own cache. DEMOTE and its refcount update run under the global PAMT lock.
 """
 
-from septum.designs.dpamt_merged import pamt_cache
 from septum.designs.dpamt_merged import design as dpamt_merged
+from septum.designs.dpamt_merged import pamt_cache
 from septum.host.frames import Gfp, Role, free_page, take
 from septum.host.geometry import ENTRIES, PAMT_PAGES, Level, Pfn
 from septum.host.locks import Mutex, mutex_lock, mutex_unlock, spin_lock, spin_unlock

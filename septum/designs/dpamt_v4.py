@@ -20,7 +20,7 @@ from septum.kvm.tdx import (
     tdx_sept_remove_leaf_spte,
     tdx_track,
 )
-from septum.lang import Struct, process, u8
+from septum.lang import Struct, process, u8, warn_on
 from septum.tdx.demote import tdh_mem_page_demote
 from septum.tdx.status import TDX_OPERAND_BUSY, TDX_SUCCESS
 
@@ -79,8 +79,7 @@ def topup_external_cache(m, vcpu, tables):
 @design.process
 def alloc_external_spt(m, vcpu):
     """tdx_alloc_external_fault_cache(): pops the list that pairs come from too; WARN and GFP_ATOMIC if it is empty."""
-    assert prealloc(m, vcpu).cnt != 0, "provision: the list of the vCPU is empty under mmu_lock: WARN_ON_ONCE"
-    if prealloc(m, vcpu).cnt == 0:
+    if warn_on(prealloc(m, vcpu).cnt == 0, "provision: the list of the vCPU is empty under mmu_lock: WARN_ON_ONCE"):
         page = yield from alloc_atomic(m, Content.UNDEFINED)
         return page
     return pop(m, prealloc(m, vcpu))

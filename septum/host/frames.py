@@ -4,17 +4,15 @@ Custody: a page has one role at a time. Every move from one holder to another as
 page freed twice, used after its free or held by two is found at the move, in the step that makes it.
 """
 
-from enum import IntEnum
-
 from septum.host.cpu import might_sleep
 from septum.host.entry import POISON, SHADOW_NONPRESENT_VALUE, Entry
 from septum.host.geometry import ENTRIES, Pfn, RangeId, VmId
-from septum.lang import Struct, Witness, each, reached, u8
+from septum.lang import Enum, Struct, Witness, each, reached, u8
 
 allocation_failed = Witness("allocation_failed", "a page allocation failed")
 
 
-class Role(IntEnum):
+class Role(Enum):
     """Who holds a page, on the host's side; HAND is a local variable of a thread."""
 
     FREE = 0
@@ -27,7 +25,7 @@ class Role(IntEnum):
     CONTROL = 7  # TDR and TDCS pages
 
 
-class PageType(IntEnum):
+class PageType(Enum):
     """What the TDX module says of a page, tdx-module.md 2.2."""
 
     NDA = 0
@@ -38,7 +36,7 @@ class PageType(IntEnum):
     PAMT = 15
 
 
-class Content(IntEnum):
+class Content(Enum):
     """What a page holds when its holder gets it."""
 
     UNDEFINED = 0
@@ -46,7 +44,7 @@ class Content(IntEnum):
     NONPRESENT = 2  # kvm_mmu_memory_cache.init_value
 
 
-class Gfp(IntEnum):
+class Gfp(Enum):
     """The context that an allocation may use, and whether the page is charged to the VM."""
 
     KERNEL = 0

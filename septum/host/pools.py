@@ -3,15 +3,13 @@
 A top-up is one step: what it allocates nobody else can see, so it has a scheduling point only where a failure may be injected.
 """
 
-from enum import IntEnum
-
 from septum.host.cpu import might_sleep
 from septum.host.frames import Content, Gfp, Role, alloc_page, free_page, note_failure, take, ways_to_fail
 from septum.host.geometry import CACHE_CAPACITY, Pfn
-from septum.lang import Struct, choose, process, u8
+from septum.lang import Enum, Struct, choose, process, u8, warn_on
 
 
-class Errno(IntEnum):
+class Errno(Enum):
     """Errors of the kernel, without the sign."""
 
     OK = 0
@@ -55,8 +53,7 @@ def kvm_mmu_topup_memory_cache(m, mc, minimum):
 @process
 def kvm_mmu_memory_cache_alloc(m, mc):
     """kvm_mmu_memory_cache_alloc() [7.1]: pops a page; on an empty cache WARN, and one try with GFP_ATOMIC; BUG if that fails too."""
-    assert mc.nobjs != 0, "provision: a kvm_mmu_memory_cache is empty under mmu_lock"
-    if mc.nobjs == 0:
+    if warn_on(mc.nobjs == 0, "provision: a kvm_mmu_memory_cache is empty under mmu_lock"):
         page = yield from alloc_atomic(m, mc.content)
         assert page != 0, "asserts: BUG_ON(!obj) of kvm_mmu_memory_cache_alloc()"
         return page

@@ -1,7 +1,5 @@
 """The world of the model: one struct with everything that is part of a state."""
 
-from enum import IntEnum
-
 from septum.host.cpu import Cpu
 from septum.host.frames import PageFrame, PageTable
 from septum.host.geometry import Gfn, Level, Pfn, RangeId, ThreadId, VcpuId, VmId
@@ -9,7 +7,7 @@ from septum.host.locks import Mutex, RwLock, SpinLock
 from septum.host.pools import MemoryCache
 from septum.host.ranges import Range
 from septum.host.rcu import Rcu
-from septum.lang import Slot, Struct, boolean, u8
+from septum.lang import Enum, Slot, Struct, boolean, u8
 from septum.tdx.pamt import Pamt2M
 from septum.tdx.td import Td, Tdvps
 
@@ -25,7 +23,7 @@ class MmuPage(Struct):
     gfn: Gfn
 
 
-class VmState(IntEnum):
+class VmState(Enum):
     """How far a VM has come: it runs, or it was destroyed to the last page."""
 
     NONE = 0

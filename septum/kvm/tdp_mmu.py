@@ -4,11 +4,22 @@ A yield stands before each access to an entry that another CPU may change meanwh
 nobody else reads or writes a mirror table, and there is none.
 """
 
-from enum import IntEnum
-
 from septum.host.entry import FROZEN_SPTE, SHADOW_NONPRESENT_VALUE, Entry
 from septum.host.frames import Role, free_page, take
-from septum.host.geometry import ENTRIES, GFNS, LEVELS, Gfn, Level, Pfn, VcpuId, VmId, index_at, leaf_base, pages_per_leaf, table_base
+from septum.host.geometry import (
+    ENTRIES,
+    GFNS,
+    LEVELS,
+    Gfn,
+    Level,
+    Pfn,
+    VcpuId,
+    VmId,
+    index_at,
+    leaf_base,
+    pages_per_leaf,
+    table_base,
+)
 from septum.host.locks import holds_exclusively, holds_shared
 from septum.host.pools import EBUSY, OK, kvm_mmu_memory_cache_alloc
 from septum.host.rcu import call_rcu, rcu_read_lock, rcu_read_unlock
@@ -16,10 +27,10 @@ from septum.kvm.bug import lost_race, met_frozen, page_came_back, page_mapped, t
 from septum.kvm.machine import Machine
 from septum.kvm.ops import ops
 from septum.kvm.spte import is_last_spte, is_shadow_present_pte, make_nonleaf_spte, make_spte, read_spte, spte_to_pfn
-from septum.lang import process, reached, u64
+from septum.lang import Enum, process, reached, u64
 
 
-class Fault(IntEnum):
+class Fault(Enum):
     """RET_PF_* and the errors that leave the fault; kvm-mmu.md 4.2."""
 
     CONTINUE = 0
@@ -148,6 +159,7 @@ def table_at(m: Machine, vm: VmId, gfn: Gfn, level: Level):
     at = Level(LEVELS)
     while at != level and spt != 0:
         spte = read_spte(m, spt, index_at(gfn, at))
+        assert spte != FROZEN_SPTE, "asserts: a linked entry is FROZEN while mmu_lock is held for write"
         spt = spte_to_pfn(spte) if is_shadow_present_pte(spte) and not is_last_spte(spte, at) else 0
         at = Level(at - 1)
     return spt

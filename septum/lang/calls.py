@@ -146,8 +146,9 @@ def _kernel_assertion(kind: str) -> Callable[[Calls, ast.Call], Value]:
             self.source.refuse(node, f"{kind} takes a condition and a message")
         value = self.condition(node.args[0])
         site = self.unit.site(self.source, node, kind, message_of(node.args[1] if len(node.args) == 2 else None))
-        result = BOOL if kind == "warn_on" else NOTHING
-        return Value(result, f"holds_not(c, {value.code}, {site})", reads=value.reads, changes=value.changes)
+        if kind == "warn_on":
+            return Value(BOOL, f"holds_not(c, {value.code}, {site})", reads=value.reads, changes=value.changes)
+        return Value(NOTHING, f"holds(c, !{value.code}, {site})", reads=value.reads, changes=value.changes)
 
     return translate
 

@@ -75,6 +75,7 @@ class Engine:
         self.m, self._memory = world if isinstance(world, tuple) else _copied(translation, world)
         self._base = ctypes.addressof(self.m)
         self.threads = [Running(thread) for thread in threads]
+        self.judged = ""
         self.failure: Failure | None = None
         self.reached: set[Witness] = set()
         self._points: dict[tuple[Instance, int], Point] = {}
@@ -89,7 +90,7 @@ class Engine:
     def step(self, thread: int, choice: int = 0) -> Status:
         """Runs a thread to its next scheduling point; after FAILED, `failure` says what failed and the run is over."""
         actor = self.threads[thread]
-        running.thread, running.reached = thread, set()
+        running.thread, running.judged, running.reached = thread, self.judged, set()
         if not self.can_step(thread):
             return Status.BLOCKED
         try:

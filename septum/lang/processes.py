@@ -40,9 +40,10 @@ class Witness:
 
 @dataclass
 class Running:
-    """What the Python engine knows of the step it executes."""
+    """What the Python engine knows of the step it executes; `judged` is the one property that counts, if not all do."""
 
     thread: int = 0
+    judged: str = ""
     reached: set[Witness] = field(default_factory=set)
 
 
@@ -69,11 +70,17 @@ def choose(count: int | Size | Callable[[], int]) -> Choose:
     return Choose(count if callable(count) else lambda: int(count))
 
 
+def property_of(message: str) -> str:
+    """ "custody: page 7 is freed twice" belongs to custody; a message without such a word to asserts."""
+    word, colon, _ = message.partition(":")
+    return word if colon and word and word.replace(" ", "").isalpha() and len(word) <= 20 else "asserts"
+
+
 def warn_on(condition: object, message: str = "") -> bool:
-    """WARN_ON(): a violation if `condition` holds."""
-    if condition:
+    """WARN_ON(): a violation if `condition` holds. Where another property is judged alone, the kernel goes on; the value is `condition`."""
+    if condition and running.judged in ("", property_of(message)):
         raise Violation(message, "warn_on")
-    return False
+    return bool(condition)
 
 
 def bug_on(condition: object, message: str = "") -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 from septum.lang.functions import Instance
 from septum.lang.model import Property
-from septum.lang.processes import Witness, is_process
+from septum.lang.processes import Witness, is_process, property_of
 from septum.lang.source import Source, source_of
 from septum.lang.statements import c_of
 from septum.lang.struct import Realised, Struct, fields, realise, resolve
@@ -45,12 +45,6 @@ class Site:
     def property(self) -> str:
         """The property that an assertion belongs to, by the word before the colon of its message."""
         return property_of(self.message)
-
-
-def property_of(message: str) -> str:
-    """ "custody: page 7 is freed twice" belongs to custody; a message without such a word to asserts."""
-    word, colon, _ = message.partition(":")
-    return word if colon and word and word.replace(" ", "").isalpha() and len(word) <= 20 else "asserts"
 
 
 class Translation:

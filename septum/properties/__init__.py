@@ -1,9 +1,9 @@
 """What must hold. Many clauses stand in the model, at the step that could break them; here are those on whole states."""
 
+from septum.lang import Property
 from septum.properties.agreement import agreement
 from septum.properties.backing import backing, backing_at_rest
 from septum.properties.custody import custody, custody_at_rest
-from septum.lang import Property
 
 PROPERTIES = (
     Property("custody", "a page has one holder; none is freed twice, used after its free, freed while the module holds it, or leaked", custody),

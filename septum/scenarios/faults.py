@@ -1,7 +1,7 @@
 """vCPUs fault in private memory at the same time."""
 
 from septum.host.frames import allocation_failed
-from septum.host.geometry import VCPUS
+from septum.host.geometry import ENTRIES, VCPUS
 from septum.kvm.bug import lost_race, met_frozen, page_mapped, table_freed_unused
 from septum.kvm.vcpu import touch
 from septum.scenarios.world import World, scenario
@@ -37,8 +37,8 @@ def neighbours_enomem(world: World) -> None:
         vcpu.runs((touch, gfn % 2))
 
 
-@scenario("vCPUs fault on neighbouring 4K pages while the zero-step mitigation is active", witnesses=(*RACES, busy), tables=2, pages=2)
+@scenario("vCPUs fault below two tables while the zero-step mitigation is active", witnesses=(*RACES, busy), tables=3, pages=2)
 def zero_step(world: World) -> None:
     world.m.zero_step = True
-    for gfn, vcpu in enumerate(world.td().vcpus(VCPUS.value)):
-        vcpu.runs((touch, gfn % 2))
+    for number, vcpu in enumerate(world.td().vcpus(VCPUS.value)):
+        vcpu.runs((touch, number % 2 * ENTRIES.value))

@@ -33,7 +33,7 @@ def two_splits(world: World) -> None:
     td.maps_huge(0, accepted=False)
     td.maps_huge(2, accepted=False)
     for vcpu in td.vcpus(1):
-        vcpu.runs((touch, 1), (touch, 2))
+        vcpu.runs((touch, 2), (touch, 1))
     td.runs("convert", call(kvm_vm_set_mem_attributes, td.vm, 0, 0))
 
 
@@ -43,7 +43,7 @@ def two_splits(world: World) -> None:
     tables=4, pages=1, vcpus=1, others=1, vms=2, folios=1, linked=1, needs=NEEDS,
 )  # fmt: skip
 def split_two_tds(world: World) -> None:
-    first, second = world.td(), world.td()
+    first, second = world.td(apart=True), world.td(apart=True)
     first.maps_huge(0, accepted=True)
     first.runs("convert", call(kvm_vm_set_mem_attributes, first.vm, 0, 0))
     for vcpu in second.vcpus(1):

@@ -16,7 +16,7 @@ from septum.scenarios.world import World, scenario
     witnesses=(page_mapped, hole_punched), tables=4, pages=2, vms=2,
 )  # fmt: skip
 def two_tds(world: World) -> None:
-    for td in (world.td(), world.td()):
+    for td in (world.td(apart=True), world.td(apart=True)):
         for vcpu in td.vcpus(1):
             vcpu.runs((touch, 0), then=[call(kvm_gmem_punch_hole, td.vm, 0, 0)])
 

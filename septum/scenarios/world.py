@@ -8,7 +8,20 @@ from typing import Any
 from septum.host.entry import SEPT_FREE, SHADOW_NONPRESENT_VALUE
 from septum.host.frames import PageType, Role
 from septum.host.geometry import (
-    CACHE_CAPACITY, DYNAMIC_PAMT, ENTRIES, FIXED_PAGES, FIXED_RANGES, LEVELS, PAGES, PAMT_PAGES, RANGES, THREADS, VCPUS, VMS, Level, index_at,
+    CACHE_CAPACITY,
+    DYNAMIC_PAMT,
+    ENTRIES,
+    FIXED_PAGES,
+    FIXED_RANGES,
+    LEVELS,
+    PAGES,
+    PAMT_PAGES,
+    RANGES,
+    THREADS,
+    VCPUS,
+    VMS,
+    Level,
+    index_at,
 )  # fmt: skip
 from septum.kvm.design import VCPU_POOL, VM_POOL
 from septum.kvm.machine import VmState
@@ -43,13 +56,13 @@ class World:
         head = self._heads.pop(0)
         for page in range(head, head + ENTRIES.value):
             self.m.frame[page].role = Role.GUEST
-        self.range(*range(head, head + ENTRIES.value))
+        self.range(*range(head, head + ENTRIES.value), closed=True)
         return head
 
-    def range(self, *pages: int) -> int:
-        """A 2M range of its own for these pages, which no other page lies in."""
+    def range(self, *pages: int, closed: bool) -> int:
+        """The next 2M range that has a name, for these pages; where it is closed no other page lies in it."""
         self._range += 1
-        self.m.range[self._range].closed = True
+        self.m.range[self._range].closed = closed
         self.m.range[self._range].placed = len(pages)
         for page in pages:
             self.m.frame[page].range = self._range
@@ -59,8 +72,8 @@ class World:
         for i in range(ENTRIES.value):
             self.m.table[page].word[i] = word
 
-    def td(self) -> Td:
-        """A TD that runs, without private memory."""
+    def td(self, apart: bool = False) -> Td:
+        """A TD that runs, without private memory. `apart`: no other page lies in the 2M range of its control pages."""
         self._vm += 1
         vm, kvm, td = self._vm, self.m.vm[self._vm], self.m.td[self._vm]
         tdr, root, mirror = self.page(Role.CONTROL), self.page(Role.CONTROL), self.page(Role.SPT)
@@ -73,7 +86,7 @@ class World:
         td.tdr, td.root, td.lifecycle, td.chldcnt, td.epoch = tdr, root, Lifecycle.KEYS_CONFIGURED, 1, 1
         kvm.state, kvm.mirror_root = VmState.RUNNABLE, mirror
         if DYNAMIC_PAMT:
-            self.back(self.range(tdr, root), 2)
+            self.back(self.range(tdr, root, closed=apart), 2)
         return Td(self, vm)
 
     def back(self, r: int, users: int) -> None:

@@ -1,15 +1,13 @@
 """What the guest does: TDG.MEM.PAGE.ACCEPT; tdx-module.md 6.3, 11.1."""
 
-from enum import IntEnum
-
 from septum.host.geometry import Gfn, Level, VmId, index_at
-from septum.lang import Witness, process, reached
+from septum.lang import Enum, Witness, process, reached
 from septum.tdx.sept import PERMISSIONS, TDEL, TDHP, TDP, SeptState, entry_busy, sept_state, sept_table, unlock_entry
 
 page_accepted = Witness("page_accepted", "the guest accepted a page")
 
 
-class Accepted(IntEnum):
+class Accepted(Enum):
     """How an ACCEPT ends."""
 
     DONE = 0

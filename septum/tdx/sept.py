@@ -3,11 +3,9 @@
 The encodings are those of tdx-module.md 5.1; a state is read from the bits PS, TDP, TDB, TDBW, TDEX.
 """
 
-from enum import IntEnum
-
 from septum.host.entry import ADDRESS_MASK, PAGE_SHIFT, SEPT_FREE
 from septum.host.geometry import LEVELS, Gfn, Level, Pfn, VmId, index_at
-from septum.lang import Witness, reached, u64
+from septum.lang import Enum, Witness, reached, u64
 from septum.tdx.locks import busy, release_exclusive, release_shared, try_exclusive, try_shared
 from septum.tdx.status import TDX_EPT_WALK_FAILED, TDX_OPERAND_BUSY, TDX_SUCCESS
 from septum.tdx.td import enter_td, leave_td
@@ -26,7 +24,7 @@ STATE_MASK = PS | TDP | TDB | 1 << 54 | 1 << 53
 entry_busy = Witness("entry_busy", "host and guest met on the lock of an S-EPT entry")
 
 
-class SeptState(IntEnum):
+class SeptState(Enum):
     """States of an entry without migration, tdx-module.md 5.2."""
 
     FREE = 0

@@ -1,9 +1,9 @@
 """Completion status of SEAMCALL and TDCALL leaves, tdx-module.md 1.2; operand ids are left out."""
 
-from enum import IntEnum
+from septum.lang import Enum
 
 
-class Status(IntEnum):
+class Status(Enum):
     """The status codes that the leaves of this slice return, numbered for the model; CODES has the real ones."""
 
     TDX_SUCCESS = 0

@@ -1,14 +1,12 @@
 """A TD as the module knows it: TDR and TDCS with their locks, the epoch of TLB tracking, its life cycle."""
 
-from enum import IntEnum
-
 from septum.host.geometry import Pfn, VmId
-from septum.lang import Struct, u8, u16
+from septum.lang import Enum, Struct, u8, u16
 from septum.tdx.locks import TryLock, release_shared, try_shared
 from septum.tdx.status import TDX_OPERAND_BUSY, TDX_SUCCESS, TDX_TD_KEYS_NOT_CONFIGURED
 
 
-class Lifecycle(IntEnum):
+class Lifecycle(Enum):
     """TDR.LIFECYCLE_STATE, tdx-module.md 10.1."""
 
     HKID_ASSIGNED = 0

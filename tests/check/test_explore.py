@@ -327,6 +327,13 @@ def test_memory_may_run_out_anywhere(toy, configuration, most, by, workers):
     assert outcomes[-1] is Outcome.COMPLETE
 
 
+def test_a_run_may_end_while_workers_wait_for_a_larger_table(toy):
+    """The table grows at 39,321 states: some workers stand in the middle of a batch when the others give up."""
+    for states in range(36_000, 39_400, 50):
+        found = toy("B").explore(budget=Budget(states=states), workers=5)
+        assert found.outcome is Outcome.OUT_OF_STATES
+
+
 def test_a_depth_limit_judges_schedules_of_that_many_steps(toy):
     planted = toy("A", "blind leaf")
     assert planted.explore(max_depth=27).outcome is Outcome.DEPTH_REACHED
