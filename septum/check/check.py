@@ -14,6 +14,7 @@ from septum.check.loading import designs, load
 from septum.check.result import Counterexample, Result, Verdict
 from septum.check.search import Search
 from septum.check.trace import Trace, trace
+from septum.lang.compile import has_compiler
 from septum.lang.errors import ModelError, UserError
 from septum.lang.model import Model, Scenario
 from septum.lang.types import scope
@@ -45,7 +46,7 @@ def check(
     """Explores one scenario of a design; the Result says what came out.
 
     `design` is a built-in name, a path, or a Model. With `property` only that one is judged. `threads` are the cores to use (default: all),
-    `reduce` switches symmetry and fusion. Raises UserError for a design or a name that cannot be used.
+    `reduce` switches symmetry and fusion. Without a C compiler the Python engine does it all, and the Result says so. Raises UserError for a design or a name that cannot be used.
     """
     model = load(design) if isinstance(design, str) else design
     chosen = _scenario(model, scenario)
@@ -55,6 +56,7 @@ def check(
             model.name, scenario, Verdict.NOT_APPLICABLE, reason=f"the design has no {', '.join(sorted(missing))}", engine=engine
         )
     sizes = {name: value for name, value in (("VCPUS", vcpus), ("PAGES", pages)) if value is not None}
+    engine = engine if engine == "python" or has_compiler() else "python"
     return _Check(
         build(model, chosen, sizes, property), sizes, budget, engine, threads or os.cpu_count() or 1, reduce, progress
     ).result()

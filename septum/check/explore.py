@@ -203,12 +203,16 @@ def _watch(explore: Callable[[], object], run: _Run, progress: Callable[[Progres
     began = time.monotonic()
 
     def run_and_tell() -> None:
-        explore()
-        ended.set()
+        try:
+            explore()
+        finally:
+            ended.set()
 
     threading.Thread(target=run_and_tell, daemon=True).start()
     try:
-        while not ended.wait(POLL_SECONDS):
+        running = True
+        while running:
+            running = not ended.wait(POLL_SECONDS)
             if progress:
                 progress(_progress(run, time.monotonic() - began))
     except KeyboardInterrupt:

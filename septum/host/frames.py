@@ -83,7 +83,7 @@ def held_by_module(m, page: Pfn):
 
 def take(m, page: Pfn, holder: Role, to: Role):
     """A page changes hands: from `holder`, which must be its role, to `to`."""
-    assert m.frame[page].role == holder, f"custody: page {page} is {Role(m.frame[page].role).name} where {Role(holder).name} should hold it"
+    assert m.frame[page].role == holder, f"custody: page {page} is {Role(m.frame[page].role)} where {holder} should hold it"
     m.frame[page].role = to
 
 
@@ -112,8 +112,8 @@ def free_page(m, page: Pfn, holder: Role):
     """free_page(): `holder` gives the page back; it must be the holder, and the module must not have it."""
     frame = m.frame[page]
     assert frame.role != Role.FREE, f"custody: page {page} is freed twice"
-    assert frame.role == holder, f"custody: page {page} is freed by {Role(holder).name} while {Role(frame.role).name} holds it"
-    assert not held_by_module(m, page), f"custody: page {page} is freed while the TDX module holds it as {PageType(frame.type).name}"
+    assert frame.role == holder, f"custody: page {page} is freed by {holder} while {Role(frame.role)} holds it"
+    assert not held_by_module(m, page), f"custody: page {page} is freed while the TDX module holds it as {PageType(frame.type)}"
     assert frame.bepoch == 0 and frame.owner == 0, f"custody: page {page} is freed with metadata of the module"
     if frame.range != 0:
         m.range[frame.range].placed -= 1
@@ -127,7 +127,7 @@ def free_page(m, page: Pfn, holder: Role):
 def gift(m, page: Pfn, of: Role, to: PageType, owner: VmId):
     """The module takes a page that the host gave it; the host may not touch it until it is given back."""
     frame = m.frame[page]
-    assert frame.role == of, f"custody: page {page} is given to the TDX module as {PageType(to).name} while {Role(frame.role).name} holds it"
+    assert frame.role == of, f"custody: page {page} is given to the TDX module as {to} while {Role(frame.role)} holds it"
     assert not held_by_module(m, page), f"custody: page {page} is given to the TDX module twice"
     frame.type = to
     frame.owner = owner
@@ -154,7 +154,7 @@ def note_failure(m):
 
 def get_page(m, page: Pfn):
     """folio_get()."""
-    assert m.frame[page].role == Role.GUEST, f"custody: a reference to page {page} is taken, which is {Role(m.frame[page].role).name}"
+    assert m.frame[page].role == Role.GUEST, f"custody: a reference to page {page} is taken, which is {Role(m.frame[page].role)}"
     m.frame[page].refcount += 1
 
 

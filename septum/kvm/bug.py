@@ -17,5 +17,5 @@ def tdx_bug_on(m, vm: VmId, status: Status):
     """TDX_BUG_ON() [6.19]: a SEAMCALL answered what its caller does not expect."""
     m.vm[vm].bugged = True
     assert status != TDX_MISSING_PAMT_PAGE_PAIR, "backing: a page is given to the module at 4K without its PAMT pair"
-    assert status == TDX_SUCCESS, f"asserts: a SEAMCALL answers {Status(status).name}, which its caller does not expect: KVM_BUG_ON"
+    assert status == TDX_SUCCESS, f"asserts: a SEAMCALL answers {status}, which its caller does not expect: KVM_BUG_ON"
     return EIO

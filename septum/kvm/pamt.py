@@ -12,7 +12,7 @@ from septum.host.ranges import place, range_of
 from septum.kvm.machine import Machine
 from septum.lang import Witness, process, reached
 from septum.tdx.pamt import tdh_phymem_pamt_add, tdh_phymem_pamt_remove
-from septum.tdx.status import TDX_HPA_RANGE_NOT_FREE, TDX_OPERAND_BUSY, TDX_SUCCESS, Status
+from septum.tdx.status import TDX_HPA_RANGE_NOT_FREE, TDX_OPERAND_BUSY, TDX_SUCCESS
 
 pair_shared = Witness("pair_shared", "a page found its 2M range already backed")
 pair_rescued = Witness("pair_rescued", "a getter found the pair that a putter was about to remove")
@@ -40,7 +40,7 @@ def pamt_get(m: Machine, page: Pfn, pool):
     if status == TDX_SUCCESS:
         m.range[r].refcount = 1
     spin_unlock(m, m.pamt_lock)
-    assert status == TDX_SUCCESS, f"asserts: PAMT.ADD of range {r} answers {Status(status).name}: WARN_ON_ONCE"
+    assert status == TDX_SUCCESS, f"asserts: PAMT.ADD of range {r} answers {status}: WARN_ON_ONCE"
     if status != TDX_SUCCESS:
         free_page(m, page0, Role.HAND)
         free_page(m, page1, Role.HAND)
@@ -61,7 +61,7 @@ def pamt_put(m: Machine, page: Pfn):
         return
     status = yield from tdh_phymem_pamt_remove(m, r)
     assert status != TDX_OPERAND_BUSY, f"asserts: PAMT.REMOVE of range {r} is busy: WARN_ON_ONCE"
-    assert status == TDX_SUCCESS, f"backing: PAMT.REMOVE of range {r} answers {Status(status).name}: WARN_ON_ONCE"
+    assert status == TDX_SUCCESS, f"backing: PAMT.REMOVE of range {r} answers {status}: WARN_ON_ONCE"
     if status == TDX_SUCCESS:
         m.range[r].refcount = 0
         free_pair(m, r)
@@ -101,7 +101,7 @@ def pamt_get_v4(m: Machine, page: Pfn, pool):
     if status == TDX_HPA_RANGE_NOT_FREE:
         reached(pair_rescued)
         return OK
-    assert status == TDX_SUCCESS, f"asserts: PAMT.ADD of range {r} answers {Status(status).name}"
+    assert status == TDX_SUCCESS, f"asserts: PAMT.ADD of range {r} answers {status}"
     return EIO
 
 
@@ -126,7 +126,7 @@ def pamt_put_v4(m: Machine, page: Pfn):
         m.range[r].refcount += 1
     spin_unlock(m, m.pamt_lock)
     assert status != TDX_OPERAND_BUSY, f"asserts: PAMT.REMOVE of range {r} is busy, the pair is leaked"
-    assert status == TDX_SUCCESS, f"backing: PAMT.REMOVE of range {r} answers {Status(status).name}, the pair is leaked"
+    assert status == TDX_SUCCESS, f"backing: PAMT.REMOVE of range {r} answers {status}, the pair is leaked"
 
 
 @process

@@ -34,6 +34,17 @@ def compiler() -> tuple[str, ...]:
     raise NoCompiler("no C compiler found (cc, gcc, clang, or `pip install ziglang`); --engine python needs none")
 
 
+def has_compiler() -> bool:
+    """Whether there is a C compiler; a $CC that cannot be run is a mistake, and not the lack of one."""
+    if os.environ.get("CC"):
+        compiler()
+    try:
+        compiler()
+    except NoCompiler:
+        return False
+    return True
+
+
 def cache_directory() -> Path:
     """Where compiled models are kept: $SEPTUM_CACHE, or the user's cache directory."""
     named = os.environ.get("SEPTUM_CACHE") or os.path.join(

@@ -23,6 +23,7 @@ class Mutation:
     property: str
     scenario: str
     design: str = MERGED
+    alone: bool = False  # only this property is judged: another sees the mutation too, and earlier
 
     def apply(self, source: str) -> str:
         """The mutated text of the file; the mutation must fit exactly once."""
@@ -114,10 +115,12 @@ MUTATIONS = (
              "if vcpu == 0:", "if vcpu == 0 or vcpu != 0:", "provision", "two_splits", SPLIT),
     Mutation("refcount not set after DEMOTE", "designs/dpamt_merged_split.py", "demote", "m.range[r].refcount = ENTRIES", "pass",
              "backing", "split", SPLIT),
-    Mutation("last entry of a split table left unfilled", "kvm/split.py", "split_huge_page",
-             "for i in range(ENTRIES):", "for i in range(ENTRIES - 1):", "initial value", "split", V4),
-    Mutation("last entry of a split table left unfilled", "kvm/split.py", "split_huge_page",
-             "for i in range(ENTRIES):", "for i in range(ENTRIES - 1):", "initial value", "split", SPLIT),
+    Mutation("last entry of a split table left unfilled, it reads 0", "kvm/split.py", "split_huge_page",
+             "for i in range(ENTRIES):", "for i in range(ENTRIES - 1):", "initial value", "split", V4, alone=True),
+    Mutation("first entry of a split table left unfilled", "kvm/split.py", "split_huge_page",
+             "for i in range(ENTRIES):", "for i in range(1, ENTRIES):", "initial value", "split", SPLIT, alone=True),
+    Mutation("a split table linked with an entry left unfilled", "kvm/split.py", "split_huge_page",
+             "m.table[sp].word[i] = make_small_spte(huge, i)", "m.table[sp].word[0] = make_small_spte(huge, 0)", "agreement", "split", SPLIT),
     Mutation("mmu_lock kept while a split allocates", "kvm/split.py", "tdp_mmu_split_huge_page",
              "write_unlock(m, m.vm[vm].mmu_lock)", "pass", "context", "split", SPLIT),
     Mutation("the spare sp is not freed when the leaf was split meanwhile", "kvm/split.py", "tdp_mmu_split_huge_page",
@@ -126,7 +129,7 @@ MUTATIONS = (
              "while error == OK and is_huge_leaf(m, vm, gfn):", "while error == OK and (sp != 0 or is_huge_leaf(m, vm, gfn)):",
              "asserts", "two_splits", SPLIT),
     # the fault path
-    Mutation("freeze left out", TDP, "tdp_mmu_set_spte_atomic", "m.table[spt].word[i] = FROZEN_SPTE", "pass", "asserts", "same_gfn"),
+    Mutation("freeze left out", TDP, "tdp_mmu_set_spte_atomic", "m.table[spt].word[i] = FROZEN_SPTE", "pass", "agreement", "same_gfn"),
     Mutation("no restore on busy", TDP, "tdp_mmu_set_spte_atomic", "old if error != OK else new", "new", "agreement", "zero_step"),
     Mutation("restore of zero on busy", TDP, "tdp_mmu_set_spte_atomic", "old if error != OK else new", "0 if error != OK else new",
              "initial value", "zero_step"),
