@@ -9,7 +9,9 @@ from septum.kvm.pamt import pamt_get, pamt_put
 from septum.kvm.tdx import tdx_mem_page_aug, tdx_sept_free_private_spt, tdx_sept_map_nonleaf_spte, tdx_sept_remove_leaf_spte
 from septum.lang import Struct, u8
 
-design = Design("dpamt_merged", base=upstream, sizes={DYNAMIC_PAMT: 1, VCPU_POOL: CACHE_CAPACITY + PAMT_PAGES * PT64_ROOT_MAX_LEVEL})
+VCPU_PAGES = CACHE_CAPACITY + PAMT_PAGES * PT64_ROOT_MAX_LEVEL
+
+design = Design("dpamt_merged", base=upstream, sizes={DYNAMIC_PAMT: 1, VCPU_POOL: VCPU_PAGES})
 
 
 class PamtCache(Struct):

@@ -5,7 +5,7 @@ from septum.lang import Struct, current, u8
 
 
 class Cpu(Struct):
-    """The context of the thread that runs on a CPU: depth of spinning locks and of RCU read sections, and whether it runs a softirq."""
+    """The context on a CPU: depth of spinning locks and of RCU read sections, and whether a softirq runs."""
 
     spinning: u8
     rcu: u8

@@ -88,7 +88,7 @@ def take(m, page: Pfn, holder: Role, to: Role):
 
 
 def alloc_page(m, gfp: Gfp, content: Content):
-    """alloc_page(): the lowest free page; which one does not matter, they are interchangeable. A failure is injected by the caller."""
+    """alloc_page(): the lowest free page; they are interchangeable. A failure is injected by the caller."""
     if gfp != Gfp.ATOMIC_ACCOUNT:
         might_sleep(m)
     found = Pfn(0)

@@ -32,7 +32,7 @@ class MemoryCache(Struct):
 
 @process
 def kvm_mmu_topup_memory_cache(m, mc, minimum):
-    """kvm_mmu_topup_memory_cache() [7.1]: nothing if `minimum` is there, else fill to capacity; ENOMEM if not even `minimum` came."""
+    """kvm_mmu_topup_memory_cache() [7.1]: fills to capacity unless `minimum` is there; ENOMEM if not even `minimum` came."""
     if mc.nobjs >= minimum:
         return OK
     might_sleep(m)
@@ -52,7 +52,7 @@ def kvm_mmu_topup_memory_cache(m, mc, minimum):
 
 @process
 def kvm_mmu_memory_cache_alloc(m, mc):
-    """kvm_mmu_memory_cache_alloc() [7.1]: pops a page; on an empty cache WARN, and one try with GFP_ATOMIC; BUG if that fails too."""
+    """kvm_mmu_memory_cache_alloc() [7.1]: pops a page; of an empty cache WARN and one try with GFP_ATOMIC, else BUG."""
     if warn_on(mc.nobjs == 0, "provision: a kvm_mmu_memory_cache is empty under mmu_lock"):
         page = yield from alloc_atomic(m, mc.content)
         assert page != 0, "asserts: BUG_ON(!obj) of kvm_mmu_memory_cache_alloc()"

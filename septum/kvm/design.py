@@ -79,9 +79,9 @@ class Design:
         if name not in OPERATIONS:
             near = difflib.get_close_matches(name, OPERATIONS, 1)
             hint = f"; did you mean {near[0]}?" if near else f"; the operations are {', '.join(OPERATIONS)}"
-            raise UserError(f"{self.file}: {name} is no operation{hint} (a helper is marked @process of septum.lang, or not at all)")
+            raise UserError(f"{self.file}: {name} is no operation{hint} (helpers are marked @process, or not at all)")
         declared, given = (list(inspect.signature(f).parameters) for f in (OPERATIONS[name], function))
         if len(declared) != len(given):
-            raise UserError(f"{self.file}: {name} takes ({', '.join(given)}), the operation is called with ({', '.join(declared)})")
+            raise UserError(f"{self.file}: {name} takes ({', '.join(given)}), and is called with ({', '.join(declared)})")
         self._own[OPERATIONS[name]] = function
         return function

@@ -12,7 +12,7 @@ hole_punched = Witness("hole_punched", "a hole was punched where a page was")
 
 @process
 def kvm_gmem_get_pfn(m: Machine, vm: VmId, gfn: Gfn):
-    """kvm_gmem_get_pfn() [7.1]: gets or creates the folio, with a reference; 0 if there is no memory. No lock that a punch hole takes."""
+    """kvm_gmem_get_pfn() [7.1]: gets or creates the folio, with a reference; 0 without memory. No lock excludes a punch hole."""
     yield
     if m.vm[vm].gmem[gfn] == 0 and m.failures != 0:
         failing = yield choose(lambda: ways_to_fail(m, 1))

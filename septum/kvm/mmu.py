@@ -15,7 +15,7 @@ stale_fault = Witness("stale_fault", "a fault found under mmu_lock that an inval
 
 @process
 def mmu_topup_memory_caches(m: Machine, vcpu: VcpuId):
-    """mmu_topup_memory_caches() [7.1], kvm-mmu.md 3.2: external pages first, then tables; an error leaves the earlier caches filled."""
+    """mmu_topup_memory_caches() [7.1], kvm-mmu.md 3.2: external pages, then tables; an error leaves the former filled."""
     error = yield from ops.topup_external_cache(m, vcpu, PT64_ROOT_MAX_LEVEL)
     if error != OK:
         return error

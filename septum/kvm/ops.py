@@ -42,7 +42,7 @@ def init_vcpu(m, vcpu) -> None:
 
 @operation
 def topup_external_cache(m, vcpu, tables) -> Any:
-    """Process, Errno. vCPU context, no lock, may sleep: pages for `tables` levels of S-EPT, the root and a guest page counted as its design says."""
+    """Process, Errno. vCPU context, no lock, may sleep: pages for a fault, with `tables` levels, the root's among them."""
 
 
 @operation
@@ -52,7 +52,7 @@ def alloc_external_spt(m, vcpu) -> Any:
 
 @operation
 def link_external_spt(m, vcpu, gfn, level, external) -> Any:
-    """Process, Errno. mmu_lock held for read, mirror entry FROZEN: gives `external` to the module, below the entry of `gfn` at `level`."""
+    """Process, Errno. mmu_lock held for read, mirror entry FROZEN: `external` becomes the table below `gfn` at `level`."""
 
 
 @operation

@@ -23,7 +23,7 @@ converted = Witness("converted", "a private page was converted to shared")
 
 @process
 def kvm_vm_set_mem_attributes(m: Machine, vm: VmId, first: Gfn, last: Gfn):
-    """kvm_vm_set_mem_attributes() [7.1], private to shared, with kvm_split_cross_boundary_leafs() of the huge-page series; kvm-mmu.md 6.3.
+    """kvm_vm_set_mem_attributes() [7.1], private to shared, kvm-mmu.md 6.3; with kvm_split_cross_boundary_leafs() [H v3].
 
     The invalidation reaches to the ends of the 2M ranges that the conversion straddles. If a split fails for want of memory,
     nothing was converted.
@@ -52,7 +52,7 @@ def kvm_vm_set_mem_attributes(m: Machine, vm: VmId, first: Gfn, last: Gfn):
 
 @process
 def tdx_check_accept_level(m: Machine, vcpu: VcpuId, gfn: Gfn):
-    """tdx_check_accept_level() [H v3], designs.md 9: the guest accepts 4K of a 2M leaf: no larger mapping from now on, and a split.
+    """tdx_check_accept_level() [H v3], designs.md 9: the guest accepts 4K of a 2M leaf; from now on none is larger.
 
     Whether the guest may go on: not without memory, which is userspace's to find; here the guest tries again.
     """
@@ -107,7 +107,7 @@ def is_huge_leaf(m: Machine, vm: VmId, gfn: Gfn):
 
 @process
 def tdp_mmu_alloc_sp_for_split(m: Machine):
-    """tdp_mmu_alloc_sp_for_split(mirror) [H v3]: table and S-EPT page straight from the allocator, GFP_KERNEL_ACCOUNT; 0 if there is no memory."""
+    """tdp_mmu_alloc_sp_for_split(mirror) [H v3]: table and S-EPT page straight from the allocator; 0 without memory."""
     if m.failures != 0:
         failing = yield choose(lambda: ways_to_fail(m, 1))
         if failing != 0:

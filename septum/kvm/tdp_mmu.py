@@ -127,7 +127,7 @@ def set_external_spte(m: Machine, vcpu: VcpuId, gfn: Gfn, level: Level, new: Ent
 
 @process
 def tdp_mmu_alloc_sp(m: Machine, vcpu: VcpuId, gfn: Gfn, level: Level):
-    """tdp_mmu_alloc_sp(), kvm_mmu_alloc_external_spt(), tdp_mmu_init_child_sp() [7.1], kvm-mmu.md 3.3. A vCPU's pools are its own."""
+    """tdp_mmu_alloc_sp(), kvm_mmu_alloc_external_spt(), tdp_mmu_init_child_sp() [7.1], kvm-mmu.md 3.3."""
     spt = yield from kvm_mmu_memory_cache_alloc(m, m.vcpu[vcpu].mmu_shadow_page_cache)
     take(m, spt, Role.HAND, Role.SPT)
     external = yield from ops.alloc_external_spt(m, vcpu)

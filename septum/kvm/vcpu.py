@@ -64,7 +64,7 @@ def tdx_vcpu_run(m: Machine, vcpu: VcpuId):
 
 @process
 def accept(m: Machine, vcpu: VcpuId, gfn: Gfn):
-    """The guest's accept loop: again while the entry is busy, as long as no IPI stops the vCPU. It asks for the size that is mapped."""
+    """The guest's accept loop: again while the entry is busy, as long as no IPI stops the vCPU."""
     vm = m.vcpu[vcpu].vm
     result = Accepted.BUSY
     while result == Accepted.BUSY:

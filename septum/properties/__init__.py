@@ -6,14 +6,14 @@ from septum.properties.backing import backing, backing_at_rest
 from septum.properties.custody import custody, custody_at_rest
 
 PROPERTIES = (
-    Property("custody", "a page has one holder; none is freed twice, used after its free, freed while the module holds it, or leaked", custody),
-    Property("context", "nothing that may sleep runs under a spinning lock, in RCU or in softirq; locks are released by their holder"),
+    Property("custody", "a page has one holder; none is freed twice, used after free, freed while the module holds it", custody),
+    Property("context", "nothing that may sleep runs under a spinning lock, in RCU or softirq; only holders release locks"),
     Property("provision", "no cache runs dry under the lock, no pair is missing that a top-up promised"),
     Property("agreement", "mirror and S-EPT entries say the same, unless FROZEN or mmu_lock is held for write", agreement),
     Property("initial value", "no walker reads an entry that only the allocator wrote, unless it is SHADOW_NONPRESENT_VALUE"),
     Property("backing", "a page given at 4K has its PAMT pair; a pair is removed only when unused", backing),
     Property("backing", "at rest: the refcount of a range equals its users", backing_at_rest, at_rest=True),
-    Property("custody", "at rest: every page is accounted for, and all are free when the VM is gone", custody_at_rest, at_rest=True),
+    Property("custody", "at rest: no page is lost, and all are free when the VM is gone", custody_at_rest, at_rest=True),
     Property("asserts", "no KVM_BUG_ON or WARN_ON is reached, no SEAMCALL answers what its caller does not expect"),
     Property("scope", "the sizes of the scenario suffice"),
 )

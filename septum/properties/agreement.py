@@ -10,7 +10,7 @@ from septum.tdx.td import Lifecycle
 
 
 def agreement(m: Machine):
-    """For entries that are not FROZEN, while mmu_lock is not held for write and the VM is alive and not bugged; kvm-mmu.md 7.2 I3, I4."""
+    """For entries not FROZEN, while mmu_lock is not held for write and the VM is not bugged; kvm-mmu.md 7.2 I3, I4."""
     for vm in each(VmId):
         kvm = m.vm[vm]
         alive = kvm.state == VmState.RUNNABLE and m.td[vm].lifecycle == Lifecycle.KEYS_CONFIGURED and not kvm.bugged
@@ -30,12 +30,14 @@ def compare(m: Machine, vm: VmId, gfn: Gfn):
         if mirror == FROZEN_SPTE:
             return
         if not is_shadow_present_pte(mirror):
-            assert sept_state(external) == SeptState.FREE, f"agreement: GFN {gfn} level {level}: the mirror has nothing, the S-EPT {describe(external)}"
+            free = sept_state(external) == SeptState.FREE
+            assert free, f"agreement: GFN {gfn} level {level}: the mirror has nothing, the S-EPT {describe(external)}"
             return
         if is_last_spte(mirror, level):
             same = is_sept_leaf(external) and sept_page(external) == spte_to_pfn(mirror)
             assert same, f"agreement: GFN {gfn} level {level}: the mirror maps {describe(mirror)}, the S-EPT {describe(external)}"
-            assert sept_state(external) in (SeptState.MAPPED, SeptState.PENDING), f"agreement: GFN {gfn}: mapped in the mirror, blocked in the S-EPT"
+            usable = sept_state(external) in (SeptState.MAPPED, SeptState.PENDING)
+            assert usable, f"agreement: GFN {gfn} level {level}: the mirror maps it, and the S-EPT has {describe(external)}"
             return
         same = sept_state(external) == SeptState.NL_MAPPED and sept_page(external) == m.sp[spte_to_pfn(mirror)].external_spt
         assert same, f"agreement: GFN {gfn} level {level}: the mirror links {describe(mirror)}, the S-EPT {describe(external)}"

@@ -13,16 +13,18 @@ def backing(m: Machine):
             if m.range[r].refcount != 0 and m.pamt_lock.writer == 0:
                 assert m.pamt[r].type == PageType.PAMT, f"backing: range {r} has users and no PAMT pair"
             if m.pamt[r].type == PageType.PAMT:
-                assert m.range[r].refcount >= m.pamt[r].count or m.pamt_lock.writer != 0, f"backing: range {r} has more pages in use than users counted"
+                counted = m.range[r].refcount >= m.pamt[r].count or m.pamt_lock.writer != 0
+                assert counted, f"backing: range {r} has more pages in use than users counted"
 
 
 def backing_at_rest(m: Machine):
-    """At rest: a range has a pair if and only if it has users, and the refcount is the number of pages that the module holds in it."""
+    """At rest: a range has a pair if and only if it has users: as many as the module holds pages in it."""
     if DYNAMIC_PAMT:
         for r in each(RangeId):
             if m.pamt[r].type != PageType.REG:
-                assert m.range[r].refcount == m.pamt[r].count, f"backing: range {r} has refcount {m.range[r].refcount} and {m.pamt[r].count} pages in use"
-                assert (m.pamt[r].type == PageType.PAMT) == (m.range[r].refcount != 0), f"backing: range {r} keeps a pair without users"
+                users = m.range[r].refcount
+                assert users == m.pamt[r].count, f"backing: range {r} has refcount {users} and {m.pamt[r].count} pages in use"
+                assert (m.pamt[r].type == PageType.PAMT) == (users != 0), f"backing: range {r} keeps a pair without users"
 
 
 def pages_in(m: Machine, r: RangeId):

@@ -14,11 +14,11 @@ def custody(m: Machine):
     for page in each(Pfn):
         frame = m.frame[page]
         if frame.type == PageType.EPT:
-            assert frame.role == Role.EXTERNAL, f"custody: page {page} is an S-EPT page, and {Role(frame.role)} holds it on the host's side"
+            assert frame.role == Role.EXTERNAL, f"custody: page {page} is an S-EPT page, for the host {Role(frame.role)}"
         if frame.type == PageType.REG:
-            assert frame.role == Role.GUEST, f"custody: page {page} is private memory, and {Role(frame.role)} holds it on the host's side"
+            assert frame.role == Role.GUEST, f"custody: page {page} is private memory, for the host {Role(frame.role)}"
         if frame.type == PageType.PAMT:
-            assert frame.role == Role.PAIR, f"custody: page {page} is a PAMT page, and {Role(frame.role)} holds it on the host's side"
+            assert frame.role == Role.PAIR, f"custody: page {page} is a PAMT page, for the host {Role(frame.role)}"
 
 
 def custody_at_rest(m: Machine):
@@ -103,4 +103,5 @@ def destroyed(m: Machine, vm: VmId):
         assert m.vm[vm].gmem[Gfn(gfn)] == 0, "custody: guest_memfd still has a page of the destroyed VM"
     if VMS == 1:
         for page in each(Pfn):
-            assert m.frame[page].role == Role.FREE, f"custody: page {page} is leaked: {Role(m.frame[page].role)} holds it after the VM is gone"
+            role = m.frame[page].role
+            assert role == Role.FREE, f"custody: page {page} is leaked: {Role(role)} holds it after the VM is gone"

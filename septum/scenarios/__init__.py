@@ -9,7 +9,10 @@ from septum.scenarios.punch_hole import punch_hole, punch_hole_zero_step
 from septum.scenarios.split import split, split_two_tds, two_splits
 from septum.scenarios.tds import split_teardown, teardown, two_tds
 
-SCENARIOS = (same_gfn, same_gfn_enomem, neighbours, neighbours_enomem, zero_step, punch_hole, punch_hole_zero_step, two_tds, teardown, split, two_splits, split_two_tds, split_teardown)
+SCENARIOS = (
+    same_gfn, same_gfn_enomem, neighbours, neighbours_enomem, zero_step, punch_hole, punch_hole_zero_step, two_tds, teardown,
+    split, two_splits, split_two_tds, split_teardown,
+)  # fmt: skip
 
 
 def kvm_model(design: Design) -> Model:

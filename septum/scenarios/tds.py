@@ -21,7 +21,10 @@ def two_tds(world: World) -> None:
             vcpu.runs((touch, 0), then=[call(kvm_gmem_punch_hole, td.vm, 0, 0)])
 
 
-@scenario("a VM is destroyed to the last page after its vCPUs faulted", witnesses=(page_mapped, vm_destroyed), tables=2, pages=2, others=2)
+@scenario(
+    "a VM is destroyed to the last page after its vCPUs faulted",
+    witnesses=(page_mapped, vm_destroyed), tables=2, pages=2, others=2,
+)  # fmt: skip
 def teardown(world: World) -> None:
     td = world.td()
     for gfn, vcpu in enumerate(td.vcpus(VCPUS.value)):

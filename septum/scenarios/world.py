@@ -169,7 +169,7 @@ class Vcpu:
         self.world, self.number = world, number
 
     def runs(self, *calls: tuple[Any, ...], then: Sequence[Call] = ()) -> None:
-        """The calls of its thread: a process with its arguments after machine and vCPU; `then` what the thread does without it."""
+        """The calls of its thread: a process with its arguments after machine and vCPU; `then`, calls without it."""
         program = [call(process, self.number, *arguments) for process, *arguments in calls]
         self.world.setup.thread(f"vCPU {self.number - 1}", *program, *then)
 
@@ -188,13 +188,13 @@ def scenario(
     sizes: Mapping[Size, object] | None = None,
     needs: Sequence[str] = (),
 ) -> Callable[[Callable[[World], None]], Scenario]:
-    """`@scenario("title", ...)`: the function builds the world; the scope is what must fit: `tables` mirror tables that may be linked,
-    guest `pages` at a time, `vcpus`, and `others`, threads without a vCPU; with 2M `folios` and tables `linked` at the start."""
+    """`@scenario("title", ...)`: the function builds the world. The scope is what must fit: `tables` that may be linked, `pages` of guests,
+    `vcpus`, and `others`, threads without one; with 2M `folios` and `linked` tables at the start."""
     bindings: dict[object, object] = {
         VMS: vms,
         VCPUS: vcpus,
         THREADS: lambda: VCPUS.value + others,
-        FIXED_PAGES: lambda: 1 + VMS.value * (CONTROL_PAGES + PAMT_PAGES * DYNAMIC_PAMT.value) + folios * ENTRIES.value + 2 * linked,
+        FIXED_PAGES: lambda: 1 + VMS.value * control_pages() + folios * ENTRIES.value + 2 * linked,
         FIXED_RANGES: lambda: 1 + VMS.value * DYNAMIC_PAMT.value + folios,
         PAGES: lambda: pages_needed(tables, pages),
         RANGES: lambda: FIXED_RANGES.value + DYNAMIC_PAMT.value * (tables + pages + VCPUS.value + others + PAMT_PAGES * folios),
@@ -211,6 +211,11 @@ def scenario(
         return Scenario(start.__name__, title, begin, tuple(witnesses), bindings, frozenset(needs))
 
     return decorate
+
+
+def control_pages() -> int:
+    """The fixed pages of a TD: TDR, S-EPT root, mirror root, and the pair of the range that the first two lie in."""
+    return CONTROL_PAGES + PAMT_PAGES * DYNAMIC_PAMT.value
 
 
 def pages_needed(tables: int, pages: int) -> int:

@@ -66,7 +66,7 @@ def uncount_page(m, page: Pfn):
 
 
 def lock_pair_page(m, page: Pfn, r: RangeId):
-    """A page offered for the pair of range `r`: its own 2M entry shared unless it is `r`, where it is known where the page lies."""
+    """A page offered for the pair of range `r`: its own 2M entry shared, unless that is `r` or nobody can tell."""
     if range_of(m, page) == 0 or range_of(m, page) == r:
         return True
     return try_shared(m.pamt[range_of(m, page)].lock)
@@ -80,7 +80,7 @@ def unlock_pair_page(m, page: Pfn, r: RangeId):
 
 @process
 def tdh_phymem_pamt_add(m, r: RangeId, page0: Pfn, page1: Pfn):
-    """TDH.PHYMEM.PAMT.ADD, tdx-module.md 2.4: the range exclusive, the two pages shared; a pair that is there is HPA_RANGE_NOT_FREE."""
+    """TDH.PHYMEM.PAMT.ADD, tdx-module.md 2.4: the range exclusive, the pages shared; with a pair it is HPA_RANGE_NOT_FREE."""
     yield
     entry = m.pamt[r]
     if not try_exclusive(entry.lock):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import pkgutil
+import sys
 from importlib import import_module
 
 import pytest
@@ -22,27 +23,42 @@ SCHEDULES = 60
 PAIRS = [(design, scenario.name) for design in designs() for scenario in load(design).scenarios if scenario.needs <= load(design).operations]
 
 
-@pytest.fixture(scope="module")
-def seen():
-    return set()
+UNREACHED = {"alloc_atomic"}  # the emergency allocation under mmu_lock: only a design that breaks provision comes there
 
 
 @pytest.mark.parametrize(("design", "scenario"), PAIRS, ids=lambda value: value)
-def test_random_schedules_leave_the_same_bytes(design, scenario, seen):
-    model = load(design)
-    built = build(model, next(one for one in model.scenarios if one.name == scenario))
-    steps = sum(assert_same(built, seed, 300, seen) for seed in range(SCHEDULES))
+def test_random_schedules_leave_the_same_bytes(design, scenario):
+    built = built_for(design, scenario)
+    steps = sum(assert_same(built, seed, 300) for seed in range(SCHEDULES))
     assert steps > SCHEDULES * 10
 
 
-def test_every_process_of_the_model_was_run(seen):
+def built_for(design, scenario):
+    model = load(design)
+    return build(model, next(one for one in model.scenarios if one.name == scenario))
+
+
+def test_these_schedules_are_thousands():
     assert len(PAIRS) * SCHEDULES >= 2000
-    missing = {function.__qualname__ for function in processes()} - {function.__qualname__ for function in seen}
-    assert not missing
+
+
+def test_every_process_of_the_model_is_run():
+    entered = set()
+    for design, scenario in PAIRS:
+        # a SEAMCALL that is busy under mmu_lock held for write is rare on random schedules, and few scenarios come there
+        seeds = 40 if (design, scenario) == ("dpamt_merged_split", "punch_hole") else 2
+        built = built_for(design, scenario)
+        sys.setprofile(lambda frame, event, _: entered.add(frame.f_code.co_name) if event == "call" else None)
+        try:
+            for seed in range(seeds):
+                assert_same(built, seed, 300)
+        finally:
+            sys.setprofile(None)
+    assert {process.__name__ for process in processes()} - entered == UNREACHED
 
 
 def processes():
-    """Every process of the model's rooms that has a yield of its own under some design."""
+    """Every process of the model's rooms."""
     for package in (septum.host, septum.tdx, septum.kvm, septum.designs):
         for module in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
             for function in vars(import_module(module.name)).values():

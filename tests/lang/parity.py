@@ -17,11 +17,8 @@ class Step(ctypes.Structure):
     _fields_ = [("choice", ctypes.c_uint32), ("failure", ctypes.c_int32), ("witnesses", ctypes.c_uint64)]
 
 
-def assert_same(build: Build, seed: int, most_steps: int = 400, seen: set[object] | None = None) -> int:
-    """The number of steps of a random schedule in which both engines agreed on everything; AssertionError where they do not.
-
-    The processes in which a thread was suspended are added to `seen`.
-    """
+def assert_same(build: Build, seed: int, most_steps: int = 400) -> int:
+    """The number of steps of a random schedule in which both engines agreed on everything; AssertionError where they do not."""
     dice = random.Random(seed)
     with scope(build.bindings):
         library, engine = build.library(), build.engine()
