@@ -21,6 +21,8 @@ from septum.lang.types import scope
 
 Watch = Callable[[Progress], None]
 
+REDUCTIONS = frozenset({"symmetry", "fusion"})
+
 REASONS = {
     Outcome.OUT_OF_STATES: "the budget of states ended",
     Outcome.OUT_OF_MEMORY: "the memory ended",
@@ -40,14 +42,17 @@ def check(
     budget: Budget = Budget(),
     engine: str = "c",
     threads: int | None = None,
-    reduce: bool = True,
+    reduce: frozenset[str] = REDUCTIONS,
     progress: Watch | None = None,
 ) -> Result:
     """Explores one scenario of a design; the Result says what came out.
 
     `design` is a built-in name, a path, or a Model. With `property` only that one is judged. `threads` are the cores to use (default: all),
-    `reduce` switches symmetry and fusion. Without a C compiler the Python engine does it all, and the Result says so. Raises UserError for a design or a name that cannot be used.
+    `reduce` names the reductions to use, of REDUCTIONS. Without a C compiler the Python engine does it all, and
+    the Result says so. Raises UserError for a design or a name that cannot be used.
     """
+    if not reduce <= REDUCTIONS:
+        raise UserError(f"no reduction is called {', '.join(sorted(reduce - REDUCTIONS))}; there are {', '.join(sorted(REDUCTIONS))}")
     model = load(design) if isinstance(design, str) else design
     chosen = _scenario(model, scenario)
     missing = chosen.needs - model.operations
@@ -110,7 +115,7 @@ class _Check:
         budget: Budget,
         engine: str,
         threads: int,
-        reduce: bool,
+        reduce: frozenset[str],
         progress: Watch | None,
     ) -> None:
         self.built, self.sizes, self.budget, self.engine = built, dict(sizes), budget, engine
@@ -118,12 +123,12 @@ class _Check:
 
     def result(self) -> Result:
         with scope(self.built.bindings):
-            found = self._explore(fusion=self.reduce, budget=self.budget)
+            found = self._explore(fusion="fusion" in self.reduce, budget=self.budget)
             if found.outcome not in (Outcome.VIOLATED, Outcome.DEADLOCK):
                 return self._passed(found)
             self._model_mistake(found)
             shortest = found
-            if self.engine == "c" and self.reduce:
+            if self.engine == "c" and "fusion" in self.reduce:
                 shortest = self._explore(fusion=False, budget=self.budget, max_depth=max(len(found.schedule), 1))
             proved = shortest.outcome in (Outcome.VIOLATED, Outcome.DEADLOCK)
             return self._violated(found, shortest if proved else found, proved)
@@ -133,7 +138,7 @@ class _Check:
             return Search(self.built, budget, self.progress).run()
         found = explore(
             self.built.library(), self.built.initial, len(self.built.threads), daemons=self.built.daemons, workers=self.threads,
-            budget=budget, max_depth=max_depth, symmetry=symmetry and self.reduce, fusion=fusion, progress=self.progress,
+            budget=budget, max_depth=max_depth, symmetry=symmetry and "symmetry" in self.reduce, fusion=fusion, progress=self.progress,
         )  # fmt: skip
         if found.outcome in (Outcome.VIOLATED, Outcome.DEADLOCK) and not found.traced and symmetry:
             return self._explore(fusion, budget, found.depth + 1, symmetry=False)

@@ -32,6 +32,7 @@ NUMBER = click.IntRange(min=1)
     help="End each check at a time (60s), a memory size (4GiB) or a number of states (10M).",
 )
 @click.option("--engine", type=click.Choice(["c", "python"]), default="c", help="What explores (default: c).")
+@click.option("--reduce", metavar="NAMES", default="all", help="Reductions: all, none, or names joined by commas (default: all).")
 @click.option("--threads", metavar="N", type=NUMBER, help="How many cores to use (default: all).")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_context
@@ -42,6 +43,7 @@ def check(
     scenarios: Sequence[str],
     every: bool,
     budget: Sequence[str],
+    reduce: str,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -51,6 +53,7 @@ def check(
     reached, the lines of the design that it did not), and the shortest counterexample for each violation.
     """
     options["budget"] = _budget(budget)
+    options["reduce"] = _reductions(reduce)
     context.exit(_check(_designs(designs, every), scenarios, options, as_json))
 
 
@@ -69,6 +72,12 @@ def _budget(texts: Sequence[str]) -> Any:
     from septum.cli.budget import limits
 
     return Budget(**limits(texts))
+
+
+def _reductions(text: str) -> frozenset[str]:
+    from septum.check.check import REDUCTIONS
+
+    return {"all": REDUCTIONS, "none": frozenset[str]()}.get(text) or frozenset(filter(None, text.removeprefix("none").split(",")))
 
 
 def _check(designs: list[str], scenarios: Sequence[str], options: dict[str, Any], as_json: bool) -> int:

@@ -51,13 +51,14 @@ def test_all_designs_and_a_file(septum: Any, checker: Any, tmp_path: Any) -> Non
 def test_options_reach_the_check(septum: Any, checker: Any) -> None:
     septum(
         *("check", "upstream", "--scenario", "zap", "--property", "custody", "--vcpus", "3", "--pages", "20"),
-        *("--budget", "5m,2GiB", "--budget", "10M", "--engine", "python", "--threads", "1"),
+        *("--budget", "5m,2GiB", "--budget", "10M", "--engine", "python", "--threads", "1", "--reduce", "symmetry"),
     )
     [(model, scenario, options)] = checker.asked
     assert (model, scenario) == ("upstream", "zap")
     assert options.pop("progress")
     assert options == {
         "property": "custody",
+        "reduce": frozenset({"symmetry"}),
         "vcpus": 3,
         "pages": 20,
         "budget": Budget(seconds=300, bytes=2 << 30, states=10_000_000),

@@ -20,7 +20,12 @@ from septum.lang.types import scope
 from tests.lang.parity import assert_same
 
 SCHEDULES = 60
-PAIRS = [(design, scenario.name) for design in designs() for scenario in load(design).scenarios if scenario.needs <= load(design).operations]
+PAIRS = [
+    (design, scenario.name)
+    for design in designs()
+    for scenario in load(design).scenarios
+    if scenario.needs <= load(design).operations
+]
 
 
 UNREACHED = {"alloc_atomic"}  # the emergency allocation under mmu_lock: only a design that breaks provision comes there

@@ -13,7 +13,8 @@ from septum.designs import BUILT_IN
 from septum.host.geometry import (
     CACHE_CAPACITY,
     ENTRIES,
-    FIXED_PAGES, FIXED_RANGES,
+    FIXED_PAGES,
+    FIXED_RANGES,
     GFNS,
     LAZY_RANGES,
     LEVELS,

@@ -1,0 +1,51 @@
+"""A machine outside of any scenario, for tests of single functions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from septum.designs import upstream
+from septum.host.geometry import FIXED_PAGES
+from septum.kvm.design import Design
+from septum.kvm.machine import Machine
+from septum.lang import Setup, scope
+from septum.lang.processes import Choose, When, running
+from septum.lang.struct import allocate, realise
+from septum.scenarios import SCENARIOS
+from septum.scenarios.world import World
+
+
+@contextmanager
+def world(design: Design = upstream, like: str = "neighbours", folios: int = 0, fixed: int = 0) -> Iterator[World]:
+    """A world with the sizes of a scenario, or with so many fixed pages, and nothing in it yet; thread 0 runs."""
+    sizes = dict(next(one for one in SCENARIOS if one.name == like).bindings)
+    if fixed:
+        sizes[FIXED_PAGES] = fixed + 1
+    with scope({**design.bindings(), **sizes}):
+        m, _ = allocate(realise(Machine, {}))
+        running.thread = 0
+        yield World(Setup(m), folios)
+
+
+def run(process: Any, choices: Sequence[int] = (), until: int = 10_000) -> Any:
+    """Runs a process alone to its end, with these choices, then 0; its result. A `when` that does not hold is a failure."""
+    left = list(choices)
+    send = None
+    for _ in range(until):
+        try:
+            request = process.send(send)
+        except StopIteration as end:
+            return end.value
+        assert not isinstance(request, When) or request.condition(), "the process would wait for ever"
+        send = (left.pop(0) if left else 0) if isinstance(request, Choose) else None
+        assert not isinstance(request, Choose) or send < request.count()
+    raise AssertionError("the process does not end")
+
+
+def steps(process: Any, count: int) -> Any:
+    """Runs the first `count` steps of a process, and leaves it there."""
+    for _ in range(count):
+        next(process)
+    return process
