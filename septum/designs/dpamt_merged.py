@@ -4,6 +4,7 @@ from septum.designs.upstream import design as upstream
 from septum.host.frames import Gfp, Role, free_page
 from septum.host.geometry import CACHE_CAPACITY, DYNAMIC_PAMT, PAMT_PAGES, PT64_ROOT_MAX_LEVEL, Pfn
 from septum.host.pools import OK, MemoryCache, free_list, kvm_mmu_free_memory_cache, kvm_mmu_topup_memory_cache, topup_list
+from septum.kvm.bug import vm_bugged
 from septum.kvm.design import VCPU_POOL, Design
 from septum.kvm.pamt import pamt_get, pamt_put
 from septum.kvm.tdx import tdx_mem_page_aug, tdx_sept_free_private_spt, tdx_sept_map_nonleaf_spte, tdx_sept_remove_leaf_spte
@@ -47,7 +48,7 @@ def topup_external_cache(m, vcpu, tables):
 def link_external_spt(m, vcpu, gfn, level, external):
     error = yield from pamt_get(m, external, pamt_cache(m, vcpu))
     if error != OK:
-        return error
+        return vm_bugged(m, m.vcpu[vcpu].vm, error)
     error = yield from tdx_sept_map_nonleaf_spte(m, m.vcpu[vcpu].vm, gfn, level, external)
     if error != OK:
         yield from pamt_put(m, external)
@@ -58,7 +59,7 @@ def link_external_spt(m, vcpu, gfn, level, external):
 def set_external_spte(m, vcpu, gfn, level, page):
     error = yield from pamt_get(m, page, pamt_cache(m, vcpu))
     if error != OK:
-        return error
+        return vm_bugged(m, m.vcpu[vcpu].vm, error)
     error = yield from tdx_mem_page_aug(m, m.vcpu[vcpu].vm, gfn, level, page)
     if error != OK:
         yield from pamt_put(m, page)

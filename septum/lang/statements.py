@@ -288,7 +288,8 @@ class Statements(Calls):
         fixed = self.annotated.get(name) or self.parameters.get(name)
         if fixed is None:
             if isinstance(value.kind, Num) and value.kind.lo < 0:
-                self.source.refuse(node, f"{name} may become negative", f"{name} = u8(...), or compare before you subtract")
+                said = ast.unparse(node.value) if isinstance(node, ast.Assign) else "..."
+                self.source.refuse(node, f"{name} may become negative", f"{name} = u8({said}), which checks its range")
             self._widen(node, name, value)
         kind = self.kinds[name]
         if emit and not self._is_world(kind):

@@ -1,6 +1,6 @@
 """More than one TD, and the end of one."""
 
-from septum.host.geometry import VCPUS
+from septum.host.geometry import GFNS, VCPUS
 from septum.kvm.bug import page_mapped
 from septum.kvm.gmem import hole_punched, kvm_gmem_punch_hole
 from septum.kvm.split import kvm_vm_set_mem_attributes, split_done
@@ -36,13 +36,13 @@ def teardown(world: World) -> None:
 @scenario(
     "a VM is destroyed after a fault and a split: tables from every source end in one free function",
     witnesses=(page_mapped, split_done, vm_destroyed),
-    tables=3, pages=1, vcpus=1, others=3, folios=1, linked=1, needs=NEEDS,
+    tables=4, pages=1, vcpus=1, others=3, folios=1, linked=1, sizes={GFNS: 2 * GFNS.value}, needs=NEEDS,
 )  # fmt: skip
 def split_teardown(world: World) -> None:
     td = world.td()
     td.maps_huge(0, accepted=True)
     for vcpu in td.vcpus(1):
-        vcpu.runs((touch, 2), (close_vcpu,))
+        vcpu.runs((touch, GFNS.value // 2), (close_vcpu,))
     world.m.vm[td.vm].users += 1
     td.runs("convert", call(kvm_vm_set_mem_attributes, td.vm, 0, 0), call(close_vm, td.vm))
     td.runs("destroy", call(kvm_destroy_vm, td.vm))

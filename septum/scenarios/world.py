@@ -188,7 +188,7 @@ def scenario(
     sizes: Mapping[Size, object] | None = None,
     needs: Sequence[str] = (),
 ) -> Callable[[Callable[[World], None]], Scenario]:
-    """`@scenario("title", ...)`: the function builds the world. The scope is what must fit: `tables` linked at a time, guest `pages`,
+    """`@scenario("title", ...)`: the function builds the world. The scope is what must fit: `tables` at a time, guest `pages`,
     `vcpus`, and `others`, threads without one; with 2M `folios` and `linked` tables at the start."""
     bindings: dict[object, object] = {
         VMS: vms,

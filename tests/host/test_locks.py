@@ -36,7 +36,7 @@ def test_readers_share_and_a_writer_does_not():
 
 @pytest.mark.parametrize("release", [spin_unlock, write_unlock, read_unlock, mutex_unlock])
 def test_only_a_holder_releases(release):
-    with world() as made, pytest.raises(AssertionError, match="context: .* does not hold"):
+    with world() as made, pytest.raises(AssertionError, match=r"context: .* does not hold"):
         release(made.m, made.m.vm[1].mmu_lock)
 
 

@@ -24,5 +24,5 @@ def test_nothing_is_violated_on_random_schedules(design, scenario):
 
 def test_a_scope_that_is_too_small_is_refused():
     model, scenario = kvm_model(BUILT_IN[0]), SCENARIOS[0]
-    with scope({**bindings_of(model, scenario), PAGES: 10}), pytest.raises(UserError, match="needs .* page frames and has 10"):
+    with scope({**bindings_of(model, scenario), PAGES: 10}), pytest.raises(UserError, match=r"needs .* page frames and has 10"):
         scenario.start(None)

@@ -1,0 +1,83 @@
+"""What the documentation shows is true: its design is checked, its table of mutations is the one that is tested."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from septum.check.check import check
+from septum.check.loading import designs
+from septum.check.result import Verdict
+from tests.designs.mutations import MUTATIONS
+
+DOCS = Path(__file__).parents[1] / "docs"
+EXAMPLES = Path(__file__).parents[1] / "examples"
+FOUND = (DOCS / "found.md").read_text()
+
+
+def test_the_design_of_the_guide_breaks_as_the_guide_says(tmp_path):
+    text = (DOCS / "designs.md").read_text()
+    path = tmp_path / "one_pair_short.py"
+    path.write_text(re.findall(r"```python\n(.*?)```", text, re.DOTALL)[0])
+    result = check(str(path), "same_gfn")
+    assert (result.verdict, result.property) == (Verdict.VIOLATED, "provision")
+
+
+def test_the_change_of_the_tour_breaks_as_the_tour_says(tmp_path):
+    path = tmp_path / "mine.py"
+    source = designs()["dpamt_merged"].file.read_text()
+    assert "pairs = tables - 1 + 1" in source
+    path.write_text(source.replace("pairs = tables - 1 + 1", "pairs = u8(tables - 1)"))
+    result = check(str(path), "same_gfn")
+    assert (result.verdict, result.property) == (Verdict.VIOLATED, "provision")
+
+
+@pytest.mark.parametrize(("design", "scenario"), re.findall(r"^septum check (\w+) --scenario (\w+)$", FOUND, re.MULTILINE))
+def test_what_was_found_is_still_found(design, scenario):
+    assert check(design, scenario).verdict is Verdict.VIOLATED
+
+
+@pytest.mark.parametrize(("design", "scenario"), re.findall(r"`septum check (\w+) --scenario (\w+)` holds", FOUND))
+def test_what_holds_beside_it_still_holds(design, scenario):
+    assert check(design, scenario).holds
+
+
+@pytest.mark.parametrize("design", ["dpamt_v4", str(EXAMPLES / "atomic_source.py")])
+@pytest.mark.parametrize("scenario", ["same_gfn", "same_gfn_enomem", "split", "split_teardown"])
+def test_pages_of_three_sources_keep_one_owner(design, scenario):
+    assert check(design, scenario, property="custody").holds
+
+
+@pytest.mark.parametrize("design", ["upstream", "dpamt_merged"])
+def test_a_split_is_not_reachable_for_a_td_without_the_huge_page_series(design):
+    assert check(design, "split").verdict is Verdict.NOT_APPLICABLE
+
+
+@pytest.mark.parametrize("design", ["dpamt_v4", "dpamt_merged_split"])
+def test_a_split_table_never_shows_a_zero_entry(design):
+    assert check(design, "split", property="initial value").holds
+
+
+def mutation_table() -> str:
+    lines = [
+        "# Mutations", "", "One-line mistakes in the designs and in the model of KVM. Each is caught by the property in its row, judged alone,",
+        "in the scenario and under the design that the row names; `tests/designs/test_mutations.py` runs them all.", "",
+        "| mistake | where | caught by | scenario | design |", "| --- | --- | --- | --- | --- |",
+    ]  # fmt: skip
+    lines += [f"| {m.what} | `{m.function}` in {m.file} | {m.property} | {m.scenario} | {m.design} |" for m in MUTATIONS]
+    return "\n".join(lines) + "\n"
+
+
+def test_the_table_of_mutations_is_the_one_that_is_tested():
+    file = DOCS / "mutations.md"
+    if os.environ.get("SEPTUM_GOLDEN") == "write":
+        file.write_text(mutation_table())
+    assert file.read_text() == mutation_table()
+
+
+def test_every_page_is_in_the_navigation():
+    navigation = (DOCS.parent / "mkdocs.yml").read_text()
+    assert {page.name for page in DOCS.glob("*.md")} == set(re.findall(r"(\w+\.md)", navigation))
