@@ -1,7 +1,7 @@
 """dpamt_v4 in which every S-EPT page of a fault comes from the emergency allocation, as if the list were always empty.
 
-The list of v4 never runs dry, so its third source of pages is never used in a correct run. Here it is, to ask whether pages from it
-keep a single owner: septum check examples/atomic_source.py --property custody
+The list of v4 never runs dry, so its third source of pages is never used in a correct run. Here it is, to ask whether pages
+from it keep a single owner: septum check examples/atomic_source.py --property custody
 """
 
 from septum.designs.dpamt_v4 import design as dpamt_v4

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from septum.lang import Enum
-
-from septum.lang import Index, Model, Scenario, Setup, Size, Struct, array, call, each, process, u8, when
+from septum.lang import Enum, Index, Model, Scenario, Setup, Size, Struct, array, call, each, process, u8, when
 
 THREADS = Size("THREADS", 2)
 NP = Size("NP", 12)
@@ -205,7 +203,7 @@ def leaf(w: World, gfn: u8, sp: Pfn):
 
 @process
 def zap(w: World, gfn: u8):
-    for n in range(2):
+    for _again in range(2):
         yield when(lambda: w.writer == 0 and w.readers == 0)
         w.writer = 1
         w.inval = 1

@@ -63,7 +63,8 @@ def test_a_split_table_never_shows_a_zero_entry(design):
 
 def mutation_table() -> str:
     lines = [
-        "# Mutations", "", "One-line mistakes in the designs and in the model of KVM. Each is caught by the property in its row, judged alone,",
+        "# Mutations", "",
+        "One-line mistakes in the designs and in the model of KVM. Each is caught by the property in its row, judged alone,",
         "in the scenario and under the design that the row names; `tests/designs/test_mutations.py` runs them all.", "",
         "| mistake | where | caught by | scenario | design |", "| --- | --- | --- | --- | --- |",
     ]  # fmt: skip

@@ -12,8 +12,8 @@ from septum.lang.compile import compiled, load
 from septum.lang.engine import Engine
 from septum.lang.errors import UserError
 from septum.lang.model import Model, Scenario, Setup, Thread
-from septum.lang.struct import allocate
 from septum.lang.processes import property_of
+from septum.lang.struct import allocate
 from septum.lang.translate import Translation
 from septum.lang.types import Size, scope
 

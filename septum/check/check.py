@@ -47,12 +47,13 @@ def check(
 ) -> Result:
     """Explores one scenario of a design; the Result says what came out.
 
-    `design` is a built-in name, a path, or a Model. With `property` only that one is judged. `threads` are the cores to use (default: all),
-    `reduce` names the reductions to use, of REDUCTIONS. Without a C compiler the Python engine does it all, and
-    the Result says so. Raises UserError for a design or a name that cannot be used.
+    `design` is a built-in name, a path, or a Model. With `property` only that one is judged. `threads` are
+    the cores to use (default: all), `reduce` names the reductions to use, of REDUCTIONS. Without a C
+    compiler the Python engine does it all, and the Result says so. Raises UserError for a design or a name that cannot be used.
     """
     if not reduce <= REDUCTIONS:
-        raise UserError(f"no reduction is called {', '.join(sorted(reduce - REDUCTIONS))}; there are {', '.join(sorted(REDUCTIONS))}")
+        unknown, known = (", ".join(sorted(names)) for names in (reduce - REDUCTIONS, REDUCTIONS))
+        raise UserError(f"no reduction is called {unknown}; there are {known}")
     model = load(design) if isinstance(design, str) else design
     chosen = _scenario(model, scenario)
     missing = chosen.needs - model.operations
@@ -138,7 +139,8 @@ class _Check:
             return Search(self.built, budget, self.progress).run()
         found = explore(
             self.built.library(), self.built.initial, len(self.built.threads), daemons=self.built.daemons, workers=self.threads,
-            budget=budget, max_depth=max_depth, symmetry=symmetry and "symmetry" in self.reduce, fusion=fusion, progress=self.progress,
+            budget=budget, max_depth=max_depth, symmetry=symmetry and "symmetry" in self.reduce, fusion=fusion,
+            progress=self.progress,
         )  # fmt: skip
         if found.outcome in (Outcome.VIOLATED, Outcome.DEADLOCK) and not found.traced and symmetry:
             return self._explore(fusion, budget, found.depth + 1, symmetry=False)
@@ -155,7 +157,8 @@ class _Check:
         site = self.built.translation.sites[found.failure]
         if not site.is_assertion:
             raise ModelError(
-                f"{site.file}:{site.line}: {site.message}\n    {site.text}\n  in scenario {self.built.scenario.name}, after {len(found.schedule)} steps"
+                f"{site.file}:{site.line}: {site.message}\n    {site.text}\n"
+                f"  in scenario {self.built.scenario.name}, after {len(found.schedule)} steps"
             )
 
     def _passed(self, found: Exploration) -> Result:
@@ -175,7 +178,8 @@ class _Check:
 
     def _summary(self, found: Exploration, verdict: Verdict, property: str = "", clause: str = "", **more: Any) -> Result:
         return Result(
-            self.built.model.name, self.built.scenario.name, verdict, property, clause, states=found.states, transitions=found.transitions,
+            self.built.model.name, self.built.scenario.name, verdict, property, clause,
+            states=found.states, transitions=found.transitions,
             depth=found.depth, seconds=found.seconds, collision=found.collision_chance, engine=self.engine,
             witnesses=self._witnesses(found), unexecuted=self._unexecuted(found), **more,
         )  # fmt: skip

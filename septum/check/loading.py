@@ -61,7 +61,7 @@ def _model_in(module: ModuleType, name: str) -> Model:
     made = [value for value in vars(module).values() if isinstance(value, Model | Design) and not _is_built_in(value)]
     if len(made) != 1:
         raise UserError(
-            f'{name}: holds {len(made)} designs or models; one is checked: design = Design("name", base=...) or model = Model(...)'
+            f'{name}: holds {len(made)} designs or models; one is checked: design = Design("name", base=...) or Model(...)'
         )
     return made[0] if isinstance(made[0], Model) else kvm_model(made[0])
 

@@ -79,8 +79,9 @@ class Counterexample:
 class Result:
     """One design in one scenario. A test asserts on `holds`, or on the fields.
 
-    `property` and `clause` say what broke ("custody", "page 7 is freed twice"); `witnesses` maps each declared event to whether it was reached;
-    `unexecuted` are lines of the design's file that no schedule ran; `collision` is the chance that a fingerprint collision hid a state.
+    `property` and `clause` say what broke ("custody", "page 7 is freed twice"); `witnesses` maps each declared event to whether
+    it was reached; `unexecuted` are lines of the design's file that no schedule ran; `collision` is the chance that a fingerprint
+    collision hid a state.
     """
 
     design: str

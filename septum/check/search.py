@@ -114,6 +114,7 @@ class Search:
 
     def _exploration(self, outcome: Outcome, schedule: Path) -> Exploration:
         return Exploration(
-            outcome, None, len(self.states), self.transitions, self.depth, self.final, time.monotonic() - self.began, self._bytes(),
+            outcome, None, len(self.states), self.transitions, self.depth, self.final,
+            time.monotonic() - self.began, self._bytes(),
             self.witnesses, schedule, True, b"",
         )  # fmt: skip

@@ -1,6 +1,6 @@
 """A schedule as a reader sees it: replayed in the Python engine, step by step, with what each step changed.
 
-Every counterexample is replayed here before it is printed; a replay that does not come to the same violation is a defect of septum.
+Every counterexample is replayed here before it is printed; a replay that comes to another end is a defect of septum.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from septum.host.locks import Lock
 from septum.lang.engine import Engine, Failure, Status
 from septum.lang.errors import EnginesDisagree
 from septum.lang.places import Places
-from septum.lang.struct import Realised
 from septum.lang.processes import property_of
+from septum.lang.struct import Realised
 from septum.lang.types import EnumType, scope
 from septum.lang.values import Ref
 

@@ -77,7 +77,9 @@ def _budget(texts: Sequence[str]) -> Any:
 def _reductions(text: str) -> frozenset[str]:
     from septum.check.check import REDUCTIONS
 
-    return {"all": REDUCTIONS, "none": frozenset[str]()}.get(text) or frozenset(filter(None, text.removeprefix("none").split(",")))
+    if text in ("all", "none"):
+        return REDUCTIONS if text == "all" else frozenset()
+    return frozenset(text.split(","))
 
 
 def _check(designs: list[str], scenarios: Sequence[str], options: dict[str, Any], as_json: bool) -> int:

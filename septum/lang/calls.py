@@ -158,8 +158,8 @@ def message_of(node: ast.expr | None) -> str:
     if node is None:
         return ""
     if isinstance(node, ast.JoinedStr):
-        return "".join(str(part.value) if isinstance(part, ast.Constant) else f"{{{ast.unparse(part.value)}}}" for part in node.values
-                       if isinstance(part, ast.Constant | ast.FormattedValue))  # fmt: skip
+        parts = [part for part in node.values if isinstance(part, ast.Constant | ast.FormattedValue)]
+        return "".join(str(part.value) if isinstance(part, ast.Constant) else f"{{{ast.unparse(part.value)}}}" for part in parts)
     return str(node.value) if isinstance(node, ast.Constant) else ast.unparse(node)
 
 

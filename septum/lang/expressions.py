@@ -170,7 +170,8 @@ class Expressions:
             return place.code
         if place.constant is not None or (isinstance(place.kind, Num) and (place.kind.hi < 0 or place.kind.lo >= of.length)):
             self.source.refuse(node, f"the index {ast.unparse(node.slice)} is outside of {of}", f"0 .. {of.length - 1}")
-        return f"bounded(c, {place.code}, {of.length}, {self.unit.site(self.source, node, 'index', f'the index is outside of {of}')})"
+        site = self.unit.site(self.source, node, "index", f"the index is outside of {of}")
+        return f"bounded(c, {place.code}, {of.length}, {site})"
 
     def _ifexp(self, node: ast.IfExp) -> Value:
         test, a, b = self.condition(node.test), self.value(node.body), self.value(node.orelse)

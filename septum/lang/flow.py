@@ -45,7 +45,7 @@ class Flow:
         return self.resumed[point].live
 
     def region(self, start: Node, passes: Callable[[ast.YieldFrom], bool]) -> Iterator[Node]:
-        """The nodes that may run from `start` in one step: up to a yield, or to a call of a process that does not pass without one."""
+        """The nodes that may run from `start` in one step: up to a yield, or a call that does not pass without one."""
         seen, todo = {start}, [start]
         while todo:
             node = todo.pop()

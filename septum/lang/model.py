@@ -15,8 +15,8 @@ from septum.lang.struct import Struct
 class Property:
     """What must hold after every step: a routine over the world whose assertions are its clauses.
 
-    With `at_rest` it must hold only when every thread has ended. A message "custody: page freed twice" belongs to the property custody,
-    wherever in the model the assertion stands.
+    With `at_rest` it must hold only when every thread has ended. A message "custody: page freed twice" belongs to the property
+    custody, wherever in the model the assertion stands.
     """
 
     name: str

@@ -66,7 +66,7 @@ def when(condition: Callable[[], bool]) -> When:
 
 
 def choose(count: int | Size | Callable[[], int]) -> Choose:
-    """`x = yield choose(n)`: go on with every x in 0 .. n-1. A count that depends on the state is a lambda, read when the step is taken."""
+    """`x = yield choose(n)`: go on with every x in 0 .. n-1. A count that depends on the state is a lambda, read late."""
     return Choose(count if callable(count) else lambda: int(count))
 
 
@@ -77,7 +77,7 @@ def property_of(message: str) -> str:
 
 
 def warn_on(condition: object, message: str = "") -> bool:
-    """WARN_ON(): a violation if `condition` holds. Where another property is judged alone, the kernel goes on; the value is `condition`."""
+    """WARN_ON(): a violation if `condition` holds. Where another property is judged alone, the kernel goes on with its value."""
     if condition and running.judged in ("", property_of(message)):
         raise Violation(message, "warn_on")
     return bool(condition)

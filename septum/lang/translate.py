@@ -209,8 +209,9 @@ class Translation:
     def _constants(self) -> str:
         choices = any(point.kind == "choose" for instance in self._instances.values() for point in instance.points)
         return "\n".join([
-            f"#define WORLD_SIZE {self.world_size}ull", f"#define STATE_SIZE {self.state_size}ull", f"#define FRAME_SIZE {self.frame_size}",
-            f"#define MAX_THREADS {self.threads}", f"#define WITNESSES {len(self.witnesses)}", f"#define COVERAGE {len(self.covered_lines)}",
+            f"#define WORLD_SIZE {self.world_size}ull", f"#define STATE_SIZE {self.state_size}ull",
+            f"#define FRAME_SIZE {self.frame_size}", f"#define MAX_THREADS {self.threads}",
+            f"#define WITNESSES {len(self.witnesses)}", f"#define COVERAGE {len(self.covered_lines)}",
             f"#define HAS_CHOICES {int(choices)}", f"static uint8_t model_ignored[{len(self.sites) + 1}];",
             f"static uint8_t model_covered[{len(self.covered_lines) + 1}];",
         ])  # fmt: skip
@@ -221,7 +222,8 @@ class Translation:
             kinds = [kind for kind in entry.parameters.values() if not isinstance(kind, Ref)]
             arguments = [f"({c_of(self, kind)})call->arguments[{i}]" for i, kind in enumerate(kinds)]
             cases.append(f"    case {number}: return {entry.name}({', '.join(['c', 'w', 'in', 'out', *arguments])});")
-        head = "static int enter(context_t *c, world_t *w, const uint8_t *in, uint8_t *out, const call_t *call)\n{\n    switch (call->entry) {"
+        parameters = "context_t *c, world_t *w, const uint8_t *in, uint8_t *out, const call_t *call"
+        head = f"static int enter({parameters})\n{{\n    switch (call->entry) {{"
         return "\n".join(
             [head, *cases, "    default: (void)c; (void)w; (void)in; (void)out; return STEP_RETURNED;", "    }", "}", ""]
         )

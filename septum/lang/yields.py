@@ -154,9 +154,8 @@ class Yields(Statements):
         self.out(f"rc = {callee.resume(f'in + {point.end}', inner)};")
         if self.flow:
             local, leaves = self.locality(self.flow.resumed[node])
-            self.out(
-                f"if (c->probe) {{ if (c->leaves) {{ c->local &= {int(local)}; c->leaves = {int(leaves)}; }} return STEP_BLOCKED; }}"
-            )
+            self.out(f"if (c->probe && c->leaves) {{ c->local &= {int(local)}; c->leaves = {int(leaves)}; }}")
+            self.out("if (c->probe) return STEP_BLOCKED;")
         self._depth -= 1
         self.out(f"R{point.number}:")
         self._depth += 1

@@ -263,7 +263,12 @@ def test_a_mistake_in_a_model_is_one_clear_message(mine, body, message):
 
 def test_a_file_that_is_no_model(tmp_path):
     path = tmp_path / "wrong.py"
-    for text, message in (("def f(:", r"wrong\.py:1: invalid syntax"), ("x = 1 / 0", r"wrong\.py:1: ZeroDivisionError"), ("x = 1", "0 designs or models")):
+    wrong = {
+        "def f(:": r"wrong\.py:1: invalid syntax",
+        "x = 1 / 0": r"wrong\.py:1: ZeroDivisionError",
+        "x = 1": "0 designs or models",
+    }
+    for text, message in wrong.items():
         path.write_text(text)
         with pytest.raises(UserError, match=message):
             load(str(path))

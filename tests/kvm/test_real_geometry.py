@@ -37,8 +37,8 @@ from septum.scenarios.world import World
 from tests.lang.parity import Step
 
 REAL = {
-    ENTRIES: 512, LEVELS: 4, PT64_ROOT_MAX_LEVEL: 5, CACHE_CAPACITY: 40, GFNS: 1 << 20, PAGES: 1 << 28, FIXED_PAGES: 1 << 28, RANGES: 1 << 20, FIXED_RANGES: 1 << 20,
-    LAZY_RANGES: 0, VCPUS: 1, THREADS: 1,
+    ENTRIES: 512, LEVELS: 4, PT64_ROOT_MAX_LEVEL: 5, CACHE_CAPACITY: 40, GFNS: 1 << 20, PAGES: 1 << 28,
+    FIXED_PAGES: 1 << 28, RANGES: 1 << 20, FIXED_RANGES: 1 << 20, LAZY_RANGES: 0, VCPUS: 1, THREADS: 1,
 }  # fmt: skip
 EXPORT = "int septum_step(uint8_t *state, unsigned thread, step_t *step) { return model_step(state, thread, step); }\n"
 GFN = 0x12345

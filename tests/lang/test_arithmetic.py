@@ -48,7 +48,13 @@ VALUES = st.lists(st.one_of(st.integers(0, 3), st.integers(0, 255)), min_size=4,
 def test_every_expression_agrees_or_is_refused(program):
     agreed = []
 
-    @settings(max_examples=15, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate], suppress_health_check=[HealthCheck.function_scoped_fixture])
+    # not shrunk: each try compiles
+    @settings(
+        max_examples=15,
+        deadline=None,
+        phases=[Phase.explicit, Phase.reuse, Phase.generate],
+        suppress_health_check=[HealthCheck.function_scoped_fixture],
+    )
     @given(st.lists(EXPRESSIONS, min_size=8, max_size=8), VALUES, st.integers(0, 2**64 - 1))
     def run(expressions, values, wide):
         accepted = []
