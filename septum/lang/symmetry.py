@@ -104,7 +104,7 @@ def symmetry_tables(unit: Translation) -> str:
     tables = Tables(unit)
     sets = tables.sets
     lines = [DECLARATIONS, f"#define SCALARSETS {len(sets)}", f"#define MEMBERS {len(tables.members)}",
-             f"#define WORLD_PLACES {len(tables.world)}", 
+             f"#define WORLD_PLACES {len(tables.world)}",
              f"#define SCALARSET_LIMIT {max([index.limit for index in sets], default=1)}"]  # fmt: skip
     lines.append(_array("scalarset_t", "scalarsets", [f"{{ {index.fixed}, {index.limit} }}" for index in sets]))
     lines.append(_array("place_t", "world_places", [place.c(sets) for place in tables.world]))
