@@ -61,6 +61,27 @@ def test_a_split_table_never_shows_a_zero_entry(design):
     assert check(design, "split", property="initial value").holds
 
 
+def rows_of_the_readme():
+    """Design, scenario, verdict and counts of the rows of the README's table; the large ones are left to `make demo`."""
+    design = ""
+    for line in (DOCS.parent / "README.md").read_text().splitlines():
+        row = re.fullmatch(r"  (\w+) +(holds|violated: \w+) +([\d,]+) +([\d,]+) +(\d+) +[\d.]+", line)
+        design = line if line in designs() else design
+        if row and int(row[3].replace(",", "")) < 100_000:
+            yield design, row[1], row[2], *(int(number.replace(",", "")) for number in row.groups()[2:])
+
+
+@pytest.mark.parametrize(("design", "scenario", "verdict", "states", "transitions", "depth"), list(rows_of_the_readme()))
+def test_the_table_of_the_readme_is_what_a_check_prints(design, scenario, verdict, states, transitions, depth):
+    result = check(design, scenario)
+    assert f"{result.verdict}: {result.property}".removesuffix(": ") == verdict
+    assert (result.states, result.transitions, result.depth) == (states, transitions, depth)
+
+
+def test_the_readme_has_a_table():
+    assert len(list(rows_of_the_readme())) > 10
+
+
 def mutation_table() -> str:
     lines = [
         "# Mutations", "",

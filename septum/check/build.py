@@ -95,12 +95,11 @@ def _build(model: Model, scenario: Scenario, bindings: Mapping[object, object], 
     able = [one for one in model.scenarios if one.needs <= model.operations]
     peers = [one for one in able if _resolved({**model.bindings, **one.bindings}) == bindings]
     peers = peers if scenario in peers else [scenario]
-    translation, threads, worlds = _translated(model, peers)
+    unit = _unit(model, bindings, peers)
     place = peers.index(scenario)
-    library = functools.cache(lambda: load(compiled(translation.code)))
-    built = Build(model, scenario, bindings, translation, threads[place], worlds[place], library)
+    built = Build(model, scenario, bindings, unit.translation, unit.threads[place], unit.worlds[place], unit.library)
     built.judged = property
-    built.ignored = frozenset(ignored_sites(translation, property)) if property else frozenset()
+    built.ignored = frozenset(ignored_sites(unit.translation, property)) if property else frozenset()
     return built
 
 
@@ -109,6 +108,35 @@ def ignored_sites(translation: Translation, property: str) -> list[int]:
     return [
         number for number, site in enumerate(translation.sites) if site.is_assertion and property_of(site.message) != property
     ]
+
+
+@dataclass(frozen=True)
+class _Unit:
+    """One translation, which serves all scenarios of a model that have the same sizes."""
+
+    model: Model
+    bindings: Mapping[object, object]
+    peers: tuple[str, ...]
+    translation: Translation
+    threads: list[tuple[Thread, ...]]
+    worlds: list[bytes]
+    library: Callable[[], ctypes.CDLL]
+
+
+RECENT = 4
+_recent: list[_Unit] = []
+
+
+def _unit(model: Model, bindings: Mapping[object, object], peers: Sequence[Scenario]) -> _Unit:
+    """The translation for these scenarios, if it was among the last that were made, or else a new one."""
+    names = tuple(one.name for one in peers)
+    for unit in _recent:
+        if unit.model is model and unit.bindings == bindings and unit.peers == names:
+            return unit
+    translation, threads, worlds = _translated(model, peers)
+    library = functools.cache(lambda: load(compiled(translation.code)))
+    _recent[:] = [_Unit(model, bindings, names, translation, threads, worlds, library), *_recent[: RECENT - 1]]
+    return _recent[0]
 
 
 def _translated(model: Model, peers: Sequence[Scenario]) -> tuple[Translation, list[tuple[Thread, ...]], list[bytes]]:

@@ -24,6 +24,8 @@ class Instance(Yields):
     def __init__(self, unit: Translation, source: Source, name: str, arguments: list[Kind]) -> None:
         self.unit, self.source, self.name = unit, source, name
         self.is_process = processes.is_process(source.function)
+        if self.is_process and not inspect.isgeneratorfunction(source.function):
+            source.refuse(source.tree, f"the process {source.name} has no yield", "a routine: leave @process out")
         self.parameters = self._parameters(arguments)
         self.kinds = dict(self.parameters)
         self.annotated: dict[str, Kind] = {}

@@ -125,6 +125,11 @@ def test_a_yield_in_a_routine_is_refused(program):
         program("def r(m):\n    yield\n\n@process\ndef p(m: World):\n    r(m)\n    yield\n")
 
 
+def test_a_process_without_a_yield_is_refused(program):
+    with pytest.raises(LanguageError, match="has no yield"):
+        program("@process\ndef q(m):\n    m.n = 1\n\n@process\ndef p(m: World):\n    yield from q(m)\n    yield\n")
+
+
 def test_a_property_that_changes_the_state_is_refused(program):
     with pytest.raises(LanguageError, match="only reads"):
         program("@process\ndef p(m: World):\n    yield\n\ndef property_bad(m):\n    m.n = 1\n")
