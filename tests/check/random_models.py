@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-PRELUDE = '''
+PRELUDE = """
 from septum.lang import *
 
 THREADS = Size("THREADS", 3)
@@ -41,7 +41,7 @@ def entry_of(page: Pfn) -> Entry:
 
 def page_of(word: Entry) -> Pfn:
     return Pfn((word >> 12) & 7)
-'''
+"""
 
 
 class Writer:
@@ -58,7 +58,21 @@ class Writer:
         return [*self.lines, "yield"]
 
     def _statement(self, out: list[str], depth: int) -> None:
-        kinds = ["yield", "count", "local", "page", "link", "follow", "free", "lock", "choose", "assert", "assert", "hold", "swap"]
+        kinds = [
+            "yield",
+            "count",
+            "local",
+            "page",
+            "link",
+            "follow",
+            "free",
+            "lock",
+            "choose",
+            "assert",
+            "assert",
+            "hold",
+            "swap",
+        ]
         kind = self.dice.choice(kinds + (["if", "loop"] if depth < 2 else []))
         getattr(self, f"_{kind}")(out, depth)
 
@@ -76,7 +90,10 @@ class Writer:
         out += ["p = alloc(m)", *(["yield"] if self.dice.random() < 0.5 else [])]
 
     def _link(self, out: list[str], depth: int) -> None:
-        out += ["if p != 0:", f"    m.page[{self.dice.choice(['1', 'p'])}].{self.dice.choice(['next = p', 'word = entry_of(p)'])}"]
+        out += [
+            "if p != 0:",
+            f"    m.page[{self.dice.choice(['1', 'p'])}].{self.dice.choice(['next = p', 'word = entry_of(p)'])}",
+        ]
 
     def _follow(self, out: list[str], depth: int) -> None:
         out.append(self.dice.choice(["p = m.page[1].next", "p = page_of(m.page[1].word)", "p = m.held[0]", "p = m.held[1]"]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import pkgutil
+import subprocess
 import sys
 from importlib import import_module
 
@@ -15,6 +16,7 @@ import septum.kvm
 import septum.tdx
 from septum.check.build import build
 from septum.check.loading import designs, load
+from septum.lang.compile import compiler
 from septum.lang.processes import is_process
 from septum.lang.types import scope
 from tests.lang.parity import assert_same
@@ -60,6 +62,26 @@ def test_every_process_of_the_model_is_run():
         finally:
             sys.setprofile(None)
     assert {process.__name__ for process in processes()} - entered == UNREACHED
+
+
+@pytest.mark.parametrize("design", designs())
+def test_the_c_of_the_model_compiles_without_a_warning(design, tmp_path):
+    source = tmp_path / "model.c"
+    source.write_text(built_for(design, "teardown").translation.code)
+    command = [
+        *compiler(),
+        "-std=gnu11",
+        "-O1",
+        "-Wall",
+        "-Wextra",
+        "-Werror",
+        "-c",
+        "-o",
+        str(tmp_path / "model.o"),
+        str(source),
+    ]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
 
 
 def processes():

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import ctypes
+import re
+from dataclasses import replace
 
 import pytest
 
 from septum.check.build import build
 from septum.check.check import check
 from septum.check.explore import explore
+from septum.check.loading import load
 from septum.check.search import Search
 from septum.lang import Index, Model, Scenario, Size, Slot, Struct, call, each, process, u8
-from septum.lang.errors import ModelError
+from septum.lang.errors import ModelError, UserError
 from septum.lang.struct import allocate, realise
 from septum.lang.types import scope
 
@@ -166,3 +169,57 @@ def test_a_shortest_counterexample_is_shortest_without_reductions(program):
     result = check(built.model.__class__(**{**built.model.__dict__, "scenarios": (built.scenario,)}), "s")
     assert result.verdict == "violated" and result.counterexample.shortest
     assert len(result.counterexample.steps) == 3
+
+
+def test_a_property_holds_after_every_step_and_one_at_rest_only_at_the_end(program):
+    text = """
+        @process
+        def p(m: World):
+            yield
+            m.n = 1
+            yield
+            m.n = 0
+
+        def property_low(m):
+            assert m.n == 0, "low: n is not 0"
+    """
+    built = program(text)
+    model = built.model
+    at_rest = Model(model.name, model.world, properties=(replace(model.properties[0], at_rest=True),))
+    assert states(built).outcome.name == "VIOLATED"
+    assert states(build(at_rest, built.scenario)).outcome.name == "COMPLETE"
+
+
+def test_operations_are_resolved_when_the_model_is_built():
+    code = build(load("upstream"), load("upstream").scenarios[0]).translation.code
+    processes = code[code.index("typedef struct world_t") : code.index("static int enter(")]
+    assert "(*v_" in processes
+    assert "->*" not in processes
+    assert not re.search(r"\(\*\w+\)\(", processes), "a call through a pointer"
+
+
+def test_frames_are_separate_from_the_world(program):
+    built = program("""
+        @process
+        def p(m: World):
+            x = yield choose(3)
+            yield
+            m.n = u8(x)
+    """)
+    with scope(built.bindings):
+        engine = built.engine()
+        engine.step(0)
+        before = engine.world()
+        engine.step(0, 2)
+        assert engine.world() == before
+        assert engine.state()[built.translation.world_size :][:4] == bytes([0, 2, 2, 0])
+
+
+def test_fewer_page_frames_than_a_scope_needs_are_refused():
+    with pytest.raises(UserError, match=r"needs \d+ page frames and has 10"):
+        check("upstream", "same_gfn", pages=10)
+
+
+def test_a_scenario_takes_the_number_of_vcpus():
+    assert check("upstream", "same_gfn", vcpus=1, property="custody").states < check("upstream", "same_gfn").states
+    assert check("upstream", "same_gfn", vcpus=3).holds
