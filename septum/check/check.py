@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from septum.check import tokens
-from septum.check.build import Build, build
+from septum.check.build import ASSERTS, DEADLOCK, Build, build
 from septum.check.explore import Budget, Exploration, Outcome, Progress, explore
 from septum.check.loading import designs, load
 from septum.check.result import Counterexample, Result, Verdict
@@ -82,7 +82,7 @@ def _explained(model: Model, read: tokens.Token, token: str) -> Result:
     scenario = next((one for one in model.scenarios if tokens.name_hash(one.name) == read.scenario), None)
     if scenario is None or tokens.name_hash(model.name) != read.design:
         raise UserError(f"the token is not one of {model.name}; name the design that it was made for")
-    built = build(model, scenario, read.sizes)
+    built = build(model, scenario, read.sizes, _judged(model, read))
     if tokens.digest(built) != read.digest:
         raise UserError(f"the token was made with another version of {model.name} or of the model; check again for a new one")
     found = trace(built, read.schedule, read.deadlock)
@@ -97,6 +97,12 @@ def _explained(model: Model, read: tokens.Token, token: str) -> Result:
         counterexample=counterexample,
         engine="python",
     )
+
+
+def _judged(model: Model, read: tokens.Token) -> str:
+    """The one property that the token's check judged, if it judged one."""
+    names = [ASSERTS, DEADLOCK, *(one.name for one in model.properties)]
+    return next((name for name in names if tokens.name_hash(name) == read.judged), "")
 
 
 def _scenario(model: Model, name: str) -> Scenario:

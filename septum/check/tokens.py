@@ -21,20 +21,24 @@ from septum.lang.types import Size
 LONGEST = 80
 VERSION = "s1"
 HEADER = 9
-DEADLOCKS, SIZES = 1, 2
+DEADLOCKS, SIZES, JUDGED = 1, 2, 4
 
 Schedule = tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True)
 class Token:
-    """What a word says: hashes of names and code, sizes that were overridden, how the schedule ends, the schedule."""
+    """What a word says: hashes of names and code, sizes that were overridden, how the schedule ends, the schedule.
+
+    `judged` is the hash of the one property that was judged, or nothing.
+    """
 
     design: bytes
     scenario: bytes
     digest: bytes
     sizes: dict[str, int]
     deadlock: bool
+    judged: bytes
     schedule: Schedule
 
 
@@ -54,9 +58,18 @@ def digest(build: Build) -> bytes:
 
 def write(build: Build, schedule: Schedule, sizes: dict[str, int], deadlock: bool, directory: Path) -> str:
     """A word of at most 80 characters, or the name of a file in `directory`."""
-    flags = bytes([DEADLOCKS * deadlock | SIZES * bool(sizes)])
+    flags = bytes([DEADLOCKS * deadlock | SIZES * bool(sizes) | JUDGED * bool(build.judged)])
+    judged = name_hash(build.judged) if build.judged else b""
     overridden = json.dumps(sizes, separators=(",", ":")).encode() + b"\0" if sizes else b""
-    packed = name_hash(build.model.name) + name_hash(build.scenario.name) + digest(build) + flags + overridden + _packed(schedule)
+    packed = (
+        name_hash(build.model.name)
+        + name_hash(build.scenario.name)
+        + digest(build)
+        + flags
+        + judged
+        + overridden
+        + _packed(schedule)
+    )
     check = zlib.crc32(packed).to_bytes(4, "big")[:1]
     word = f"{VERSION}-{base64.urlsafe_b64encode(check + packed).decode().rstrip('=')}"
     if len(word) <= LONGEST:
@@ -86,10 +99,12 @@ def read(word: str) -> Token:
         if len(packed) < HEADER or zlib.crc32(packed).to_bytes(4, "big")[:1] != check:
             raise ValueError
         sizes, rest = {}, packed[HEADER:]
+        judged = rest[:2] if packed[8] & JUDGED else b""
+        rest = rest[len(judged) :]
         if packed[8] & SIZES:
             text_, _, rest = rest.partition(b"\0")
             sizes = json.loads(text_)
-        return Token(packed[:2], packed[2:4], packed[4:8], sizes, bool(packed[8] & DEADLOCKS), _unpacked(rest))
+        return Token(packed[:2], packed[2:4], packed[4:8], sizes, bool(packed[8] & DEADLOCKS), judged, _unpacked(rest))
     except (ValueError, binascii.Error, IndexError):
         raise UserError(f"{word[:20]}...: the token is damaged; copy it whole") from None
 

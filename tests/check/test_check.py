@@ -178,6 +178,17 @@ def test_a_token_replays(mine):
     assert again.clause == result.clause
 
 
+def test_a_token_of_a_property_judged_alone_replays(mine):
+    body = HOLDS.replace("m.n += 1\n", "m.n += 1\n        warn_on(m.n == 1, 'context: it was free')\n").replace(
+        "yield from lock(m, m.a)", "yield"
+    )
+    path = mine(body)
+    assert check(path, "s").property == "context"
+    result = check(path, "s", property="custody")
+    assert result.property == "custody"
+    assert explain(result.counterexample.token, path).clause == result.clause
+
+
 def test_a_token_of_another_version_is_an_error_and_not_a_wrong_replay(mine):
     token = check(mine(BROKEN), "s").counterexample.token
     with pytest.raises(UserError, match="another version"):
