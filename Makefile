@@ -17,9 +17,10 @@ test: .venv/.test
 check-large: .venv/.run
 	@.venv/bin/septum check --all --vcpus 3 --budget 30m,16GiB; $(RESULT)
 
-# Measure transitions a second, of both engines.
+# Measure transitions a second, of both engines, and every checker that is installed on one protocol.
 bench: .venv/.test
 	.venv/bin/python benchmarks/explorer.py
+	.venv/bin/python benchmarks/protocol/measure.py
 
 # Build the documentation as a web site, in site/.
 docs: .venv/.docs
