@@ -98,17 +98,17 @@ class Instance(Yields):
             before = (dict(self.kinds), self.returns, self.changes, self.reads)
             self._one_pass()
             self._passes += 1
-            if before == (self.kinds, self.returns, self.changes, self.reads):
+            stands = before == (self.kinds, self.returns, self.changes, self.reads)
+            if stands and (self.flow or not self.is_process):
                 break
+            if self.is_process:
+                self._lay_out_frames()
         if not isinstance(self.returns, Nothing) and may_fall_through(self.source.tree.body):
             self.source.refuse(
                 self.source.tree,
                 f"{self.source.name} returns {self.returns} on some paths and nothing on others",
                 "a return on every path",
             )
-        if self.is_process:
-            self._lay_out_frames()
-            self._one_pass()
         self.text = self._function()
 
     def _one_pass(self) -> None:

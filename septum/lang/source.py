@@ -6,8 +6,8 @@ import ast
 import builtins
 import functools
 import inspect
+import linecache
 import os
-import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -19,14 +19,12 @@ MISSING = object()
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """A function with its syntax tree, whose line numbers are those of the file."""
+    """A function with its syntax tree, and the lines of its file."""
 
     function: Callable[..., Any]
     tree: ast.FunctionDef
     file: str
     lines: tuple[str, ...]
-    first_line: int
-    indent: int = 0
 
     @property
     def name(self) -> str:
@@ -34,16 +32,14 @@ class Source:
 
     def text(self, line: int) -> str:
         """The source line, stripped."""
-        place = line - self.first_line
-        return self.lines[place].strip() if 0 <= place < len(self.lines) else ""
+        return self.lines[line - 1].strip() if 0 < line <= len(self.lines) else ""
 
     def next_line(self, line: int) -> int:
         """The line that says what happens at `line`: behind a bare `yield` the next one with code."""
         if self.text(line).split("#")[0].strip() != "yield":
             return line
-        after = (
-            n for n in range(line + 1, self.first_line + len(self.lines)) if self.text(n) and not self.text(n).startswith("#")
-        )
+        body = range(line + 1, (self.tree.end_lineno or line) + 1)
+        after = (number for number in body if self.text(number) and not self.text(number).startswith("#"))
         return next(after, line)
 
     def refuse(self, node: ast.AST, reason: str, instead: str = "") -> NoReturn:
@@ -72,14 +68,18 @@ def shown_path(file: str) -> str:
 @functools.lru_cache(maxsize=4096)
 def source_of(function: Callable[..., Any]) -> Source:
     """The Source of a plain or generator function; UserError where Python does not know it."""
-    try:
-        lines, first = inspect.getsourcelines(function)
-    except (OSError, TypeError) as error:
-        raise UserError(f"{function!r}: its source cannot be read ({error}); a model must be written in files") from None
-    tree = ast.parse(textwrap.dedent("".join(lines))).body[0]
-    file = shown_path(function.__code__.co_filename)
-    if not isinstance(tree, ast.FunctionDef):
-        raise LanguageError(file, first, lines[0].strip(), "a routine or process is a plain `def`", "a named function")
-    ast.increment_lineno(tree, first - 1)
-    indent = len(lines[0]) - len(lines[0].lstrip())
-    return Source(function, tree, file, tuple(lines), first, indent)
+    code = function.__code__
+    lines, functions = _parsed(code.co_filename, tuple(linecache.getlines(code.co_filename, function.__globals__)))
+    file, first = shown_path(code.co_filename), code.co_firstlineno
+    if not lines:
+        raise UserError(f"{function!r}: its source cannot be read; a model must be written in files")
+    if first not in functions:
+        raise LanguageError(file, first, lines[first - 1].strip(), "a routine or process is a plain `def`", "a named function")
+    return Source(function, functions[first], file, lines)
+
+
+@functools.lru_cache(maxsize=256)
+def _parsed(file: str, lines: tuple[str, ...]) -> tuple[tuple[str, ...], dict[int, ast.FunctionDef]]:
+    """The functions of a file by the line on which they begin, decorators included; the file is parsed once."""
+    nodes = [node for node in ast.walk(ast.parse("".join(lines))) if isinstance(node, ast.FunctionDef)]
+    return lines, {min([node.lineno, *(part.lineno for part in node.decorator_list)]): node for node in nodes}

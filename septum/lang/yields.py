@@ -66,7 +66,7 @@ class Yields(Statements):
 
     def _point(self, node: ast.Yield | ast.YieldFrom, kind: str) -> Point:
         known = {point.node: point for point in self.points}
-        point = known.get(node) or Point(0, node, node.col_offset + self.source.indent, kind)
+        point = known.get(node) or Point(0, node, node.col_offset, kind)
         self._fresh.append(point)
         point.number, point.loops = len(self._fresh), [loop for loop in self._loops if loop]
         return point
