@@ -17,10 +17,12 @@ from septum.check.trace import Trace, trace
 from septum.lang.compile import has_compiler
 from septum.lang.errors import ModelError, UserError
 from septum.lang.model import Model, Scenario
+from septum.lang.processes import property_of
 from septum.lang.types import scope
 
 Watch = Callable[[Progress], None]
 
+BROKEN = (Outcome.VIOLATED, Outcome.DEADLOCK)
 REDUCTIONS = frozenset({"symmetry", "fusion"})
 
 REASONS = {
@@ -29,6 +31,7 @@ REASONS = {
     Outcome.OUT_OF_TIME: "the time ended",
     Outcome.STOPPED: "stopped",
     Outcome.DEPTH_REACHED: "the depth limit was reached",
+
 }
 
 
@@ -130,27 +133,39 @@ class _Check:
 
     def result(self) -> Result:
         with scope(self.built.bindings):
-            found = self._explore(fusion="fusion" in self.reduce, budget=self.budget)
-            if found.outcome not in (Outcome.VIOLATED, Outcome.DEADLOCK):
+            fusion = "fusion" in self.reduce
+            found = self._explore(fusion, self.threads)
+            if found.outcome not in BROKEN:
                 return self._passed(found)
             self._model_mistake(found)
+            if not found.traced:
+                return self._untraced(found)
             shortest = found
-            if self.engine == "c" and "fusion" in self.reduce:
-                shortest = self._explore(fusion=False, budget=self.budget, max_depth=max(len(found.schedule), 1))
-            proved = shortest.outcome in (Outcome.VIOLATED, Outcome.DEADLOCK)
-            return self._violated(found, shortest if proved else found, proved)
+            if self.engine == "c" and (fusion or self.threads > 1):
+                shortest = self._explore(False, 1, max(len(found.schedule), 1))
+            proved = shortest.outcome in BROKEN and shortest.traced
+            return self._violated(found, shortest if proved else found, proved or not fusion)
 
-    def _explore(self, fusion: bool, budget: Budget, max_depth: int = 0, symmetry: bool = True) -> Exploration:
+    def _explore(self, fusion: bool, workers: int, max_depth: int = 0, symmetry: bool = True) -> Exploration:
+        """One search. A second one, by one worker and without fused steps, gives a shortest schedule, and always the same."""
         if self.engine == "python":
-            return Search(self.built, budget, self.progress).run()
+            return Search(self.built, self.budget, self.progress).run()
         found = explore(
-            self.built.library(), self.built.initial, len(self.built.threads), daemons=self.built.daemons, workers=self.threads,
-            budget=budget, max_depth=max_depth, symmetry=symmetry and "symmetry" in self.reduce, fusion=fusion,
+            self.built.library(), self.built.initial, len(self.built.threads), daemons=self.built.daemons, workers=workers,
+            budget=self.budget, max_depth=max_depth, symmetry=symmetry and "symmetry" in self.reduce, fusion=fusion,
             progress=self.progress,
         )  # fmt: skip
-        if found.outcome in (Outcome.VIOLATED, Outcome.DEADLOCK) and not found.traced and symmetry:
-            return self._explore(fusion, budget, found.depth + 1, symmetry=False)
+        if found.outcome in BROKEN and not found.traced and symmetry:
+            again = self._explore(fusion, workers, found.depth + 1, symmetry=False)
+            return again if again.outcome in BROKEN else found
         return found
+
+    def _untraced(self, found: Exploration) -> Result:
+        """A violation whose schedule could not be rebuilt: what broke is known, and not by which steps."""
+        site = self.built.translation.sites[found.failure] if found.failure is not None else None
+        clause = site.message if site else "deadlock: no thread can go on"
+        reason = "the schedule could not be rebuilt within the budget; check again with a larger one or --reduce none"
+        return self._summary(found, Verdict.VIOLATED, property_of(clause) if site else DEADLOCK, clause, reason=reason)
 
     def _model_mistake(self, found: Exploration) -> None:
         """A value out of range and its like are no violation of the design but a mistake in it: UserError with the place."""

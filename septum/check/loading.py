@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import linecache
 import sys
 import traceback
 from pathlib import Path
@@ -37,6 +38,7 @@ def _imported(path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(f"septum_user_{path.stem}", path.resolve())
     if spec is None or spec.loader is None:
         raise UserError(f"{path}: not a Python file; a design is a file that ends with .py")
+    linecache.checkcache(str(path.resolve()))  # the file may have changed since it was read
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     try:
