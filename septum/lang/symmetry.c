@@ -5,6 +5,7 @@
  * its order by content. Equal up to renaming and met by the walk means equal; two unmet values with references to each other may be told
  * apart, which costs states and never a verdict. */
 
+#if SCALARSETS
 typedef struct renaming {
     uint32_t next[SCALARSETS + 1], queued, taken;
     uint16_t number[SCALARSETS + 1][SCALARSET_LIMIT];
@@ -182,10 +183,6 @@ static void place_element(const renaming_t *r, const uint8_t *from, uint8_t *to,
 static void model_canonical(const uint8_t *from, uint8_t *to)
 {
     renaming_t r;
-    if (!SCALARSETS) {
-        memcpy(to, from, STATE_SIZE);
-        return;
-    }
     memset(r.number, 0, sizeof r.number);
     r.queued = r.taken = 0;
     for (unsigned set = 0; set < SCALARSETS; set++)
@@ -208,3 +205,9 @@ static void model_canonical(const uint8_t *from, uint8_t *to)
     for (unsigned thread = 0; thread < MAX_THREADS; thread++)
         frame_visit(frame_of(to, thread), thread, rename_frame, &r);
 }
+#else
+static void model_canonical(const uint8_t *from, uint8_t *to)
+{
+    memcpy(to, from, STATE_SIZE);
+}
+#endif

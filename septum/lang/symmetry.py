@@ -103,6 +103,8 @@ def symmetry_tables(unit: Translation) -> str:
     """The C tables that symmetry.c walks."""
     tables = Tables(unit)
     sets = tables.sets
+    if not sets:
+        return "#define SCALARSETS 0\n"
     lines = [DECLARATIONS, f"#define SCALARSETS {len(sets)}", f"#define MEMBERS {len(tables.members)}",
              f"#define WORLD_PLACES {len(tables.world)}",
              f"#define SCALARSET_LIMIT {max([index.limit for index in sets], default=1)}"]  # fmt: skip

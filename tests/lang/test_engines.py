@@ -157,6 +157,17 @@ PROGRAMS = {
 }
 
 
+WITHOUT_SCALARSETS = """
+    class World(Struct):
+        n: u8
+
+    @process
+    def p(m: World, t: u8):
+        yield
+        m.n = t
+"""
+
+
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_random_schedules_leave_the_same_bytes(program, name):
     text = PROGRAMS[name]
@@ -183,7 +194,7 @@ def both(program, text):
 
 
 def test_generated_c_compiles_without_a_warning(program, tmp_path):
-    for name, text in PROGRAMS.items():
+    for name, text in {**PROGRAMS, "no scalarset": WITHOUT_SCALARSETS}.items():
         source = tmp_path / "model.c"
         source.write_text(both(program, text).translation.code)
         command = [
