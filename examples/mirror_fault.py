@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from septum.lang import Enum, Index, Model, Scenario, Setup, Size, Struct, array, call, each, process, u8, when
+from septum.lang import Enum, Index, Model, Scenario, Setup, Size, Struct, alike, array, call, each, process, u8, when
 
 THREADS = Size("THREADS", 2)
 NP = Size("NP", 12)
@@ -72,6 +72,7 @@ def filled(stack: Stack) -> u8:
 
 def alloc(w: World, role: Role) -> Pfn:
     for page in each(Pfn):
+        alike("free pages are all zero, and nobody names one")
         if w.page[page].state == Role.FREE:
             w.page[page].state = role
             return page

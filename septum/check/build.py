@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from septum.check.explore import sources
 from septum.lang.compile import compiled, load
 from septum.lang.engine import Engine
-from septum.lang.errors import UserError
+from septum.lang.errors import SeptumError, UserError
+from septum.lang.functions import Instance
 from septum.lang.model import Model, Scenario, Setup, Thread
 from septum.lang.processes import property_of
+from septum.lang.source import shown_path
 from septum.lang.struct import allocate
 from septum.lang.translate import Translation
 from septum.lang.types import Size, scope
+from septum.lang.values import Num, Of, Ref, bits
 
 MAX_ARGUMENTS, MAX_CALLS = 6, 32
 ASSERTS, DEADLOCK = "asserts", "deadlock"
@@ -145,7 +149,7 @@ def _translated(model: Model, peers: Sequence[Scenario]) -> tuple[Translation, l
     for scenario in peers:
         m, memory = allocate(probe.layout)
         setup = Setup(m)
-        scenario.start(setup)
+        _start(scenario, setup)
         _check_program(scenario, setup)
         worlds.append(bytes(memory[: probe.world_size]))
         programs.append(tuple(setup.threads))
@@ -154,9 +158,33 @@ def _translated(model: Model, peers: Sequence[Scenario]) -> tuple[Translation, l
     for program in programs:
         for thread in program:
             for call in thread.calls:
-                translation.entry(call.process, len(call.arguments))
+                entry = translation.entries[translation.entry(call.process, len(call.arguments))]
+                _check_arguments(entry, call.arguments)
     translation.finish(model.properties, "\n".join(path.read_text() for path in sources()))
     return translation, programs, worlds
+
+
+def _start(scenario: Scenario, setup: Setup) -> None:
+    """Runs the start of a scenario; whatever goes wrong in it is the scenario's mistake, with file and line."""
+    try:
+        scenario.start(setup)
+    except SeptumError:
+        raise
+    except Exception as error:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{shown_path(where.filename)}:{where.lineno}"
+        raise UserError(
+            f"{place}: {type(error).__name__}: {error}\n    {where.line}\n  in the start of {scenario.name}"
+        ) from error
+
+
+def _check_arguments(entry: Instance, arguments: Sequence[int]) -> None:
+    kinds = [(name, kind) for name, kind in entry.parameters.items() if not isinstance(kind, Ref)]
+    for (name, kind), argument in zip(kinds, arguments, strict=True):
+        limit = kind.scalar.limit if isinstance(kind, Of) else kind.hi + 1 if isinstance(kind, Num) else 0
+        if not 0 <= argument < limit:
+            of = kind.scalar.name if isinstance(kind, Of) else f"u{bits(kind)}"
+            raise UserError(f"{entry.source.file}:{entry.source.tree.lineno}: {argument} does not fit {name}, a {of}")
 
 
 def _check_program(scenario: Scenario, setup: Setup) -> None:

@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from septum.check import tokens
 from septum.check.build import ASSERTS, DEADLOCK, Build, build
+from septum.check.checkpoint import Checkpoint
 from septum.check.explore import Budget, Exploration, Outcome, Progress, explore
 from septum.check.loading import designs, load
 from septum.check.result import Counterexample, Result, Verdict
 from septum.check.search import Search
 from septum.check.trace import Trace, trace
-from septum.lang.compile import has_compiler
+from septum.lang.compile import cache_directory, has_compiler
 from septum.lang.errors import ModelError, UserError
 from septum.lang.model import Model, Scenario
 from septum.lang.processes import property_of
 from septum.lang.types import scope
 
 Watch = Callable[[Progress], None]
+Notice = Callable[[str], None]
 
+NO_COMPILER = "no C compiler was found; set CC or pip install ziglang"
 BROKEN = (Outcome.VIOLATED, Outcome.DEADLOCK)
 REDUCTIONS = frozenset({"symmetry", "fusion"})
+
+# A checkpoint costs time and disk; who asks for --resume wants one sooner.
+RESUMED_SECONDS, UNASKED_SECONDS = 10.0, 60.0
 
 REASONS = {
     Outcome.OUT_OF_STATES: "the budget of states ended",
@@ -31,7 +40,7 @@ REASONS = {
     Outcome.OUT_OF_TIME: "the time ended",
     Outcome.STOPPED: "stopped",
     Outcome.DEPTH_REACHED: "the depth limit was reached",
-
+    Outcome.OUT_OF_DISK: "the disk is full or does not work",
 }
 
 
@@ -47,12 +56,16 @@ def check(
     threads: int | None = None,
     reduce: frozenset[str] = REDUCTIONS,
     progress: Watch | None = None,
+    resume: bool = False,
+    notice: Notice | None = None,
 ) -> Result:
     """Explores one scenario of a design; the Result says what came out.
 
     `design` is a built-in name, a path, or a Model. With `property` only that one is judged. `threads` are
     the cores to use (default: all), `reduce` names the reductions to use, of REDUCTIONS. Without a C
-    compiler the Python engine does it all, and the Result says so. Raises UserError for a design or a name that cannot be used.
+    compiler the Python engine does it all, and the Result says so. A long check is kept in the cache directory; with `resume` it
+    goes on from there, and `notice` is told from where, and what was lost. Raises UserError for a design or a name that cannot be
+    used.
     """
     if not reduce <= REDUCTIONS:
         unknown, known = (", ".join(sorted(names)) for names in (reduce - REDUCTIONS, REDUCTIONS))
@@ -65,10 +78,19 @@ def check(
             model.name, scenario, Verdict.NOT_APPLICABLE, reason=f"the design has no {', '.join(sorted(missing))}", engine=engine
         )
     sizes = {name: value for name, value in (("VCPUS", vcpus), ("PAGES", pages)) if value is not None}
-    engine = engine if engine == "python" or has_compiler() else "python"
-    return _Check(
-        build(model, chosen, sizes, property), sizes, budget, engine, threads or os.cpu_count() or 1, reduce, progress
-    ).result()
+    lacks_compiler = engine == "c" and not has_compiler()
+    engine = "python" if lacks_compiler else engine
+    built, threads = build(model, chosen, sizes, property), threads or os.cpu_count() or 1
+    result = _Check(built, sizes, budget, engine, threads, reduce, progress, resume, notice).result()
+    return replace(result, reason=result.reason or NO_COMPILER) if lacks_compiler else result
+
+
+def spill_directory() -> Path | None:
+    """Where states go that memory has no room for: $SEPTUM_SPILL, or the cache directory if it can be written."""
+    named = os.environ.get("SEPTUM_SPILL")
+    if named:
+        return Path(named)
+    return cache_directory() if os.access(cache_directory(), os.W_OK) else None
 
 
 def explain(token: str, design: str = "") -> Result:
@@ -127,14 +149,17 @@ class _Check:
         threads: int,
         reduce: frozenset[str],
         progress: Watch | None,
+        resume: bool,
+        notice: Notice | None,
     ) -> None:
         self.built, self.sizes, self.budget, self.engine = built, dict(sizes), budget, engine
         self.threads, self.reduce, self.progress = threads, reduce, progress
+        self.resume, self.notice = resume, notice
 
     def result(self) -> Result:
         with scope(self.built.bindings):
             fusion = "fusion" in self.reduce
-            found = self._explore(fusion, self.threads)
+            found = self._kept(fusion)
             if found.outcome not in BROKEN:
                 return self._passed(found)
             self._model_mistake(found)
@@ -146,14 +171,47 @@ class _Check:
             proved = shortest.outcome in BROKEN and shortest.traced
             return self._violated(found, shortest if proved else found, proved or not fusion)
 
-    def _explore(self, fusion: bool, workers: int, max_depth: int = 0, symmetry: bool = True) -> Exploration:
+    def _kept(self, fusion: bool) -> Exploration:
+        """The search itself, which can be resumed. After a budget ended it, only who asked for that finds it there."""
+        if self.engine == "python":
+            return self._explore(fusion, self.threads)
+        checkpoint = self._checkpoint()
+        others = list(checkpoint.path.parent.glob(f"{checkpoint.path.name.rsplit('-', 1)[0]}-*.checkpoint"))
+        if self.resume and others and checkpoint.path not in others:
+            self._tell(f"begins anew; {others[0]} is of another version of the model, another scope or other reductions")
+        found = self._explore(fusion, self.threads, checkpoint=checkpoint)
+        if found.checkpoints and not self.resume and found.outcome is not Outcome.STOPPED:
+            checkpoint.remove()
+        if found.failed_checkpoints and self.resume:
+            self._tell(f"{checkpoint.path} could not be written; the check can only go on from the one before it, if at all")
+        return found
+
+    def _checkpoint(self) -> Checkpoint:
+        """Named after the design, the scenario, and all that decides about the outcome."""
+        built = self.built
+        calls = [(number, call) for number, thread in enumerate(built.threads) for call in thread.calls]
+        entry = built.translation.entry
+        programs = [(number, entry(call.process, len(call.arguments)), call.arguments) for number, call in calls]
+        parts = (built.translation.code, built.world, programs, sorted(built.ignored), sorted(self.reduce))
+        model = hashlib.sha256(repr(parts).encode()).digest()
+        name = re.sub(r"[^\w.-]", "_", f"{built.model.name}-{built.scenario.name}-{model.hex()[:16]}.checkpoint")
+        seconds = RESUMED_SECONDS if self.resume else UNASKED_SECONDS
+        return Checkpoint(cache_directory() / name, model, self.resume, seconds)
+
+    def _tell(self, text: object) -> None:
+        if self.notice:
+            self.notice(f"{self.built.model.name} {self.built.scenario.name}: {text}")
+
+    def _explore(
+        self, fusion: bool, workers: int, max_depth: int = 0, symmetry: bool = True, checkpoint: Checkpoint | None = None
+    ) -> Exploration:
         """One search. A second one, by one worker and without fused steps, gives a shortest schedule, and always the same."""
         if self.engine == "python":
             return Search(self.built, self.budget, self.progress).run()
         found = explore(
             self.built.library(), self.built.initial, len(self.built.threads), daemons=self.built.daemons, workers=workers,
             budget=self.budget, max_depth=max_depth, symmetry=symmetry and "symmetry" in self.reduce, fusion=fusion,
-            progress=self.progress,
+            progress=self.progress, directory=spill_directory(), checkpoint=checkpoint, resumed=self._tell,
         )  # fmt: skip
         if found.outcome in BROKEN and not found.traced and symmetry:
             again = self._explore(fusion, workers, found.depth + 1, symmetry=False)
@@ -187,7 +245,7 @@ class _Check:
         if found.outcome is not Outcome.COMPLETE:
             return self._summary(found, Verdict.INCOMPLETE, reason=REASONS[found.outcome])
         missed = [name for name, was_reached in witnesses.items() if not was_reached]
-        if missed and not self.built.ignored:
+        if missed and not self.built.judged:
             return self._summary(found, Verdict.VACUOUS, reason=f"never reached: {', '.join(missed)}")
         return self._summary(found, Verdict.HOLDS)
 
@@ -195,7 +253,8 @@ class _Check:
         replayed: Trace = trace(self.built, shortest.schedule, shortest.outcome is Outcome.DEADLOCK)
         token = tokens.write(self.built, shortest.schedule, self.sizes, shortest.outcome is Outcome.DEADLOCK, Path("."))
         counterexample = Counterexample(replayed.steps, replayed.threads, token, proved)
-        return self._summary(found, Verdict.VIOLATED, replayed.property, replayed.clause, counterexample=counterexample)
+        result = self._summary(found, Verdict.VIOLATED, replayed.property, replayed.clause, counterexample=counterexample)
+        return replace(result, depth=len(replayed.steps))
 
     def _summary(self, found: Exploration, verdict: Verdict, property: str = "", clause: str = "", **more: Any) -> Result:
         return Result(

@@ -11,15 +11,24 @@ static int has_room(struct worker *w)
 	return !w->halted;
 }
 
-/* The batch that the worker fills for the next level. */
-static struct batch *batch_to_fill(struct worker *w)
+/* Hands the states that the worker found over to the next level: in memory or, where that is full, on disk. */
+static void hand_over(struct worker *w)
 {
-	if (w->produced && w->produced->count < BATCH)
-		return w->produced;
-	struct batch *batch = empty_batch(w->explorer->run, &w->pool);
-	if (batch)
+	struct septum_run *run = w->explorer->run;
+	struct batch *batch;
+
+	if (!w->filling.count)
+		return;
+	if ((batch = empty_batch(run, &w->pool))) {
+		memcpy(batch, &w->filling, batch_bytes(&w->filling));
 		push_batch(&w->produced, batch);
-	return batch;
+	} else if (!run->spill_bytes) {
+		give_up(w, RUN_OUT_OF_MEMORY);
+	} else if (!spill_batch(run, &w->explorer->spill, &w->filling)) {
+		give_up(w, RUN_OUT_OF_DISK);
+	}
+	w->filling.count = w->filling.used = 0;
+	memset(w->packed, 0, STRIDE);
 }
 
 /* Numbers a new state, judges it and queues it to be expanded. */
@@ -27,9 +36,8 @@ static void welcome(struct worker *w, const struct successor *s, uint64_t moves)
 {
 	struct explorer *x = w->explorer;
 	uint64_t id = append_log(x->run, &x->log, &w->tail, s->link);
-	struct batch *batch = batch_to_fill(w);
 
-	if (id == NO_STATE || !batch) {
+	if (id == NO_STATE) {
 		give_up(w, RUN_OUT_OF_MEMORY);
 		return;
 	}
@@ -38,9 +46,9 @@ static void welcome(struct worker *w, const struct successor *s, uint64_t moves)
 	int32_t failure = model_check(s->state, 0);
 	if (failure != NO_FAILURE)
 		note(w, found_at(RUN_VIOLATED, failure, moves, &s->sum, id));
-	batch->id[batch->count] = id;
-	batch->sum[batch->count] = s->sum;
-	copy_state(batch->state[batch->count++], s->state);
+	if (is_full(&w->filling))
+		hand_over(w);
+	pack(&w->filling, w->packed, s->state, &s->sum, id);
 }
 
 static inline void settle_oldest(struct worker *w)
@@ -208,17 +216,16 @@ static void expand(struct worker *w, const struct source *from)
 		judge_rest(w, from, ended);
 }
 
-static inline void prefetch_state(const uint8_t *state)
-{
-	for (unsigned block = 0; block < BLOCKS; block++)
-		__builtin_prefetch(state + 64 * block);
-}
-
 static void expand_batch(struct worker *w, const struct batch *batch)
 {
+	const uint8_t *next = batch->body;
+	struct sum sum = { 0 };
+	struct source source = { .state = w->source, .sum = &sum };
+
+	memset(w->source, 0, STRIDE);
 	for (uint32_t i = 0; i < batch->count && !w->halted; i++) {
-		prefetch_state(batch->state[i + 1 < batch->count ? i + 1 : i]);
-		expand(w, &(struct source){ batch->state[i], &batch->sum[i], batch->id[i] });
+		next = unpack(next, w->source, &sum, &source.id);
+		expand(w, &source);
 	}
 	while (w->waiting)
 		settle_oldest(w);

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import ctypes
+import os
+import tempfile
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import ClassVar
+from typing import IO, ClassVar
+
+from septum.check.checkpoint import REFUSALS, Checkpoint, Resumed
+from septum.lang.errors import UserError
 
 ENDLESS = -2
 """The failure of a thread that takes steps which nobody else can see for ever."""
 
 POLL_SECONDS = 0.1
+
+SOURCES = (
+    "run.h fingerprints.c frontier.c spill.c moves.c workers.c expand.c schedule.c checkpoint.c resume.c explorer.c exports.c "
+    "hunt.c"
+)
 
 _NO_FAILURE = -1
 
@@ -30,6 +41,10 @@ class Outcome(Enum):
     OUT_OF_TIME = 5
     STOPPED = 6
     DEPTH_REACHED = 7
+    OUT_OF_DISK = 8
+
+
+_CONCLUSIVE = {Outcome.COMPLETE, Outcome.VIOLATED, Outcome.DEADLOCK, Outcome.DEPTH_REACHED}
 
 
 @dataclass(frozen=True)
@@ -73,6 +88,10 @@ class Exploration:
     schedule: tuple[tuple[int, int], ...]
     traced: bool
     covered: bytes
+    spilled_bytes: int = 0
+    checkpoints: int = 0
+    failed_checkpoints: int = 0
+    resumed: Resumed | None = None
 
     @property
     def collision_chance(self) -> float:
@@ -95,6 +114,26 @@ class _Progress(ctypes.Structure):
     bytes: int
 
 
+class _Resumed(ctypes.Structure):
+    """struct septum_resumed."""
+
+    _fields_: ClassVar = [
+        ("depth", ctypes.c_uint64),
+        ("states", ctypes.c_uint64),
+        ("seconds", ctypes.c_double),
+        ("lost_depth", ctypes.c_uint64),
+        ("lost_states", ctypes.c_uint64),
+        ("lost_seconds", ctypes.c_double),
+    ]
+
+    depth: int
+    states: int
+    seconds: float
+    lost_depth: int
+    lost_states: int
+    lost_seconds: float
+
+
 class _Run(ctypes.Structure):
     """struct septum_run."""
 
@@ -104,16 +143,29 @@ class _Run(ctypes.Structure):
         ("most_bytes", ctypes.c_uint64),
         ("most_depth", ctypes.c_uint64),
         ("most_seconds", ctypes.c_double),
+        ("spill_bytes", ctypes.c_uint64),
         ("threads", ctypes.c_uint32),
         ("daemons", ctypes.c_uint32),
         ("workers", ctypes.c_uint32),
         ("symmetry", ctypes.c_uint32),
         ("fusion", ctypes.c_uint32),
+        ("resume", ctypes.c_uint32),
+        ("checkpoint", ctypes.c_char_p),
+        ("unfinished_checkpoint", ctypes.c_char_p),
+        ("identity", ctypes.c_char_p),
+        ("checkpoint_seconds", ctypes.c_double),
+        ("spill_files", ctypes.c_int32 * 2),
         ("stop", ctypes.c_uint32),
         ("progress", _Progress),
         ("outcome", ctypes.c_int32),
         ("failure", ctypes.c_int32),
         ("peak_bytes", ctypes.c_uint64),
+        ("frontier_bytes", ctypes.c_uint64),
+        ("spilled_bytes", ctypes.c_uint64),
+        ("checkpoints", ctypes.c_uint64),
+        ("failed_checkpoints", ctypes.c_uint64),
+        ("resumed", _Resumed),
+        ("refusal", ctypes.c_uint32),
         ("witnesses", ctypes.c_uint64),
         ("seconds", ctypes.c_double),
         ("schedule", ctypes.POINTER(ctypes.c_uint32)),
@@ -122,10 +174,21 @@ class _Run(ctypes.Structure):
     ]
 
     progress: _Progress
+    spill_files: ctypes.Array[ctypes.c_int32]
+    resume: int
+    checkpoint: bytes
+    unfinished_checkpoint: bytes
+    identity: bytes
+    checkpoint_seconds: float
     stop: int
     outcome: int
     failure: int
     peak_bytes: int
+    spilled_bytes: int
+    checkpoints: int
+    failed_checkpoints: int
+    resumed: _Resumed
+    refusal: int
     witnesses: int
     seconds: float
     schedule: ctypes._Pointer[ctypes.c_uint32]
@@ -135,8 +198,7 @@ class _Run(ctypes.Structure):
 
 def sources() -> tuple[Path, ...]:
     """The C files of the explorer, in the order in which they follow a generated model in its translation unit."""
-    names = "run.h fingerprints.c frontier.c moves.c workers.c expand.c schedule.c explorer.c exports.c"
-    return tuple(Path(__file__).with_name(name) for name in names.split())
+    return tuple(Path(__file__).with_name(name) for name in SOURCES.split())
 
 
 def explore(
@@ -151,11 +213,19 @@ def explore(
     symmetry: bool = True,
     fusion: bool = True,
     progress: Callable[[Progress], None] | None = None,
+    directory: Path | None = None,
+    spill_bytes: int | None = None,
+    checkpoint: Checkpoint | None = None,
+    resumed: Callable[[Resumed], None] | None = None,
 ) -> Exploration:
     """Explore all schedules of `threads` threads from the state `initial`, one exploration of a library at a time.
 
     `daemons` is the mask of the threads that may be blocked for ever. With `max_depth`, schedules of up to so many moves are
     judged; COMPLETE then means that there are no longer ones. An interrupt from the keyboard ends the run as STOPPED.
+
+    With `directory`, states that wait to be expanded go there, to files without a name, once they take `spill_bytes` of memory
+    (by default a quarter of the budget or, without one, of the machine). Where the run goes on
+    from a `checkpoint`, `resumed` is told from which level, and what was lost; UserError if the checkpoint cannot be used.
     """
     _check_arguments(library, initial, threads, workers)
     run = _Run(
@@ -169,14 +239,25 @@ def explore(
         workers=workers,
         symmetry=symmetry,
         fusion=fusion,
+        spill_bytes=0 if directory is None else _limit(spill_bytes or _spill_bytes(budget)),
         outcome=Outcome.STOPPED.value,
         failure=_NO_FAILURE,
     )
-    _watch(lambda: library.septum_explore(ctypes.byref(run)), run, progress)
-    try:
-        return _exploration(library, run)
-    finally:
-        library.septum_free(ctypes.byref(run))
+    if checkpoint:
+        run.checkpoint, run.unfinished_checkpoint = bytes(checkpoint.path), bytes(checkpoint.unfinished)
+        run.identity = checkpoint.identity(initial, (threads, daemons, max_depth, symmetry, fusion))
+        run.resume, run.checkpoint_seconds = checkpoint.resume, checkpoint.seconds
+    with ExitStack() as stack:
+        if directory is not None:
+            run.spill_files[:] = [stack.enter_context(_unnamed_file(directory)).fileno() for _ in range(2)]
+        stack.callback(library.septum_free, ctypes.byref(run))
+        _watch(lambda: library.septum_explore(ctypes.byref(run)), run, progress, resumed)
+        if run.refusal:
+            raise UserError(f"{checkpoint.path if checkpoint else ''}: {REFUSALS[run.refusal]}")
+        found = _exploration(library, run)
+    if checkpoint and found.outcome in _CONCLUSIVE:
+        checkpoint.remove()
+    return found
 
 
 def _check_arguments(library: ctypes.CDLL, initial: bytes, threads: int, workers: int) -> None:
@@ -194,7 +275,25 @@ def _limit(amount: int | None) -> int:
     return 0 if amount is None else max(amount, 1)
 
 
-def _watch(explore: Callable[[], object], run: _Run, progress: Callable[[Progress], None] | None) -> None:
+def _spill_bytes(budget: Budget) -> int:
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return (machine if budget.bytes is None else budget.bytes) // 4
+
+
+def _unnamed_file(directory: Path) -> IO[bytes]:
+    """A file that is gone with the process, however it ends."""
+    try:
+        return tempfile.TemporaryFile(dir=directory, buffering=0)
+    except OSError as error:
+        raise UserError(f"{directory}: {error.strerror}; states that memory has no room for go there") from None
+
+
+def _watch(
+    explore: Callable[[], object],
+    run: _Run,
+    progress: Callable[[Progress], None] | None,
+    resumed: Callable[[Resumed], None] | None,
+) -> None:
     """Explores in a thread, and tells how far it is; whatever happens here, the exploration has ended afterwards.
 
     The end is told by an event: a `join` that Ctrl-C interrupts takes the thread for ended although it runs on.
@@ -213,6 +312,10 @@ def _watch(explore: Callable[[], object], run: _Run, progress: Callable[[Progres
         running = True
         while running:
             running = not ended.wait(POLL_SECONDS)
+            begun = _resumed(run) if resumed and run.progress.states else None
+            if resumed and begun:
+                resumed(begun)
+                resumed = None
             if progress:
                 progress(_progress(run, time.monotonic() - began))
     except KeyboardInterrupt:
@@ -235,6 +338,13 @@ def _progress(run: _Run, seconds: float) -> Progress:
     return Progress(now.states, now.transitions, now.frontier, now.depth, now.bytes, seconds)
 
 
+def _resumed(run: _Run) -> Resumed | None:
+    of = run.resumed
+    if not of.states:
+        return None
+    return Resumed(of.depth, of.states, of.seconds, of.lost_depth, of.lost_states, of.lost_seconds)
+
+
 def _exploration(library: ctypes.CDLL, run: _Run) -> Exploration:
     pairs = run.schedule[: 2 * run.steps] if run.steps else []
     library.septum_covered.restype = ctypes.c_void_p
@@ -251,4 +361,8 @@ def _exploration(library: ctypes.CDLL, run: _Run) -> Exploration:
         schedule=tuple(zip(pairs[::2], pairs[1::2], strict=True)) if run.traced else (),
         traced=bool(run.traced),
         covered=ctypes.string_at(library.septum_covered(), library.septum_coverage()),
+        spilled_bytes=run.spilled_bytes,
+        checkpoints=run.checkpoints,
+        failed_checkpoints=run.failed_checkpoints,
+        resumed=_resumed(run),
     )

@@ -25,6 +25,8 @@ static int report(struct worker *w)
 	add_up(&run->progress.transitions, &w->transitions);
 	add_up(&run->progress.final_states, &w->final_states);
 	add_up(&run->progress.frontier, (uint64_t *)&w->frontier);
+	if (w == x->worker)
+		note_progress(x);
 	if (run->stop)
 		give_up(w, RUN_STOPPED);
 	else if (run->most_states && states > run->most_states)
@@ -34,12 +36,23 @@ static int report(struct worker *w)
 	return !w->halted && !__atomic_load_n(&x->ending, __ATOMIC_RELAXED);
 }
 
-static struct batch *take_batch(struct explorer *x)
+/* What is in memory comes first, so that there is room for the next level. */
+static struct batch *take_batch(struct worker *w)
 {
+	struct explorer *x = w->explorer;
+
 	pthread_mutex_lock(&x->lock);
 	struct batch *batch = pop_batch(&x->level);
+	uint64_t slot = x->spill.taken;
+	int on_disk = !batch && slot < x->spill.readable;
+	x->spill.taken += on_disk;
 	pthread_mutex_unlock(&x->lock);
-	return batch;
+	if (!on_disk)
+		return batch;
+	if (read_spilled(x->run, &x->spill, slot, &w->spilled))
+		return &w->spilled;
+	give_up(w, RUN_OUT_OF_DISK);
+	return NULL;
 }
 
 static void *work(void *argument)
@@ -49,10 +62,12 @@ static void *work(void *argument)
 	struct batch *batch;
 
 	while (!x->over) {
-		while (report(w) && (batch = take_batch(x))) {
+		while (report(w) && (batch = take_batch(w))) {
 			expand_batch(w, batch);
-			push_batch(&w->pool.spare, batch);
+			if (batch != &w->spilled)
+				push_batch(&w->pool.spare, batch);
 		}
+		hand_over(w);
 		if (!x->over)		/* it may have ended at a meeting in the middle of a batch */
 			meet(x, 0);
 	}
@@ -81,28 +96,10 @@ static void free_explorer(struct explorer *x, unsigned workers, size_t bytes)
 	free_log(x->run, &x->log);
 	free_table(x->run, &x->table);
 	let_go(x->run, x->worker, bytes);
+	if (x->checkpoint_file >= 0)
+		close(x->checkpoint_file);
 	pthread_mutex_destroy(&x->lock);
 	pthread_cond_destroy(&x->all_met);
-}
-
-/* The initial state, as if it were a successor of nothing. */
-static void begin(struct explorer *x)
-{
-	static const _Alignas(64) uint8_t nothing[STRIDE];
-	struct worker *w = &x->worker[0];
-	struct successor *s = &w->successor[0];
-
-	memcpy(w->raw, x->run->initial, STATE_SIZE);
-	if (x->run->symmetry)
-		model_canonical(w->raw, s->state);
-	else
-		memcpy(s->state, w->raw, STATE_SIZE);
-	change_sum(&s->sum, nothing, s->state);
-	s->print = fingerprint(&s->sum);
-	insert(&x->table, &s->print);
-	welcome(w, s, 0);
-	x->level = w->produced;
-	w->produced = NULL;
 }
 
 static int prepare(struct explorer *x, unsigned workers, size_t bytes)
@@ -143,22 +140,24 @@ static void conclude(struct explorer *x, unsigned workers)
 /* Explores until something is found, all is explored, or a limit is reached. One run of a library at a time. */
 EXPORTED void septum_explore(struct septum_run *run)
 {
-	struct explorer x = { .run = run, .began = now() };
+	struct explorer x = { .run = run, .began = now(), .checkpoint_file = -1 };
 	unsigned workers = run->workers ? run->workers : 1;
 	size_t bytes = workers * sizeof(struct worker);
 
 	run->progress = (struct septum_progress){ 0 };
 	run->outcome = RUN_OUT_OF_MEMORY;
 	run->failure = NO_FAILURE;
-	run->peak_bytes = run->witnesses = run->steps = run->traced = 0;
+	run->peak_bytes = run->frontier_bytes = run->spilled_bytes = run->witnesses = run->steps = run->traced = 0;
 	run->schedule = NULL;
+	run->checkpoints = run->failed_checkpoints = run->refusal = 0;
+	run->resumed = (struct septum_resumed){ 0 };
+	x.next_save = x.began + run->checkpoint_seconds;
 	memset(model_covered, 0, sizeof model_covered);
 	make_keys();
-	if (prepare(&x, workers, bytes)) {
-		begin(&x);
+	if (prepare(&x, workers, bytes) && resume_or_begin(&x)) {
 		work_together(&x);
 		conclude(&x, workers);
 	}
 	free_explorer(&x, workers, bytes);
-	run->seconds = now() - x.began;
+	run->seconds = x.earlier + now() - x.began;
 }

@@ -1,15 +1,100 @@
 /* What is known of the states that were found: whole, those not yet expanded; of all others, where they came from. */
 
-enum { BATCH = 64 };
+/*
+ * States to expand, taken by one worker at a time, packed one after the other: number and sum, then the blocks in which the state
+ * differs from the one before it, the first from a state of zeros. A worker finds neighbours one after the other, so these
+ * are few. Of a block, there are the words that differ. The body has room for two states that have nothing in common.
+ */
+typedef uint64_t word_t __attribute__((may_alias));
 
-/* States to expand, taken by one worker at a time. */
+struct head {
+	uint64_t id, low[2], high;
+	uint32_t blocks;
+} __attribute__((packed));
+
+struct block {
+	uint32_t words : 8;		/* a set */
+	uint32_t number : 24;
+};
+
+enum { MOST_PACKED = sizeof(struct head) + BLOCKS * sizeof(struct block) + (WORDS + 1) * 8,
+       BODY_BYTES = 2 * MOST_PACKED > 8160 ? (2 * MOST_PACKED + 31) / 32 * 32 : 8160 };
+
 struct batch {
 	struct batch *next;
 	uint32_t count;
-	uint64_t id[BATCH];
-	struct sum sum[BATCH];
-	_Alignas(64) uint8_t state[BATCH][STRIDE];
+	uint32_t used;			/* bytes of the body */
+	uint64_t checksum;		/* while it is on disk */
+	uint64_t unused;
+	uint8_t body[BODY_BYTES];
 };
+
+static inline int is_full(const struct batch *batch)
+{
+	return batch->used + MOST_PACKED > BODY_BYTES;
+}
+
+/* Every word is written, and one that is the same is written over: no branch to guess. */
+static inline uint8_t *pack_block(uint8_t *to, unsigned number, uint8_t *base, const uint8_t *state)
+{
+	const word_t *old = (const word_t *)base, *new = (const word_t *)state;
+	struct block block = { .number = number };
+	uint8_t *word = to + sizeof block;
+
+	for (unsigned i = 0; i < 8; i++) {
+		uint32_t differs = old[i] != new[i];
+
+		memcpy(word, &new[i], 8);
+		word += 8 * differs;
+		block.words |= differs << i;
+	}
+	memcpy(base, state, 64);
+	memcpy(to, &block, sizeof block);
+	return word;
+}
+
+/* Adds a state. `base` is the one added before, or zero in an empty batch, and becomes this one. */
+static inline void pack(struct batch *batch, uint8_t *base, const uint8_t *state, const struct sum *sum, uint64_t id)
+{
+	uint8_t *start = batch->body + batch->used, *end = start + sizeof(struct head);
+	struct head head = { id, { (uint64_t)sum->low, (uint64_t)(sum->low >> 64) }, sum->high, 0 };
+
+	for (unsigned number = 0; number < BLOCKS; number++, base += 64, state += 64)
+		if (blocks_differ((const lanes *)base, (const lanes *)state)) {
+			end = pack_block(end, number, base, state);
+			head.blocks++;
+		}
+	memcpy(start, &head, sizeof head);
+	batch->used += (uint32_t)(end - start);
+	batch->count++;
+}
+
+static inline const uint8_t *unpack_block(const uint8_t *from, uint8_t *state)
+{
+	struct block block;
+
+	memcpy(&block, from, sizeof block);
+	from += sizeof block;
+	state += 64 * (size_t)block.number;
+	for (uint32_t words = block.words; words; words &= words - 1, from += 8)
+		memcpy(state + 8 * __builtin_ctz(words), from, 8);
+	return from;
+}
+
+/* Turns the state before it into this one; where the next one begins. */
+static inline const uint8_t *unpack(const uint8_t *from, uint8_t *state, struct sum *sum, uint64_t *id)
+{
+	struct head head;
+
+	memcpy(&head, from, sizeof head);
+	*id = head.id;
+	sum->low = (wide)head.low[1] << 64 | head.low[0];
+	sum->high = head.high;
+	from += sizeof head;
+	while (head.blocks--)
+		from = unpack_block(from, state);
+	return from;
+}
 
 static void push_batch(struct batch **list, struct batch *batch)
 {
@@ -49,6 +134,16 @@ static size_t slab_bytes(size_t batches)
 	return sizeof(struct slab) + batches * sizeof(struct batch);
 }
 
+static struct slab *hold_slab(struct septum_run *run, size_t bytes)
+{
+	uint64_t held = __atomic_add_fetch(&run->frontier_bytes, bytes, __ATOMIC_RELAXED);
+	struct slab *slab = run->spill_bytes && held > run->spill_bytes ? NULL : hold(run, bytes);
+
+	if (!slab)
+		__atomic_sub_fetch(&run->frontier_bytes, bytes, __ATOMIC_RELAXED);
+	return slab;
+}
+
 static int add_slab(struct septum_run *run, struct pool *pool)
 {
 	size_t batches = pool->slabs ? 2 * (pool->slabs->bytes / sizeof(struct batch)) : 2;
@@ -56,7 +151,7 @@ static int add_slab(struct septum_run *run, struct pool *pool)
 
 	while (batches > 1 && slab_bytes(batches) > LARGE_SLAB)
 		batches /= 2;
-	for (; batches && !(slab = hold(run, slab_bytes(batches))); batches /= 2)
+	for (; batches && !(slab = hold_slab(run, slab_bytes(batches))); batches /= 2)
 		;
 	if (!slab)
 		return 0;
@@ -80,9 +175,7 @@ static struct batch *empty_batch(struct septum_run *run, struct pool *pool)
 {
 	struct batch *batch = pop_batch(&pool->spare);
 
-	if (batch || (batch = cut_batch(run, pool)))
-		batch->count = 0;
-	return batch;
+	return batch ? batch : cut_batch(run, pool);
 }
 
 static void free_pool(struct septum_run *run, struct pool *pool)

@@ -49,7 +49,7 @@ def _imported(path: Path) -> ModuleType:
         ) from None
     except SeptumError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         where = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path.resolve())]
         line = f":{where[-1].lineno}" if where else ""
         raise UserError(f"{path}{line}: {type(error).__name__}: {error}\n    {where[-1].line if where else ''}") from error
@@ -61,11 +61,29 @@ def _model_in(module: ModuleType, name: str) -> Model:
     from septum.scenarios import kvm_model
 
     made = [value for value in vars(module).values() if isinstance(value, Model | Design) and not _is_built_in(value)]
+    if len(made) == 1 and isinstance(made[0], Model) and not made[0].scenarios:
+        raise UserError(f"{name}: the model has no scenario, so there is nothing to check; scenarios=(Scenario(...),)")
     if len(made) != 1:
         raise UserError(
             f'{name}: holds {len(made)} designs or models; one is checked: design = Design("name", base=...) or Model(...)'
         )
-    return made[0] if isinstance(made[0], Model) else kvm_model(made[0])
+    if isinstance(made[0], Model):
+        return made[0]
+    _check_marks(module, made[0], name)
+    return kvm_model(made[0])
+
+
+def _check_marks(module: ModuleType, design: Any, name: str) -> None:
+    """Refuses a function that is named like an operation and has no mark, and a design that lacks operations."""
+    from septum.kvm.ops import OPERATIONS
+
+    for operation, declared in OPERATIONS.items():
+        function = vars(module).get(operation)
+        own = getattr(function, "__module__", "") == module.__name__
+        if own and design.bindings().get(declared) is not function:
+            raise UserError(f"{name}: {operation}() is an operation without a mark: @design.process or @design.routine before it")
+    if design.base is None and "init_vcpu" not in design.operations:
+        raise UserError(f"{name}: design {design.name} has no base, and lacks operations; base=upstream gives them")
 
 
 def _is_built_in(value: object) -> bool:

@@ -4,13 +4,18 @@
  * The files that explore.sources() names follow the generated model in one translation unit, in that order; the model brings
  * STATE_SIZE, MAX_THREADS, COVERAGE, step_t, STEP_* and the functions model_*.
  */
+#include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 
 _Static_assert(STATE_SIZE % 8 == 0, "a state is hashed and compared by words");
 _Static_assert(MAX_THREADS <= 32, "sets of threads are 32-bit masks");
@@ -18,7 +23,12 @@ _Static_assert(MAX_THREADS <= 32, "sets of threads are 32-bit masks");
 #define EXPORTED __attribute__((visibility("default")))
 
 enum outcome { RUN_COMPLETE, RUN_VIOLATED, RUN_DEADLOCK, RUN_OUT_OF_STATES, RUN_OUT_OF_MEMORY, RUN_OUT_OF_TIME, RUN_STOPPED,
-	       RUN_DEPTH_REACHED };
+	       RUN_DEPTH_REACHED, RUN_OUT_OF_DISK };
+
+/* Why a checkpoint is not resumed from. */
+enum refusal { NOT_REFUSED, REFUSED_OTHER, REFUSED_DAMAGED, REFUSED_IN_USE, REFUSED_UNREADABLE };
+
+enum { IDENTITY_BYTES = 32 };
 
 /* The failure of a thread that takes local steps for ever; the others are the model's own, from 0. */
 enum { NO_FAILURE = -1, ENDLESS = -2 };
@@ -33,6 +43,14 @@ struct septum_progress {
 	uint64_t bytes;		/* held at this moment */
 };
 
+/* Where a run was resumed, and what the killed one had done since that is to be done again. All 0 if it was not. */
+struct septum_resumed {
+	uint64_t depth, states;
+	double seconds;
+	uint64_t lost_depth, lost_states;
+	double lost_seconds;
+};
+
 struct septum_run {
 	/* In. A limit of 0 is no limit. */
 	const uint8_t *initial;
@@ -40,11 +58,18 @@ struct septum_run {
 	uint64_t most_bytes;	/* never exceeded */
 	uint64_t most_depth;	/* schedules of up to so many moves are judged */
 	double most_seconds;
+	uint64_t spill_bytes;	/* of memory for the frontier, before it goes to disk; but never to disk if 0 */
 	uint32_t threads;
 	uint32_t daemons;	/* the threads that may be blocked for ever, as a mask */
 	uint32_t workers;
 	uint32_t symmetry;
 	uint32_t fusion;
+	uint32_t resume;	/* from the checkpoint, if there is one */
+	const char *checkpoint;	/* a path, or NULL */
+	const char *unfinished_checkpoint;
+	const uint8_t *identity;	/* of the model and of all that decides about the outcome */
+	double checkpoint_seconds;	/* between two at least; 0: one at the end of every level, whatever it costs */
+	int32_t spill_files[2];	/* open, empty and used by nobody else, where there is spill_bytes */
 
 	/* The caller may set it at any time. */
 	volatile uint32_t stop;
@@ -54,6 +79,11 @@ struct septum_run {
 	int32_t outcome;
 	int32_t failure;
 	uint64_t peak_bytes;
+	uint64_t frontier_bytes;	/* of memory, that the frontier ever held */
+	uint64_t spilled_bytes;	/* that were written to disk because of that */
+	uint64_t checkpoints, failed_checkpoints;
+	struct septum_resumed resumed;
+	uint32_t refusal;
 	uint64_t witnesses;
 	double seconds;
 	uint32_t *schedule;	/* pairs (thread, choice), one a step, that lead to the violation or the deadlock */

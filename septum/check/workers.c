@@ -33,7 +33,7 @@ struct worker {
 	int64_t advance;		/* states it may add to the table */
 	struct log_tail tail;
 	struct pool pool;
-	struct batch *produced;
+	struct batch *produced;		/* for the next level */
 	uint64_t states, transitions, final_states;	/* since the last report */
 	int64_t frontier;
 	struct finding finding;
@@ -44,15 +44,22 @@ struct worker {
 	struct successor successor[WAITING];
 	struct fingerprint recent[1 << RECENT_BITS];
 	_Alignas(64) uint8_t raw[STRIDE];
+	_Alignas(64) uint8_t source[STRIDE];	/* the state under expansion */
+	_Alignas(64) uint8_t packed[STRIDE];	/* the state added last to `filling` */
+	struct batch filling;
+	struct batch spilled;		/* one that came back from disk */
 };
 
 struct explorer {
 	struct septum_run *run;
-	double began;
+	double began, earlier;		/* earlier: the seconds before the checkpoint that the run goes on from */
 	uint32_t everyone;		/* mask of the threads in use */
 	struct table table;
 	struct growth growth;
 	struct log log;
+	struct spill spill;
+	double next_save, next_note;
+	int checkpoint_file;		/* the checkpoint that the run would resume from, or -1 */
 	struct worker *worker;
 	unsigned workers;
 	int deeper;			/* something lies beyond the depth limit */
@@ -99,21 +106,31 @@ static struct finding found_at(enum outcome outcome, int32_t failure, uint64_t m
 	return (struct finding){ .outcome = outcome, .failure = failure, .moves = moves, .where = fingerprint(sum), .state = state };
 }
 
-static void next_level(struct explorer *x)
+/* What the workers handed over is the level; whether there is anything. */
+static int collect_level(struct explorer *x)
 {
-	struct septum_run *run = x->run;
-	struct finding *best = &x->worker[0].finding;
-
-	for (struct worker *w = x->worker; w < x->worker + x->workers; w++) {
+	for (struct worker *w = x->worker; w < x->worker + x->workers; w++)
 		for (struct batch *batch; (batch = pop_batch(&w->produced));)
 			push_batch(&x->level, batch);
+	turn_over(x->run, &x->spill);
+	return x->level || x->spill.readable;
+}
+
+static void save_if_due(struct explorer *x);
+
+static void next_level(struct explorer *x)
+{
+	struct finding *best = &x->worker[0].finding;
+
+	for (struct worker *w = x->worker; w < x->worker + x->workers; w++)
 		if (is_less(&w->finding, best))
 			*best = w->finding;
-	}
-	if (best->outcome || !x->level)
+	if (!collect_level(x) || best->outcome) {
 		x->over = 1;
-	else
-		run->progress.depth++;
+		return;
+	}
+	x->run->progress.depth++;
+	save_if_due(x);
 }
 
 static void end_meeting(struct explorer *x)

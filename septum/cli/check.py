@@ -34,6 +34,7 @@ NUMBER = click.IntRange(min=1)
 @click.option("--engine", type=click.Choice(["c", "python"]), default="c", help="What explores (default: c).")
 @click.option("--reduce", metavar="NAMES", default="all", help="Reductions: all, none, or names joined by commas (default: all).")
 @click.option("--threads", metavar="N", type=NUMBER, help="How many cores to use (default: all).")
+@click.option("--resume", is_flag=True, help="Keep each check on disk, and go on with one that was killed or ran out of budget.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_context
 def check(
@@ -44,6 +45,7 @@ def check(
     every: bool,
     budget: Sequence[str],
     reduce: str,
+    resume: bool,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -54,6 +56,8 @@ def check(
     """
     options["budget"] = _budget(budget)
     options["reduce"] = _reductions(reduce)
+    if resume:
+        options |= _resume(options["engine"])
     context.exit(_check(_designs(designs, every), scenarios, options, as_json))
 
 
@@ -80,6 +84,12 @@ def _reductions(text: str) -> frozenset[str]:
     if text in ("all", "none"):
         return REDUCTIONS if text == "all" else frozenset()
     return frozenset(text.split(","))
+
+
+def _resume(engine: str) -> dict[str, Any]:
+    if engine == "python":
+        raise UserError("--resume is for the C engine; leave out --engine python")
+    return {"resume": True, "notice": lambda text: click.echo(f"\r{text}", err=True)}
 
 
 def _check(designs: list[str], scenarios: Sequence[str], options: dict[str, Any], as_json: bool) -> int:

@@ -7,7 +7,7 @@ page freed twice, used after its free or held by two is found at the move, in th
 from septum.host.cpu import might_sleep
 from septum.host.entry import POISON, SHADOW_NONPRESENT_VALUE, Entry
 from septum.host.geometry import ENTRIES, Pfn, RangeId, VmId
-from septum.lang import Enum, Struct, Witness, each, reached, u8
+from septum.lang import Enum, Struct, Witness, alike, each, reached, u8
 
 allocation_failed = Witness("allocation_failed", "a page allocation failed")
 
@@ -93,6 +93,7 @@ def alloc_page(m, gfp: Gfp, content: Content):
         might_sleep(m)
     found = Pfn(0)
     for page in each(Pfn):
+        alike("free pages are alike: nothing is known of one, and no holder names it")
         if m.frame[page].role == Role.FREE:
             found = page
             break

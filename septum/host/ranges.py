@@ -5,7 +5,7 @@ matters, as a choice that is explored: any range that other pages of the scenari
 """
 
 from septum.host.geometry import FRAMES_PER_RANGE, LAZY_RANGES, Pfn, RangeId
-from septum.lang import Struct, Witness, choose, each, process, reached, u8, u16, u64
+from septum.lang import Struct, Witness, alike, choose, each, process, reached, u8, u16, u64
 
 range_shared = Witness("range_shared", "two pages given to the module lie in one 2M range")
 
@@ -43,11 +43,13 @@ def candidate(m, choice):
     """The `choice`-th range in use, counted from 0; after the last of them the first that is not in use."""
     left = u16(choice)
     for r in each(RangeId):
+        alike("every range in use is the one of some choice, and all choices are made")
         if in_use(m, r) and not m.range[r].closed:
             if left == 0:
                 return r
             left = u16(left - 1)
     for r in each(RangeId):
+        alike("nothing is known of a range that is not in use")
         if not in_use(m, r) and not m.range[r].closed:
             return r
     assert False, "scope: out of 2M ranges, raise RANGES"

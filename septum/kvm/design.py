@@ -13,6 +13,7 @@ from septum.kvm.machine import VCPU_DESIGN, VM_DESIGN
 from septum.kvm.ops import OPERATIONS
 from septum.lang import Size, Struct, UserError
 from septum.lang import process as mark_process
+from septum.lang.processes import is_process
 
 VCPU_POOL = Size("VCPU_POOL", 0)  # pages that the design's own pools of a vCPU may hold
 VM_POOL = Size("VM_POOL", 0)  # the same of a VM
@@ -33,6 +34,8 @@ class Design:
     """
 
     def __init__(self, name: str, base: Design | None = None, sizes: Mapping[Size, object] | None = None) -> None:
+        if base is not None and not isinstance(base, Design):
+            raise UserError(f"design {name}: base={base!r} is no Design; import the design of another file")
         self.name, self.base = name, base
         self.file = Path(sys._getframe(1).f_code.co_filename)
         self._module = sys._getframe(1).f_globals
@@ -83,5 +86,9 @@ class Design:
         declared, given = (list(inspect.signature(f).parameters) for f in (OPERATIONS[name], function))
         if len(declared) != len(given):
             raise UserError(f"{self.file}: {name} takes ({', '.join(given)}), and is called with ({', '.join(declared)})")
+        wants = (OPERATIONS[name].__doc__ or "").partition(",")[0].partition(".")[0].lower()
+        if is_process(function) != (wants == "process"):
+            place = f"{self.file}:{function.__code__.co_firstlineno}"
+            raise UserError(f"{place}: {name} is a {wants}: write @design.{wants} before it")
         self._own[OPERATIONS[name]] = function
         return function

@@ -2,7 +2,7 @@
 
 from septum.lang.errors import LanguageError, ModelError, NoCompiler, SeptumError, UserError, Violation
 from septum.lang.model import Call, Model, Property, Scenario, Setup, Thread, call
-from septum.lang.processes import Witness, bug_on, choose, current, each, process, reached, warn_on, when
+from septum.lang.processes import Witness, alike, bug_on, choose, current, each, process, reached, warn_on, when
 from septum.lang.struct import Nothing, Struct
 from septum.lang.types import Enum, Index, Packed, Size, Slot, array, boolean, scope, u8, u16, u32, u64
 
@@ -27,7 +27,7 @@ __all__ = [
     "UserError",
     "Violation",
     "Witness",
-    "array",
+    "alike", "array",
     "boolean",
     "bug_on",
     "call",

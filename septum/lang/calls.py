@@ -133,6 +133,12 @@ def _reached(self: Calls, node: ast.Call) -> Value:
     return Value(NOTHING, f"(void)(c->witnesses |= 1ull << {self.unit.witness(found.object)})", changes=True)
 
 
+def _alike(self: Calls, node: ast.Call) -> Value:
+    if len(node.args) != 1 or not isinstance(node.args[0], ast.Constant) or not isinstance(node.args[0].value, str):
+        self.source.refuse(node, "alike() takes the reason, as text", 'alike("free pages are alike")')
+    return Value(NOTHING, "(void)0")
+
+
 def _length(self: Calls, node: ast.Call) -> Value:
     value = self._argument(node)
     if not isinstance(value.kind, Ref) or not isinstance(value.kind.to, Array):
@@ -171,6 +177,7 @@ def _misplaced(self: Calls, node: ast.Call) -> Value:
 
 BUILTINS: dict[Any, Callable[[Calls, ast.Call], Value]] = {
     min: _extreme("<", min), max: _extreme(">", max), len: _length, processes.current: _current, processes.reached: _reached,
+    processes.alike: _alike,
     processes.warn_on: _kernel_assertion("warn_on"), processes.bug_on: _kernel_assertion("bug_on"),
     processes.when: _misplaced, processes.choose: _misplaced, processes.each: _misplaced, range: _misplaced,
 }  # fmt: skip

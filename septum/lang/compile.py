@@ -59,7 +59,7 @@ def compiled(code: str, extra: tuple[str, ...] = ()) -> Path:
     name = hashlib.sha256("\0".join([*command, code]).encode()).hexdigest()[:32]
     directory = cache_directory()
     target = directory / f"{name}.so"
-    if not target.exists():
+    if not _is_whole(target):
         try:
             directory.mkdir(parents=True, exist_ok=True)
             _compile(command, code, target)
@@ -68,15 +68,24 @@ def compiled(code: str, extra: tuple[str, ...] = ()) -> Path:
     return target
 
 
+def _is_whole(target: Path) -> bool:
+    """Whether an object is there that was not cut short by a crash or a full disk: its loader needs the end of it."""
+    try:
+        return target.exists() and ctypes.CDLL(str(target)) is not None
+    except OSError:
+        return False
+
+
 def _compile(command: tuple[str, ...], code: str, target: Path) -> None:
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
         source, result = Path(scratch) / "model.c", Path(scratch) / "model.so"
         source.write_text(code)
         run = subprocess.run([*command, "-o", str(result), str(source)], capture_output=True, text=True, check=False)
-        if run.returncode:
+        if run.returncode or not result.exists():
             kept = target.with_suffix(".c")
             kept.write_text(code)
-            raise NoCompiler(f"{command[0]} does not compile the model ({kept}):\n{run.stderr[:2000]}")
+            said = run.stderr[:2000].strip() or f"it printed nothing, exit status {run.returncode}"
+            raise NoCompiler(f"{command[0]} does not compile the model ({kept}):\n{said}")
         os.replace(result, target)
 
 

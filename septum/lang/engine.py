@@ -85,7 +85,7 @@ class Engine:
         request = self.threads[thread].request
         if self.threads[thread].ended:
             return 0
-        return int(request.count()) if isinstance(request, Choose) else 1
+        return max(int(request.count()), 1) if isinstance(request, Choose) else 1
 
     def step(self, thread: int, choice: int = 0) -> Status:
         """Runs a thread to its next scheduling point; after FAILED, `failure` says what failed and the run is over."""
@@ -125,6 +125,8 @@ class Engine:
             send = None
         else:
             send = choice if isinstance(actor.request, Choose) else None
+            if isinstance(actor.request, Choose) and actor.request.count() < 1:
+                raise ModelError(f"{actor.thread.name}: a choice among none")
         try:
             request = actor.generator.send(send)
         except StopIteration:

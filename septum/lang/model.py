@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from septum.lang.errors import UserError
 from septum.lang.processes import Witness
 from septum.lang.struct import Struct
 
@@ -56,6 +57,8 @@ class Setup:
 
     def thread(self, name: str, *calls: Call, daemon: bool = False) -> None:
         """One more thread; it makes `calls` in order."""
+        if not all(isinstance(one, Call) for one in calls):
+            raise UserError(f"thread {name} wants call(process, ...), one for each of what it does in turn")
         self.threads.append(Thread(name, calls, daemon))
 
 
@@ -85,3 +88,10 @@ class Model:
     bindings: Mapping[object, object] = field(default_factory=dict)
     operations: frozenset[str] = frozenset()
     file: Path | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.world, type) or not issubclass(self.world, Struct):
+            raise UserError(f"{self.name}: the world of a Model is a Struct, and not {self.world!r}")
+        for what, items, of in (("scenarios", self.scenarios, Scenario), ("properties", self.properties, Property)):
+            if not isinstance(items, tuple) or not all(isinstance(item, of) for item in items):
+                raise UserError(f"{self.name}: the {what} of a Model are a tuple of {of.__name__}: ({of.__name__}(...),)")

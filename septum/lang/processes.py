@@ -99,6 +99,10 @@ def each(index: Index) -> Iterator[int]:
     return iter(range(1 if index.none else 0, index.limit))
 
 
+def alike(reason: str) -> None:
+    """At the head of a loop over a scalarset that takes the first that fits: why nobody can tell in which order it goes."""
+
+
 def current() -> int:
     """The number of the thread that runs this step."""
     return running.thread

@@ -143,6 +143,8 @@ class Statements(Calls):
         if not constant and any(isinstance(part, ast.Yield | ast.YieldFrom) for inside in node.body for part in ast.walk(inside)):
             self.source.refuse(node, "a yield inside of a loop whose bounds are not constant", "while, with a counter")
         self._assign(node, variable, Value(kind, ""), emit=False)
+        if is_interchangeable(kind):
+            self._check_order(node, variable)
         number, self._loop_number = self._loop_number, self._loop_number + 1
         if not constant:
             self.out(f"n_{number} = {last};")
@@ -152,6 +154,17 @@ class Statements(Calls):
             self.out(f"v_{variable} = ({c_of(self.unit, self.kinds[variable])})i_{number};")
             self._block(node.body)
         self._loops.pop()
+
+    def _check_order(self, node: ast.For, variable: str) -> None:
+        """Values of a scalarset have no order, so what a loop over them does must not depend on it."""
+        first = node.body[0]
+        if isinstance(first, ast.Expr) and isinstance(first.value, ast.Call):
+            found = self.expression(first.value.func)
+            if isinstance(found, Static) and found.object is processes.alike:
+                return
+        for part in order_dependent(node.body, variable):
+            what = f"{type(part).__name__.lower()} in a loop over a scalarset, whose values have no order"
+            self.source.refuse(part, what, 'alike("why it does not matter which comes first") as the first line of the loop')
 
     def _range(self, node: ast.For) -> tuple[str, str, int, Kind, bool]:
         loop = node.iter
@@ -355,6 +368,32 @@ class Statements(Calls):
         self._has_returned = True
 
     _has_returned = False
+
+
+def is_interchangeable(kind: Kind) -> bool:
+    return isinstance(kind, Of) and isinstance(kind.scalar, Index) and kind.scalar.fixed < kind.scalar.limit
+
+
+def order_dependent(body: list[ast.stmt], variable: str, inner: bool = False) -> Iterator[ast.AST]:
+    """What makes a loop over `variable` depend on its order: leaving it early, yielding, or keeping the variable itself."""
+    for node in body:
+        if isinstance(node, ast.Return) or (isinstance(node, ast.Break) and not inner):
+            yield node
+        elif isinstance(node, ast.If):
+            yield from order_dependent([*node.body, *node.orelse], variable, inner)
+        elif isinstance(node, ast.While | ast.For):
+            yield from order_dependent(node.body, variable, True)
+        elif yield_in(node) or (isinstance(node, ast.Assign | ast.AnnAssign) and node.value and _is_value(node.value, variable)):
+            yield node
+
+
+def _is_value(tree: ast.AST, variable: str) -> bool:
+    """Whether the variable itself, and not only a place that it indexes, is part of a value."""
+    if isinstance(tree, ast.Name):
+        return tree.id == variable
+    if isinstance(tree, ast.Subscript):
+        return _is_value(tree.value, variable)
+    return not isinstance(tree, ast.Compare) and any(_is_value(child, variable) for child in ast.iter_child_nodes(tree))
 
 
 def c_of(unit: Translation, kind: Kind) -> str:

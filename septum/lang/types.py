@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from septum.lang.errors import ModelError
+from septum.lang.errors import ModelError, UserError
 
 _scopes: list[Mapping[object, object]] = []
 
@@ -258,7 +258,11 @@ class Array(Type):
 
     @property
     def length(self) -> int:
-        return self.index.limit if self.index else operator.index(self.count)  # type: ignore[arg-type]
+        if self.index:
+            return self.index.limit
+        if not isinstance(self.count, int | Size) or operator.index(self.count) < 1:
+            raise UserError(f"an array of {self.count} elements: a count is a positive number, a Size or an index type")
+        return operator.index(self.count)
 
 
 class Slot:

@@ -118,7 +118,12 @@ class Yields(Statements):
         assert isinstance(count.kind, Num)
         if count.kind.hi < 1:
             self.source.refuse(node, "a choice among none", "choose(n) with n of at least 1")
-        self._suspend(self._point(node, "choose"), f"(uint32_t)({count.code})")
+        none = count.kind.lo < 1
+        choices = f"({count.code}) > 0 ? (uint32_t)({count.code}) : 1" if none else f"(uint32_t)({count.code})"
+        self._suspend(self._point(node, "choose"), choices)
+        if none:
+            site = self.unit.site(self.source, node, "choice", "a choice among none")
+            self.out(f"if (({count.code}) < 1) fail(c, {site});")
         return Value(Num(0, min(count.kind.hi, 1 << 16) - 1), "c->choice")
 
     def _pure(self, node: ast.expr, value: Value) -> Value:

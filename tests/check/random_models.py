@@ -25,6 +25,7 @@ class World(Struct):
 
 def alloc(m) -> Pfn:
     for page in each(Pfn):
+        alike("pages that are not used are alike")
         if not m.page[page].used and page != 1:
             m.page[page].used = True
             return page

@@ -252,6 +252,51 @@ ENDLESS = """
 """
 
 
+@pytest.mark.parametrize("engine", ["c", "python"])
+def test_a_choice_among_none_is_a_mistake_in_both_engines(mine, engine):
+    body = HOLDS.replace("yield from lock(m, m.a)", "x = yield choose(lambda: m.b.readers)")
+    with pytest.raises(ModelError, match="a choice among none"):
+        check(mine(body), "s", engine=engine)
+
+
+@pytest.mark.parametrize("engine", ["c", "python"])
+def test_an_argument_of_a_thread_is_checked(mine, engine):
+    body = HOLDS.replace("def p(m: World)", "def p(m: World, n: u8)").replace("call(p)", "call(p, 300)")
+    with pytest.raises(UserError, match="300 does not fit n, a u8"):
+        check(mine(body), "s", engine=engine)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('s.thread("T0", call(p))', 's.thread("T0", p)', "wants call"),
+        ('s.thread("T0", call(p))', "s.foo()", "has no attribute 'foo'"),
+        ('s.thread("T0", call(p))', "s.m.n = 300", "does not fit"),
+    ],
+)
+def test_a_mistake_in_the_start_of_a_scenario_is_one_clear_message(mine, old, new, message):
+    with pytest.raises(UserError, match=message):
+        check(mine(HOLDS.replace(old, new)), "s")
+
+
+def test_a_model_is_checked_when_it_is_made(mine, tmp_path):
+    for text, message in (
+        ("model = Model('x', World, Scenario('s', '', start))", "scenarios of a Model"),
+        ("model = Model('x', 3)", "the world of a Model"),
+        ("model = Model('x', World)", "no scenario"),
+        ("class Bad(Struct):\n    a: u8[-3]\nmodel = Model('x', Bad, (Scenario('s', '', start),))", "an array of -3"),
+        ("raise SystemExit(0)", "SystemExit"),
+    ):
+        path = tmp_path / "made.py"
+        path.write_text("from septum.lang import *\nclass World(Struct):\n    n: u8\ndef start(s): pass\n" + text + "\n")
+        with pytest.raises(UserError, match=message):
+            check(str(path), "s")
+
+
+def test_a_property_alone_asks_for_no_witness(mine):
+    assert check(mine(HOLDS, "never"), "s", property="deadlock").holds
+
+
 def test_an_endless_routine_is_a_mistake_with_its_place(mine):
     with pytest.raises(ModelError, match=r"mine\.py:\d+: the loop does not end within one step\n    while m\.n == 0:"):
         check(mine(ENDLESS), "s")

@@ -2,16 +2,19 @@
 
 import ctypes
 import random
+import resource
 import shutil
 import subprocess
 import sys
 from collections import deque
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
 import pytest
 
 from septum.check.explore import ENDLESS, Budget, Outcome, Progress, explore, sources
+from septum.lang.errors import UserError
 
 HERE = Path(__file__).parent
 PLANTS = ["nothing", "blind leaf", "eager zap", "kept lock", "failing alloc", "coins", "spin", "leak", "vague names"]
@@ -325,6 +328,66 @@ def test_memory_may_run_out_anywhere(toy, configuration, most, by, workers):
         outcomes.append(found.outcome)
     assert set(outcomes) == {Outcome.OUT_OF_MEMORY, Outcome.COMPLETE}
     assert outcomes[-1] is Outcome.COMPLETE
+
+
+@pytest.mark.parametrize("workers", [1, 2, 5])
+@pytest.mark.parametrize("memory", [1, 1 << 20])
+def test_states_that_go_to_disk_change_nothing(toy, tmp_path, memory, workers):
+    found = toy("B").explore(directory=tmp_path, spill_bytes=memory, workers=workers)
+    assert (found.outcome, numbers(found)) == (Outcome.COMPLETE, numbers(toy("B").explore()))
+    assert found.spilled_bytes > 1 << 20
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("finding", FINDINGS, ids=lambda finding: finding[1])
+def test_states_that_go_to_disk_hide_no_finding(toy, tmp_path, finding):
+    configuration, plant, outcome, failure = finding
+    planted = toy(configuration, plant)
+    found = planted.explore(directory=tmp_path, spill_bytes=1)
+    check_finding(planted, found, outcome, failure)
+    assert len(found.schedule) == len(planted.explore().schedule)
+
+
+def test_disk_takes_the_place_of_memory(toy, tmp_path):
+    limits = {"budget": Budget(bytes=114 << 20)}
+    assert toy("C", padding=40).explore(**limits).outcome is Outcome.OUT_OF_MEMORY
+    found = toy("C", padding=40).explore(**limits, directory=tmp_path, spill_bytes=2 << 20)
+    assert (found.outcome, numbers(found)) == (Outcome.COMPLETE, (3_320_344, 7_471_742, 44, 32_366))
+
+
+@contextmanager
+def largest_file(size):
+    """As a full disk: a write beyond fails."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("size", [0, 100, 8192, 100_000, 700_000])
+def test_a_full_disk_ends_the_run(toy, tmp_path, size, workers):
+    with largest_file(size):
+        found = toy("B").explore(directory=tmp_path, spill_bytes=1, workers=workers)
+    assert found.outcome is Outcome.OUT_OF_DISK
+    assert 0 < found.states < 276_670
+
+
+def test_a_full_disk_hides_no_finding_of_the_level(toy, tmp_path):
+    """Both ends of the run are possible; a pass is not."""
+    planted = toy("A", "blind leaf")
+    ends = set()
+    for size in range(0, 600_000, 8192):
+        with largest_file(size):
+            ends.add(planted.explore(directory=tmp_path, spill_bytes=1).outcome)
+    assert ends == {Outcome.OUT_OF_DISK, Outcome.VIOLATED}
+
+
+def test_a_directory_that_cannot_be_used_is_named(toy, tmp_path):
+    with pytest.raises(UserError, match="nowhere: No such file"):
+        toy("A").explore(directory=tmp_path / "nowhere")
 
 
 def test_a_run_may_end_while_workers_wait_for_a_larger_table(toy):

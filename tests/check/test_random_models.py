@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
 
 from septum.check.build import build
@@ -56,7 +54,7 @@ def test_engines_and_reductions_agree(seed, tmp_path, monkeypatch, tally):
             assert (plain.states, plain.transitions, plain.depth) == (naive.states, naive.transitions, naive.depth)
         else:
             tally["violated"] += 1
-            assert len(plain.counterexample.steps) == max(len(naive.schedule), 0)
+            assert len(plain.counterexample.steps) == len(naive.schedule)
         for reduce in (frozenset(), {"symmetry"}, {"fusion"}, REDUCTIONS):
             assert_same(plain, check(model, scenario.name, reduce=frozenset(reduce), threads=2))
 
@@ -72,7 +70,5 @@ def assert_same(plain, reduced):
 
 
 def test_enough_of_them_were_compared(tally):
-    if tally["compared"]:
-        assert tally["compared"] > 0.5 * FILES * MODELS
-        assert tally["violated"] > 0.05 * FILES * MODELS
-    assert dataclasses.is_dataclass(Model)
+    assert tally["compared"] > 0.5 * FILES * MODELS
+    assert tally["violated"] > 0.05 * FILES * MODELS

@@ -100,6 +100,7 @@ PROGRAMS = {
         @process
         def p(m: World, t: u8):
             for page in each(Pfn):
+                alike("the pages are marked by the order of their numbers, which both engines share")
                 if m.page[page].role == 0:
                     yield
                     m.page[page].role = u8(t + 1)

@@ -1,0 +1,63 @@
+"""Where a long exploration is kept, and what is told when a killed one goes on; checkpoint.c and resume.c do the work."""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+REFUSALS = {
+    1: "is a checkpoint of another model, or of another version of it; remove it to begin anew",
+    2: "the checkpoint is damaged; remove it to begin anew",
+    3: "another run uses this checkpoint",
+    4: "the checkpoint cannot be read",
+}
+"""Why a checkpoint cannot be used, by the number in run.h."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where a run is kept so that it can go on when it was killed: at the end of a level, at most every `seconds`.
+
+    `model` is a digest of the model, and a checkpoint of another one is refused. With `resume` the run goes on from the file if
+    it is there. The file is removed when the run is complete or has found something.
+    """
+
+    path: Path
+    model: bytes
+    resume: bool = False
+    seconds: float = 10.0
+
+    @property
+    def unfinished(self) -> Path:
+        """What a checkpoint is called while it is written."""
+        return self.path.with_name(self.path.name + ".part")
+
+    def identity(self, initial: bytes, options: tuple[int, ...]) -> bytes:
+        """What two runs must have in common for one to go on where the other stood."""
+        return hashlib.sha256(repr((self.model, initial, [int(option) for option in options])).encode()).digest()
+
+    def remove(self) -> None:
+        """Removes the file, and one that was not finished."""
+        for path in (self.path, self.unfinished):
+            with suppress(OSError):
+                path.unlink()
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """The level from which a run was resumed, what it had then, and what the killed run did since and is done again."""
+
+    depth: int
+    states: int
+    seconds: float
+    lost_levels: int
+    lost_states: int
+    lost_seconds: float
+
+    def __str__(self) -> str:
+        return (
+            f"resumed at level {self.depth} with {self.states:,} states of {self.seconds:.1f} s; "
+            f"lost: {self.lost_levels} levels, {self.lost_states:,} states, {self.lost_seconds:.1f} s"
+        )
