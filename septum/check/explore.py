@@ -24,7 +24,7 @@ POLL_SECONDS = 0.1
 
 SOURCES = (
     "run.h fingerprints.c frontier.c spill.c moves.c workers.c expand.c schedule.c checkpoint.c resume.c explorer.c exports.c "
-    "hunt.c"
+    "pct.c shrink.c hunt.c"
 )
 
 _NO_FAILURE = -1
