@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import traceback
 from collections.abc import Sequence
+from pathlib import Path
 
 import click  # and not typer, which which rests on pydantic and takes 0.1 s more to start
 
@@ -15,6 +18,8 @@ from septum.cli.show import show
 from septum.lang.errors import EnginesDisagree, SeptumError
 
 BAD_INPUT, INCOMPLETE = 2, 3
+DEFECT = "a defect of septum, please report it"
+PACKAGE = Path(__file__).parents[1]
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -28,6 +33,14 @@ for command in (check, hunt, list_, show, explain):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command line; the exit status."""
+    _open_streams()
+    try:
+        return _run(arguments)
+    except Exception as error:  # the last resort: whatever comes here is nobody's bad input
+        return _complain(f"{DEFECT}: {_described(error)}")
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     try:
         status = app.main(args=None if arguments is None else list(arguments), prog_name="septum", standalone_mode=False)
     except click.ClickException as error:
@@ -36,10 +49,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.Abort:  # Ctrl-C before or after the checks
         return INCOMPLETE
     except EnginesDisagree as error:
-        return _complain(f"a defect of septum, please report it: {error}")
+        return _complain(f"{DEFECT}: {error}")
     except (SeptumError, OSError) as error:
         return _complain(str(error))
     return status if isinstance(status, int) else 0
+
+
+def _open_streams() -> None:
+    """Gives streams that the caller closed (`>&-`) a reader of nothing, so that no file of a check gets their numbers."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 (as long as the process)
+
+
+def _described(error: Exception) -> str:
+    """Type, message, and where in septum it happened."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).is_relative_to(PACKAGE)]
+    places = [f" ({Path(frame.filename).relative_to(PACKAGE.parent)}:{frame.lineno})" for frame in frames]
+    what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return what + "".join(places[-1:])
 
 
 def _complain(message: str) -> int:

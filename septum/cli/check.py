@@ -9,7 +9,7 @@ import click
 
 from septum.check.result import Result
 from septum.cli.output import colour, width, write, write_json
-from septum.lang.errors import SeptumError, UserError
+from septum.lang.errors import UserError
 
 EPILOG = (
     "Exit status: 0 all that applies holds, 1 something is violated or vacuous, 2 bad input, "
@@ -100,7 +100,7 @@ def _check(designs: list[str], scenarios: Sequence[str], options: dict[str, Any]
     try:
         jobs = plan(designs, scenarios, [options["property"]] if options["property"] else [])
         results.extend(run(jobs, options))
-    except (SeptumError, OSError):
+    except Exception:
         if results:
             report(results, as_json)
         raise

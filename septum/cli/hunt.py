@@ -12,7 +12,7 @@ import click
 
 from septum.cli.output import colour, width, write, write_json
 from septum.cli.progress import ProgressLine
-from septum.lang.errors import SeptumError, UserError
+from septum.lang.errors import UserError
 
 if TYPE_CHECKING:
     from septum.check.hunt import Hunted
@@ -82,7 +82,7 @@ def _hunt(jobs: Sequence[Job], seconds: float | None, options: dict[str, Any], a
     hunts: list[Hunted] = []
     try:
         hunts.extend(_hunts(jobs, seconds, options))
-    except (SeptumError, OSError):
+    except Exception:
         if hunts:
             report(hunts, as_json)
         raise
@@ -134,7 +134,7 @@ class HuntLine(ProgressLine):
     def tell(self, runs: int, steps: int) -> None:
         if self.on:
             rate = steps / max(time.monotonic() - self._began, 1e-9) / 1e6
-            self._put(f"{self.title}: {runs:,} runs, {steps:,} steps, {rate:.1f} M/s")
+            self._show([f"{runs:,} runs", f"{steps:,} steps", f"{rate:.1f} M/s"])
 
 
 def report(hunts: list[Hunted], as_json: bool) -> None:

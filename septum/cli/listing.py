@@ -27,7 +27,10 @@ def _titles(what: str, design: str) -> dict[str, str]:
     from septum.check.check import designs
 
     if what == "designs":
-        return {name: found.title for name, found in designs().items() if design in ("", name)}
+        titles = {name: found.title for name, found in designs().items()}
+        if design and design not in titles:
+            names.load(design)  # a file has no title; anything else is refused
+        return {design: titles.get(design, "")} if design else titles
     models = [names.load(name) for name in ([design] if design else designs())]
     return names.scenarios(models) if what == "scenarios" else names.properties(models)
 

@@ -49,5 +49,8 @@ def scenarios(models: Iterable[Model]) -> dict[str, str]:
 
 
 def properties(models: Iterable[Model]) -> dict[str, str]:
-    """Name and title of every property that one of the models has."""
-    return ALWAYS | {of.name: of.title for model in models for of in model.properties}
+    """Name and title of every property that one of the models has; one that has several clauses has all their titles."""
+    titles: dict[str, dict[str, None]] = {}
+    for of in (of for model in models for of in model.properties):
+        titles.setdefault(of.name, {}).update({of.title: None} if of.title else {})
+    return ALWAYS | {name: "; ".join(of) for name, of in titles.items()}

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from septum.check.result import Call, Counterexample, Result, Standing, Step
+from septum.check.result import Call, Change, Counterexample, Result, Standing, Step
 from septum.report.changes import shorter
 
 WIDTH = 75
@@ -37,7 +37,13 @@ def diagram(result: Result) -> str:
     found = result.counterexample
     if found is None:
         return "\n".join(conclusion(result)) + "\n"
-    blocks = [schedule(found.steps), places(found.steps), ending(found.threads), conclusion(result), replay(result, found)]
+    blocks = [
+        schedule(found.steps, Holders.of(found)),
+        places(found.steps),
+        ending(found.threads),
+        conclusion(result),
+        replay(result, found),
+    ]
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
 
 
@@ -134,6 +140,38 @@ class Layout:
         return f"{label:>{self.margin - 2}}  {row}".rstrip()
 
 
+@dataclass(frozen=True)
+class Holders:
+    """Who holds the kernel's locks, by name: `writer` is a thread's number plus one, `readers` a mask of threads.
+
+    Only those locks are meant that a step names among the locks held: a lock of the module has `readers` too, and counts them.
+    """
+
+    threads: tuple[str, ...] = ()
+    locks: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, found: Counterexample) -> Holders:
+        held = [lock for locks in (*(s.locks for s in found.steps), *(t.locks for t in found.threads)) for lock in locks]
+        return cls(tuple(one.thread for one in found.threads), frozenset(lock.rpartition(" (")[0] for lock in held))
+
+    def named(self, change: Change) -> Change:
+        """`vm[1].mmu_lock.readers: 0 -> 2` as `vm[1].mmu_lock readers: none -> vCPU 1`."""
+        lock, _, part = change.place.rpartition(".")
+        if lock not in self.locks or part not in ("writer", "readers"):
+            return change
+        old, new = (self._names(part, value) for value in (change.old, change.new))
+        return Change(f"{lock} {part}", old, new) if old and new else change
+
+    def _names(self, part: str, value: str) -> str:
+        """Empty if the value names a thread that there is not."""
+        number = int(value) if value.isdecimal() else -1
+        mask = 1 << number >> 1 if part == "writer" and number >= 0 else number
+        if mask < 0 or mask >> len(self.threads):
+            return ""
+        return " and ".join(name for index, name in enumerate(self.threads) if mask >> index & 1) or "none"
+
+
 @dataclass
 class Trail:
     """What the diagram has said of a thread so far, so that it need not be said again."""
@@ -142,7 +180,7 @@ class Trail:
     locks: tuple[str, ...] = ()
 
 
-def schedule(steps: Sequence[Step]) -> list[str]:
+def schedule(steps: Sequence[Step], holders: Holders = Holders()) -> list[str]:
     """Every step, in order."""
     if not steps:
         return []
@@ -152,7 +190,8 @@ def schedule(steps: Sequence[Step]) -> list[str]:
     last = ""
     for number, step in enumerate(steps, 1):
         trail = trails.setdefault(step.thread, Trail())
-        items = [*entered(step, trail, resumed=step.thread != last), *happened(step, trail, resumed=step.thread != last)]
+        resumed = step.thread != last
+        items = [*entered(step, trail, resumed=resumed), *happened(step, trail, holders, resumed=resumed)]
         lines += layout.rows(number, step.thread, [line for item in items for line in item.lines(layout.width, layout.indent)])
         last = step.thread
     return lines
@@ -188,14 +227,14 @@ def _common(left: Sequence[object], right: Sequence[object]) -> Iterator[object]
         yield one
 
 
-def happened(step: Step, trail: Trail, *, resumed: bool) -> Iterator[Item]:
+def happened(step: Step, trail: Trail, holders: Holders, *, resumed: bool) -> Iterator[Item]:
     """The line that ran, its choice, what it changed, the events, and the locks held after it."""
     depth = len(step.stack)
     if not begins(step):
         yield Item(depth, f"{step.call.line} {step.call.source.strip()}", clip=True)
     if step.choice is not None:
         yield Item(depth + 1, f"choice {step.choice}")
-    for change in shorter(step.changes):
+    for change in shorter([holders.named(change) for change in step.changes]):
         yield Item(depth + 1, f"{change.place}:", f"{change.old} -> {change.new}")
     for event in step.events:
         yield Item(depth + 1, f"* {event}")
@@ -247,9 +286,15 @@ def length(found: Counterexample) -> str:
 
 def replay(result: Result, found: Counterexample) -> list[str]:
     """The command that shows this again, unbroken if it fits."""
-    token, design = shlex.quote(found.token), shlex.quote(result.design)
-    whole = f"  septum explain {token} {design}"
-    return ["Replay it with", *([whole] if len(whole) <= WIDTH else ["  septum explain \\", f"    {token} {design}"])]
+    whole = command(result, found)
+    if len(whole) + 2 <= WIDTH:
+        return ["Replay it with", f"  {whole}"]
+    return ["Replay it with", "  septum explain \\", f"    {whole.removeprefix('septum explain ')}"]
+
+
+def command(result: Result, found: Counterexample) -> str:
+    """`septum explain TOKEN DESIGN`."""
+    return f"septum explain {shlex.quote(found.token)} {shlex.quote(result.design)}"
 
 
 def short(file: str) -> str:

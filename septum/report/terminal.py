@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
-from septum.check.result import Result, Verdict
-from septum.report.diagram import diagram
+from septum.check.result import Call, Counterexample, Result, Verdict
+from septum.report.diagram import command, diagram, short
 from septum.report.numbers import duration, ranges
+
+DEADLOCK = "deadlock"
+Place = tuple[str, ...]
 
 
 def render(results: Sequence[Result], *, width: int = 80, colour: bool = False) -> str:
@@ -21,7 +26,8 @@ def render(results: Sequence[Result], *, width: int = 80, colour: bool = False) 
         section("Lines of the design that no schedule executed", unexecuted(results), width),
         section("Not applicable", not_applicable(results), width),
         footnotes(results, width),
-        *(finding(result) for result in results if result.verdict is Verdict.VIOLATED),
+        *findings(results),
+        summary(results),
     ]
     return "\n".join(part for part in parts if part)
 
@@ -61,6 +67,62 @@ def finding(result: Result) -> str:
     """A violation: what, where, and its diagram."""
     heading = f"{result.design}, {result.scenario}: {verdict_text(result)}"
     return f"{heading}\n{'=' * len(heading)}\n\n{diagram(result)}"
+
+
+def findings(results: Iterable[Result]) -> Iterator[str]:
+    """Every violation: the shortest of those that fail at one place with its diagram, each other one in a line."""
+    groups: dict[Place, list[Result]] = {}
+    for result in results:
+        if result.verdict is Verdict.VIOLATED:
+            groups.setdefault(place(result), []).append(result)
+    for group in groups.values():
+        shown = min(group, key=steps)
+        yield finding(shown)
+        lines = [f"  {another(one, shown)}\n" for one in group if one is not shown]
+        if lines:
+            yield f"It fails at the same place in\n{''.join(lines)}"
+
+
+def steps(result: Result) -> int:
+    return len(result.counterexample.steps) if result.counterexample else 0
+
+
+def place(result: Result) -> Place:
+    """What the results have in common that one mistake explains: design, property, and the line or the deadlock."""
+    found = result.counterexample
+    if found is None:
+        return (result.design, result.scenario, result.property, "no schedule")
+    if result.property == DEADLOCK:
+        return (result.design, result.property, result.clause)
+    calls = failing(found)
+    line = f"{calls[-1].file}:{calls[-1].line}" if calls else ""
+    return (result.design, result.property, line, re.sub(r"\d+", "#", result.clause))
+
+
+def failing(found: Counterexample) -> Sequence[Call]:
+    """The calls in which a thread failed; or, where a property is violated between two steps, those of the last step."""
+    stacks = [thread.stack for thread in found.threads if thread.state == "failed"]
+    return stacks[0] if stacks else found.steps[-1].stack if found.steps else ()
+
+
+def another(result: Result, shown: Result) -> str:
+    """A violation in one line; a caller is named where it is not that of the one whose diagram is shown."""
+    found, first = result.counterexample, shown.counterexample
+    if found is None or first is None:
+        return result.scenario
+    callers, known = ([(call.file, call.line) for call in failing(one)[-2:-1]] for one in (found, first))
+    caller = "".join(f", called from {short(file)}:{line}" for file, line in callers if callers != known)
+    count = len(found.steps)
+    return f"{result.scenario}, {count} step{'s' if count != 1 else ''}{caller}: {command(result, found)}"
+
+
+def summary(results: Sequence[Result]) -> str:
+    """52 checks: 33 hold, 2 violated, 17 not applicable."""
+    counts = Counter(result.verdict for result in results)
+    hold = "holds" if counts[Verdict.HOLDS] == 1 else "hold"
+    texts = [f"{counts[one]} {hold if one is Verdict.HOLDS else one}" for one in Verdict if counts[one]]
+    checks = f"{len(results)} check{'s' if len(results) != 1 else ''}"
+    return f"{checks}: {', '.join(texts)}\n" if texts else f"{checks}\n"
 
 
 def section(heading: str, lines: Iterable[str], width: int) -> str:
@@ -126,6 +188,11 @@ def footnotes(results: Sequence[Result], width: int) -> str:
     chance = min(1.0, sum(result.collision for result in results))
     if chance:
         notes.append(f"The chance that a collision of fingerprints hid a state is at most {chance:.0e}.")
-    if any(result.states and result.engine == "python" for result in results):
-        notes.append("Explored by the Python engine, which is slower than the C engine and finds the same.")
+    slow = [result for result in results if result.states and result.engine == "python"]
+    if slow:
+        reasons = dict.fromkeys(result.reason for result in slow if result.reason and (result.holds or result.counterexample))
+        why = f" ({'; '.join(reasons)})" if reasons else ""
+        notes.append(
+            f"Explored by the Python engine{why}, which is slower than the C engine, without reductions, and finds the same."
+        )
     return "".join(f"{textwrap.fill(note, width)}\n" for note in notes)

@@ -29,6 +29,8 @@ BAD = {
     "nothing to list": (["list"], "Missing argument"),
     "unknown list": (["list", "desings"], "desings"),
     "list of an unknown design": (["list", "scenarios", "upsteam"], "did you mean upstream?"),
+    "designs of an unknown name": (["list", "designs", "upsteam"], "did you mean upstream?"),
+    "designs of a missing file": (["list", "designs", "no/such.py"], "no/such.py: no such file"),
     "show an unknown design": (["show", "dpamt_v5"], "did you mean dpamt_v4?"),
     "bad token": (["explain", "hello"], "hello: no token of this septum"),
 }

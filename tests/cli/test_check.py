@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 from typing import Any
 
@@ -163,6 +164,16 @@ def test_a_defect_of_septum_is_called_one(septum: Any, checker: Any) -> None:
     found = septum("check", "upstream")
     assert found.status == 2
     assert found.err.startswith("septum: a defect of septum, please report it: first")
+
+
+def test_what_nobody_foresaw_is_a_defect_of_septum(septum: Any, checker: Any) -> None:
+    checker.answers = {"first": HOLDS, "second": KeyError("nobody")}
+    found = septum("check", "upstream")
+    assert found.status == 2
+    assert re.fullmatch(
+        r"septum: a defect of septum, please report it: KeyError: 'nobody' \(septum/cli/runs\.py:\d+\)\n", found.err
+    )
+    assert "  first           holds" in found.out
 
 
 def test_a_full_disk(septum: Any, checker: Any) -> None:

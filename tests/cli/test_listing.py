@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from septum.cli import names
 from septum.cli.listing import table
+from septum.lang.model import Property
 from tests.report.samples import TOKEN
 
 
@@ -24,6 +27,20 @@ def test_scenarios(septum: Any) -> None:
 def test_properties_have_those_of_the_explorer(septum: Any) -> None:
     names = [line.split("  ")[0] for line in septum("list", "properties", "upstream").out.splitlines()]
     assert names == ["asserts", "deadlock", "custody", "initial value"]
+
+
+def test_a_property_of_several_clauses_has_all_their_titles() -> None:
+    clauses = (Property("custody", "one owner"), Property("backing", "a pair"), Property("custody", "at rest: none is lost"))
+    models: Any = [SimpleNamespace(properties=clauses), SimpleNamespace(properties=clauses[:1])]
+    titles = names.properties(models)
+    assert (titles["custody"], titles["backing"]) == ("one owner; at rest: none is lost", "a pair")
+
+
+def test_one_design(septum: Any, tmp_path: Any) -> None:
+    assert septum("list", "designs", "upstream").out == "upstream  The caches as merged before Dynamic PAMT\n"
+    file = tmp_path / "mine.py"
+    file.write_text("")
+    assert septum("list", "designs", str(file)).out == f"{file}  -\n"
 
 
 def test_json(septum: Any) -> None:

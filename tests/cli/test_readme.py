@@ -46,7 +46,7 @@ def test_the_token_replays(pool: Path, capsys: pytest.CaptureFixture[str]) -> No
     command = re.search(r"septum explain (\S+) pool.py", found)
     assert command
     assert main(["explain", command[1], pool.name]) == 1
-    assert capsys.readouterr().out.splitlines()[3:] == found.splitlines()[found.splitlines().index("") + 6 :]
+    assert capsys.readouterr().out.splitlines()[3:] == found.splitlines()[found.splitlines().index("") + 6 : -2]
 
 
 def test_the_readme_is_short_and_its_links_exist() -> None:

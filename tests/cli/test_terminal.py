@@ -10,7 +10,7 @@ import pytest
 
 from septum.check.explore import Progress
 from septum.cli import output
-from septum.cli.progress import ProgressLine
+from septum.cli.progress import ProgressLine, describe, fitted
 
 PROGRESS = Progress(states=1_234_567, transitions=9_000_000, frontier=4321, depth=31, bytes=512 << 20, seconds=4.5)
 
@@ -53,9 +53,23 @@ def test_progress_is_one_line_that_goes_away(capsys: pytest.CaptureFixture[str],
     line.clear()
     shown = [part for part in capsys.readouterr().err.split("\r") if part.strip()]
     assert [part.rstrip() for part in shown] == [shown[0].rstrip()] * 2
-    whole = "1/2 upstream same_gfn: 1,234,567 states, 2.0 M/s, frontier 4,321, depth 31, 512.0 MiB, 4.50 s"
-    assert shown[0].rstrip() == whole[:99]
+    assert shown[0].rstrip() == "1/2 upstream same_gfn: 4.50 s, 512.0 MiB, 1,234,567 states, 2.0 M/s, frontier 4,321, depth 31"
     assert max(map(len, shown)) < 100
+
+
+def test_progress_on_80_columns_keeps_time_memory_and_states() -> None:
+    shown = fitted("39/52 dpamt_merged_split neighbours_enomem", describe(PROGRESS), 79)
+    assert shown == "39/52 dpamt_merged_split neighbours_enomem: 4.50 s, 512.0 MiB, 1,234,567 states"
+    shown = fitted("39/52 dpamt_merged_split punch_hole_zero_step", describe(PROGRESS), 79)
+    assert shown == "39/52 dpamt_merged_split punch_hole_zer...: 4.50 s, 512.0 MiB, 1,234,567 states"
+
+
+def test_progress_says_nothing_of_what_is_not_known() -> None:
+    assert describe(Progress(0, 0, 0, 0, 0, 0.0)) == []
+    assert fitted("title", [], 79) == "title"
+    assert describe(Progress(states=40, transitions=900, frontier=0, depth=3, bytes=0, seconds=0.5)) == [
+        "0.50 s", "40 states", "1.8 k/s", "depth 3",
+    ]  # fmt: skip
 
 
 def test_no_progress_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
@@ -112,3 +126,12 @@ def test_json_is_one_document(capsys: pytest.CaptureFixture[str]) -> None:
     document: Any = {"results": []}
     output.write_json(document)
     assert capsys.readouterr().out == '{\n  "results": []\n}\n'
+
+
+@pytest.mark.parametrize("closed", [">&-", ">&- 2>&-"])
+@pytest.mark.parametrize(("command", "status"), [("list designs", 0), ("list designs --json", 0), ("list designs nosuch", 2)])
+def test_closed_streams_are_quiet(closed: str, command: str, status: int) -> None:
+    line = f'"{sys.executable}" -m septum {command} {closed}'
+    found = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False)
+    assert (found.returncode, found.stdout) == (status, "")
+    assert "Traceback" not in found.stderr

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from septum.check.result import Call, Change, Counterexample, Result
-from septum.report.diagram import WIDTH, diagram, schedule, short, wrapped
+from septum.report.diagram import WIDTH, Holders, diagram, schedule, short, wrapped
 from tests.report.golden import pinned
 from tests.report.samples import FOUND, STEPS, TOKEN, VIOLATED, in_fault, link, step, three_threads
 
@@ -111,3 +111,25 @@ def test_the_replay_command_quotes_the_file() -> None:
 def test_files_are_shown_from_here() -> None:
     assert short(__file__) == "tests/report/test_diagram.py"
     assert short("/usr/include/stdio.h") == "/usr/include/stdio.h"
+
+
+@pytest.mark.parametrize(
+    ("place", "old", "new", "shown"),
+    [
+        ("vm[1].mmu_lock.readers", "0", "2", "vm[1].mmu_lock readers: none -> vCPU 1"),
+        ("vm[1].mmu_lock.readers", "2", "6", "vm[1].mmu_lock readers: vCPU 1 -> vCPU 1 and convert"),
+        ("vm[1].mmu_lock.writer", "3", "0", "vm[1].mmu_lock writer: convert -> none"),
+        ("vm[1].mmu_lock.writer", "0", "4", "vm[1].mmu_lock.writer: 0 -> 4"),
+        ("pamt[3].lock.readers", "0", "1", "pamt[3].lock.readers: 0 -> 1"),
+        ("vm[1].mmu_lock.waiters", "0", "1", "vm[1].mmu_lock.waiters: 0 -> 1"),
+    ],
+    ids=["reader", "two readers", "writer", "no such thread", "a count of the module", "another field"],
+)
+def test_holders_of_a_lock_are_named(place: str, old: str, new: str, shown: str) -> None:
+    holders = Holders(("vCPU 0", "vCPU 1", "convert"), frozenset({"vm[1].mmu_lock"}))
+    found = holders.named(Change(place, old, new))
+    assert f"{found.place}: {found.old} -> {found.new}" == shown
+
+
+def test_the_locks_are_those_that_some_thread_holds() -> None:
+    assert Holders.of(FOUND) == Holders(("CPU 0", "CPU 1", "CPU 2"), frozenset({"vm[0].mmu_lock"}))

@@ -7,10 +7,21 @@ from dataclasses import replace
 
 import pytest
 
-from septum.check.result import Result, Verdict
+from septum.check.result import Call, Counterexample, Result, Standing, Verdict
 from septum.report.terminal import render
 from tests.report.golden import pinned
-from tests.report.samples import ALL, HOLDS, INCOMPLETE, NOT_APPLICABLE, NOT_STARTED, TOKEN, VACUOUS, VIOLATED
+from tests.report.samples import (
+    ALL,
+    HOLDS,
+    INCOMPLETE,
+    NOT_APPLICABLE,
+    NOT_STARTED,
+    STEPS,
+    TOKEN,
+    VACUOUS,
+    VIOLATED,
+    three_threads,
+)
 
 ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -82,3 +93,62 @@ def test_how_far_an_incomplete_check_came() -> None:
 
 def test_square_brackets_in_a_name_are_no_markup() -> None:
     assert "a[bold]b.py" in render([replace(HOLDS, design="a[bold]b.py")])
+
+
+def failing(scenario: str, steps: int, line: int = 36, caller: int = 25, page: int = 7) -> Result:
+    """A violation that a thread meets at a line, after so many steps."""
+    stack = (Call("drop", "septum/kvm/tdx.py", caller, "free(m, page)"), Call("free", "septum/host/frames.py", line, "assert"))
+    found = Counterexample(STEPS[:steps], (Standing("CPU 0", stack, "failed", ()),), f"s1-{scenario}")
+    return replace(VIOLATED, scenario=scenario, clause=f"custody: page {page} is freed twice", counterexample=found)
+
+
+def test_one_mistake_has_one_diagram_the_shortest() -> None:
+    text = render([failing("long", 8), failing("short", 3, page=9), failing("middle", 4, caller=31)])
+    assert text.count("What broke") == 1
+    assert "dpamt_v4, short: violated: custody\n===" in text
+    assert (
+        "It fails at the same place in\n"
+        "  long, 8 steps: septum explain s1-long dpamt_v4\n"
+        "  middle, 4 steps, called from septum/kvm/tdx.py:31: septum explain s1-middle dpamt_v4\n"
+    ) in text
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        failing("other", 8, line=40),
+        replace(failing("other", 8), design="upstream"),
+        replace(failing("other", 8), property="backing"),
+        replace(failing("other", 8), clause="custody: page 7 is lost"),
+        replace(failing("other", 8), counterexample=None),
+    ],
+    ids=["line", "design", "property", "clause", "no schedule"],
+)
+def test_other_mistakes_have_their_own_diagrams(other: Result) -> None:
+    text = render([failing("one", 8), other])
+    assert text.count("What broke") == 2
+    assert "same place" not in text
+
+
+def test_a_property_that_is_violated_between_steps_fails_at_the_last_step() -> None:
+    found = VIOLATED.counterexample
+    assert found
+    earlier = replace(VIOLATED, scenario="earlier", counterexample=replace(found, steps=found.steps[:5]))
+    assert render([VIOLATED, replace(VIOLATED, scenario="again")]).count("What broke") == 1
+    assert render([VIOLATED, earlier]).count("What broke") == 2
+
+
+def test_equal_deadlocks_have_one_diagram() -> None:
+    ring = three_threads()
+    assert render([ring, replace(ring, scenario="again")]).count("What broke") == 1
+    assert render([ring, replace(ring, scenario="other", clause="deadlock: CPU 0 waits for lock 2")]).count("What broke") == 2
+
+
+def test_the_report_ends_in_a_summary() -> None:
+    assert render([HOLDS, HOLDS, VIOLATED, NOT_APPLICABLE]).endswith("\n\n4 checks: 2 hold, 1 violated, 1 not applicable\n")
+
+
+def test_why_the_python_engine_explored_a_pass() -> None:
+    reason = "no C compiler was found; set CC or pip install ziglang"
+    text = " ".join(render([replace(HOLDS, engine="python", reason=reason), INCOMPLETE]).split())
+    assert f"by the Python engine ({reason}), which is slower than the C engine, without reductions, and finds the same." in text
