@@ -106,7 +106,7 @@ class Statements(Calls):
 
     def _if_statement(self, node: ast.If) -> None:
         test = self._note(self.condition(node.test))
-        if test.constant is not None and self._foldable(node.test):
+        if test.constant is not None:
             self._block(node.body if test.constant else node.orelse)
             return
         with self._braces(f"if ({test.code})"):
@@ -114,10 +114,6 @@ class Statements(Calls):
         if node.orelse:
             with self._braces("else"):
                 self._block(node.orelse)
-
-    def _foldable(self, test: ast.expr) -> bool:
-        """Whether the branch not taken holds no yield, so that leaving it out changes no frame."""
-        return True
 
     def _while_statement(self, node: ast.While) -> None:
         if node.orelse:
