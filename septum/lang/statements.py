@@ -109,7 +109,7 @@ class Statements(Calls):
         if test.constant is not None:
             self._block(node.body if test.constant else node.orelse)
             return
-        with self._braces(f"if ({test.code})"):
+        with self._braces(f"if {bracketed(test.code)}"):
             self._block(node.body)
         if node.orelse:
             with self._braces("else"):
@@ -120,7 +120,7 @@ class Statements(Calls):
             self.source.refuse(node, "else after a loop is not in the language", "a name that says how the loop ended")
         test = self._note(self.condition(node.test))
         self._loops.append(None)
-        with self._braces(f"while ({test.code})"):
+        with self._braces(f"while {bracketed(test.code)}"):
             self.out(f"fuel(c, {self.unit.site(self.source, node, 'endless', 'the loop does not end within one step')});")
             self._block(node.body)
         self._loops.pop()
@@ -364,6 +364,16 @@ class Statements(Calls):
         self._has_returned = True
 
     _has_returned = False
+
+
+def bracketed(code: str) -> str:
+    """A condition in one pair of brackets: a second pair around == looks like a mistake to compilers."""
+    depth = 0
+    for place, character in enumerate(code):
+        depth += (character == "(") - (character == ")")
+        if depth == 0:
+            return code if code[0] == "(" and place == len(code) - 1 else f"({code})"
+    return f"({code})"
 
 
 def is_interchangeable(kind: Kind) -> bool:
