@@ -22,8 +22,15 @@ PYTHON_SECONDS = 5.0
 def measured(built: Build, workers: int, reduced: bool) -> Exploration:
     """The run with the median rate of several, each to the end or to the end of its time."""
     threads, budget = len(built.threads), Budget(seconds=SECONDS)
-    options = {"daemons": built.daemons, "workers": workers, "symmetry": reduced, "fusion": reduced, "budget": budget}
-    runs = [explore(built.library(), built.initial, threads, **options) for _ in range(RUNS)]
+    options = {
+        "daemons": built.daemons,
+        "workers": workers,
+        "symmetry": reduced,
+        "fusion": reduced,
+        "partial": reduced,
+        "budget": budget,
+    }
+    runs = [explore(built.reducible(), built.initial, threads, **options) for _ in range(RUNS)]
     if any(run.outcome not in (Outcome.COMPLETE, Outcome.OUT_OF_TIME) for run in runs):
         raise SystemExit(f"{built.scenario.name} ended with {runs[0].outcome}")
     return sorted(runs, key=lambda run: run.transitions / run.seconds)[RUNS // 2]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from septum.lang import Enum, Index, Model, Scenario, Setup, Size, Struct, alike, array, call, each, process, u8, when
+from septum.lang import Enum, Index, Model, Scenario, Setup, Size, Struct, alike, array, boolean, call, each, process, u8, when
 
 THREADS = Size("THREADS", 2)
 NP = Size("NP", 12)
@@ -58,7 +58,7 @@ class World(Struct):
     spt: Stack[THREADS]
     ext: Stack[THREADS]
     writer: u8
-    readers: u8
+    reading: boolean[THREADS]
     seq: u8
     inval: u8
 
@@ -88,6 +88,13 @@ def free(w: World, page: Pfn):
         p.spt[i].child = 0
         p.spt[i].gfn = 0
         p.sept[i] = Sept.FREE
+
+
+def is_read(w: World):
+    found = False
+    for t in range(THREADS):
+        found = found or w.reading[t]
+    return found
 
 
 def index(gfn: u8, level: u8) -> u8:
@@ -126,10 +133,10 @@ def fault(w: World, t: u8, gfn: u8):
         yield when(lambda: w.writer == 0)
         if w.inval != 0 or w.seq != seq0:
             continue
-        w.readers += 1
+        w.reading[t] = True
         again = yield from walk(w, t, gfn)
         yield
-        w.readers -= 1
+        w.reading[t] = False
         if not again:
             return
 
@@ -205,7 +212,7 @@ def leaf(w: World, gfn: u8, sp: Pfn):
 @process
 def zap(w: World, gfn: u8):
     for _again in range(2):
-        yield when(lambda: w.writer == 0 and w.readers == 0)
+        yield when(lambda: w.writer == 0 and not is_read(w))
         w.writer = 1
         w.inval = 1
         w.seq += 1

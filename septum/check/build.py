@@ -9,9 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from septum.check.explore import sources
+from septum.lang.alone import AloneTables
 from septum.lang.compile import compiled, load
 from septum.lang.engine import Engine
 from septum.lang.errors import SeptumError, UserError
+from septum.lang.footprint import Footprints
 from septum.lang.functions import Instance
 from septum.lang.model import Model, Scenario, Setup, Thread
 from septum.lang.processes import property_of
@@ -42,6 +44,7 @@ class Build:
     threads: tuple[Thread, ...]
     world: bytes
     _library: Callable[[], ctypes.CDLL]
+    _tables: AloneTables | None = None
     judged: str = ""
     ignored: frozenset[int] = field(default_factory=frozenset)
 
@@ -66,6 +69,19 @@ class Build:
         for site in range(len(self.translation.sites)):
             library.septum_ignore(site, site in self.ignored)
         return library
+
+    def reducible(self) -> ctypes.CDLL:
+        """The library, with the footprints by which steps are fused and ordered; use it inside of `scope(build.bindings)`."""
+        library = self.library()
+        self._tables = self._tables or AloneTables(self.footprints())
+        self._tables.give(library)
+        return library
+
+    def footprints(self) -> Footprints:
+        """What every step of the scenario may touch; use it inside of `scope(build.bindings)`."""
+        m, memory = allocate(self.translation.layout)
+        memory[:] = self.world[: len(memory)]
+        return Footprints(self.translation, self.threads, m)
 
     def engine(self) -> Engine:
         """A run of the same scenario in Python; use it inside of `scope(build.bindings)`."""

@@ -29,7 +29,7 @@ Notice = Callable[[str], None]
 
 NO_COMPILER = "no C compiler was found; set CC or pip install ziglang"
 BROKEN = (Outcome.VIOLATED, Outcome.DEADLOCK)
-REDUCTIONS = frozenset({"symmetry", "fusion"})
+REDUCTIONS = frozenset({"symmetry", "fusion", "partial"})
 
 # A checkpoint costs time and disk; who asks for --resume wants one sooner.
 RESUMED_SECONDS, UNASKED_SECONDS = 10.0, 60.0
@@ -158,28 +158,28 @@ class _Check:
 
     def result(self) -> Result:
         with scope(self.built.bindings):
-            fusion = "fusion" in self.reduce
-            found = self._kept(fusion)
+            found = self._kept()
             if found.outcome not in BROKEN:
                 return self._passed(found)
             self._model_mistake(found)
             if not found.traced:
                 return self._untraced(found)
             shortest = found
-            if self.engine == "c" and (fusion or self.threads > 1):
-                shortest = self._explore(False, 1, max(len(found.schedule), 1))
+            fused = self.reduce - {"symmetry"}
+            if self.engine == "c" and (fused or self.threads > 1):
+                shortest = self._explore(self.reduce - fused, 1, max(len(found.schedule), 1))
             proved = shortest.outcome in BROKEN and shortest.traced
-            return self._violated(found, shortest if proved else found, proved or not fusion)
+            return self._violated(found, shortest if proved else found, proved or not fused)
 
-    def _kept(self, fusion: bool) -> Exploration:
+    def _kept(self) -> Exploration:
         """The search itself, which can be resumed. After a budget ended it, only who asked for that finds it there."""
         if self.engine == "python":
-            return self._explore(fusion, self.threads)
+            return self._explore(self.reduce, self.threads)
         checkpoint = self._checkpoint()
         others = list(checkpoint.path.parent.glob(f"{checkpoint.path.name.rsplit('-', 1)[0]}-*.checkpoint"))
         if self.resume and others and checkpoint.path not in others:
             self._tell(f"begins anew; {others[0]} is of another version of the model, another scope or other reductions")
-        found = self._explore(fusion, self.threads, checkpoint=checkpoint)
+        found = self._explore(self.reduce, self.threads, checkpoint=checkpoint)
         if found.checkpoints and not self.resume and found.outcome is not Outcome.STOPPED:
             checkpoint.remove()
         if found.failed_checkpoints and self.resume:
@@ -203,18 +203,18 @@ class _Check:
             self.notice(f"{self.built.model.name} {self.built.scenario.name}: {text}")
 
     def _explore(
-        self, fusion: bool, workers: int, max_depth: int = 0, symmetry: bool = True, checkpoint: Checkpoint | None = None
+        self, reduce: frozenset[str], workers: int, max_depth: int = 0, checkpoint: Checkpoint | None = None
     ) -> Exploration:
         """One search. A second one, by one worker and without fused steps, gives a shortest schedule, and always the same."""
         if self.engine == "python":
             return Search(self.built, self.budget, self.progress).run()
         found = explore(
-            self.built.library(), self.built.initial, len(self.built.threads), daemons=self.built.daemons, workers=workers,
-            budget=self.budget, max_depth=max_depth, symmetry=symmetry and "symmetry" in self.reduce, fusion=fusion,
+            self.built.reducible(), self.built.initial, len(self.built.threads), daemons=self.built.daemons, workers=workers,
+            budget=self.budget, max_depth=max_depth, **{name: name in reduce for name in REDUCTIONS},
             progress=self.progress, directory=spill_directory(), checkpoint=checkpoint, resumed=self._tell,
         )  # fmt: skip
-        if found.outcome in BROKEN and not found.traced and symmetry:
-            again = self._explore(fusion, workers, found.depth + 1, symmetry=False)
+        if found.outcome in BROKEN and not found.traced and "symmetry" in reduce:
+            again = self._explore(reduce - {"symmetry"}, workers, found.depth + 1)
             return again if again.outcome in BROKEN else found
         return found
 

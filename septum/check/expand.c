@@ -126,15 +126,16 @@ static void add_failure(struct worker *w, const struct source *from, unsigned th
 }
 
 /* One leaf of the thread's moves; whether it could move. */
-static inline int try_leaf(struct worker *w, const struct source *from, unsigned thread, uint32_t ordinal)
+static inline int try_leaf(struct worker *w, const struct source *from, const struct mover *mover, uint32_t ordinal)
 {
+	unsigned thread = mover->thread;
 	struct septum_run *run = w->explorer->run;
 	struct successor *s = next_scratch(w);
 	uint8_t *state = run->symmetry ? w->raw : s->state;
 
 	if (!w->fresh)
 		copy_state(state, from->state);
-	enum move move = make_move(run->fusion, state, thread, &w->path, &w->step);
+	enum move move = make_move(mover, state, &w->path, &w->step);
 	w->fresh = move == MOVE_BLOCKED;
 	w->pruned |= move == MOVE_PRUNED;
 	if (move == MOVE_BLOCKED || move == MOVE_PRUNED)
@@ -150,12 +151,14 @@ static inline int try_leaf(struct worker *w, const struct source *from, unsigned
 
 static inline int try_thread(struct worker *w, const struct source *from, unsigned thread, uint32_t choices)
 {
+	struct mover mover;
 	int moved = 0;
 	uint32_t ordinal = 0;
 
+	take_turn(&mover, w->explorer->run, from->state, thread);
 	first_leaf(&w->path, choices);
 	do
-		moved |= try_leaf(w, from, thread, ordinal++);
+		moved |= try_leaf(w, from, &mover, ordinal++);
 	while (next_leaf(&w->path) && ordinal >> ORDINAL_BITS == 0);
 	if (w->path.length)
 		add_failure(w, from, thread, ordinal - 1, ENDLESS);	/* more leaves than a link can name */
@@ -175,15 +178,20 @@ static void judge_rest(struct worker *w, const struct source *at, uint32_t ended
 }
 
 /*
- * After a move under fusion its thread stands at no local step, so only threads that have not begun can. The first of these
- * goes alone, for nobody else can tell when it did; as a mask, or 0 if there is none.
+ * The first thread whose next step may be taken before anything else, as a mask; 0 if there is none. Not one that may be in a loop: on
+ * a cycle of states no thread is passed over for ever.
  */
 static uint32_t lone_thread(const struct explorer *x, const uint8_t *state)
 {
-	if (x->run->fusion && x->run->progress.depth < x->run->threads)
-		for (unsigned thread = 0; thread < x->run->threads; thread++)
-			if (model_choices(state, thread) && model_local(state, thread))
-				return 1u << thread;
+	struct mover mover;
+
+	for (unsigned thread = 0; x->run->reductions && thread < x->run->threads; thread++) {
+		if (!model_choices(state, thread))
+			continue;
+		take_turn(&mover, x->run, state, thread);
+		if (is_alone(&mover, state) == ALONE)
+			return 1u << thread;
+	}
 	return 0;
 }
 
@@ -210,9 +218,11 @@ static void expand(struct worker *w, const struct source *from)
 	uint32_t ended = 0, lone = lone_thread(x, from->state);
 
 	w->fresh = w->pruned = 0;
-	if (lone && try_threads(w, from, lone, &ended) && !w->pruned)
+	int moved = try_threads(w, from, lone, &ended);
+	if (moved && !w->pruned)
 		return;
-	if (!try_threads(w, from, x->everyone & ~lone, &ended) && !lone)
+	moved |= try_threads(w, from, x->everyone & ~lone, &ended);
+	if (!moved)
 		judge_rest(w, from, ended);
 }
 

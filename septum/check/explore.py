@@ -148,7 +148,7 @@ class _Run(ctypes.Structure):
         ("daemons", ctypes.c_uint32),
         ("workers", ctypes.c_uint32),
         ("symmetry", ctypes.c_uint32),
-        ("fusion", ctypes.c_uint32),
+        ("reductions", ctypes.c_uint32),
         ("resume", ctypes.c_uint32),
         ("checkpoint", ctypes.c_char_p),
         ("unfinished_checkpoint", ctypes.c_char_p),
@@ -211,7 +211,8 @@ def explore(
     budget: Budget = Budget(),
     max_depth: int = 0,
     symmetry: bool = True,
-    fusion: bool = True,
+    fusion: bool = False,
+    partial: bool = False,
     progress: Callable[[Progress], None] | None = None,
     directory: Path | None = None,
     spill_bytes: int | None = None,
@@ -221,7 +222,8 @@ def explore(
     """Explore all schedules of `threads` threads from the state `initial`, one exploration of a library at a time.
 
     `daemons` is the mask of the threads that may be blocked for ever. With `max_depth`, schedules of up to so many moves are
-    judged; COMPLETE then means that there are no longer ones. An interrupt from the keyboard ends the run as STOPPED.
+    judged; COMPLETE then means that there are no longer ones. `fusion` and `partial` want a library that was given footprints.
+    An interrupt from the keyboard ends the run as STOPPED.
 
     With `directory`, states that wait to be expanded go there, to files without a name, once they take `spill_bytes` of memory
     (by default a quarter of the budget or, without one, of the machine). Where the run goes on
@@ -238,14 +240,14 @@ def explore(
         daemons=daemons,
         workers=workers,
         symmetry=symmetry,
-        fusion=fusion,
+        reductions=fusion + 2 * partial,
         spill_bytes=0 if directory is None else _limit(spill_bytes or _spill_bytes(budget)),
         outcome=Outcome.STOPPED.value,
         failure=_NO_FAILURE,
     )
     if checkpoint:
         run.checkpoint, run.unfinished_checkpoint = bytes(checkpoint.path), bytes(checkpoint.unfinished)
-        run.identity = checkpoint.identity(initial, (threads, daemons, max_depth, symmetry, fusion))
+        run.identity = checkpoint.identity(initial, (threads, daemons, max_depth, symmetry, fusion, partial))
         run.resume, run.checkpoint_seconds = checkpoint.resume, checkpoint.seconds
     with ExitStack() as stack:
         if directory is not None:

@@ -1,11 +1,12 @@
 /*
- * A move of a thread: one step and, under fusion, the local steps that follow it, which no other thread can tell apart.
+ * A move of a thread: one step and the steps that follow it alone (model_alone), of which no other thread can tell when they are taken.
  *
  * Where the thread stands at a choose, a move forks. The forks of all moves of one thread from one state form a tree; its
  * leaves are numbered from 0 in the order of the choices, and walked one by one, each from the start: forks are few, and so
  * no intermediate state need be kept. The same walk rebuilds a schedule.
  */
 enum { MOST_STEPS = 10000 };	/* in one move; a thread that takes more runs for ever */
+enum { MOST_LOOPING = 64 };	/* after so many a step that may be in a loop ends the move, so that others come round as well */
 
 enum move { MOVE_DONE, MOVE_BLOCKED, MOVE_FAILED, MOVE_PRUNED };	/* pruned: the failure of something not judged */
 
@@ -32,14 +33,36 @@ static inline int next_leaf(struct path *path)
 	return 0;
 }
 
+/* Who makes a move: with what all others may touch from now on, which it does not change. */
+struct mover {
+	unsigned thread;
+	uint32_t reductions;
+	others_t others;
+};
+
+static inline void take_turn(struct mover *mover, const struct septum_run *run, const uint8_t *state, unsigned thread)
+{
+	mover->thread = thread;
+	mover->reductions = run->reductions;
+	if (run->reductions & REDUCE_PARTIAL)
+		model_others(state, run->threads, thread, &mover->others);
+}
+
+static inline enum alone is_alone(const struct mover *mover, const uint8_t *state)
+{
+	return model_alone(state, mover->thread, &mover->others, mover->reductions);
+}
+
 /* Whether the thread takes a further step; then the path says with which choice. */
-static int goes_on(const uint8_t *state, unsigned thread, struct path *path)
+static int goes_on(const struct mover *mover, const uint8_t *state, struct path *path)
 {
 	uint32_t choices;
 
 	if (path->steps < path->length)
 		return 1;
-	if (!model_local(state, thread) || !(choices = model_choices(state, thread)))
+	enum alone alone = is_alone(mover, state);
+	if (alone == NOT_ALONE || (alone == ALONE_IN_LOOP && path->steps >= MOST_LOOPING) ||
+	    !(choices = model_choices(state, mover->thread)))
 		return 0;
 	if (path->steps < MOST_STEPS)
 		path->fork[path->length++] = (struct fork){ 0, choices };
@@ -47,10 +70,10 @@ static int goes_on(const uint8_t *state, unsigned thread, struct path *path)
 }
 
 /*
- * Makes the move that the path names, and lengthens the path by the first choices where it ends too soon. A local step that is
+ * Makes the move that the path names, and lengthens the path by the first choices where it ends too soon. A step alone that is
  * pruned, and leaves the state as it was, only ends the move: other threads may go on before it.
  */
-static inline enum move make_move(int fusion, uint8_t *state, unsigned thread, struct path *path, step_t *step)
+static inline enum move make_move(const struct mover *mover, uint8_t *state, struct path *path, step_t *step)
 {
 	path->steps = 0;
 	do {
@@ -59,7 +82,7 @@ static inline enum move make_move(int fusion, uint8_t *state, unsigned thread, s
 			return MOVE_FAILED;
 		}
 		step->choice = path->fork[path->steps].choice;
-		switch (model_step(state, thread, step)) {
+		switch (model_step(state, mover->thread, step)) {
 		case STEP_FAILED:
 			path->steps++;
 			return MOVE_FAILED;
@@ -69,6 +92,6 @@ static inline enum move make_move(int fusion, uint8_t *state, unsigned thread, s
 			return path->steps ? MOVE_DONE : MOVE_PRUNED;
 		}
 		path->steps++;
-	} while (fusion && goes_on(state, thread, path));
+	} while (mover->reductions && goes_on(mover, state, path));
 	return MOVE_DONE;
 }

@@ -63,7 +63,7 @@ struct septum_run {
 	uint32_t daemons;	/* the threads that may be blocked for ever, as a mask */
 	uint32_t workers;
 	uint32_t symmetry;
-	uint32_t fusion;
+	uint32_t reductions;	/* REDUCE_LOCAL, REDUCE_PARTIAL */
 	uint32_t resume;	/* from the checkpoint, if there is one */
 	const char *checkpoint;	/* a path, or NULL */
 	const char *unfinished_checkpoint;

@@ -52,20 +52,23 @@ static void follow_log(struct trace *trace, unsigned thread, uint32_t ordinal)
 	const struct septum_run *run = trace->explorer->run;
 	step_t step = { 0 };
 
+	struct mover mover;
+
+	take_turn(&mover, run, trace->canonical, thread);
 	first_leaf(trace->path, model_choices(trace->canonical, thread));
 	do {
 		memcpy(trace->tried, trace->canonical, STATE_SIZE);
-		make_move(run->fusion, trace->tried, thread, trace->path, &step);
+		make_move(&mover, trace->tried, trace->path, &step);
 	} while (ordinal-- && next_leaf(trace->path));
 	canonicalize(trace, trace->tried, trace->target);
 }
 
-static int try_real(struct trace *trace, unsigned thread, const struct goal *goal)
+static int try_real(struct trace *trace, const struct mover *mover, const struct goal *goal)
 {
 	step_t step = { 0 };
 
 	memcpy(trace->tried, trace->real, STATE_SIZE);
-	enum move move = make_move(trace->explorer->run->fusion, trace->tried, thread, trace->path, &step);
+	enum move move = make_move(mover, trace->tried, trace->path, &step);
 	if (move != goal->move)
 		return 0;
 	if (move == MOVE_FAILED)
@@ -80,8 +83,10 @@ static int make_real_move(struct trace *trace, unsigned thread, const struct goa
 
 	if (!choices)
 		return 0;
+	struct mover mover;
+	take_turn(&mover, trace->explorer->run, trace->real, thread);
 	first_leaf(trace->path, choices);
-	while (!try_real(trace, thread, goal))
+	while (!try_real(trace, &mover, goal))
 		if (!next_leaf(trace->path))
 			return 0;
 	for (uint32_t i = 0; i < trace->path->steps; i++)

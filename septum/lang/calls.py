@@ -12,6 +12,7 @@ from septum.lang import processes
 from septum.lang.expressions import Static, Value, c_type, literal, number
 from septum.lang.operators import Operators
 from septum.lang.struct import resolve
+from septum.lang.symbols import Current, Result
 from septum.lang.types import Array, Boolean, Index, Scalar, u8
 from septum.lang.values import BOOL, NOTHING, U64, Num, Of, Ref, kind_of
 
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
 
 
 class Calls(Operators):
-    """Translates calls."""
+    """Translates calls; `invoked` collects those of routines and processes."""
+
+    invoked: dict[ast.AST, Result]
 
     def _call(self, node: ast.Call) -> Value:
         found = self.expression(node.func)
@@ -42,11 +45,13 @@ class Calls(Operators):
             self.source.refuse(node, f"{ast.unparse(node.func)} cannot be called in a model", "a routine of the model")
         arguments = self.arguments(node)
         callee = self.unit.instance(self.source, node, target, arguments)
+        result = self.invoked[node] = Result(callee, tuple(argument.symbol for argument in arguments))
         changes = callee.changes or any(argument.changes for argument in arguments)
         code = callee.invoke(arguments)
         if isinstance(callee.returns, Ref):
-            return Value(callee.returns, f"(*{code})", reads=True, changes=changes)
-        return Value(callee.returns, code, reads=callee.reads or any(argument.reads for argument in arguments), changes=changes)
+            return Value(callee.returns, f"(*{code})", reads=True, changes=changes, symbol=result)
+        reads = callee.reads or any(argument.reads for argument in arguments)
+        return Value(callee.returns, code, reads=reads, changes=changes, symbol=result)
 
     def arguments(self, node: ast.Call) -> list[Value]:
         values = [self.value(argument) for argument in node.args]
@@ -123,7 +128,7 @@ def _extreme(symbol: str, bound: Callable[..., int]) -> Callable[[Calls, ast.Cal
 
 
 def _current(self: Calls, node: ast.Call) -> Value:
-    return Value(Num(0, u8.limit - 1), "c->thread")
+    return Value(Num(0, u8.limit - 1), "c->thread", symbol=Current())
 
 
 def _reached(self: Calls, node: ast.Call) -> Value:

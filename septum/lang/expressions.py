@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from septum.lang.source import MISSING, Source
+from septum.lang.symbols import Either, Element, Field, Known, Local, Place, Symbol, World
 from septum.lang.types import Array, EnumType, Scalar, Size, type_name
 from septum.lang.values import BOOL, U64, Kind, Num, Of, Ref, is_bool, is_index, join, kind_of
 
@@ -22,13 +23,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Value:
-    """An expression: its kind, its C, its constant value if it has one, and whether it reads or changes the state."""
+    """An expression: its kind, its C, its constant value if it has one, whether it reads or changes the state, what it names."""
 
     kind: Kind
     code: str
     constant: int | None = None
     reads: bool = False
     changes: bool = False
+    symbol: Symbol | None = None
 
 
 @dataclass(frozen=True)
@@ -53,15 +55,23 @@ def literal(number: int) -> str:
 
 
 def number(value: int) -> Value:
-    return Value(Num(value, value), literal(value), value)
+    return Value(Num(value, value), literal(value), value, symbol=Known(value))
+
+
+def _constant(kind: Kind, value: int) -> Value:
+    return Value(kind, str(value), value, symbol=Known(value))
 
 
 class Expressions:
-    """Translates the expressions of one function; `kinds` are the kinds of its locals as known so far."""
+    """Translates the expressions of one function; `kinds` are the kinds of its locals as known so far.
+
+    `places` collects the scalars of the state that it reads or writes, by the expression that names them.
+    """
 
     source: Source
     unit: Translation
     kinds: dict[str, Kind]
+    places: dict[ast.AST, Place]
 
     def value(self, node: ast.expr) -> Value:
         """The value of an expression; a Static is refused."""
@@ -75,7 +85,9 @@ class Expressions:
         value = self.value(node)
         if not isinstance(value.kind, Num | Of):
             self.source.refuse(node, f"{value.kind} has no truth value", "a comparison")
-        return value if is_bool(value.kind) else replace(value, kind=BOOL, code=f"({value.code} != 0)", constant=None)
+        return (
+            value if is_bool(value.kind) else replace(value, kind=BOOL, code=f"({value.code} != 0)", constant=None, symbol=None)
+        )
 
     def expression(self, node: ast.expr) -> Value | Static:
         method = getattr(self, f"_{type(node).__name__.lower()}", None)
@@ -85,7 +97,7 @@ class Expressions:
 
     def _constant(self, node: ast.Constant) -> Value:
         if isinstance(node.value, bool):
-            return Value(BOOL, str(int(node.value)), int(node.value))
+            return _constant(BOOL, int(node.value))
         if isinstance(node.value, int):
             return number(node.value)
         self.source.refuse(
@@ -108,15 +120,16 @@ class Expressions:
     def _local(self, name: str) -> Value:
         kind = self.kinds[name]
         if isinstance(kind, Ref):
-            return Value(kind, "(*w)" if kind.to is self.unit.world else f"(*v_{name})")
-        return Value(kind, f"v_{name}")
+            is_world = kind.to is self.unit.world
+            return Value(kind, "(*w)" if is_world else f"(*v_{name})", symbol=World() if is_world else Local(name))
+        return Value(kind, f"v_{name}", symbol=Local(name))
 
     def static(self, node: ast.expr, found: object) -> Value | Static:
         """A Python object as a value if it is a constant."""
         if isinstance(found, enum.IntEnum):
-            return Value(Of(EnumType(type(found))), str(int(found)), int(found))
+            return _constant(Of(EnumType(type(found))), int(found))
         if isinstance(found, bool):
-            return Value(BOOL, str(int(found)), int(found))
+            return _constant(BOOL, int(found))
         if isinstance(found, int | Size):
             return number(int(found))
         if isinstance(found, float | str | bytes | list | dict | set | tuple):
@@ -135,13 +148,16 @@ class Expressions:
         types = self.unit.fields(base.kind.to)
         if node.attr not in types:
             self.source.refuse(node, f"{type_name(base.kind.to)} has no field {node.attr}", f"one of {', '.join(types)}")
-        return self._place(types[node.attr], f"{base.code}.{node.attr}", base)
+        of = types[node.attr]
+        place = Field(base.symbol, base.kind.to, node.attr, isinstance(of, Scalar))
+        return self._place(node, of, f"{base.code}.{node.attr}", place, base)
 
-    def _place(self, of: object, code: str, *inside: Value) -> Value:
+    def _place(self, node: ast.expr, of: object, code: str, place: Place, *inside: Value) -> Value:
         changes = any(value.changes for value in inside)
         if isinstance(of, Scalar):
-            return Value(kind_of(of), code, reads=True, changes=changes)
-        return Value(Ref(of), code, changes=changes, reads=any(value.reads for value in inside))
+            self.places[node] = place
+            return Value(kind_of(of), f"READ({code})", reads=True, changes=changes, symbol=place)
+        return Value(Ref(of), code, changes=changes, reads=any(value.reads for value in inside), symbol=place)
 
     def _subscript(self, node: ast.Subscript) -> Value | Static:
         base = self.expression(node.value)
@@ -151,7 +167,8 @@ class Expressions:
             self.source.refuse(node, f"{base.kind} cannot be indexed", "an array")
         of, place = base.kind.to, self.value(node.slice)
         self.apart(node, base, place)
-        return self._place(of.element, f"{base.code}.at[{self._bounded(node, of, place)}]", base, place)
+        element = Element(base.symbol, of, place.symbol, isinstance(of.element, Scalar))
+        return self._place(node, of.element, f"{base.code}.at[{self._bounded(node, of, place)}]", element, base, place)
 
     def _bounded(self, node: ast.Subscript, of: Array, place: Value) -> str:
         if of.index:
@@ -184,6 +201,7 @@ class Expressions:
                 f"(*({test.code} ? &{a.code} : &{b.code}))",
                 reads=test.reads,
                 changes=test.changes or a.changes or b.changes,
+                symbol=Either(a.symbol, b.symbol),
             )
         code = f"({test.code} ? {a.code} : {b.code})"
         if isinstance(kind, Num):

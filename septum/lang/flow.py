@@ -1,4 +1,4 @@
-"""The flow of control inside a function: which locals are live at each yield, and which steps nobody else can see."""
+"""The flow of control inside a function: which locals are live at each yield, and what may run in the step from there."""
 
 from __future__ import annotations
 
@@ -9,15 +9,19 @@ from dataclasses import dataclass, field
 
 @dataclass(eq=False)
 class Node:
-    """A piece of a statement that runs as a whole. `visible`: it may touch the state. `point`: its step ends here."""
+    """A piece of a statement that runs as a whole: the expressions in `trees`. `point`: its step ends here.
+
+    `turns`: control goes back from here to the head of a loop that yields.
+    """
 
     uses: set[str] = field(default_factory=set)
     defines: set[str] = field(default_factory=set)
     after: list[Node] = field(default_factory=list)
-    visible: bool = False
+    trees: tuple[ast.AST, ...] = ()
     point: ast.expr | None = None
     calls: ast.YieldFrom | None = None
     leaves: bool = False
+    turns: bool = False
     live: set[str] = field(default_factory=set)
 
 
@@ -46,11 +50,18 @@ class Flow:
 
     def region(self, start: Node, passes: Callable[[ast.YieldFrom], bool]) -> Iterator[Node]:
         """The nodes that may run from `start` in one step: up to a yield, or a call that does not pass without one."""
+        return self._from(start, lambda node: node.point is None or (node.calls is not None and passes(node.calls)))
+
+    def future(self, start: Node) -> Iterator[Node]:
+        """The nodes that may ever run from `start`."""
+        return self._from(start, lambda _: True)
+
+    def _from(self, start: Node, goes_on: Callable[[Node], bool]) -> Iterator[Node]:
         seen, todo = {start}, [start]
         while todo:
             node = todo.pop()
             yield node
-            if node.point is None or (node.calls and passes(node.calls)):
+            if goes_on(node):
                 for successor in node.after:
                     if successor not in seen:
                         seen.add(successor)
@@ -79,7 +90,7 @@ class Flow:
 
     def _statement(self, statement: ast.stmt, before: list[Node]) -> list[Node]:
         if isinstance(statement, ast.If):
-            test = self._link(before, self._node(uses=self._names(statement.test), visible=touches(statement.test)))
+            test = self._link(before, self._node(uses=self._names(statement.test), trees=(statement.test,)))
             return self._block(statement.body, [test]) + self._block(statement.orelse, [test])
         if isinstance(statement, ast.While):
             return self._while(statement, before)
@@ -95,10 +106,11 @@ class Flow:
         return after
 
     def _while(self, statement: ast.While, before: list[Node]) -> list[Node]:
-        test = self._link(before, self._node(uses=self._names(statement.test), visible=touches(statement.test)))
-        done = self._node()
-        self._loops.append((done, test))
-        self._link(self._block(statement.body, [test]), test)
+        test = self._link(before, self._node(uses=self._names(statement.test), trees=(statement.test,)))
+        done, turn = self._node(), self._node(turns=_yields(statement))
+        turn.after.append(test)
+        self._loops.append((done, turn))
+        self._link(self._block(statement.body, [test]), turn)
         self._loops.pop()
         if not (isinstance(statement.test, ast.Constant) and statement.test.value):
             test.after.append(done)
@@ -106,9 +118,10 @@ class Flow:
 
     def _for(self, statement: ast.For, before: list[Node]) -> list[Node]:
         variable = {statement.target.id} if isinstance(statement.target, ast.Name) else set()
-        start = self._node(uses=self._names(statement.iter), defines=variable, visible=touches(statement.iter))
+        start = self._node(uses=self._names(statement.iter), defines=variable, trees=(statement.iter,))
         self._link(before, start)
-        head, step, done = self._node(), self._node(uses=variable, defines=variable), self._node()
+        head, done = self._node(), self._node()
+        step = self._node(uses=variable, defines=variable, turns=_yields(statement))
         start.after.append(head)
         head.after.append(done)
         step.after.append(head)
@@ -123,15 +136,14 @@ class Flow:
         uses = self._names(statement) | (defines if isinstance(statement, ast.AugAssign) else set())
         value = yield_in(statement)
         if value is None:
-            visible = any(touches(part) for part in ast.iter_child_nodes(statement))
-            return [self._link(before, self._node(uses=uses, defines=defines, visible=visible))]
-        point = self._node(uses=self._names(value), visible=touches(value), point=value)
+            return [self._link(before, self._node(uses=uses, defines=defines, trees=(statement,)))]
+        point = self._node(uses=self._names(value), point=value)
         if isinstance(value, ast.YieldFrom):
-            point.calls = value
+            point.calls, point.trees = value, (value,)
         self._link(before, point)
         condition = value.value if isinstance(value, ast.Yield) else None
-        waiting = self._node(uses=self._names(condition), visible=condition is not None and waits(condition))
-        finish = self._node(defines=defines, visible=bool(target) and not isinstance(target, ast.Name))
+        waiting = self._node(uses=self._names(condition), trees=(condition,) if condition else ())
+        finish = self._node(defines=defines)
         point.after.append(waiting)
         waiting.after.append(finish)
         self.resumed[value] = waiting
@@ -148,13 +160,5 @@ class Flow:
                     node.live, changed = live, True
 
 
-def waits(condition: ast.expr) -> bool:
-    """Whether going on after `yield condition` depends on more than the thread: not for a choice among a constant number."""
-    if not isinstance(condition, ast.Call) or not isinstance(condition.func, ast.Name) or condition.func.id != "choose":
-        return True
-    return any(touches(argument) or isinstance(argument, ast.Lambda) for argument in condition.args)
-
-
-def touches(tree: ast.AST) -> bool:
-    """Whether an expression may read or write the state: anything but arithmetic on names and constants."""
-    return any(isinstance(node, ast.Attribute | ast.Subscript | ast.Call) for node in ast.walk(tree))
+def _yields(loop: ast.stmt) -> bool:
+    return any(isinstance(part, ast.Yield | ast.YieldFrom) for part in ast.walk(loop))

@@ -116,6 +116,8 @@ class Instance(Yields):
         self._depth, self._loop_number = 1, 0
         self._loops: list[tuple[str, str] | None] = []
         self._fresh: list[Point] = []
+        self.places, self.invoked, self.stores = {}, {}, set()
+        self.bound, self.returned = [], []
         self._block(self.source.tree.body)
         if not self.points or len(self._fresh) != len(self.points):
             self.points = self._fresh

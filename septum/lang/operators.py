@@ -108,7 +108,8 @@ class Operators(Expressions):
     def _unaryop(self, node: ast.UnaryOp) -> Value:
         if isinstance(node.op, ast.Not):
             value = self.condition(node.operand)
-            return replace(value, code=f"(!{value.code})", constant=None if value.constant is None else 1 - value.constant)
+            constant = None if value.constant is None else 1 - value.constant
+            return replace(value, code=f"(!{value.code})", constant=constant, symbol=None)
         value = self._operand(node.operand)
         if value.constant is None:
             self.source.refuse(node, f"{ast.unparse(node)} is negative in Python", "x & ~MASK with a constant mask, or b - a")

@@ -20,15 +20,24 @@ typedef struct step {
     uint64_t witnesses;
 } step_t;
 
-/* One step in progress. With `probe` a process only says of the yield where it stands: how many choices it has, whether the step from it
- * touches nothing but the thread (local), and whether that step may leave the process (leaves). */
+/* One step in progress. With `probe` a process only says how many choices the yield has where it stands. */
 typedef struct context {
     uint64_t result, witnesses;
     uint32_t choice, choices, fuel;
     int32_t failure;
-    uint8_t thread, probe, local, leaves, checking;
+    uint8_t thread, probe, checking;
     jmp_buf out;
 } context_t;
+
+/* A scalar of the state that is read or written. WATCHED: every access is told to the one who watches (watch.c). */
+#ifdef WATCHED
+#define READ(place) (*(__typeof__(place) *)touched(w, &(place), sizeof(place), 0))
+#define WRITE(place) (*(__typeof__(place) *)touched(w, &(place), sizeof(place), 1))
+static void *touched(const void *world, void *place, size_t size, int written);
+#else
+#define READ(place) (place)
+#define WRITE(place) (place)
+#endif
 
 typedef struct call {
     uint32_t entry;

@@ -13,6 +13,7 @@ from septum.lang.calls import Calls, message_of
 from septum.lang.expressions import Static, Value, c_type
 from septum.lang.flow import yield_in
 from septum.lang.struct import resolve
+from septum.lang.symbols import Symbol
 from septum.lang.types import Array, Index, Scalar
 from septum.lang.values import NOTHING, U64, Kind, Nothing, Num, Of, Ref, bits, is_index, join, kind_of, stored
 
@@ -32,6 +33,9 @@ class Statements(Calls):
     annotated: dict[str, Kind]
     changes: bool
     reads: bool
+    stores: set[ast.AST]
+    bound: list[tuple[str, Symbol | None]]
+    returned: list[Symbol | None]
     _passes: int
     _depth: int
     _loop_number: int
@@ -235,18 +239,18 @@ class Statements(Calls):
     def _store(self, node: ast.AST, target: ast.expr, value: Value) -> None:
         place = self.value(target)
         self.changes = True
+        self.stores.add(target)
         of = self._type_of_place(target)
         if not isinstance(of, Scalar):
             self.source.refuse(
                 node, f"{ast.unparse(target)} is a whole {of}; structs are not assigned", "a routine that copies field by field"
             )
         code = self._converted_to_field(node, value, of, ast.unparse(target))
+        written = place.code.replace("READ", "WRITE", 1)
         if value.changes:
-            self.out(
-                f"{{ {c_of(self.unit, kind_of(of))} value = ({c_of(self.unit, kind_of(of))}){code}; {place.code} = value; }}"
-            )
+            self.out(f"{{ {c_of(self.unit, kind_of(of))} value = ({c_of(self.unit, kind_of(of))}){code}; {written} = value; }}")
         else:
-            self.out(f"{place.code} = {code};")
+            self.out(f"{written} = {code};")
 
     def _type_of_place(self, target: ast.expr) -> object:
         if not isinstance(target, ast.Attribute | ast.Subscript):
@@ -294,6 +298,7 @@ class Statements(Calls):
     def _assign(self, node: ast.AST, name: str, value: Value, emit: bool = True) -> None:
         if isinstance(value.kind, Nothing):
             self.source.refuse(node, "a call without a result is assigned", "a routine that returns on every path")
+        self.bound.append((name, value.symbol))
         fixed = self.annotated.get(name) or self.parameters.get(name)
         if fixed is None:
             if isinstance(value.kind, Num) and value.kind.lo < 0:
@@ -344,6 +349,7 @@ class Statements(Calls):
             )
 
     def _returns(self, node: ast.Return, value: Value) -> None:
+        self.returned.append(value.symbol)
         annotation = inspect.get_annotations(self.source.function, eval_str=True).get("return")
         if annotation is None and "return" in self.source.function.__annotations__ and node.value:
             self.source.refuse(

@@ -49,7 +49,7 @@ static void probe(context_t *c, const uint8_t *state, unsigned thread)
 {
     const uint8_t *frame = frame_of((uint8_t *)(uintptr_t)state, thread);
     c->choices = 1;
-    c->local = c->leaves = c->checking = 0;
+    c->checking = 0;
     c->probe = 1;
     c->fuel = 0;
     c->thread = (uint8_t)thread;
@@ -66,15 +66,6 @@ static uint32_t model_choices(const uint8_t *state, unsigned thread)
         return 1;
     probe(&c, state, thread);
     return c.choices;
-}
-
-static int model_local(const uint8_t *state, unsigned thread)
-{
-    context_t c;
-    if (frame_of((uint8_t *)(uintptr_t)state, thread)[0] == ENDED)
-        return 0;
-    probe(&c, state, thread);
-    return c.local;
 }
 
 static int32_t model_check(const uint8_t *state, int at_rest)

@@ -57,6 +57,7 @@ class Translation:
         self.covered_lines: list[int] = []
         self.entries: list[Instance] = []
         self.properties: list[Instance] = []
+        self.always: list[Instance] = []
         self.code, self.frame_size, self.state_size = "", 0, 0
         self.realised: dict[object, Any] = {}
         self.layout: type[Realised] = realise(world, self.realised)
@@ -179,7 +180,8 @@ class Translation:
             (HERE / "runtime.h").read_text(), self._constants(), "\n".join(self._types),
             "\n".join(instance.signature + " __attribute__((unused));" for instance in functions),
             "\n".join(instance.text for instance in functions), self._enter(), self._check(properties, checks),
-            (HERE / "threads.c").read_text(), symmetry_tables(self), (HERE / "symmetry.c").read_text(), explorer,
+            (HERE / "threads.c").read_text(), (HERE / "footprints.c").read_text(),
+            symmetry_tables(self), (HERE / "symmetry.c").read_text(), explorer,
         ]  # fmt: skip
         self.code = "\n".join(parts)
         return self.code
@@ -204,6 +206,8 @@ class Translation:
                 source.tree, f"the property {one.name} must be a routine that only reads and asserts", "assert ... in a routine"
             )
         self.properties.append(instance)
+        if not one.at_rest:
+            self.always.append(instance)
         return instance
 
     def _constants(self) -> str:

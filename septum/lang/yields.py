@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from septum.lang import processes
 from septum.lang.expressions import Static, Value
-from septum.lang.flow import Flow, Node
+from septum.lang.flow import Flow
 from septum.lang.statements import Statements, c_of
+from septum.lang.symbols import Result
 from septum.lang.values import NOTHING, Kind, Nothing, Num, Ref
 
 if TYPE_CHECKING:
@@ -136,17 +137,14 @@ class Yields(Statements):
         self._depth -= 1
         self.out(f"L{point.number}:")
         self._depth += 1
-        self.out(f"if (c->probe) {{ c->choices = {choices}; {self._visibility(point)} return STEP_BLOCKED; }}")
-
-    def _visibility(self, point: Point) -> str:
-        local, leaves = self.locality(self.flow.resumed[point.node]) if self.flow else (False, False)
-        return f"c->local = {int(local)}; c->leaves = {int(leaves)};"
+        self.out(f"if (c->probe) {{ c->choices = {choices}; return STEP_BLOCKED; }}")
 
     def _call_process(self, node: ast.YieldFrom, target: ast.Name | None) -> Value:
         if not isinstance(node.value, ast.Call):
             self.source.refuse(node, "yield from calls a process", "yield from process(m, ...)")
         arguments = self.arguments(node.value)
         callee = self.instance_of(node.value)
+        called = self.invoked[node] = Result(callee, tuple(argument.symbol for argument in arguments))
         self.calls[node] = callee
         point = self._point(node, "call")
         point.callee = callee
@@ -157,42 +155,21 @@ class Yields(Statements):
         self.out(f"L{point.number}:")
         self._depth += 1
         self.out(f"rc = {callee.resume(f'in + {point.end}', inner)};")
-        if self.flow:
-            local, leaves = self.locality(self.flow.resumed[node])
-            self.out(f"if (c->probe && c->leaves) {{ c->local &= {int(local)}; c->leaves = {int(leaves)}; }}")
-            self.out("if (c->probe) return STEP_BLOCKED;")
+        self.out("if (c->probe) return STEP_BLOCKED;")
         self._depth -= 1
         self.out(f"R{point.number}:")
         self._depth += 1
         self.out(f"if (rc == STEP_DONE) {{ {self._save(point)} return STEP_DONE; }}")
         self.out("if (rc == STEP_BLOCKED) return STEP_BLOCKED;")
-        result = self._result(callee)
+        result = self._result(called)
         if target is not None:
             self._assign(node, target.id, result)
         return result
 
-    def _result(self, callee: Instance) -> Value:
-        kind = callee.returns
+    def _result(self, called: Result) -> Value:
+        kind = called.of.returns
         if isinstance(kind, Nothing):
             return Value(kind, "")
         if isinstance(kind, Ref):
-            return Value(kind, f"(*({c_of(self.unit, kind)})(uintptr_t)c->result)")
-        return Value(kind, f"({c_of(self.unit, kind)})c->result")
-
-    def locality(self, start: Node) -> tuple[bool, bool]:
-        """Whether the step from `start` touches only this thread, and whether it may leave the process."""
-        assert self.flow is not None
-        local, leaves = True, False
-        for node in self.flow.region(start, lambda called: called in self.calls and self.calls[called].starts()[1]):
-            local = (
-                local
-                and not node.visible
-                and (node.calls is None or (node.calls in self.calls and self.calls[node.calls].starts()[0]))
-            )
-            leaves = leaves or node.leaves
-        return local, leaves
-
-    def starts(self) -> tuple[bool, bool]:
-        """The same for the step that enters the process."""
-        assert self.flow is not None
-        return self.locality(self.flow.entry)
+            return Value(kind, f"(*({c_of(self.unit, kind)})(uintptr_t)c->result)", symbol=called)
+        return Value(kind, f"({c_of(self.unit, kind)})c->result", symbol=called)

@@ -326,11 +326,21 @@ static uint32_t model_choices(const uint8_t *state, unsigned thread)
 	return PLANT == PLANT_COINS && mark == COIN ? 2 : 1;
 }
 
-static int model_local(const uint8_t *state, unsigned thread)
+enum { REDUCE_LOCAL = 1, REDUCE_PARTIAL = 2 };
+enum alone { NOT_ALONE, ALONE, ALONE_IN_LOOP };
+typedef struct others { int nothing; } others_t;
+
+static void model_others(const uint8_t *state, unsigned threads, unsigned thread, others_t *others)
+{
+	(void)state, (void)threads, (void)thread, (void)others;
+}
+
+static enum alone model_alone(const uint8_t *state, unsigned thread, const others_t *others, uint32_t reductions)
 {
 	unsigned mark = ((const struct toy *)state)->thread[thread].mark;
 
-	return (mark == START && zaps(thread)) || mark == ZAP_LEAVE || mark == COIN;
+	(void)others;
+	return reductions & REDUCE_LOCAL && ((mark == START && zaps(thread)) || mark == ZAP_LEAVE || mark == COIN);
 }
 
 /* While nobody holds the lock for write, what the mirror says is present is mapped in the S-EPT. */

@@ -55,7 +55,7 @@ def test_engines_and_reductions_agree(seed, tmp_path, monkeypatch, tally):
         else:
             tally["violated"] += 1
             assert len(plain.counterexample.steps) == len(naive.schedule)
-        for reduce in (frozenset(), {"symmetry"}, {"fusion"}, REDUCTIONS):
+        for reduce in (frozenset(), {"symmetry"}, {"fusion"}, {"partial"}, REDUCTIONS):
             assert_same(plain, check(model, scenario.name, reduce=frozenset(reduce), threads=2))
 
 

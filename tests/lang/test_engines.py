@@ -220,7 +220,7 @@ def test_generated_c_is_clean_under_the_sanitizers(program, tmp_path):
     int main(void)
     {
         static _Alignas(16) uint8_t initial[STATE_SIZE];
-        struct septum_run run = { .initial = initial, .threads = 2, .workers = 2, .symmetry = 1, .fusion = 1,
+        struct septum_run run = { .initial = initial, .threads = 2, .workers = 2, .symmetry = 1,
                                   .most_states = 5000 };
         call_t calls[2] = { { 0, { 0 } }, { 0, { 1 } } };
         septum_program(0, 1, &calls[0]);
