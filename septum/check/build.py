@@ -22,7 +22,7 @@ from septum.lang.types import Size, scope
 from septum.lang.values import Num, Of, Ref, bits
 
 MAX_ARGUMENTS, MAX_CALLS = 6, 32
-ASSERTS, DEADLOCK = "asserts", "deadlock"
+ASSERTS, DEADLOCK, PROGRESS = "asserts", "deadlock", "progress"
 
 
 class _Call(ctypes.Structure):

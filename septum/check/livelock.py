@@ -20,7 +20,8 @@ MOST_TURNS = 64
 class Livelock:
     """What was found: VIOLATED with a schedule whose steps from `loop` on go round for ever, COMPLETE, or why the search ended.
 
-    Under symmetry the schedule may be missing (`traced` is False), where no way around was found that restores all names.
+    The way to the loop is the `shortest`. Under symmetry the schedule may be missing (`traced` is False), where no way around was found
+    that restores all names.
     """
 
     outcome: Outcome
@@ -29,6 +30,7 @@ class Livelock:
     schedule: Schedule = ()
     loop: int = 0
     traced: bool = True
+    shortest: bool = True
 
 
 class _Livelock(ctypes.Structure):
@@ -63,7 +65,7 @@ def find_livelock(
     lasso = _Renamed(built, library).unrolled(schedule, found.loop)
     if lasso is None:
         return Livelock(outcome, states, seconds, traced=False)
-    return Livelock(outcome, states, seconds, *lasso)
+    return Livelock(outcome, states, seconds, *lasso, shortest=lasso[1] == found.loop)
 
 
 class _Step(ctypes.Structure):

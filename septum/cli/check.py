@@ -34,6 +34,7 @@ NUMBER = click.IntRange(min=1)
 @click.option("--engine", type=click.Choice(["c", "python"]), default="c", help="What explores (default: c).")
 @click.option("--reduce", metavar="NAMES", default="all", help="Reductions: all, none, or names joined by commas (default: all).")
 @click.option("--threads", metavar="N", type=NUMBER, help="How many cores to use (default: all).")
+@click.option("--progress", "livelocks", is_flag=True, help="Also look for threads that may go round for ever.")
 @click.option("--resume", is_flag=True, help="Keep each check on disk, and go on with one that was killed or ran out of budget.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_context
