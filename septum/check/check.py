@@ -67,7 +67,8 @@ def check(
     the cores to use (default: all), `reduce` names the reductions to use, of REDUCTIONS. Without a C
     compiler the Python engine does it all, and the Result says so. A long check is kept in the cache directory; with `resume` it
     goes on from there, and `notice` is told from where, and what was lost. With `livelocks`, or where `property` is progress, a
-    scenario that is explored to the end is then searched for fair cycles. Raises UserError for a design or a name that cannot be used.
+    scenario that is explored to the end is then searched for fair cycles. Raises UserError for a design or a name that cannot be
+    used.
     """
     if not reduce <= REDUCTIONS:
         unknown, known = (", ".join(sorted(names)) for names in (reduce - REDUCTIONS, REDUCTIONS))

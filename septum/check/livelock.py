@@ -1,4 +1,4 @@
-"""Progress: a way for the threads to go round for ever although each that could run does; graph.c, fair.c and lasso.c do the work."""
+"""Progress: threads that may go round for ever although each that could run does; graph.c, fair.c and lasso.c do the work."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ MOST_TURNS = 64
 class Livelock:
     """What was found: VIOLATED with a schedule whose steps from `loop` on go round for ever, COMPLETE, or why the search ended.
 
-    The way to the loop is the `shortest`. Under symmetry the schedule may be missing (`traced` is False), where no way around was found
-    that restores all names.
+    The way to the loop is the `shortest`. Under symmetry the schedule may be missing (`traced` is False), where no way around was
+    found that restores all names.
     """
 
     outcome: Outcome
@@ -45,7 +45,7 @@ class _Livelock(ctypes.Structure):
 def find_livelock(
     built: Build, *, symmetry: bool = True, budget: Budget = Budget(), progress: Callable[[Progress], None] | None = None
 ) -> Livelock:
-    """Looks for a fair cycle in which a thread that is no daemon never ends. All states and the edges between them stay in memory."""
+    """Looks for a fair cycle in which a thread that is no daemon never ends. All states' numbers and edges stay in memory."""
     library = built.library()
     found = _Livelock()
     run = found.run

@@ -30,8 +30,8 @@ Schedule = tuple[tuple[int, int], ...]
 class Token:
     """What a word says: hashes of names and code, sizes that were overridden, how the schedule ends, the schedule.
 
-    `judged` is the hash of the one property that was judged, or nothing. `loop` is the step from which the schedule goes round for
-    ever, if it does.
+    `judged` is the hash of the one property that was judged, or nothing. `loop` is the step from which the schedule goes round
+    for ever, if it does.
     """
 
     design: bytes

@@ -35,7 +35,7 @@ class Trace:
 
 
 def trace(build: Build, schedule: Schedule, ends_in_deadlock: bool = False, loop: int | None = None) -> Trace:
-    """Replays a schedule that ends in a violation or, from step `loop` on, goes round for ever; EnginesDisagree if it does not."""
+    """Replays a schedule that ends in a violation or goes round for ever from step `loop` on; EnginesDisagree if it does not."""
     with scope(build.bindings):
         replay = _Replay(build)
         return replay.run(schedule, ends_in_deadlock) if loop is None else replay.go_round(schedule, loop)
@@ -85,14 +85,16 @@ class _Replay:
         return Trace(tuple(steps), standing, property_of(failure.clause), failure.clause)
 
     def go_round(self, schedule: Schedule, loop: int) -> Trace:
-        """A schedule that comes back to the state before its step `loop`, and on the way there leaves no thread out that could run."""
+        """A schedule that comes back to the state before step `loop`; every thread that could run since then has run."""
         steps, able, start = [], set[int](), b""
         for number, (thread, choice) in enumerate(schedule):
             start = self.engine.state() if number == loop else start
             able |= {n for n in range(len(self.engine.threads)) if number >= loop and self.engine.can_step(n)}
             step, failure = self._step(thread, choice)
             if failure:
-                raise EnginesDisagree(f"{self.build.scenario.name}: {failure.clause}, in a schedule that should go round for ever")
+                raise EnginesDisagree(
+                    f"{self.build.scenario.name}: {failure.clause}, in a schedule that should go round for ever"
+                )
             steps.append(step)
         if self.engine.state() != start or able - {thread for thread, _ in schedule[loop:]}:
             raise EnginesDisagree(f"{self.build.scenario.name}: the schedule does not go round for ever in the Python engine")

@@ -13,7 +13,7 @@ from septum.lang.model import Model
 ALWAYS = {
     "asserts": "no other assertion, WARN_ON or BUG_ON of the model fails",
     "deadlock": "no thread waits for ever",
-    "progress": "no thread goes round for ever while each that could run does; judged with --progress",
+    "progress": "no thread goes round for ever; judged with --progress",
 }
 
 
