@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from septum.check import tokens
-from septum.check.build import ASSERTS, DEADLOCK, PROGRESS, Build, build
+from septum.check.build import ASSERTS, DEADLOCK, PROGRESS, Build, build, sizes_given
 from septum.check.checkpoint import Checkpoint
 from septum.check.explore import Budget, Exploration, Outcome, Progress, explore
 from septum.check.livelock import Livelock, find_livelock
@@ -50,6 +50,7 @@ def check(
     scenario: str,
     *,
     property: str = "",
+    scope_name: str = "",
     vcpus: int | None = None,
     pages: int | None = None,
     budget: Budget = Budget(),
@@ -63,7 +64,8 @@ def check(
 ) -> Result:
     """Explores one scenario of a design; the Result says what came out.
 
-    `design` is a built-in name, a path, or a Model. With `property` only that one is judged. `threads` are
+    `design` is a built-in name, a path, or a Model. With `property` only that one is judged.
+    `scope_name` names sizes, `vcpus` and `pages` override them. `threads` are
     the cores to use (default: all), `reduce` names the reductions to use, of REDUCTIONS. Without a C
     compiler the Python engine does it all, and the Result says so. A long check is kept in the cache directory; with `resume` it
     goes on from there, and `notice` is told from where, and what was lost. With `livelocks`, or where `property` is progress, a
@@ -80,7 +82,7 @@ def check(
         return Result(
             model.name, scenario, Verdict.NOT_APPLICABLE, reason=f"the design has no {', '.join(sorted(missing))}", engine=engine
         )
-    sizes = {name: value for name, value in (("VCPUS", vcpus), ("PAGES", pages)) if value is not None}
+    sizes = sizes_given(model, chosen, scope_name, {"VCPUS": vcpus, "PAGES": pages})
     lacks_compiler = engine == "c" and not has_compiler()
     engine = "python" if lacks_compiler else engine
     livelocks |= property == PROGRESS

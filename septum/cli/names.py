@@ -49,6 +49,11 @@ def scenarios(models: Iterable[Model]) -> dict[str, str]:
     return {scenario.name: scenario.title for model in models for scenario in model.scenarios}
 
 
+def scopes(models: Iterable[Model]) -> dict[str, str]:
+    """Name and title of every scope that one of the models has."""
+    return {one.name: one.title for model in models for one in model.scopes}
+
+
 def properties(models: Iterable[Model]) -> dict[str, str]:
     """Name and title of every property that one of the models has; one that has several clauses has all their titles."""
     titles: dict[str, dict[str, None]] = {}
