@@ -11,6 +11,7 @@ import pytest
 from septum.check.check import check
 from septum.check.loading import designs
 from septum.check.result import Verdict
+from septum.report.diagram import schedule
 from tests.designs.mutations import MUTATIONS
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -33,6 +34,15 @@ def test_the_change_of_the_tour_breaks_as_the_tour_says(tmp_path):
     path.write_text(source.replace("pairs = tables - 1 + 1", "pairs = u8(tables - 1)"))
     result = check(str(path), "same_gfn")
     assert (result.verdict, result.property) == (Verdict.VIOLATED, "provision")
+
+
+def test_the_loop_of_the_guide_is_what_its_example_shows(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = (DOCS / "commands.md").read_text()
+    shown = next(block for block in re.findall(r"```\n(.*?)```", text, re.DOTALL) if "for ever ---" in block)
+    result = check(str(EXAMPLES.parent / "tests" / "check" / "retries.py"), "feed_each_other", livelocks=True)
+    found = result.counterexample
+    assert "\n".join(schedule(found.steps, loop=found.loop)) == shown.rstrip("\n")
 
 
 @pytest.mark.parametrize(("design", "scenario"), re.findall(r"^septum check (\w+) --scenario (\w+)$", FOUND, re.MULTILINE))

@@ -24,7 +24,7 @@ from septum.lang.types import Size, scope
 from septum.lang.values import Num, Of, Ref, bits
 
 MAX_ARGUMENTS, MAX_CALLS = 6, 32
-ASSERTS, DEADLOCK = "asserts", "deadlock"
+ASSERTS, DEADLOCK, PROGRESS = "asserts", "deadlock", "progress"
 
 
 class _Call(ctypes.Structure):
@@ -93,7 +93,8 @@ class Build:
 def build(model: Model, scenario: Scenario, overrides: Mapping[str, int] | None = None, property: str = "") -> Build:
     """The scenario of the model, with sizes overridden by name and every property ignored but the one named."""
     bindings = {**model.bindings, **scenario.bindings}
-    sizes = {size.name: size for size in bindings if isinstance(size, Size)}
+    known = [*bindings, *(size for one in model.scopes for size in one.sizes)]
+    sizes = {size.name: size for size in known if isinstance(size, Size)}
     for name, value in (overrides or {}).items():
         if name not in sizes:
             raise UserError(
@@ -103,6 +104,15 @@ def build(model: Model, scenario: Scenario, overrides: Mapping[str, int] | None 
     bindings = _resolved(bindings)
     with scope(bindings):
         return _build(model, scenario, bindings, property)
+
+
+def sizes_given(model: Model, scenario: Scenario, name: str, sizes: Mapping[str, int | None]) -> dict[str, int]:
+    """The sizes of the scope of that name, if there is a name, and over them those that are given; UserError for another name."""
+    scopes = {one.name: one for one in model.scopes}
+    if name and name not in scopes:
+        raise UserError(f"{model.name} has no scope {name}; it has {', '.join(scopes) or 'none with a name'}")
+    named = scopes[name].sizes_of(scenario) if name else {}
+    return {**named, **{size: value for size, value in sizes.items() if value is not None}}
 
 
 def _resolved(bindings: Mapping[object, object]) -> dict[object, object]:

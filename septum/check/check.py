@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from septum.check import tokens
-from septum.check.build import ASSERTS, DEADLOCK, Build, build
+from septum.check.build import ASSERTS, DEADLOCK, PROGRESS, Build, build, sizes_given
 from septum.check.checkpoint import Checkpoint
 from septum.check.explore import Budget, Exploration, Outcome, Progress, explore
+from septum.check.livelock import Livelock, find_livelock
 from septum.check.loading import designs, load
 from septum.check.result import Counterexample, Result, Verdict
 from septum.check.search import Search
@@ -49,6 +50,7 @@ def check(
     scenario: str,
     *,
     property: str = "",
+    scope_name: str = "",
     vcpus: int | None = None,
     pages: int | None = None,
     budget: Budget = Budget(),
@@ -58,13 +60,16 @@ def check(
     progress: Watch | None = None,
     resume: bool = False,
     notice: Notice | None = None,
+    livelocks: bool = False,
 ) -> Result:
     """Explores one scenario of a design; the Result says what came out.
 
-    `design` is a built-in name, a path, or a Model. With `property` only that one is judged. `threads` are
+    `design` is a built-in name, a path, or a Model. With `property` only that one is judged.
+    `scope_name` names sizes, `vcpus` and `pages` override them. `threads` are
     the cores to use (default: all), `reduce` names the reductions to use, of REDUCTIONS. Without a C
     compiler the Python engine does it all, and the Result says so. A long check is kept in the cache directory; with `resume` it
-    goes on from there, and `notice` is told from where, and what was lost. Raises UserError for a design or a name that cannot be
+    goes on from there, and `notice` is told from where, and what was lost. With `livelocks`, or where `property` is progress, a
+    scenario that is explored to the end is then searched for fair cycles. Raises UserError for a design or a name that cannot be
     used.
     """
     if not reduce <= REDUCTIONS:
@@ -77,11 +82,14 @@ def check(
         return Result(
             model.name, scenario, Verdict.NOT_APPLICABLE, reason=f"the design has no {', '.join(sorted(missing))}", engine=engine
         )
-    sizes = {name: value for name, value in (("VCPUS", vcpus), ("PAGES", pages)) if value is not None}
+    sizes = sizes_given(model, chosen, scope_name, {"VCPUS": vcpus, "PAGES": pages})
     lacks_compiler = engine == "c" and not has_compiler()
     engine = "python" if lacks_compiler else engine
+    livelocks |= property == PROGRESS
+    if livelocks and engine == "python":
+        raise UserError(f"progress is judged by the C engine{f'; {NO_COMPILER}' if lacks_compiler else ''}")
     built, threads = build(model, chosen, sizes, property), threads or os.cpu_count() or 1
-    result = _Check(built, sizes, budget, engine, threads, reduce, progress, resume, notice).result()
+    result = _Check(built, sizes, budget, engine, threads, reduce, progress, resume, notice, livelocks).result()
     return replace(result, reason=result.reason or NO_COMPILER) if lacks_compiler else result
 
 
@@ -110,8 +118,8 @@ def _explained(model: Model, read: tokens.Token, token: str) -> Result:
     built = build(model, scenario, read.sizes, _judged(model, read))
     if tokens.digest(built) != read.digest:
         raise UserError(f"the token was made with another version of {model.name} or of the model; check again for a new one")
-    found = trace(built, read.schedule, read.deadlock)
-    counterexample = Counterexample(found.steps, found.threads, token)
+    found = trace(built, read.schedule, read.deadlock, read.loop)
+    counterexample = Counterexample(found.steps, found.threads, token, loop=read.loop)
     return Result(
         model.name,
         scenario.name,
@@ -126,7 +134,7 @@ def _explained(model: Model, read: tokens.Token, token: str) -> Result:
 
 def _judged(model: Model, read: tokens.Token) -> str:
     """The one property that the token's check judged, if it judged one."""
-    names = [ASSERTS, DEADLOCK, *(one.name for one in model.properties)]
+    names = [ASSERTS, DEADLOCK, PROGRESS, *(one.name for one in model.properties)]
     return next((name for name in names if tokens.name_hash(name) == read.judged), "")
 
 
@@ -151,14 +159,17 @@ class _Check:
         progress: Watch | None,
         resume: bool,
         notice: Notice | None,
+        livelocks: bool,
     ) -> None:
         self.built, self.sizes, self.budget, self.engine = built, dict(sizes), budget, engine
         self.threads, self.reduce, self.progress = threads, reduce, progress
-        self.resume, self.notice = resume, notice
+        self.resume, self.notice, self.livelocks = resume, notice, livelocks
 
     def result(self) -> Result:
         with scope(self.built.bindings):
             found = self._kept()
+            if self.livelocks and found.outcome is Outcome.COMPLETE:
+                return self._judged_for_progress(found)
             if found.outcome not in BROKEN:
                 return self._passed(found)
             self._model_mistake(found)
@@ -217,6 +228,30 @@ class _Check:
             again = self._explore(reduce - {"symmetry"}, workers, found.depth + 1)
             return again if again.outcome in BROKEN else found
         return found
+
+    def _judged_for_progress(self, found: Exploration) -> Result:
+        """After all else holds. Of the reductions, symmetry alone is used: the others leave out states that a cycle may need."""
+        lasso = self._livelock("symmetry" in self.reduce)
+        found = replace(found, seconds=found.seconds + lasso.seconds)
+        if lasso.outcome is Outcome.COMPLETE:
+            return self._passed(found)
+        if lasso.outcome is not Outcome.VIOLATED:
+            return self._summary(found, Verdict.INCOMPLETE, reason=f"{REASONS[lasso.outcome]}, in the search for livelocks")
+        if not lasso.traced:
+            reason = "the schedule could not be rebuilt within the budget; check again with a larger one or --reduce none"
+            return self._summary(found, Verdict.VIOLATED, PROGRESS, "progress: threads go round for ever", reason=reason)
+        replayed = trace(self.built, lasso.schedule, loop=lasso.loop)
+        token = tokens.write(self.built, lasso.schedule, self.sizes, False, Path("."), lasso.loop)
+        counterexample = Counterexample(replayed.steps, replayed.threads, token, lasso.shortest, lasso.loop)
+        result = self._summary(found, Verdict.VIOLATED, replayed.property, replayed.clause, counterexample=counterexample)
+        return replace(result, depth=len(replayed.steps))
+
+    def _livelock(self, symmetry: bool) -> Livelock:
+        found = find_livelock(self.built, symmetry=symmetry, budget=self.budget, progress=self.progress)
+        if found.traced:
+            return found
+        again = self._livelock(False)
+        return again if again.outcome is Outcome.VIOLATED else found
 
     def _untraced(self, found: Exploration) -> Result:
         """A violation whose schedule could not be rebuilt: what broke is known, and not by which steps."""

@@ -24,7 +24,7 @@ POLL_SECONDS = 0.1
 
 SOURCES = (
     "run.h fingerprints.c frontier.c spill.c moves.c workers.c expand.c schedule.c checkpoint.c resume.c explorer.c exports.c "
-    "pct.c shrink.c hunt.c"
+    "graph.c fair.c lasso.c pct.c shrink.c hunt.c"
 )
 
 _NO_FAILURE = -1
@@ -134,7 +134,7 @@ class _Resumed(ctypes.Structure):
     lost_seconds: float
 
 
-class _Run(ctypes.Structure):
+class Run(ctypes.Structure):
     """struct septum_run."""
 
     _fields_: ClassVar = [
@@ -230,10 +230,10 @@ def explore(
     from a `checkpoint`, `resumed` is told from which level, and what was lost; UserError if the checkpoint cannot be used.
     """
     _check_arguments(library, initial, threads, workers)
-    run = _Run(
+    run = Run(
         initial=initial,
-        most_states=_limit(budget.states),
-        most_bytes=_limit(budget.bytes),
+        most_states=limit(budget.states),
+        most_bytes=limit(budget.bytes),
         most_depth=max_depth,
         most_seconds=0.0 if budget.seconds is None else max(budget.seconds, 1e-9),
         threads=threads,
@@ -241,7 +241,7 @@ def explore(
         workers=workers,
         symmetry=symmetry,
         reductions=fusion + 2 * partial,
-        spill_bytes=0 if directory is None else _limit(spill_bytes or _spill_bytes(budget)),
+        spill_bytes=0 if directory is None else limit(spill_bytes or _spill_bytes(budget)),
         outcome=Outcome.STOPPED.value,
         failure=_NO_FAILURE,
     )
@@ -253,7 +253,7 @@ def explore(
         if directory is not None:
             run.spill_files[:] = [stack.enter_context(_unnamed_file(directory)).fileno() for _ in range(2)]
         stack.callback(library.septum_free, ctypes.byref(run))
-        _watch(lambda: library.septum_explore(ctypes.byref(run)), run, progress, resumed)
+        watch(lambda: library.septum_explore(ctypes.byref(run)), run, progress, resumed)
         if run.refusal:
             raise UserError(f"{checkpoint.path if checkpoint else ''}: {REFUSALS[run.refusal]}")
         found = _exploration(library, run)
@@ -272,7 +272,7 @@ def _check_arguments(library: ctypes.CDLL, initial: bytes, threads: int, workers
         raise ValueError(f"{workers} workers, but it takes at least 1 to explore")
 
 
-def _limit(amount: int | None) -> int:
+def limit(amount: int | None) -> int:
     """As C takes it, where 0 is no limit: no budget at all is the smallest one."""
     return 0 if amount is None else max(amount, 1)
 
@@ -290,11 +290,11 @@ def _unnamed_file(directory: Path) -> IO[bytes]:
         raise UserError(f"{directory}: {error.strerror}; states that memory has no room for go there") from None
 
 
-def _watch(
+def watch(
     explore: Callable[[], object],
-    run: _Run,
+    run: Run,
     progress: Callable[[Progress], None] | None,
-    resumed: Callable[[Resumed], None] | None,
+    resumed: Callable[[Resumed], None] | None = None,
 ) -> None:
     """Explores in a thread, and tells how far it is; whatever happens here, the exploration has ended afterwards.
 
@@ -326,7 +326,7 @@ def _watch(
         _end(ended, run)
 
 
-def _end(ended: threading.Event, run: _Run) -> None:
+def _end(ended: threading.Event, run: Run) -> None:
     run.stop = 1
     while not ended.is_set():
         try:
@@ -335,19 +335,19 @@ def _end(ended: threading.Event, run: _Run) -> None:
             continue
 
 
-def _progress(run: _Run, seconds: float) -> Progress:
+def _progress(run: Run, seconds: float) -> Progress:
     now = run.progress
     return Progress(now.states, now.transitions, now.frontier, now.depth, now.bytes, seconds)
 
 
-def _resumed(run: _Run) -> Resumed | None:
+def _resumed(run: Run) -> Resumed | None:
     of = run.resumed
     if not of.states:
         return None
     return Resumed(of.depth, of.states, of.seconds, of.lost_depth, of.lost_states, of.lost_seconds)
 
 
-def _exploration(library: ctypes.CDLL, run: _Run) -> Exploration:
+def _exploration(library: ctypes.CDLL, run: Run) -> Exploration:
     pairs = run.schedule[: 2 * run.steps] if run.steps else []
     library.septum_covered.restype = ctypes.c_void_p
     return Exploration(

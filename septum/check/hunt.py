@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from septum.check import tokens
-from septum.check.build import DEADLOCK, Build, build
+from septum.check.build import DEADLOCK, Build, build, sizes_given
 from septum.check.explore import POLL_SECONDS
 from septum.check.loading import load
 from septum.check.result import Counterexample, Result, Verdict
@@ -159,6 +159,7 @@ def hunt(
     seed: int = 0,
     depth: int = DEPTH,
     property: str = "",
+    scope_name: str = "",
     vcpus: int | None = None,
     pages: int | None = None,
     threads: int | None = None,
@@ -170,7 +171,8 @@ def hunt(
 
     Once something is found it ends early, with the round of runs that it is in; with `keep_going` it does not. All that is
     found follows from the seed and the number of runs, whatever the number of `threads`, the cores to use (default: all). With
-    `property` only that one is judged. Raises UserError for a design or a name that cannot be used.
+    `property` only that one is judged; `scope_name` names sizes, `vcpus` and `pages` override them. Raises
+    UserError for a design or a name that cannot be used.
     """
     model = load(design) if isinstance(design, str) else design
     chosen = _scenario(model, scenario)
@@ -185,7 +187,7 @@ def hunt(
         raise NoCompiler("no C compiler found, and a hunt needs one: cc, gcc, clang, or `pip install ziglang`")
     if seconds is None and runs is None:
         seconds = SECONDS
-    sizes = {name: value for name, value in (("VCPUS", vcpus), ("PAGES", pages)) if value is not None}
+    sizes = sizes_given(model, chosen, scope_name, {"VCPUS": vcpus, "PAGES": pages})
     limits = {
         "most_runs": 0 if runs is None else max(runs, 1),
         "most_seconds": 0.0 if seconds is None else max(seconds, 1e-9),

@@ -67,12 +67,17 @@ class Standing:
 
 @dataclass(frozen=True)
 class Counterexample:
-    """The shortest schedule to a violation; `shortest` is False where that was not proved."""
+    """The shortest schedule to a violation; `shortest` is False where that was not proved.
+
+    With `loop`, the steps from that index on lead back to the state before them, and may go round for ever; the way to the loop
+    is the shortest.
+    """
 
     steps: tuple[Step, ...]
     threads: tuple[Standing, ...]
     token: str
     shortest: bool = True
+    loop: int | None = None
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ from septum.lang.types import Size
 
 LONGEST = 80
 VERSION = "s1"
-HEADER = 9
-DEADLOCKS, SIZES, JUDGED = 1, 2, 4
+HEADER, LOOP_BYTES = 9, 4
+DEADLOCKS, SIZES, JUDGED, LOOPS = 1, 2, 4, 8
 
 Schedule = tuple[tuple[int, int], ...]
 
@@ -30,7 +30,8 @@ Schedule = tuple[tuple[int, int], ...]
 class Token:
     """What a word says: hashes of names and code, sizes that were overridden, how the schedule ends, the schedule.
 
-    `judged` is the hash of the one property that was judged, or nothing.
+    `judged` is the hash of the one property that was judged, or nothing. `loop` is the step from which the schedule goes round
+    for ever, if it does.
     """
 
     design: bytes
@@ -40,6 +41,7 @@ class Token:
     deadlock: bool
     judged: bytes
     schedule: Schedule
+    loop: int | None = None
 
 
 def name_hash(name: str) -> bytes:
@@ -56,9 +58,12 @@ def digest(build: Build) -> bytes:
     return hashlib.sha256(text.encode() + build.world).digest()[:4]
 
 
-def write(build: Build, schedule: Schedule, sizes: dict[str, int], deadlock: bool, directory: Path) -> str:
+def write(
+    build: Build, schedule: Schedule, sizes: dict[str, int], deadlock: bool, directory: Path, loop: int | None = None
+) -> str:
     """A word of at most 80 characters, or the name of a file in `directory`."""
-    flags = bytes([DEADLOCKS * deadlock | SIZES * bool(sizes) | JUDGED * bool(build.judged)])
+    loops = loop is not None
+    flags = bytes([DEADLOCKS * deadlock | SIZES * bool(sizes) | JUDGED * bool(build.judged) | LOOPS * loops])
     judged = name_hash(build.judged) if build.judged else b""
     overridden = json.dumps(sizes, separators=(",", ":")).encode() + b"\0" if sizes else b""
     packed = (
@@ -68,6 +73,7 @@ def write(build: Build, schedule: Schedule, sizes: dict[str, int], deadlock: boo
         + flags
         + judged
         + overridden
+        + (b"" if loop is None else loop.to_bytes(LOOP_BYTES, "big"))
         + _packed(schedule)
     )
     check = zlib.crc32(packed).to_bytes(4, "big")[:1]
@@ -104,7 +110,9 @@ def read(word: str) -> Token:
         if packed[8] & SIZES:
             text_, _, rest = rest.partition(b"\0")
             sizes = json.loads(text_)
-        return Token(packed[:2], packed[2:4], packed[4:8], sizes, bool(packed[8] & DEADLOCKS), judged, _unpacked(rest))
+        loop = int.from_bytes(rest[:LOOP_BYTES], "big") if packed[8] & LOOPS else None
+        schedule = _unpacked(rest if loop is None else rest[LOOP_BYTES:])
+        return Token(packed[:2], packed[2:4], packed[4:8], sizes, bool(packed[8] & DEADLOCKS), judged, schedule, loop)
     except (ValueError, binascii.Error, IndexError):
         raise UserError(f"{word[:20]}...: the token is damaged; copy it whole") from None
 

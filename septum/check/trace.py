@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from septum.check.build import DEADLOCK, Build
+from septum.check.build import DEADLOCK, PROGRESS, Build
 from septum.check.result import Call, Change, Standing, Step
 from septum.host.locks import Lock
 from septum.lang.engine import Engine, Failure, Status
@@ -34,10 +34,11 @@ class Trace:
     clause: str
 
 
-def trace(build: Build, schedule: Schedule, ends_in_deadlock: bool = False) -> Trace:
-    """Replays a schedule that ends in a violation; EnginesDisagree if it does not."""
+def trace(build: Build, schedule: Schedule, ends_in_deadlock: bool = False, loop: int | None = None) -> Trace:
+    """Replays a schedule that ends in a violation or goes round for ever from step `loop` on; EnginesDisagree if it does not."""
     with scope(build.bindings):
-        return _Replay(build).run(schedule, ends_in_deadlock)
+        replay = _Replay(build)
+        return replay.run(schedule, ends_in_deadlock) if loop is None else replay.go_round(schedule, loop)
 
 
 def first_failure(build: Build, engine: Engine, at_rest: bool) -> Failure | None:
@@ -82,6 +83,31 @@ class _Replay:
         if failure is None:
             return Trace(tuple(steps), standing, DEADLOCK, _deadlock(standing))
         return Trace(tuple(steps), standing, property_of(failure.clause), failure.clause)
+
+    def go_round(self, schedule: Schedule, loop: int) -> Trace:
+        """A schedule that comes back to the state before step `loop`; every thread that could run since then has run."""
+        steps, able, start = [], set[int](), b""
+        for number, (thread, choice) in enumerate(schedule):
+            start = self.engine.state() if number == loop else start
+            able |= {n for n in range(len(self.engine.threads)) if number >= loop and self.engine.can_step(n)}
+            step, failure = self._step(thread, choice)
+            if failure:
+                raise EnginesDisagree(
+                    f"{self.build.scenario.name}: {failure.clause}, in a schedule that should go round for ever"
+                )
+            steps.append(step)
+        if self.engine.state() != start or able - {thread for thread, _ in schedule[loop:]}:
+            raise EnginesDisagree(f"{self.build.scenario.name}: the schedule does not go round for ever in the Python engine")
+        standing = tuple(self._standing(number) for number in range(len(self.engine.threads)))
+        return Trace(tuple(steps), standing, PROGRESS, self._livelock(standing))
+
+    def _livelock(self, standing: Sequence[Standing]) -> str:
+        kept = [
+            f"{one.thread}{f' in {one.stack[0].function}()' if one.stack else ''}"
+            for actor, one in zip(self.engine.threads, standing, strict=True)
+            if not actor.ended and not actor.thread.daemon
+        ]
+        return f"progress: {', '.join(kept)} may never come to an end"
 
     def _step(self, thread: int, choice: int) -> tuple[Step, Failure | None]:
         before, from_stack, ways = self.engine.world(), self.stack(thread), self.engine.choices(thread)

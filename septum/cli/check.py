@@ -23,6 +23,9 @@ NUMBER = click.IntRange(min=1)
 @click.option("--scenario", "scenarios", metavar="NAME", multiple=True, help="Only this scenario (default: all).")
 @click.option("--property", metavar="NAME", default="", help="Only this property (default: all).")
 @click.option("--all", "every", is_flag=True, help="Every built-in design.")
+@click.option(
+    "--scope", "scope_name", metavar="NAME", default="", help="How large: tiny, small, review (see `septum list scopes`)."
+)
 @click.option("--vcpus", metavar="N", type=NUMBER, help="How many vCPUs the scenario runs.")
 @click.option("--pages", metavar="N", type=NUMBER, help="How many physical pages there are.")
 @click.option(
@@ -34,6 +37,7 @@ NUMBER = click.IntRange(min=1)
 @click.option("--engine", type=click.Choice(["c", "python"]), default="c", help="What explores (default: c).")
 @click.option("--reduce", metavar="NAMES", default="all", help="Reductions: all, none, or names joined by commas (default: all).")
 @click.option("--threads", metavar="N", type=NUMBER, help="How many cores to use (default: all).")
+@click.option("--progress", "livelocks", is_flag=True, help="Also look for threads that may go round for ever.")
 @click.option("--resume", is_flag=True, help="Keep each check on disk, and go on with one that was killed or ran out of budget.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_context
@@ -98,7 +102,7 @@ def _check(designs: list[str], scenarios: Sequence[str], options: dict[str, Any]
 
     results: list[Result] = []
     try:
-        jobs = plan(designs, scenarios, [options["property"]] if options["property"] else [])
+        jobs = plan(designs, scenarios, [options["property"]] if options["property"] else [], options["scope_name"])
         results.extend(run(jobs, options))
     except Exception:
         if results:

@@ -34,6 +34,9 @@ NUMBER = click.IntRange(min=1)
     "--depth", metavar="D", type=click.IntRange(1, 16), default=3, help="Bugs that need so many orderings (default: 3)."
 )
 @click.option("--property", metavar="NAME", default="", help="Only this property (default: all).")
+@click.option(
+    "--scope", "scope_name", metavar="NAME", default="", help="How large: tiny, small, review (see `septum list scopes`)."
+)
 @click.option("--vcpus", metavar="N", type=NUMBER, help="How many vCPUs the scenario runs.")
 @click.option("--pages", metavar="N", type=NUMBER, help="How many physical pages there are.")
 @click.option("--threads", metavar="N", type=NUMBER, help="How many cores to use (default: all).")
@@ -59,7 +62,7 @@ def hunt(
 
     if duration and options["runs"]:
         raise UserError("--for and --runs: only one of them says when the hunt ends")
-    jobs = plan([design], scenarios, [options["property"]] if options["property"] else [])
+    jobs = plan([design], scenarios, [options["property"]] if options["property"] else [], options["scope_name"])
     seconds = None if options["runs"] else _seconds(duration or "60s")
     options["seed"] = random.SystemRandom().randrange(2**32) if seed is None else seed
     context.exit(_hunt(jobs, seconds, options, as_json))

@@ -1,4 +1,4 @@
-"""`septum list`: the designs, scenarios or properties that there are."""
+"""`septum list`: the designs, scenarios, properties or scopes that there are."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from septum.cli import names
 from septum.cli.output import width, write, write_json
 
 
-@click.command("list", short_help="List designs, scenarios or properties.")
-@click.argument("what", type=click.Choice(["designs", "scenarios", "properties"]))
+@click.command("list", short_help="List designs, scenarios, properties or scopes.")
+@click.argument("what", type=click.Choice(["designs", "scenarios", "properties", "scopes"]))
 @click.argument("design", default="")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def list_(what: str, design: str, as_json: bool) -> None:
-    """List the built-in designs, the scenarios or the properties; with DESIGN, only those of this design or file."""
+    """List the built-in designs, the scenarios, the properties or the scopes; with DESIGN, only those of this design or file."""
     titles = _titles(what, design)
     if as_json:
         write_json({what: [{"name": name, "title": title} for name, title in titles.items()]})
@@ -32,7 +32,8 @@ def _titles(what: str, design: str) -> dict[str, str]:
             names.load(design)  # a file has no title; anything else is refused
         return {design: titles.get(design, "")} if design else titles
     models = [names.load(name) for name in ([design] if design else designs())]
-    return names.scenarios(models) if what == "scenarios" else names.properties(models)
+    lists = {"scenarios": names.scenarios, "properties": names.properties, "scopes": names.scopes}
+    return lists[what](models)
 
 
 def table(titles: dict[str, str], columns: int) -> str:

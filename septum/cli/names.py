@@ -13,6 +13,7 @@ from septum.lang.model import Model
 ALWAYS = {
     "asserts": "no other assertion, WARN_ON or BUG_ON of the model fails",
     "deadlock": "no thread waits for ever",
+    "progress": "no thread goes round for ever; judged with --progress",
 }
 
 
@@ -46,6 +47,11 @@ def _is_file(design: str) -> bool:
 def scenarios(models: Iterable[Model]) -> dict[str, str]:
     """Name and title of every scenario that one of the models has."""
     return {scenario.name: scenario.title for model in models for scenario in model.scenarios}
+
+
+def scopes(models: Iterable[Model]) -> dict[str, str]:
+    """Name and title of every scope that one of the models has."""
+    return {one.name: one.title for model in models for one in model.scopes}
 
 
 def properties(models: Iterable[Model]) -> dict[str, str]:

@@ -26,7 +26,7 @@ class Job:
         return Result(self.design, self.scenario, Verdict.INCOMPLETE, reason=reason)
 
 
-def plan(designs: Sequence[str], scenarios: Sequence[str], properties: Sequence[str]) -> list[Job]:
+def plan(designs: Sequence[str], scenarios: Sequence[str], properties: Sequence[str], scope: str = "") -> list[Job]:
     """The jobs of a command line. All its names are looked up here, so that a wrong one costs no exploration."""
     models = {design: names.load(design) for design in designs}
     for design, model in models.items():
@@ -34,6 +34,8 @@ def plan(designs: Sequence[str], scenarios: Sequence[str], properties: Sequence[
             names.known("scenario", scenario, names.scenarios([model]), design)
         for of in properties:
             names.known("property", of, names.properties([model]), design)
+        if scope:
+            names.known("scope", scope, names.scopes([model]), design)
     return [
         Job(design, model, scenario)
         for design, model in models.items()

@@ -1,7 +1,7 @@
 """The modelling language: structs, processes, sizes, and the two engines that run them."""
 
 from septum.lang.errors import LanguageError, ModelError, NoCompiler, SeptumError, UserError, Violation
-from septum.lang.model import Call, Model, Property, Scenario, Setup, Thread, call
+from septum.lang.model import Call, Model, Property, Scenario, Scope, Setup, Thread, call
 from septum.lang.processes import Witness, alike, bug_on, choose, current, each, process, reached, warn_on, when
 from septum.lang.struct import Nothing, Struct
 from septum.lang.types import Enum, Index, Packed, Size, Slot, array, boolean, scope, u8, u16, u32, u64
@@ -18,6 +18,7 @@ __all__ = [
     "Packed",
     "Property",
     "Scenario",
+    "Scope",
     "SeptumError",
     "Setup",
     "Size",

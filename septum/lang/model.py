@@ -10,6 +10,7 @@ from typing import Any
 from septum.lang.errors import UserError
 from septum.lang.processes import Witness
 from septum.lang.struct import Struct
+from septum.lang.types import Size
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,8 @@ class Setup:
 class Scenario:
     """Who runs what: `start` fills a Setup, plain Python that runs once under the scope of `bindings`.
 
-    `witnesses` are the events that must be reachable; `needs` names the operations that a design must have.
+    `witnesses` are the events that must be reachable; `needs` names the operations that a design must have; `least` are the sizes
+    below which a scope with a name does not take it.
     """
 
     name: str
@@ -75,6 +77,20 @@ class Scenario:
     witnesses: tuple[Witness, ...] = ()
     bindings: Mapping[object, object] = field(default_factory=dict)
     needs: frozenset[str] = frozenset()
+    least: Mapping[Size, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Sizes with a name: `--scope NAME` takes them in the place of those that a scenario has."""
+
+    name: str
+    title: str
+    sizes: Mapping[Size, int]
+
+    def sizes_of(self, scenario: Scenario) -> dict[str, int]:
+        """The sizes by name that a scenario has in this scope."""
+        return {size.name: max(value, scenario.least.get(size, value)) for size, value in self.sizes.items()}
 
 
 @dataclass(frozen=True)
@@ -88,10 +104,13 @@ class Model:
     bindings: Mapping[object, object] = field(default_factory=dict)
     operations: frozenset[str] = frozenset()
     file: Path | None = None
+    scopes: tuple[Scope, ...] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.world, type) or not issubclass(self.world, Struct):
             raise UserError(f"{self.name}: the world of a Model is a Struct, and not {self.world!r}")
-        for what, items, of in (("scenarios", self.scenarios, Scenario), ("properties", self.properties, Property)):
+        for what, items, of in (
+            ("scenarios", self.scenarios, Scenario), ("properties", self.properties, Property), ("scopes", self.scopes, Scope),
+        ):  # fmt: skip
             if not isinstance(items, tuple) or not all(isinstance(item, of) for item in items):
                 raise UserError(f"{self.name}: the {what} of a Model are a tuple of {of.__name__}: ({of.__name__}(...),)")

@@ -38,7 +38,7 @@ def diagram(result: Result) -> str:
     if found is None:
         return "\n".join(conclusion(result)) + "\n"
     blocks = [
-        schedule(found.steps, Holders.of(found)),
+        schedule(found.steps, Holders.of(found), found.loop),
         places(found.steps),
         ending(found.threads),
         conclusion(result),
@@ -180,8 +180,8 @@ class Trail:
     locks: tuple[str, ...] = ()
 
 
-def schedule(steps: Sequence[Step], holders: Holders = Holders()) -> list[str]:
-    """Every step, in order."""
+def schedule(steps: Sequence[Step], holders: Holders = Holders(), loop: int | None = None) -> list[str]:
+    """Every step, in order; a rule stands where a loop begins, and where it ends."""
     if not steps:
         return []
     layout = Layout.of(steps)
@@ -189,12 +189,19 @@ def schedule(steps: Sequence[Step], holders: Holders = Holders()) -> list[str]:
     lines = layout.heading()
     last = ""
     for number, step in enumerate(steps, 1):
+        if number - 1 == loop:
+            lines.append(rule("from here on, for ever"))
         trail = trails.setdefault(step.thread, Trail())
         resumed = step.thread != last
         items = [*entered(step, trail, resumed=resumed), *happened(step, trail, holders, resumed=resumed)]
         lines += layout.rows(number, step.thread, [line for item in items for line in item.lines(layout.width, layout.indent)])
         last = step.thread
-    return lines
+    return lines if loop is None else [*lines, rule(f"again from step {loop + 1}")]
+
+
+def rule(text: str) -> str:
+    """A text across all columns."""
+    return f"--- {text} ".ljust(WIDTH, "-")
 
 
 def entered(step: Step, trail: Trail, *, resumed: bool) -> Iterator[Item]:
@@ -280,6 +287,9 @@ def conclusion(result: Result) -> list[str]:
 
 
 def length(found: Counterexample) -> str:
+    if found.loop is not None:
+        stem, loop = (f"{n} step{'s' if n != 1 else ''}" for n in (found.loop, len(found.steps) - found.loop))
+        return f"after {stem}, the shortest way there, in a loop of {loop}"
     steps = f"after {len(found.steps)} step{'s' if len(found.steps) != 1 else ''}"
     return f"{steps}, the shortest schedule" if found.shortest else f"{steps}, not proved shortest"
 

@@ -29,6 +29,7 @@ def counterexample(found: Counterexample) -> dict[str, Any]:
         "threads": [asdict(standing) for standing in found.threads],
         "token": found.token,
         "shortest": found.shortest,
+        "loop": found.loop,
     }
 
 

@@ -6,6 +6,7 @@ from septum.lang import Model
 from septum.properties import PROPERTIES
 from septum.scenarios.faults import neighbours, neighbours_enomem, same_gfn, same_gfn_enomem, zero_step
 from septum.scenarios.punch_hole import punch_hole, punch_hole_zero_step
+from septum.scenarios.scopes import SCOPES
 from septum.scenarios.split import split, split_two_tds, two_splits
 from septum.scenarios.tds import split_teardown, teardown, two_tds
 
@@ -17,7 +18,7 @@ SCENARIOS = (
 
 def kvm_model(design: Design) -> Model:
     """The machine with this design's operations, every scenario, every property."""
-    return Model(design.name, Machine, SCENARIOS, PROPERTIES, design.bindings(), design.operations, design.file)
+    return Model(design.name, Machine, SCENARIOS, PROPERTIES, design.bindings(), design.operations, design.file, SCOPES)
 
 
-__all__ = ["SCENARIOS", "kvm_model"]
+__all__ = ["SCENARIOS", "SCOPES", "kvm_model"]

@@ -37,7 +37,9 @@ def neighbours_enomem(world: World) -> None:
         vcpu.runs((touch, gfn % 2))
 
 
-@scenario("vCPUs fault below two tables while the zero-step mitigation is active", witnesses=(*RACES, busy), tables=3, pages=2)
+@scenario(
+    "vCPUs fault below two tables while the zero-step mitigation is active", witnesses=(*RACES, busy), tables=3, pages=2, levels=3
+)
 def zero_step(world: World) -> None:
     world.m.zero_step = True
     for number, vcpu in enumerate(world.td().vcpus(VCPUS.value)):

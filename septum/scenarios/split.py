@@ -13,7 +13,7 @@ NEEDS = ("split_external_spte",)
 @scenario(
     "a conversion splits a 2M leaf while a vCPU faults in it and beside it",
     witnesses=(split_done, converted, page_mapped, page_accepted),
-    tables=3, pages=1, vcpus=1, others=1, folios=1, linked=1, needs=NEEDS,
+    tables=3, pages=1, vcpus=1, others=1, folios=1, linked=1, needs=NEEDS, levels=3,
 )  # fmt: skip
 def split(world: World) -> None:
     td = world.td()
@@ -26,7 +26,7 @@ def split(world: World) -> None:
 @scenario(
     "a conversion splits a 2M leaf while a vCPU accepts 4K of it, and of another",
     witnesses=(split_done, split_again, converted, page_accepted),
-    tables=4, pages=0, vcpus=1, others=1, folios=2, linked=1, needs=NEEDS,
+    tables=4, pages=0, vcpus=1, others=1, folios=2, linked=1, needs=NEEDS, levels=3,
 )  # fmt: skip
 def two_splits(world: World) -> None:
     td = world.td()
@@ -40,7 +40,7 @@ def two_splits(world: World) -> None:
 @scenario(
     "one TD splits a 2M leaf, another faults and punches a hole: their pages may share 2M ranges",
     witnesses=(split_done, page_mapped),
-    tables=4, pages=1, vcpus=1, others=1, vms=2, folios=1, linked=1, needs=NEEDS,
+    tables=4, pages=1, vcpus=1, others=1, vms=2, folios=1, linked=1, needs=NEEDS, levels=3,
 )  # fmt: skip
 def split_two_tds(world: World) -> None:
     first, second = world.td(apart=True), world.td(apart=True)

@@ -36,7 +36,7 @@ def teardown(world: World) -> None:
 @scenario(
     "a VM is destroyed after a fault and a split: tables from every source end in one free function",
     witnesses=(page_mapped, split_done, vm_destroyed),
-    tables=4, pages=1, vcpus=1, others=3, folios=1, linked=1, sizes={GFNS: 2 * GFNS.value}, needs=NEEDS,
+    tables=4, pages=1, vcpus=1, others=3, folios=1, linked=1, sizes={GFNS: 2 * GFNS.value}, needs=NEEDS, levels=3,
 )  # fmt: skip
 def split_teardown(world: World) -> None:
     td = world.td()

@@ -187,9 +187,11 @@ def scenario(
     linked: int = 0,
     sizes: Mapping[Size, object] | None = None,
     needs: Sequence[str] = (),
+    levels: int = 2,
 ) -> Callable[[Callable[[World], None]], Scenario]:
     """`@scenario("title", ...)`: the function builds the world. The scope is what must fit: `tables` at a time, guest `pages`,
-    `vcpus`, and `others`, threads without one; with 2M `folios` and `linked` tables at the start."""
+    `vcpus`, and `others`, threads without one; with 2M `folios` and `linked` tables at the start; at least so many `levels` of
+    tables, with the root's."""
     bindings: dict[object, object] = {
         VMS: vms,
         VCPUS: vcpus,
@@ -208,7 +210,7 @@ def scenario(
                 raise UserError(f"{start.__name__} needs {needed} page frames and has {PAGES.value}: raise --pages")
             start(World(setup, folios))
 
-        return Scenario(start.__name__, title, begin, tuple(witnesses), bindings, frozenset(needs))
+        return Scenario(start.__name__, title, begin, tuple(witnesses), bindings, frozenset(needs), {LEVELS: levels})
 
     return decorate
 

@@ -142,11 +142,11 @@ class Writer:
         out += [f"for _i{self.names} in range(2):", *("    " + line for line in inside)]
 
 
-def module(seed: int, count: int) -> str:
+def module(seed: int, count: int, writer: type[Writer] = Writer) -> str:
     """The text of a file with `count` processes p0, p1, ..."""
     dice = random.Random(seed)
     parts = [PRELUDE]
     for number in range(count):
-        body = "\n".join("    " + line for line in Writer(dice).body())
+        body = "\n".join("    " + line for line in writer(dice).body())
         parts.append(f"\n@process\ndef p{number}(m: World):\n{body}\n")
     return "".join(parts)

@@ -53,6 +53,7 @@ def test_options_reach_the_check(septum: Any, checker: Any) -> None:
     septum(
         *("check", "upstream", "--scenario", "zap", "--property", "custody", "--vcpus", "3", "--pages", "20"),
         *("--budget", "5m,2GiB", "--budget", "10M", "--engine", "python", "--threads", "1", "--reduce", "symmetry"),
+        "--progress",
     )
     [(model, scenario, options)] = checker.asked
     assert (model, scenario) == ("upstream", "zap")
@@ -65,6 +66,7 @@ def test_options_reach_the_check(septum: Any, checker: Any) -> None:
         "budget": Budget(seconds=300, bytes=2 << 30, states=10_000_000),
         "engine": "python",
         "threads": 1,
+        "livelocks": True,
     }
 
 

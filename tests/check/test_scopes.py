@@ -1,0 +1,91 @@
+"""Scopes with a name: the sizes that they stand for, and how large they are said to be."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from septum.check.build import build, sizes_given
+from septum.check.check import check, explain
+from septum.check.loading import load
+from septum.check.result import Verdict
+from septum.cli import main
+from septum.designs import BUILT_IN
+from septum.host.geometry import LEVELS, PAGES, VCPUS
+from septum.lang import Model, UserError
+from septum.lang.types import scope
+from septum.scenarios import SCOPES
+from tests.check.retries import model as retries
+
+DOCUMENT = (Path(__file__).parents[2] / "docs" / "commands.md").read_text()
+LINES = re.findall(r"^\| .* in .* s \|$", DOCUMENT, re.MULTILINE)
+ROWS = [[cell.strip() for cell in line.strip("|").split("|")] for line in LINES]
+
+
+def sizes(scenario, **given):
+    model = load("upstream")
+    chosen = next(one for one in model.scenarios if one.name == scenario)
+    with scope(build(model, chosen, sizes_given(model, chosen, **given)).bindings):
+        return VCPUS.value, LEVELS.value, PAGES.value
+
+
+def test_a_scope_gives_the_sizes_and_those_that_follow():
+    assert sizes("same_gfn", name="", sizes={}) == sizes("same_gfn", name="small", sizes={}) == (2, 3, 25)
+    assert sizes("same_gfn", name="tiny", sizes={})[:2] == (2, 2)
+    vcpus, levels, pages = sizes("same_gfn", name="review", sizes={})
+    assert (vcpus, levels) == (3, 3) and pages > 25
+
+
+def test_what_is_given_beside_it_overrides_it():
+    assert sizes("same_gfn", name="tiny", sizes={"VCPUS": 3, "PAGES": 90}) == (3, 2, 90)
+    assert sizes("same_gfn", name="review", sizes={"VCPUS": 2, "PAGES": None}) == sizes("same_gfn", name="small", sizes={})
+
+
+def test_a_scenario_keeps_what_it_cannot_do_without():
+    assert sizes("zero_step", name="tiny", sizes={})[1] == 3
+
+
+def test_a_model_without_it_is_refused(capsys):
+    with pytest.raises(UserError, match="retries has no scope tiny; it has none with a name"):
+        check(retries, "in_one_order", scope_name="tiny")
+    assert main(["check", "upstream", "--scope", "tyni"]) == 2
+    assert "did you mean tiny?" in capsys.readouterr().err
+
+
+def test_the_scopes_of_a_model_are_scopes():
+    with pytest.raises(UserError, match="scopes of a Model are a tuple of Scope"):
+        Model("mine", retries.world, retries.scenarios, scopes=({"VCPUS": 3},))
+
+
+def test_a_token_knows_its_scope(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = check("dpamt_v4", "two_tds", scope_name="tiny")
+    again = explain(result.counterexample.token)
+    assert again.clause == result.clause
+    assert len(again.counterexample.steps) == len(result.counterexample.steps)
+
+
+@pytest.mark.parametrize("design", BUILT_IN, ids=lambda design: design.name)
+def test_in_a_tiny_scope_every_witness_is_reached(design):
+    model = load(design.name)
+    for scenario in model.scenarios:
+        result = check(model, scenario.name, scope_name="tiny")
+        assert result.verdict is not Verdict.VACUOUS, result.reason
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0])
+@pytest.mark.parametrize("name", ["tiny", "small"])
+def test_the_documented_number_of_states_is_that_of_today(row, name):
+    """`python benchmarks/scopes.py --write` makes the table anew."""
+    design, *cells = row
+    shown = dict(zip((one.name for one in SCOPES), cells, strict=True))[name]
+    model = load(design)
+    able = [one for one in model.scenarios if one.needs <= model.operations]
+    states = sum(check(model, one.name, scope_name=name).states for one in able)
+    assert shown.startswith(f"{states:,} in")
+
+
+def test_every_design_is_in_the_table():
+    assert [row[0] for row in ROWS] == [design.name for design in BUILT_IN]
