@@ -2,7 +2,24 @@
 
 from __future__ import annotations
 
-from septum.lang import Enum, Index, Model, Scenario, Setup, Size, Struct, alike, array, boolean, call, each, process, u8, when
+from septum.lang import (
+    Enum,
+    Index,
+    Model,
+    Scenario,
+    Setup,
+    Size,
+    Struct,
+    alike,
+    array,
+    atomic,
+    boolean,
+    call,
+    each,
+    process,
+    u8,
+    when,
+)
 
 THREADS = Size("THREADS", 2)
 NP = Size("NP", 12)
@@ -73,6 +90,7 @@ def filled(stack: Stack) -> u8:
 def alloc(w: World, role: Role) -> Pfn:
     for page in each(Pfn):
         alike("free pages are all zero, and nobody names one")
+        atomic("the allocator has a lock of its own")
         if w.page[page].state == Role.FREE:
             w.page[page].state = role
             return page

@@ -59,7 +59,9 @@ class Build:
 
     def library(self) -> ctypes.CDLL:
         """The compiled model with this scenario's programs."""
-        library = self._library()
+        return self._programmed(self._library())
+
+    def _programmed(self, library: ctypes.CDLL) -> ctypes.CDLL:
         for number, thread in enumerate(self.threads):
             calls = (_Call * len(thread.calls))()
             for slot, call in zip(calls, thread.calls, strict=True):
@@ -73,9 +75,19 @@ class Build:
     def reducible(self) -> ctypes.CDLL:
         """The library, with the footprints by which steps are fused and ordered; use it inside of `scope(build.bindings)`."""
         library = self.library()
-        self._tables = self._tables or AloneTables(self.footprints())
-        self._tables.give(library)
+        self.tables().give(library)
         return library
+
+    def watched(self) -> ctypes.CDLL:
+        """The model compiled so that it tells every access; use it inside of `scope(build.bindings)`."""
+        library = self._programmed(load(compiled(self.translation.code, ("-DWATCHED",))))
+        self.tables().give(library)
+        return library
+
+    def tables(self) -> AloneTables:
+        """The footprints as C reads them; use it inside of `scope(build.bindings)`."""
+        self._tables = self._tables or AloneTables(self.footprints())
+        return self._tables
 
     def footprints(self) -> Footprints:
         """What every step of the scenario may touch; use it inside of `scope(build.bindings)`."""

@@ -14,6 +14,7 @@ from septum.check import tokens
 from septum.check.build import ASSERTS, DEADLOCK, PROGRESS, Build, build, sizes_given
 from septum.check.checkpoint import Checkpoint
 from septum.check.explore import Budget, Exploration, Outcome, Progress, explore
+from septum.check.granularity import refuse_races
 from septum.check.livelock import Livelock, find_livelock
 from septum.check.loading import designs, load
 from septum.check.result import Counterexample, Result, Verdict
@@ -61,16 +62,18 @@ def check(
     resume: bool = False,
     notice: Notice | None = None,
     livelocks: bool = False,
+    granularity: bool = False,
 ) -> Result:
     """Explores one scenario of a design; the Result says what came out.
 
     `design` is a built-in name, a path, or a Model. With `property` only that one is judged.
-    `scope_name` names sizes, `vcpus` and `pages` override them. `threads` are
-    the cores to use (default: all), `reduce` names the reductions to use, of REDUCTIONS. Without a C
-    compiler the Python engine does it all, and the Result says so. A long check is kept in the cache directory; with `resume` it
-    goes on from there, and `notice` is told from where, and what was lost. With `livelocks`, or where `property` is progress, a
-    scenario that is explored to the end is then searched for fair cycles. Raises UserError for a design or a name that cannot be
-    used.
+    `scope_name` names sizes, `vcpus` and `pages` override them. `threads` are the cores to use (default: all), `reduce` names the
+    reductions to use, of REDUCTIONS. Without a C compiler the Python engine does it all, and the Result says so. A long check is
+    kept in the cache directory; with `resume` it goes on from there, and `notice` is told from where, and what was lost.
+
+    A scenario that is explored to the end is searched for fair cycles with `livelocks`, or where `property` is progress. With
+    `granularity` its steps are watched, and ModelError names those that touch several places which race. Raises UserError for a
+    design or a name that cannot be used.
     """
     if not reduce <= REDUCTIONS:
         unknown, known = (", ".join(sorted(names)) for names in (reduce - REDUCTIONS, REDUCTIONS))
@@ -89,7 +92,8 @@ def check(
     if livelocks and engine == "python":
         raise UserError(f"progress is judged by the C engine{f'; {NO_COMPILER}' if lacks_compiler else ''}")
     built, threads = build(model, chosen, sizes, property), threads or os.cpu_count() or 1
-    result = _Check(built, sizes, budget, engine, threads, reduce, progress, resume, notice, livelocks).result()
+    watched = granularity and engine == "c"
+    result = _Check(built, sizes, budget, engine, threads, reduce, progress, resume, notice, livelocks, watched).result()
     return replace(result, reason=result.reason or NO_COMPILER) if lacks_compiler else result
 
 
@@ -160,14 +164,17 @@ class _Check:
         resume: bool,
         notice: Notice | None,
         livelocks: bool,
+        granularity: bool,
     ) -> None:
         self.built, self.sizes, self.budget, self.engine = built, dict(sizes), budget, engine
         self.threads, self.reduce, self.progress = threads, reduce, progress
-        self.resume, self.notice, self.livelocks = resume, notice, livelocks
+        self.resume, self.notice, self.livelocks, self.granularity = resume, notice, livelocks, granularity
 
     def result(self) -> Result:
         with scope(self.built.bindings):
             found = self._kept()
+            if self.granularity and found.outcome is Outcome.COMPLETE and not refuse_races(self.built, self.budget):
+                return self._summary(found, Verdict.INCOMPLETE, reason="not every step was watched within the budget")
             if self.livelocks and found.outcome is Outcome.COMPLETE:
                 return self._judged_for_progress(found)
             if found.outcome not in BROKEN:

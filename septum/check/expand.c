@@ -218,6 +218,7 @@ static void expand(struct worker *w, const struct source *from)
 	uint32_t ended = 0, lone = lone_thread(x, from->state);
 
 	w->fresh = w->pruned = 0;
+	watch_races(w, from->state);
 	int moved = try_threads(w, from, lone, &ended);
 	if (moved && !w->pruned)
 		return;

@@ -23,8 +23,8 @@ ENDLESS = -2
 POLL_SECONDS = 0.1
 
 SOURCES = (
-    "run.h fingerprints.c frontier.c spill.c moves.c workers.c expand.c schedule.c checkpoint.c resume.c explorer.c exports.c "
-    "graph.c fair.c lasso.c pct.c shrink.c hunt.c"
+    "run.h fingerprints.c frontier.c spill.c moves.c workers.c races.c expand.c schedule.c checkpoint.c resume.c explorer.c "
+    "exports.c graph.c fair.c lasso.c pct.c shrink.c hunt.c"
 )
 
 _NO_FAILURE = -1

@@ -12,6 +12,7 @@ import click  # and not typer, which which rests on pydantic and takes 0.1 s mor
 
 from septum.cli.check import check
 from septum.cli.explain import explain
+from septum.cli.footprints import footprints
 from septum.cli.hunt import hunt
 from septum.cli.listing import list_
 from septum.cli.show import show
@@ -27,7 +28,7 @@ def app() -> None:
     """Check designs for the page tables of KVM's TDX guests under every interleaving of a small scope."""
 
 
-for command in (check, hunt, list_, show, explain):
+for command in (check, hunt, list_, show, footprints, explain):
     app.add_command(command)
 
 

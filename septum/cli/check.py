@@ -38,6 +38,11 @@ NUMBER = click.IntRange(min=1)
 @click.option("--reduce", metavar="NAMES", default="all", help="Reductions: all, none, or names joined by commas (default: all).")
 @click.option("--threads", metavar="N", type=NUMBER, help="How many cores to use (default: all).")
 @click.option("--progress", "livelocks", is_flag=True, help="Also look for threads that may go round for ever.")
+@click.option(
+    "--granularity/--no-granularity",
+    default=None,
+    help="Refuse steps that touch several places which race (default: where the design is a file).",
+)
 @click.option("--resume", is_flag=True, help="Keep each check on disk, and go on with one that was killed or ran out of budget.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_context

@@ -5,10 +5,10 @@ fairness matters to yields and to progress, which this slice leaves out (docs/fi
 """
 
 from septum.host.cpu import me, might_sleep, my_bit
-from septum.lang import Struct, process, u8, when
+from septum.lang import Word, process, u8, when
 
 
-class Lock(Struct):
+class Lock(Word):
     """The root of every lock of the kernel."""
 
     writer: u8

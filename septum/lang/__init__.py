@@ -2,8 +2,8 @@
 
 from septum.lang.errors import LanguageError, ModelError, NoCompiler, SeptumError, UserError, Violation
 from septum.lang.model import Call, Model, Property, Scenario, Scope, Setup, Thread, call
-from septum.lang.processes import Witness, alike, bug_on, choose, current, each, process, reached, warn_on, when
-from septum.lang.struct import Nothing, Struct
+from septum.lang.processes import Witness, alike, atomic, bug_on, choose, current, each, process, reached, release, warn_on, when
+from septum.lang.struct import Nothing, Struct, Word
 from septum.lang.types import Enum, Index, Packed, Size, Slot, array, boolean, scope, u8, u16, u32, u64
 
 __all__ = [
@@ -28,7 +28,10 @@ __all__ = [
     "UserError",
     "Violation",
     "Witness",
-    "alike", "array",
+    "Word",
+    "alike",
+    "array",
+    "atomic",
     "boolean",
     "bug_on",
     "call",
@@ -37,6 +40,7 @@ __all__ = [
     "each",
     "process",
     "reached",
+    "release",
     "scope",
     "u8",
     "u16",

@@ -29,10 +29,12 @@ class AloneTables:
 
     def __init__(self, footprints: Footprints) -> None:
         self._first: dict[Context, int] = {}
+        self.stands: list[tuple[Context, Spot]] = []
         spots: list[Spot] = []
         for context in footprints.contexts():
             self._first[context] = len(spots)
             spots += context.spots
+            self.stands += [(context, spot) for spot in context.spots]
         self._bits = _Bits(footprints, [spot.step for spot in spots])
         self.words = max((self._bits.count + 63) // 64, 1)
         self._spots = (_Spot * len(spots))(*(self._spot(spot) for spot in spots))

@@ -14,7 +14,7 @@ from septum.lang.operators import Operators
 from septum.lang.struct import resolve
 from septum.lang.symbols import Current, Result
 from septum.lang.types import Array, Boolean, Index, Scalar, u8
-from septum.lang.values import BOOL, NOTHING, U64, Num, Of, Ref, kind_of
+from septum.lang.values import BOOL, NOTHING, U64, Nothing, Num, Of, Ref, kind_of
 
 if TYPE_CHECKING:
     from septum.lang.functions import Instance
@@ -24,6 +24,8 @@ class Calls(Operators):
     """Translates calls; `invoked` collects those of routines and processes."""
 
     invoked: dict[ast.AST, Result]
+    is_process: bool
+    piece: str = ""
 
     def _call(self, node: ast.Call) -> Value:
         found = self.expression(node.func)
@@ -48,6 +50,8 @@ class Calls(Operators):
         result = self.invoked[node] = Result(callee, tuple(argument.symbol for argument in arguments))
         changes = callee.changes or any(argument.changes for argument in arguments)
         code = callee.invoke(arguments)
+        if callee.piece:
+            code = f"PIECE{'_DONE' if isinstance(callee.returns, Nothing) else ''}({code}, {callee.piece})"
         if isinstance(callee.returns, Ref):
             return Value(callee.returns, f"(*{code})", reads=True, changes=changes, symbol=result)
         reads = callee.reads or any(argument.reads for argument in arguments)
@@ -138,9 +142,27 @@ def _reached(self: Calls, node: ast.Call) -> Value:
     return Value(NOTHING, f"(void)(c->witnesses |= 1ull << {self.unit.witness(found.object)})", changes=True)
 
 
-def _alike(self: Calls, node: ast.Call) -> Value:
+def _check_reason(self: Calls, node: ast.Call, example: str) -> None:
     if len(node.args) != 1 or not isinstance(node.args[0], ast.Constant) or not isinstance(node.args[0].value, str):
-        self.source.refuse(node, "alike() takes the reason, as text", 'alike("free pages are alike")')
+        self.source.refuse(node, f"{ast.unparse(node.func)}() takes the reason, as text", example)
+
+
+def _alike(self: Calls, node: ast.Call) -> Value:
+    _check_reason(self, node, 'alike("free pages are alike")')
+    return Value(NOTHING, "(void)0")
+
+
+def _atomic(self: Calls, node: ast.Call) -> Value:
+    _check_reason(self, node, 'atomic("one word in the kernel")')
+    self.piece = "ATOMIC"
+    return Value(NOTHING, "say_atomic()" if self.is_process else "(void)0")
+
+
+def _release(self: Calls, node: ast.Call) -> Value:
+    _check_reason(self, node, 'release("an unlock can only let others go on sooner")')
+    if self.is_process:
+        self.source.refuse(node, "release() in a process", "a routine for the release, or atomic(...)")
+    self.piece = "RELEASE"
     return Value(NOTHING, "(void)0")
 
 
@@ -182,7 +204,7 @@ def _misplaced(self: Calls, node: ast.Call) -> Value:
 
 BUILTINS: dict[Any, Callable[[Calls, ast.Call], Value]] = {
     min: _extreme("<", min), max: _extreme(">", max), len: _length, processes.current: _current, processes.reached: _reached,
-    processes.alike: _alike,
+    processes.alike: _alike, processes.atomic: _atomic, processes.release: _release,
     processes.warn_on: _kernel_assertion("warn_on"), processes.bug_on: _kernel_assertion("bug_on"),
     processes.when: _misplaced, processes.choose: _misplaced, processes.each: _misplaced, range: _misplaced,
 }  # fmt: skip

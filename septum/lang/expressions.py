@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from septum.lang.source import MISSING, Source
+from septum.lang.struct import Word
 from septum.lang.symbols import Either, Element, Field, Known, Local, Place, Symbol, World
 from septum.lang.types import Array, EnumType, Scalar, Size, type_name
 from septum.lang.values import BOOL, U64, Kind, Num, Of, Ref, is_bool, is_index, join, kind_of
@@ -150,13 +151,20 @@ class Expressions:
             self.source.refuse(node, f"{type_name(base.kind.to)} has no field {node.attr}", f"one of {', '.join(types)}")
         of = types[node.attr]
         place = Field(base.symbol, base.kind.to, node.attr, isinstance(of, Scalar))
-        return self._place(node, of, f"{base.code}.{node.attr}", place, base)
+        word = base.code if isinstance(base.kind.to, type) and issubclass(base.kind.to, Word) else f"{base.code}.{node.attr}"
+        return self._place(node, of, f"{base.code}.{node.attr}", word, place, base)
 
-    def _place(self, node: ast.expr, of: object, code: str, place: Place, *inside: Value) -> Value:
+    def _place(self, node: ast.expr, of: object, code: str, word: str, place: Place, *inside: Value) -> Value:
         changes = any(value.changes for value in inside)
         if isinstance(of, Scalar):
             self.places[node] = place
-            return Value(kind_of(of), f"READ({code})", reads=True, changes=changes, symbol=place)
+            return Value(
+                kind_of(of),
+                f"READ({code}, {word}, {self.unit.place(self.source, node)})",
+                reads=True,
+                changes=changes,
+                symbol=place,
+            )
         return Value(Ref(of), code, changes=changes, reads=any(value.reads for value in inside), symbol=place)
 
     def _subscript(self, node: ast.Subscript) -> Value | Static:
@@ -168,7 +176,8 @@ class Expressions:
         of, place = base.kind.to, self.value(node.slice)
         self.apart(node, base, place)
         element = Element(base.symbol, of, place.symbol, isinstance(of.element, Scalar))
-        return self._place(node, of.element, f"{base.code}.at[{self._bounded(node, of, place)}]", element, base, place)
+        code = f"{base.code}.at[{self._bounded(node, of, place)}]"
+        return self._place(node, of.element, code, code, element, base, place)
 
     def _bounded(self, node: ast.Subscript, of: Array, place: Value) -> str:
         if of.index:

@@ -194,7 +194,8 @@ class Footprints:
                 paths = 0
                 for path in self._places(instance.places[node], meanings):
                     paths |= 1 << self.paths.setdefault(path, len(self.paths))
-                found |= Footprint(0, paths) if node in instance.stores else Footprint(paths, 0)
+                reads = node not in instance.stores or node in instance.updates
+                found |= Footprint(paths if reads else 0, paths if node in instance.stores else 0)
             elif node in instance.invoked and not instance.invoked[node].of.is_process:
                 called = self._called(instance, node, meanings)
                 found |= called.total if called else NOTHING

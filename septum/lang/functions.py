@@ -116,7 +116,7 @@ class Instance(Yields):
         self._depth, self._loop_number = 1, 0
         self._loops: list[tuple[str, str] | None] = []
         self._fresh: list[Point] = []
-        self.places, self.invoked, self.stores = {}, {}, set()
+        self.places, self.invoked, self.stores, self.updates = {}, {}, set(), set()
         self.bound, self.returned = [], []
         self._block(self.source.tree.body)
         if not self.points or len(self._fresh) != len(self.points):

@@ -31,6 +31,24 @@ class Places:
         """Every scalar in which two worlds differ, in order of place."""
         return list(self._differences(self.world, "", 0, before, after))
 
+    def path(self, offset: int) -> tuple[str | int, ...]:
+        """The fields and indexes that lead to the scalar at `offset`."""
+        of: object = self.world
+        path: tuple[str | int, ...] = ()
+        while isinstance(of, Array) or (isinstance(of, type) and issubclass(of, Struct)):
+            if isinstance(of, Array):
+                step: str | int = offset // self.size(of.element)
+                of, offset = of.element, offset % self.size(of.element)
+            else:
+                step, of, offset = self._field(of, offset)
+            path = (*path, step)
+        return path
+
+    def _field(self, struct: type[Struct], offset: int) -> tuple[str, object, int]:
+        layout, types = realise(struct, self._realised), fields(struct)
+        name = max((name for name in types if getattr(layout, name).offset <= offset), key=lambda n: getattr(layout, n).offset)
+        return name, types[name], offset - getattr(layout, name).offset
+
     def structs(self, of: type[Struct]) -> Iterator[tuple[str, int, type[Struct]]]:
         """Path, offset and class of every struct of class `of` in the world."""
         yield from self._structs(self.world, "", 0, of)

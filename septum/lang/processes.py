@@ -103,6 +103,14 @@ def alike(reason: str) -> None:
     """At the head of a loop over a scalarset that takes the first that fits: why nobody can tell in which order it goes."""
 
 
+def atomic(reason: str) -> None:
+    """Why a routine, or the step of a process that says it, may touch several places that other threads touch meanwhile."""
+
+
+def release(reason: str) -> None:
+    """Why what a routine touches may join any step: an unlock can only let others go on sooner."""
+
+
 def current() -> int:
     """The number of the thread that runs this step."""
     return running.thread

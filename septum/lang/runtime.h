@@ -31,12 +31,21 @@ typedef struct context {
 
 /* A scalar of the state that is read or written. WATCHED: every access is told to the one who watches (watch.c). */
 #ifdef WATCHED
-#define READ(place) (*(__typeof__(place) *)touched(w, &(place), sizeof(place), 0))
-#define WRITE(place) (*(__typeof__(place) *)touched(w, &(place), sizeof(place), 1))
-static void *touched(const void *world, void *place, size_t size, int written);
+#define READ(place, word, site) (*(__typeof__(place) *)touched(w, &(place), &(word), sizeof(place), 0, site))
+#define WRITE(place, word, site) (*(__typeof__(place) *)touched(w, &(place), &(word), sizeof(place), 1, site))
+#define PIECE(call, kind) ({ uint32_t outer_ = begin_piece(kind); __typeof__(call) result_ = call; end_piece(outer_); result_; })
+#define PIECE_DONE(call, kind) ({ uint32_t outer_ = begin_piece(kind); call; end_piece(outer_); })
+static void *touched(const void *world, void *place, void *word, size_t size, int written, uint32_t site);
+enum { ATOMIC, RELEASE };
+static uint32_t begin_piece(int kind);
+static void end_piece(uint32_t outer);
+static void say_atomic(void);
 #else
-#define READ(place) (place)
-#define WRITE(place) (place)
+#define READ(place, word, site) (place)
+#define WRITE(place, word, site) (place)
+#define PIECE(call, kind) (call)
+#define PIECE_DONE(call, kind) (call)
+#define say_atomic() ((void)0)
 #endif
 
 typedef struct call {

@@ -34,6 +34,7 @@ class Statements(Calls):
     changes: bool
     reads: bool
     stores: set[ast.AST]
+    updates: set[ast.AST]
     bound: list[tuple[str, Symbol | None]]
     returned: list[Symbol | None]
     _passes: int
@@ -231,6 +232,7 @@ class Statements(Calls):
         for part in ast.walk(load):
             ast.copy_location(part, node)
         value = self._note(self._binop(ast.copy_location(ast.BinOp(load, node.op, node.value), node)))
+        self.updates.add(node.target)
         if isinstance(node.target, ast.Name):
             self._assign(node, node.target.id, value)
         else:

@@ -26,6 +26,10 @@ class Struct:
         return Array(cls, count)
 
 
+class Word(Struct):
+    """A struct that the machine reads and writes as one word, as a lock: its fields are one place."""
+
+
 class Nothing(Struct):
     """The struct of a design that keeps no state of its own."""
 

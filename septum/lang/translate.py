@@ -47,6 +47,16 @@ class Site:
         return property_of(self.message)
 
 
+@dataclass(frozen=True)
+class Named:
+    """Where the source names a scalar of the state."""
+
+    file: str
+    line: int
+    function: str
+    text: str
+
+
 class Translation:
     """What the translator makes of a model; `code` is its C, the rest says what the numbers in it mean."""
 
@@ -54,6 +64,7 @@ class Translation:
         self.world, self.threads, self.covered_file = world, threads, covered_file
         self.sites: list[Site] = []
         self.witnesses: list[Witness] = []
+        self.places: list[Named] = []
         self.covered_lines: list[int] = []
         self.entries: list[Instance] = []
         self.properties: list[Instance] = []
@@ -66,6 +77,7 @@ class Translation:
         self._instances: dict[tuple[Any, ...], Instance] = {}
         self._in_progress: list[tuple[Any, ...]] = []
         self._site_numbers: dict[tuple[Any, ...], int] = {}
+        self._place_numbers: dict[Named, int] = {}
         self._fields: dict[object, dict[str, object]] = {}
         self._names: dict[object, str] = {}
         self._types: list[str] = []
@@ -91,6 +103,14 @@ class Translation:
             self._site_numbers[key] = len(self.sites)
             self.sites.append(Site(kind, message, source.file, line, source.text(line)))
         return self._site_numbers[key]
+
+    def place(self, source: Source, node: ast.expr) -> int:
+        """The number of an expression that names a scalar of the state."""
+        named = Named(source.file, node.lineno, source.name, ast.unparse(node))
+        if named not in self._place_numbers:
+            self._place_numbers[named] = len(self.places)
+            self.places.append(named)
+        return self._place_numbers[named]
 
     def witness(self, witness: Witness) -> int:
         if witness not in self.witnesses:
@@ -181,7 +201,7 @@ class Translation:
             "\n".join(instance.signature + " __attribute__((unused));" for instance in functions),
             "\n".join(instance.text for instance in functions), self._enter(), self._check(properties, checks),
             (HERE / "threads.c").read_text(), (HERE / "footprints.c").read_text(),
-            symmetry_tables(self), (HERE / "symmetry.c").read_text(), explorer,
+            (HERE / "watch.c").read_text(), symmetry_tables(self), (HERE / "symmetry.c").read_text(), explorer,
         ]  # fmt: skip
         self.code = "\n".join(parts)
         return self.code
