@@ -14,7 +14,7 @@ from septum.lang.errors import UserError
 @click.argument("scenario", default="")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def footprints(design: str, scenario: str, as_json: bool) -> None:
-    """Show what each step of the processes of a SCENARIO (default: the first) may read and write, for the arguments that it gives.
+    """Show what each step of a SCENARIO (default: the first) may read and write, for the arguments that it gives.
 
     A step begins at the line where its process stands and goes on to the next yield. An index that is not known is a star.
     """

@@ -33,7 +33,7 @@ class Places:
 
     def path(self, offset: int) -> tuple[str | int, ...]:
         """The fields and indexes that lead to the scalar at `offset`."""
-        of: object = self.world
+        of: Any = self.world
         path: tuple[str | int, ...] = ()
         while isinstance(of, Array) or (isinstance(of, type) and issubclass(of, Struct)):
             if isinstance(of, Array):

@@ -115,5 +115,4 @@ def test_an_access_outside_of_a_footprint_is_seen():
         for _, spot in built.tables().stands:
             spot.step = dataclasses.replace(spot).step._replace(writes=0)
     with pytest.raises(AssertionError, match="is written"):
-        for seed in range(5):
-            assert_within_footprints(built, seed)
+        assert_within_footprints(built, seed=1)

@@ -52,7 +52,8 @@ def assert_within_footprints(build: Build, seed: int, most_steps: int = 300) -> 
                 path = places.path(access.offset)
                 paths = allowed.writes if access.written else allowed.reads
                 assert any(names(one, path) for one in footprints.places(paths)), (
-                    f"{'.'.join(map(str, path))} is {'written' if access.written else 'read'}: {build.translation.places[access.site]}"
+                    f"{'.'.join(map(str, path))} is {'written' if access.written else 'read'}: "
+                    f"{build.translation.places[access.site]}"
                 )
     return seen
 
