@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
+from collections.abc import Sequence
+from pathlib import Path
 
-PRELUDE = """
+from septum.check.loading import _imported
+from septum.lang import Model, Scenario, Setup, call
+
+WITNESSES = 16
+
+PRELUDE = (
+    f"""
 from septum.lang import *
 
+{"".join(f'w{n} = Witness("w{n}", "")' + chr(10) for n in range(WITNESSES))}"""
+    + """
 THREADS = Size("THREADS", 3)
 Pfn = Index("Pfn", 6, none=True, scalarset=True, first=2)
 Entry = Packed("Entry", Pfn, 12, 52)
@@ -43,6 +54,13 @@ def entry_of(page: Pfn) -> Entry:
 def page_of(word: Entry) -> Pfn:
     return Pfn((word >> 12) & 7)
 """
+)
+
+
+KINDS = [
+    "count", "count", "stale", "local", "page", "link", "follow", "free", "lock", "choose", "assert", "hold", "swap", "named",
+    "reach", "reach", "reach",
+]  # fmt: skip
 
 
 class Writer:
@@ -52,33 +70,21 @@ class Writer:
         self.dice, self.lines, self.names = dice, [], 0
 
     def body(self) -> list[str]:
-        """Between two and six statements, and a yield at the end."""
+        """Some statements, with a yield after every other one, and one at the end."""
         self.lines = ["a = u8(0)", "p = Pfn(0)"]
-        for _ in range(self.dice.randint(2, 5)):
+        for _ in range(self.dice.randint(3, 6)):
             self._statement(self.lines, 0)
+            if self.dice.randint(0, 1):
+                self.lines.append("yield")
         return [*self.lines, "yield"]
 
     def _statement(self, out: list[str], depth: int) -> None:
-        kinds = [
-            "yield",
-            "count",
-            "local",
-            "page",
-            "link",
-            "follow",
-            "free",
-            "lock",
-            "choose",
-            "assert",
-            "assert",
-            "hold",
-            "swap",
-        ]
-        kind = self.dice.choice(kinds + (["if", "loop"] if depth < 2 else []))
+        kind = self.dice.choice(KINDS + (["if", "loop"] if depth < 2 else []))
         getattr(self, f"_{kind}")(out, depth)
 
-    def _yield(self, out: list[str], depth: int) -> None:
-        out.append("yield")
+    def _stale(self, out: list[str], depth: int) -> None:
+        """A count that another thread may make in vain."""
+        out += ["a = m.n", "yield", "m.n = u8((a + 1) % 3)"]
 
     def _count(self, out: list[str], depth: int) -> None:
         field = self.dice.choice("nk")
@@ -89,6 +95,8 @@ class Writer:
 
     def _page(self, out: list[str], depth: int) -> None:
         out += ["p = alloc(m)", *(["yield"] if self.dice.random() < 0.5 else [])]
+        if self.dice.randint(0, 1):
+            self._hold(out, depth)
 
     def _link(self, out: list[str], depth: int) -> None:
         out += [
@@ -108,6 +116,18 @@ class Writer:
 
     def _swap(self, out: list[str], depth: int) -> None:
         out += ["q = m.held[0]", *(["yield"] if self.dice.random() < 0.3 else []), "m.held[0] = m.held[1]", "m.held[1] = q"]
+
+    def _named(self, out: list[str], depth: int) -> None:
+        out.append("p = Pfn(1)")
+
+    def _reach(self, out: list[str], depth: int) -> None:
+        """An event that depends on what another thread did, and on when."""
+        condition = self.dice.choice([
+            "m.n == a", "m.n == 1 and m.k == 1", "m.k == 2 or a == 2", "m.held[0] == p", "m.held[0] == 1",
+            "m.held[1] == 1 and p != 1", "p != 0 and not m.page[p].used", "m.page[1].next == p",
+            "m.page[1].next == m.held[0]", "m.lock[0] == 1 and m.n == 1", "m.n != m.k and m.lock[1] == 0",
+        ])  # fmt: skip
+        out += [f"if {condition}:", f"    reached(w{self.dice.randint(0, WITNESSES - 1)})"]
 
     def _lock(self, out: list[str], depth: int) -> None:
         which = self.dice.randint(0, 1)
@@ -142,11 +162,27 @@ class Writer:
         out += [f"for _i{self.names} in range(2):", *("    " + line for line in inside)]
 
 
-def module(seed: int, count: int, writer: type[Writer] = Writer) -> str:
+def module(dice: random.Random, count: int, writer: type[Writer] = Writer) -> str:
     """The text of a file with `count` processes p0, p1, ..."""
-    dice = random.Random(seed)
     parts = [PRELUDE]
     for number in range(count):
         body = "\n".join("    " + line for line in writer(dice).body())
         parts.append(f"\n@process\ndef p{number}(m: World):\n{body}\n")
     return "".join(parts)
+
+
+def model(text: str, path: Path, programs: Sequence[Sequence[int]]) -> Model:
+    """A file with this text as a Model. Each scenario runs some of its processes, so that one compilation serves them all."""
+    file = path / f"random_{hashlib.sha256(text.encode()).hexdigest()[:12]}.py"
+    file.write_text(text)
+    found = _imported(file)
+
+    def start(setup: Setup, numbers: Sequence[int]) -> None:
+        for thread, number in enumerate(numbers):
+            setup.thread(f"T{thread}", call(getattr(found, f"p{number}")))
+
+    scenarios = [
+        Scenario("_".join(f"p{number}" for number in numbers), "", lambda setup, numbers=numbers: start(setup, numbers))
+        for numbers in programs
+    ]
+    return Model(file.stem, found.World, tuple(scenarios))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections import deque
 from itertools import combinations
 
@@ -13,17 +14,15 @@ from septum.check.build import build
 from septum.check.check import check, explain
 from septum.check.explore import Budget, Outcome
 from septum.check.livelock import find_livelock
-from septum.check.loading import _imported
 from septum.check.result import Verdict
 from septum.check.trace import trace
 from septum.cli import main
 from septum.designs import BUILT_IN
-from septum.lang import Model, Scenario, call
 from septum.lang.engine import Status
 from septum.lang.types import scope
 from septum.report.diagram import diagram
 from septum.scenarios import SCENARIOS
-from tests.check.random_models import Writer, module
+from tests.check.random_models import Writer, model, module
 from tests.check.retries import model as retries
 
 RETRIES = tests.check.retries.__file__
@@ -219,20 +218,11 @@ def has_livelock(states):
     return False
 
 
-def random_scenarios(seed, path):
-    file = path / f"retrying_{seed}.py"
-    file.write_text(module(seed, MODELS, Retrying))
-    found = _imported(file)
-    processes = [getattr(found, f"p{number}") for number in range(MODELS)]
-
-    def start(setup, number):
-        others = (number, number if number % 5 == 0 else (number * 7 + 1) % MODELS, (number * 11 + 3) % MODELS)
-        for thread, other in enumerate(others[: 2 + number % 2]):
-            setup.thread(f"T{thread}", call(processes[other]))
-
-    return Model(f"retrying_{seed}", found.World, tuple(
-        Scenario(f"s{number}", "", lambda s, n=number: start(s, n)) for number in range(MODELS)
-    ))  # fmt: skip
+def random_model(seed, path):
+    programs = [
+        (n, n if n % 5 == 0 else (n * 7 + 1) % MODELS, (n * 11 + 3) % MODELS)[: 2 + n % 2] for n in range(MODELS)
+    ]  # fmt: skip
+    return model(module(random.Random(seed), MODELS, Retrying), path, programs)
 
 
 @pytest.fixture(scope="module")
@@ -242,9 +232,9 @@ def tally():
 
 @pytest.mark.parametrize("seed", range(FILES))
 def test_random_models_agree_with_the_reference(seed, tmp_path, tally):
-    model = random_scenarios(seed, tmp_path)
-    for scenario in model.scenarios:
-        built = build(model, scenario)
+    written = random_model(seed, tmp_path)
+    for scenario in written.scenarios:
+        built = build(written, scenario)
         with scope(built.bindings):
             states = graph(built)
         if states is None:

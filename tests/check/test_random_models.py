@@ -1,74 +1,133 @@
-"""On random small models every engine, every set of reductions and every number of threads comes to the same."""
+"""On small models that hypothesis writes every engine, every set of reductions and every number of threads comes to the same."""
 
 from __future__ import annotations
 
+from itertools import combinations, combinations_with_replacement
+
 import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
 
 from septum.check.build import build
 from septum.check.check import REDUCTIONS, check
-from septum.check.explore import Budget, Outcome
-from septum.check.loading import _imported
+from septum.check.explore import Budget, Outcome, explore
 from septum.check.search import Search
-from septum.lang import Model, Scenario, call
 from septum.lang.types import scope
-from tests.check.random_models import module
+from tests.check.naive import Explorer
+from tests.check.random_models import model, module
+from tests.check.unsound import UNSOUND
 
-FILES, MODELS = 20, 100
-SMALL = Budget(states=250)
+FILES, PROCESSES, MOST_STATES = 40, 10, 250
+PAIRS = list(combinations_with_replacement(range(PROCESSES), 2))
+SETS = [frozenset(names) for count in range(len(REDUCTIONS) + 1) for names in combinations(sorted(REDUCTIONS), count)]
+BROKEN = (Outcome.VIOLATED, Outcome.DEADLOCK)
 
-
-@pytest.fixture(scope="module")
-def tally():
-    return {"compared": 0, "violated": 0}
-
-
-def models(seed, path):
-    """One Model whose scenarios pair the processes of a random file: one compilation serves them all."""
-    file = path / f"random_{seed}.py"
-    file.write_text(module(seed, MODELS))
-    found = _imported(file)
-    processes = [getattr(found, f"p{number}") for number in range(MODELS)]
-
-    def start(setup, number):
-        for thread, other in enumerate((number, (number * 7 + 1) % MODELS)):
-            setup.thread(f"T{thread}", call(processes[other]))
-
-    scenarios = [Scenario(f"s{number}", "", lambda s, n=number: start(s, n)) for number in range(MODELS)]
-    return Model(f"random_{seed}", found.World, tuple(scenarios))
+written = settings(
+    max_examples=FILES, derandomize=True, database=None, deadline=None, phases=[Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)  # fmt: skip
 
 
-@pytest.mark.parametrize("seed", range(FILES))
-def test_engines_and_reductions_agree(seed, tmp_path, monkeypatch, tally):
-    monkeypatch.chdir(tmp_path)
-    model = models(seed, tmp_path)
-    for scenario in model.scenarios:
-        built = build(model, scenario)
-        with scope(built.bindings):
-            naive = Search(built, SMALL, None).run()
-        if naive.outcome is Outcome.OUT_OF_STATES:
-            continue
-        tally["compared"] += 1
-        plain = check(model, scenario.name, reduce=frozenset(), threads=1)
-        assert plain.verdict == ("violated" if naive.outcome in (Outcome.VIOLATED, Outcome.DEADLOCK) else "holds")
-        if plain.holds:
-            assert (plain.states, plain.transitions, plain.depth) == (naive.states, naive.transitions, naive.depth)
-        else:
-            tally["violated"] += 1
-            assert len(plain.counterexample.steps) == len(naive.schedule)
-        for reduce in (frozenset(), {"symmetry"}, {"fusion"}, {"partial"}, REDUCTIONS):
-            assert_same(plain, check(model, scenario.name, reduce=frozenset(reduce), threads=2))
+class Disagreement(Exception):
+    """Two explorers came to different ends."""
 
 
-def assert_same(plain, reduced):
-    """The same verdict and, for a violation, a schedule of the same length; never more states."""
-    assert reduced.verdict == plain.verdict
-    if plain.holds:
-        assert reduced.states <= plain.states
+def agree(what, one, other):
+    if one != other:
+        raise Disagreement(f"{what}: {one} and {other}")
+
+
+def compared(built, explorers):
+    """Whether a model holds, after all explorers agreed on it; None if it is too large to be compared."""
+    naive = Explorer(built).explored(MOST_STATES)
+    if naive is None:
+        return None
+    for explorer in explorers:
+        explorer(built, naive)
+    return naive.shortest is None
+
+
+def by_python(built, naive):
+    found = Search(built, Budget(), None).run()
+    agree("verdict", found.outcome in BROKEN, naive.shortest is not None)
+    if naive.shortest is None:
+        agree("witnesses", found.witnesses, naive.witnesses)
+        agree("numbers", (found.states, found.transitions, found.depth), (naive.states, naive.transitions, naive.depth))
     else:
-        assert reduced.counterexample.shortest
-        assert len(reduced.counterexample.steps) == len(plain.counterexample.steps)
+        agree("length", len(found.schedule), naive.shortest)
 
 
-def test_enough_of_them_were_compared(tally):
-    assert tally["compared"] > 0.5 * FILES * MODELS
-    assert tally["violated"] > 0.05 * FILES * MODELS
+def by_c(reduce, workers):
+    """The C engine with these reductions and so many threads."""
+
+    def by_this(built, naive):
+        found = explore(
+            built.reducible(), built.initial, len(built.threads), daemons=built.daemons, workers=workers,
+            **{name: name in reduce for name in REDUCTIONS},
+        )  # fmt: skip
+        what = f"{built.scenario.name} by {workers} threads with {', '.join(sorted(reduce)) or 'nothing'}"
+        agree(f"verdict of {what}", found.outcome in BROKEN, naive.shortest is not None)
+        if naive.shortest is None:
+            agree(f"witnesses of {what}", found.witnesses, naive.witnesses)
+        if not reduce and naive.shortest is None:
+            agree(
+                f"numbers of {what}",
+                (found.states, found.transitions, found.depth),
+                (naive.states, naive.transitions, naive.depth),
+            )
+        if found.states > naive.states:
+            raise Disagreement(f"{what}: {found.states} states of {naive.states}")
+
+    return by_this
+
+
+def by_check(built, naive):
+    """What a user gets: found with reductions, a schedule of the shortest length."""
+    result = check(built.model, built.scenario.name, threads=2)
+    agree("verdict", str(result.verdict), "holds" if naive.shortest is None else "violated")
+    if naive.shortest is not None:
+        agree("length", (len(result.counterexample.steps), result.counterexample.shortest), (naive.shortest, True))
+
+
+ALL = [by_python, by_check, *(by_c(reduce, workers) for reduce in SETS for workers in (1, 2))]
+
+
+def explored(dice, path, explorers):
+    """For each pair of processes of a file, whether it holds; those that are too large are left out."""
+    random_model = model(module(dice, PROCESSES), path, PAIRS)
+    for scenario in random_model.scenarios:
+        built = build(random_model, scenario)
+        with scope(built.bindings):
+            holds = compared(built, explorers)
+        if holds is not None:
+            yield holds
+
+
+def test_engines_reductions_and_threads_agree(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tally = {True: 0, False: 0}
+
+    @written
+    @given(st.randoms(use_true_random=False))
+    def agree_on_what_hypothesis_writes(dice):
+        for holds in explored(dice, tmp_path, ALL):
+            tally[holds] += 1
+
+    agree_on_what_hypothesis_writes()
+    assert sum(tally.values()) >= 2000
+    assert tally[False] >= 100 and tally[True] >= 1000
+
+
+@pytest.mark.parametrize("unsound", UNSOUND, ids=lambda unsound: f"{unsound.reduction}, {unsound.name}")
+def test_an_unsound_reduction_is_caught(unsound, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    unsound.plant(monkeypatch)
+
+    @written
+    @given(st.randoms(use_true_random=False))
+    def agree_on_what_hypothesis_writes(dice):
+        for _ in explored(dice, tmp_path, [by_c(frozenset({unsound.reduction}), 1)]):
+            pass
+
+    with pytest.raises(Disagreement):
+        agree_on_what_hypothesis_writes()

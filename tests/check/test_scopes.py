@@ -50,7 +50,7 @@ def test_a_scenario_keeps_what_it_cannot_do_without():
 def test_a_model_without_it_is_refused(capsys):
     with pytest.raises(UserError, match="retries has no scope tiny; it has none with a name"):
         check(retries, "in_one_order", scope_name="tiny")
-    assert main(["check", "upstream", "--scope", "tyni"]) == 2
+    assert main(["check", "upstream", "--scope", "tinny"]) == 2
     assert "did you mean tiny?" in capsys.readouterr().err
 
 
