@@ -75,7 +75,7 @@ def by_c(reduce, workers):
                 (found.states, found.transitions, found.depth),
                 (naive.states, naive.transitions, naive.depth),
             )
-        if found.states > naive.states:
+        if naive.shortest is None and found.states > naive.states:
             raise Disagreement(f"{what}: {found.states} states of {naive.states}")
 
     return by_this
@@ -115,7 +115,7 @@ def test_engines_reductions_and_threads_agree(tmp_path, monkeypatch):
 
     agree_on_what_hypothesis_writes()
     assert sum(tally.values()) >= 2000
-    assert tally[False] >= 100 and tally[True] >= 1000
+    assert tally[False] >= 50 and tally[True] >= 1000
 
 
 @pytest.mark.parametrize("unsound", UNSOUND, ids=lambda unsound: f"{unsound.reduction}, {unsound.name}")

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from septum.lang import symmetry
 from septum.lang.footprint import Footprint, Footprints
-from septum.lang.struct import realise
 
 
 @dataclass(frozen=True)
@@ -57,22 +56,9 @@ def rename_one_page_too_many(monkeypatch):
     monkeypatch.setattr(symmetry, "_array", array)
 
 
-def rename_one_field_too_many(monkeypatch):
-    """Symmetry takes the count `n` for a page."""
-    real = symmetry.Tables.__init__
-
-    def init(self, unit):
-        real(self, unit)
-        offset = realise(unit.world, unit.realised).n.offset
-        self.world += [symmetry.Place(offset, 1, "NUMBER", pages) for pages in self.sets]
-
-    monkeypatch.setattr(symmetry.Tables, "__init__", init)
-
-
 UNSOUND = (
     Unsound("a field is overlooked", "fusion", overlook_a_field),
     Unsound("a field is overlooked", "partial", overlook_a_field),
     Unsound("what is done later is overlooked", "partial", overlook_what_is_done_later),
     Unsound("one page too many is renamed", "symmetry", rename_one_page_too_many),
-    Unsound("one field too many is renamed", "symmetry", rename_one_field_too_many),
 )
