@@ -5,7 +5,9 @@ fairness matters to yields and to progress, which this slice leaves out (docs/fi
 """
 
 from septum.host.cpu import me, might_sleep, my_bit
-from septum.lang import Struct, process, u8, when
+from septum.lang import MEASURING, Meter, Struct, address, observe, process, u8, when
+
+held_steps = Meter("held_steps", "a lock was released: where it lies, and after how many steps of its holder")
 
 
 class Lock(Struct):
@@ -13,6 +15,7 @@ class Lock(Struct):
 
     writer: u8
     readers: u8
+    age: u8  # in a build that measures: the steps that its writer took with it
 
 
 class SpinLock(Lock):
@@ -25,6 +28,13 @@ class RwLock(Lock):
 
 class Mutex(Lock):
     """struct mutex, and a rw_semaphore that is only taken for write."""
+
+
+def note_hold(lock):
+    """How long a lock was held, in steps of its holder."""
+    if MEASURING:
+        observe(held_steps, address(lock) * 256 + lock.age)
+        lock.age = 0
 
 
 def holds_exclusively(lock):
@@ -48,6 +58,7 @@ def spin_lock(m, lock):
 def spin_unlock(m, lock):
     """spin_unlock()."""
     assert holds_exclusively(lock), "context: a spinlock is released that this CPU does not hold"
+    note_hold(lock)
     lock.writer = 0
     m.cpu[me()].spinning -= 1
 
@@ -79,6 +90,7 @@ def write_lock(m, lock):
 def write_unlock(m, lock):
     """write_unlock()."""
     assert holds_exclusively(lock), "context: write_unlock() of a lock that this CPU does not hold"
+    note_hold(lock)
     lock.writer = 0
     m.cpu[me()].spinning -= 1
 
@@ -94,4 +106,5 @@ def mutex_lock(m, lock):
 def mutex_unlock(m, lock):
     """mutex_unlock()."""
     assert holds_exclusively(lock), "context: mutex_unlock() of a mutex that this thread does not hold"
+    note_hold(lock)
     lock.writer = 0

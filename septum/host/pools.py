@@ -6,7 +6,9 @@ A top-up is one step: what it allocates nobody else can see, so it has a schedul
 from septum.host.cpu import might_sleep
 from septum.host.frames import Content, Gfp, Role, alloc_page, free_page, note_failure, take, ways_to_fail
 from septum.host.geometry import CACHE_CAPACITY, Pfn
-from septum.lang import Enum, Struct, choose, process, u8, warn_on
+from septum.lang import Enum, Meter, Struct, address, choose, observe, process, u8, warn_on
+
+pooled = Meter("pooled", "a page was put into a pool: where the pool lies")
 
 
 class Errno(Enum):
@@ -47,6 +49,7 @@ def kvm_mmu_topup_memory_cache(m, mc, minimum):
         take(m, page, Role.HAND, Role.POOL)
         mc.objects[mc.nobjs] = page
         mc.nobjs += 1
+        observe(pooled, address(mc))
     return OK if mc.nobjs >= minimum else ENOMEM
 
 
@@ -111,6 +114,7 @@ def push(m, pool, page: Pfn):
     take(m, page, Role.HAND, Role.POOL)
     pool.pages[pool.cnt] = page
     pool.cnt += 1
+    observe(pooled, address(pool))
 
 
 def pop(m, pool):

@@ -60,7 +60,11 @@ def candidate(m, choice):
 def place(m, page: Pfn):
     """Decides which 2M range a page lies in, unless that is known: one that is in use, or a fresh one."""
     if LAZY_RANGES and m.frame[page].range == 0:
-        choice = yield choose(lambda: candidates(m) + 1)
+        choice = 0
+        if LAZY_RANGES == 1:
+            choice = yield choose(lambda: candidates(m) + 1)
+        else:
+            choice = candidates(m)
         r = candidate(m, choice)
         if m.range[r].placed != 0:
             reached(range_shared)

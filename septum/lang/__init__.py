@@ -2,15 +2,33 @@
 
 from septum.lang.errors import LanguageError, ModelError, NoCompiler, SeptumError, UserError, Violation
 from septum.lang.model import Call, Model, Property, Scenario, Setup, Thread, call
-from septum.lang.processes import Witness, alike, bug_on, choose, current, each, process, reached, warn_on, when
+from septum.lang.processes import (
+    MEASURING,
+    Meter,
+    Witness,
+    address,
+    alike,
+    bug_on,
+    choose,
+    current,
+    each,
+    observe,
+    origin,
+    process,
+    reached,
+    warn_on,
+    when,
+)
 from septum.lang.struct import Nothing, Struct
 from septum.lang.types import Enum, Index, Packed, Size, Slot, array, boolean, scope, u8, u16, u32, u64
 
 __all__ = [
+    "MEASURING",
     "Call",
     "Enum",
     "Index",
     "LanguageError",
+    "Meter",
     "Model",
     "ModelError",
     "NoCompiler",
@@ -27,13 +45,15 @@ __all__ = [
     "UserError",
     "Violation",
     "Witness",
-    "alike", "array",
+    "address", "alike", "array",
     "boolean",
     "bug_on",
     "call",
     "choose",
     "current",
     "each",
+    "observe",
+    "origin",
     "process",
     "reached",
     "scope",

@@ -116,6 +116,9 @@ class Instance(Yields):
         self._depth, self._loop_number = 1, 0
         self._loops: list[tuple[str, str] | None] = []
         self._fresh: list[Point] = []
+        entry = self.unit.entry_meter(self.source)
+        if entry is not None:
+            self.out(f"if ({'!in' if self.is_process else '1'}) {entry};")
         self._block(self.source.tree.body)
         if not self.points or len(self._fresh) != len(self.points):
             self.points = self._fresh
