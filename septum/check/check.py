@@ -18,11 +18,12 @@ from septum.check.loading import designs, load
 from septum.check.result import Counterexample, Result, Verdict
 from septum.check.search import Search
 from septum.check.trace import Trace, trace
+from septum.host import geometry
 from septum.lang.compile import cache_directory, has_compiler
 from septum.lang.errors import ModelError, UserError
 from septum.lang.model import Model, Scenario
 from septum.lang.processes import property_of
-from septum.lang.types import scope
+from septum.lang.types import Size, scope
 
 Watch = Callable[[Progress], None]
 Notice = Callable[[str], None]
@@ -260,9 +261,13 @@ class _Check:
         return Result(
             self.built.model.name, self.built.scenario.name, verdict, property, clause,
             states=found.states, transitions=found.transitions,
-            depth=found.depth, seconds=found.seconds, collision=found.collision_chance, engine=self.engine,
+            depth=found.depth, seconds=found.seconds, collision=found.collision_chance, engine=self.engine, scope=self._scope(),
             witnesses=self._witnesses(found), unexecuted=self._unexecuted(found), **more,
         )  # fmt: skip
+
+    def _scope(self) -> dict[str, int]:
+        sizes = dict.fromkeys([*(one for one in vars(geometry).values() if isinstance(one, Size)), *self.built.bindings])
+        return {size.name: size.value for size in sizes if isinstance(size, Size)}
 
     def _witnesses(self, found: Exploration) -> dict[str, bool]:
         translation = self.built.translation

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from septum.check.check import Budget, check
-from septum.check.measure import Held, Measured, applicable, measure, measuring
+from septum.check.measure import Held, Measured, Observation, applicable, measure, measuring
 from septum.check.result import Result, Verdict
 from septum.host.cpu import IN_RCU, IN_SOFTIRQ, SPINNING
 from septum.host.frames import Content, Gfp, Role, allocated, freed, used
 from septum.host.locks import held_steps
-from septum.host.pools import pooled
+from septum.host.pools import POOL_PLACES, pooled
 from septum.kvm.mmu import popped
 from septum.lang.measure import ENTERED, Place
 from septum.lang.model import Model
@@ -161,8 +161,8 @@ def sources(runs: Sequence[Measured]) -> tuple[Source, ...]:
     """Every line in which a page of a field was allocated, with each context in which that happened."""
     found: dict[tuple[object, ...], list[str]] = {}
     for run in runs:
-        pools = {one.place: run.names.get(one.value, "") for one in run.of(pooled)}
-        at = {}
+        pools = {run.lines[one.value // POOL_PLACES - 1]: run.names.get(one.value % POOL_PLACES, "") for one in run.of(pooled)}
+        at: dict[Place | None, list[Observation]] = {}
         for one in run.of(allocated):
             at.setdefault(one.place, []).append(one)
         for one in run.of(used):

@@ -15,6 +15,8 @@ from septum.cli.compare import compare
 from septum.cli.explain import explain
 from septum.cli.hunt import hunt
 from septum.cli.listing import list_
+from septum.cli.new import new
+from septum.cli.provenance import provenance
 from septum.cli.show import show
 from septum.lang.errors import EnginesDisagree, SeptumError
 
@@ -28,7 +30,7 @@ def app() -> None:
     """Check designs for the page tables of KVM's TDX guests under every interleaving of a small scope."""
 
 
-for command in (check, hunt, compare, list_, show, explain):
+for command in (check, hunt, compare, provenance, new, list_, show, explain):
     app.add_command(command)
 
 

@@ -8,7 +8,7 @@ from septum.host.frames import Content, Gfp, Role, alloc_page, free_page, note_f
 from septum.host.geometry import CACHE_CAPACITY, Pfn
 from septum.lang import Enum, Meter, Struct, address, choose, observe, process, u8, warn_on
 
-pooled = Meter("pooled", "a page was put into a pool: where the pool lies")
+pooled = Meter("pooled", "a page was put into a pool: the line that allocated it, where the pool lies")
 
 
 class Errno(Enum):
@@ -20,6 +20,8 @@ class Errno(Enum):
     EIO = 3
     EFAULT = 4
 
+
+POOL_PLACES = 1 << 17
 
 OK, EBUSY, ENOMEM, EIO, EFAULT = Errno
 
@@ -49,7 +51,7 @@ def kvm_mmu_topup_memory_cache(m, mc, minimum):
         take(m, page, Role.HAND, Role.POOL)
         mc.objects[mc.nobjs] = page
         mc.nobjs += 1
-        observe(pooled, address(mc))
+        observe(pooled, m.frame[page].origin * POOL_PLACES + address(mc))
     return OK if mc.nobjs >= minimum else ENOMEM
 
 
@@ -114,7 +116,7 @@ def push(m, pool, page: Pfn):
     take(m, page, Role.HAND, Role.POOL)
     pool.pages[pool.cnt] = page
     pool.cnt += 1
-    observe(pooled, address(pool))
+    observe(pooled, m.frame[page].origin * POOL_PLACES + address(pool))
 
 
 def pop(m, pool):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from septum.lang.processes import Meter
 
-VALUE_BITS, HELD_BITS, PLACE_BITS = 26, 20, 12
+VALUE_BITS, HELD_BITS, PLACE_BITS = 28, 20, 11
 PLACES = 1 << PLACE_BITS
 LOCK_CLASSES = HELD_BITS // 2
 
