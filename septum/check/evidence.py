@@ -107,7 +107,9 @@ def evidence(
 ) -> Evidence:
     """Checks and measures one design, in all families of scenarios that apply to it."""
     results = tuple(_judged(model, budget, threads, tell)) if judge else ()
-    runs = {one.scenario: one for one in measured_runs(model, (*MEASURED_IN, *(one.name for one in MEASURES)), budget, threads, tell)}
+    runs = {
+        one.scenario: one for one in measured_runs(model, (*MEASURED_IN, *(one.name for one in MEASURES)), budget, threads, tell)
+    }
     small = [run for name, run in runs.items() if name in MEASURED_IN]
     real, dry, split = (runs.get(one.name) for one in (real_fault, dry_fault, real_split))
     return Evidence(

@@ -97,7 +97,12 @@ def measure(model: Model, scenario: Scenario, budget: Budget = Budget(), threads
         classes = lock_classes(places)
         _tell_locks(library, places, classes)
         found = explore(
-            library, built.initial, len(built.threads), daemons=built.daemons, workers=threads or os.cpu_count() or 1, budget=budget
+            library,
+            built.initial,
+            len(built.threads),
+            daemons=built.daemons,
+            workers=threads or os.cpu_count() or 1,
+            budget=budget,
         )
         observations = tuple(_observations(built, library, classes))
     complete = found.outcome in (Outcome.COMPLETE,)

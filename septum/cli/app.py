@@ -11,6 +11,7 @@ from pathlib import Path
 import click  # and not typer, which which rests on pydantic and takes 0.1 s more to start
 
 from septum.cli.check import check
+from septum.cli.claims import claims
 from septum.cli.compare import compare
 from septum.cli.explain import explain
 from septum.cli.hunt import hunt
@@ -30,7 +31,7 @@ def app() -> None:
     """Check designs for the page tables of KVM's TDX guests under every interleaving of a small scope."""
 
 
-for command in (check, hunt, compare, provenance, new, list_, show, explain):
+for command in (check, hunt, compare, provenance, claims, new, list_, show, explain):
     app.add_command(command)
 
 

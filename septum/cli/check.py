@@ -157,6 +157,10 @@ def _property_by_property(one: Result, options: dict[str, Any]) -> dict[str, str
         return dict.fromkeys(every, known)
     found = {}
     for name in every:
-        alone = one if name == one.property else explore(one.design, one.scenario, **{**options, "property": name, "resume": False})
-        found[name] = f"violated: {alone.clause.removeprefix(f'{name}: ')}" if alone.verdict is Verdict.VIOLATED else str(alone.verdict)
+        alone = (
+            one if name == one.property else explore(one.design, one.scenario, **{**options, "property": name, "resume": False})
+        )
+        found[name] = (
+            f"violated: {alone.clause.removeprefix(f'{name}: ')}" if alone.verdict is Verdict.VIOLATED else str(alone.verdict)
+        )
     return found

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 @click.command(no_args_is_help=True, short_help="Compare designs by measuring them.")
 @click.argument("designs", metavar="DESIGN...", nargs=-1)
 @click.option("--all", "every", is_flag=True, help="Every built-in design.")
-@click.option("--budget", metavar="LIMIT", multiple=True, help="End each exploration at a time, a memory size or a number of states.")
+@click.option(
+    "--budget", metavar="LIMIT", multiple=True, help="End each exploration at a time, a memory size or a number of states."
+)
 @click.option("--threads", metavar="N", type=NUMBER, help="How many designs to explore at a time (default: as many as cores).")
 @click.option("--no-verdicts", is_flag=True, help="Only measure; do not check.")
 @click.option("--json", "form", flag_value="json", help="Print one JSON document.")

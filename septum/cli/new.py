@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import keyword
 from collections.abc import Callable
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Begin a design of your own.")
 @click.argument("design")
-@click.option("--from", "base", metavar="DESIGN", default="dpamt_merged", help="The design that it changes (default: dpamt_merged).")
+@click.option(
+    "--from", "base", metavar="DESIGN", default="dpamt_merged", help="The design that it changes (default: dpamt_merged)."
+)
 @click.option("--op", "operations", metavar="NAME", multiple=True, help="Copy this operation, to be changed; may be repeated.")
 def new(design: str, base: str, operations: tuple[str, ...]) -> None:
     """Write DESIGN.py, a design that is like another one until it is changed.
@@ -67,20 +70,18 @@ def copied(found: Design, operation: str) -> tuple[str, list[str]]:
     first = next(number for number, line in enumerate(lines) if line.startswith("def "))
     body = "\n".join([f"@design.{kind}", *lines[first:]]) + "\n"
     module = inspect.getmodule(function)
-    used = sorted(set(function.__code__.co_names) | inner_names(function))
-    return body, [imported(used_name, vars(module)[used_name], module) for used_name in used if used_name in vars(module)]
-
-
-def inner_names(function: Callable[..., Any]) -> set[str]:
-    """The names in the lambdas of a function."""
-    inner = [constant for constant in function.__code__.co_consts if hasattr(constant, "co_names")]
-    return {name for code in inner for name in code.co_names}
+    used = sorted({node.id for node in ast.walk(ast.parse(body)) if isinstance(node, ast.Name)} & set(vars(module)) - {"design"})
+    return body, [imported(used_name, vars(module)[used_name], module) for used_name in used]
 
 
 def imported(name: str, value: object, module: Any) -> str:
     """The import of a name: from where it is defined if that says so, or else from the module that uses it."""
     home = getattr(value, "__module__", None)
-    home = home if isinstance(home, str) and home.startswith("septum.") and getattr(value, "__name__", "") == name else module.__name__
+    home = (
+        home
+        if isinstance(home, str) and home.startswith("septum.") and getattr(value, "__name__", "") == name
+        else module.__name__
+    )
     return f"from {home} import {name}"
 
 

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 @click.command(short_help="Show where pages come from and go.")
 @click.argument("design")
 @click.option("--scenario", "scenarios", metavar="NAME", multiple=True, help="Only what these reach (default: all that apply).")
-@click.option("--budget", metavar="LIMIT", multiple=True, help="End each exploration at a time, a memory size or a number of states.")
+@click.option(
+    "--budget", metavar="LIMIT", multiple=True, help="End each exploration at a time, a memory size or a number of states."
+)
 @click.option("--threads", metavar="N", type=NUMBER, help="How many cores to use (default: all).")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def provenance(design: str, scenarios: Sequence[str], budget: Sequence[str], threads: int | None, as_json: bool) -> None:
@@ -31,8 +33,8 @@ def provenance(design: str, scenarios: Sequence[str], budget: Sequence[str], thr
     For sp->spt, sp->external_spt, PAMT pairs and control pages: the pool, the flags, the initial value, the locks held, and the
     scenarios that reached it. Whether unequal initial values can be observed is answered by a check.
     """
-    from septum.check.evidence import frees, measured_runs, sources
     from septum.check.evidence import Evidence as Found
+    from septum.check.evidence import frees, measured_runs, sources
     from septum.report import provenance as report
     from septum.scenarios.measures import dry_fault
 

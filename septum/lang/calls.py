@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from septum.lang import processes
 from septum.lang.expressions import Static, Value, c_type, literal, number
+from septum.lang.measure import PLACES
 from septum.lang.operators import Operators
 from septum.lang.struct import resolve
 from septum.lang.types import Array, Boolean, Index, Scalar, u8
-from septum.lang.measure import PLACES
 from septum.lang.values import BOOL, NOTHING, U64, Num, Of, Ref, kind_of
 
 if TYPE_CHECKING:

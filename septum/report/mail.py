@@ -23,7 +23,13 @@ class Judged:
 
 
 def render(
-    judged: Sequence[Judged], *, septum: str, model: str, designs: dict[str, str], reductions: Sequence[str], command: Sequence[str]
+    judged: Sequence[Judged],
+    *,
+    septum: str,
+    model: str,
+    designs: dict[str, str],
+    reductions: Sequence[str],
+    command: Sequence[str],
 ) -> str:
     """The whole text. `model` and `designs` are content hashes."""
     lines = [f"septum {septum} explored every interleaving and every injected failure of these scopes."]

@@ -114,7 +114,11 @@ def document(found: Evidence, observed: Result | None) -> dict[str, Any]:
         }
         for name in FIELDS.values()
     }
-    return {"design": found.design, "fields": fields, "initial_values_observable": None if observed is None else not observed.holds}
+    return {
+        "design": found.design,
+        "fields": fields,
+        "initial_values_observable": None if observed is None else not observed.holds,
+    }
 
 
 def entry(one: Source | Free) -> dict[str, Any]:

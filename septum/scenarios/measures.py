@@ -3,7 +3,16 @@
 So a fault finds no pair that it could share, and takes as much as any fault can.
 """
 
-from septum.host.geometry import CACHE_CAPACITY, DYNAMIC_PAMT, FIXED_RANGES, LAZY_RANGES, LEVELS, PT64_ROOT_MAX_LEVEL, RANGES, VCPUS
+from septum.host.geometry import (
+    CACHE_CAPACITY,
+    DYNAMIC_PAMT,
+    FIXED_RANGES,
+    LAZY_RANGES,
+    LEVELS,
+    PT64_ROOT_MAX_LEVEL,
+    RANGES,
+    VCPUS,
+)
 from septum.kvm.bug import page_mapped
 from septum.kvm.mmu import TOPS_UP
 from septum.kvm.split import converted, kvm_vm_set_mem_attributes, split_done
@@ -19,7 +28,12 @@ REAL = {
 
 
 @scenario(
-    "one fault with five levels and the caches of a real machine", witnesses=(page_mapped,), tables=4, pages=1, vcpus=1, sizes=REAL
+    "one fault with five levels and the caches of a real machine",
+    witnesses=(page_mapped,),
+    tables=4,
+    pages=1,
+    vcpus=1,
+    sizes=REAL,
 )
 def real_fault(world: World) -> None:
     for vcpu in world.td().vcpus(1):
