@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from septum.check.check import Budget, check
+from septum.check.check import check
+from septum.check.explore import Budget
 from septum.check.measure import Held, Measured, Observation, applicable, measure, measuring
 from septum.check.result import Result, Verdict
 from septum.host.cpu import IN_RCU, IN_SOFTIRQ, SPINNING
@@ -107,7 +108,7 @@ def evidence(
 ) -> Evidence:
     """Checks and measures one design, in all families of scenarios that apply to it."""
     results = tuple(_judged(model, budget, threads, tell)) if judge else ()
-    runs = {
+    runs: dict[str, Measured] = {
         one.scenario: one for one in measured_runs(model, (*MEASURED_IN, *(one.name for one in MEASURES)), budget, threads, tell)
     }
     small = [run for name, run in runs.items() if name in MEASURED_IN]
@@ -128,7 +129,7 @@ def evidence(
         splits_without_vcpu=split is not None and "split_done" in split.reached,
         results=results,
         incomplete=tuple(name for name, run in runs.items() if not run.complete),
-        seconds=sum(one.seconds for one in (*results, *runs.values())),
+        seconds=sum(one.seconds for one in results) + sum(run.seconds for run in runs.values()),
     )
 
 
@@ -179,7 +180,7 @@ def sources(runs: Sequence[Measured]) -> tuple[Source, ...]:
                     pool = ""
                 key = (FIELDS[role], place, pool, Gfp(gfp).name, Content(content).name, frozenset(made.held), context)
                 found.setdefault(key, []).append(run.scenario)
-    return tuple(sorted((Source(*key, tuple(dict.fromkeys(names))) for key, names in found.items()), key=_order))  # type: ignore[arg-type]
+    return tuple(sorted((Source(*key, tuple(dict.fromkeys(names))) for key, names in found.items()), key=_order))  # type: ignore[call-arg]
 
 
 def frees(runs: Sequence[Measured]) -> tuple[Free, ...]:
@@ -190,7 +191,7 @@ def frees(runs: Sequence[Measured]) -> tuple[Free, ...]:
             role = Role(one.value % 8)
             if role in FIELDS:
                 found.setdefault((FIELDS[role], one.place, frozenset(one.held)), []).append(run.scenario)
-    return tuple(sorted((Free(*key, tuple(dict.fromkeys(names))) for key, names in found.items()), key=_order))  # type: ignore[arg-type]
+    return tuple(sorted((Free(*key, tuple(dict.fromkeys(names))) for key, names in found.items()), key=_order))  # type: ignore[call-arg]
 
 
 def _order(one: Source | Free) -> tuple[object, ...]:

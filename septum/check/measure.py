@@ -1,4 +1,4 @@
-"""Measuring by exploring: what a design does in all schedules of a scenario, as data. Nothing is judged but that the scope suffices."""
+"""Measuring by exploring: what a design does in all schedules of a scenario, as data; only that the scope suffices is judged."""
 
 from __future__ import annotations
 

@@ -80,8 +80,8 @@ class Result:
     """One design in one scenario. A test asserts on `holds`, or on the fields.
 
     `property` and `clause` say what broke ("custody", "page 7 is freed twice"); `witnesses` maps each declared event to whether
-    it was reached; `scope` are the sizes of the world by name; `unexecuted` are lines of the design's file that no schedule ran; `collision` is the chance that a fingerprint
-    collision hid a state.
+    it was reached; `scope` are the sizes of the world by name; `unexecuted` are lines of the
+    design's file that no schedule ran; `collision` is the chance that a fingerprint collision hid a state.
     """
 
     design: str

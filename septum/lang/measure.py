@@ -1,6 +1,7 @@
 """What a build that measures knows beside the model: lines by number, and calls that are noted with the locks held.
 
-A note is one word: meter, line, locks held, value; measure.c keeps each once. A lock class has two bits: held, and held by a reader.
+A note is one word: meter, line, locks held, value; measure.c keeps each once. A class of locks has two bits:
+held, and held by a reader.
 """
 
 from __future__ import annotations

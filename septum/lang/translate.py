@@ -107,7 +107,7 @@ class Translation:
         return self.meters.index(meter)
 
     def place(self, source: Source, line: int) -> int | None:
-        """The number of a line that is named in measurements, from 1; None where the build does not measure, or for other files."""
+        """The number of a line that is named in measurements, from 1; None if the build does not measure, or for other files."""
         if not self.measuring or source.function.__module__.startswith(BENEATH):
             return None
         place = Place(source.name, source.file, line, source.text(line))

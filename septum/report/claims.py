@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from septum.check.claims import Claim, Outcome, Settled
+from septum.check.result import Result
 from septum.report.document import entry
 from septum.report.terminal import finding, wrapped
 
@@ -15,7 +16,7 @@ Scored = tuple[Claim, Settled]
 def render(scored: Sequence[Scored], *, width: int = 80) -> str:
     """A block for each claim; then the diagrams of the counterexamples, each once."""
     parts = [block(claim, settled, width) for claim, settled in scored]
-    shown = {}
+    shown: dict[tuple[str, str, str], Result] = {}
     for _, settled in scored:
         if settled.shown:
             shown.setdefault((settled.shown.design, settled.shown.scenario, settled.shown.clause), settled.shown)

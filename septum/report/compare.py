@@ -17,7 +17,7 @@ from septum.report.terminal import wrapped
 EXTERNAL, PAIR = "sp->external_spt", "PAMT pair"
 
 LEGEND = {
-    "sources": "lines that allocate S-EPT pages; after a + those that do so only when the pools are empty (fault with empty pools)",
+    "sources": "lines that allocate S-EPT pages; after a + those that serve only when the pools are empty",
     "idle/vCPU": "the most pages that wait in the design's pools of one vCPU, with five levels and caches of 40",
     "idle pairs": "the most pairs installed for 2M ranges of which the TDX module uses no page, in the same fault",
     "pops": "the most pages that one such fault takes out of these pools",

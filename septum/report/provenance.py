@@ -7,9 +7,9 @@ from dataclasses import asdict
 from typing import Any
 
 from septum.check.evidence import FIELDS, Evidence, Free, Source
-from septum.check.measure import Place
 from septum.check.result import Result
 from septum.host.cpu import IN_RCU, IN_SOFTIRQ, SPINNING
+from septum.lang.measure import Place
 from septum.report.compare import locks
 from septum.report.terminal import wrapped
 
