@@ -7,11 +7,12 @@ SPINNING, IN_RCU, IN_SOFTIRQ = 1, 2, 4
 
 
 class Cpu(Struct):
-    """The context on a CPU: depth of spinning locks and of RCU read sections, and whether a softirq runs."""
+    """The context on a CPU: depth of spinning locks, of RCU read sections and of irqsave, and whether a softirq runs."""
 
     spinning: u8
     rcu: u8
     softirq: bool
+    irqs_off: u8
 
 
 def me():

@@ -5,6 +5,7 @@ fairness matters to yields and to progress, which this slice leaves out (docs/fi
 """
 
 from septum.host.cpu import me, might_sleep, my_bit
+from septum.host.geometry import ThreadId
 from septum.lang import MEASURING, Meter, Struct, address, observe, process, u8, when
 
 held_steps = Meter("held_steps", "a lock was released: where it lies, and after how many steps of its holder")
@@ -47,9 +48,17 @@ def holds_shared(lock):
     return lock.readers & my_bit() != 0
 
 
+def interruptible(m, lock):
+    """Whether a softirq may come while the lock is held, on the CPU of its holder: then it spins there for ever."""
+    return lock.writer != 0 and m.cpu[ThreadId(lock.writer - 1)].irqs_off == 0
+
+
 @process
 def spin_lock(m, lock):
-    """spin_lock(): waits, and disables preemption."""
+    """spin_lock(): waits, and disables preemption. A softirq must not meet a holder whom it may have interrupted."""
+    if m.cpu[me()].softirq:
+        yield
+        assert not interruptible(m, lock), "context: a softirq spins for a lock that is held with softirqs on, perhaps on its own CPU"
     yield when(lambda: lock.writer == 0)
     lock.writer = u8(me() + 1)
     m.cpu[me()].spinning += 1
@@ -61,6 +70,19 @@ def spin_unlock(m, lock):
     note_hold(lock)
     lock.writer = 0
     m.cpu[me()].spinning -= 1
+
+
+@process
+def spin_lock_irqsave(m, lock):
+    """spin_lock_irqsave(): neither interrupts nor softirqs come on this CPU while the lock is held."""
+    yield from spin_lock(m, lock)
+    m.cpu[me()].irqs_off += 1
+
+
+def spin_unlock_irqrestore(m, lock):
+    """spin_unlock_irqrestore()."""
+    spin_unlock(m, lock)
+    m.cpu[me()].irqs_off -= 1
 
 
 @process

@@ -4,7 +4,7 @@ Upstream has no such path for a TD: a design that can split has the operation sp
 """
 
 from septum.host.entry import FROZEN_SPTE
-from septum.host.frames import Content, Gfp, Role, alloc_page, note_failure, take, ways_to_fail
+from septum.host.frames import Content, Gfp, Role, alloc_page, free_page, note_failure, take, ways_to_fail
 from septum.host.geometry import ENTRIES, Gfn, Level, Pfn, VcpuId, VmId, index_at, leaf_base, table_base
 from septum.host.locks import holds_exclusively, mutex_lock, mutex_unlock, write_lock, write_unlock
 from septum.host.pools import ENOMEM, OK
@@ -12,7 +12,7 @@ from septum.kvm.gmem import kvm_mmu_invalidate_end, kvm_mmu_invalidate_start
 from septum.kvm.machine import Machine
 from septum.kvm.ops import ops
 from septum.kvm.spte import is_last_spte, is_shadow_present_pte, make_nonleaf_spte, make_small_spte, read_spte, spte_to_pfn
-from septum.kvm.tdp_mmu import init_sp, table_at, tdp_mmu_free_sp, tdp_mmu_zap_leafs
+from septum.kvm.tdp_mmu import BACKED_AT_ALLOCATION, init_sp, table_at, tdp_mmu_free_sp, tdp_mmu_zap_leafs
 from septum.lang import Size, Witness, choose, process, reached
 
 SPLIT_ZEROED = Size("SPLIT_ZEROED", 0)  # tables for a split are allocated with __GFP_ZERO, as before 7.1
@@ -90,7 +90,7 @@ def tdp_mmu_split_huge_page(m: Machine, vm: VmId, vcpu: VcpuId, gfn: Gfn):
             error = yield from split_huge_page(m, vm, vcpu, gfn, sp)
             sp = Pfn(0)
     if sp != 0:
-        tdp_mmu_free_sp(m, sp)
+        yield from tdp_mmu_free_sp(m, sp)
         reached(split_again)
     return error
 
@@ -116,7 +116,13 @@ def tdp_mmu_alloc_sp_for_split(m: Machine):
     content = Content.ZEROED if SPLIT_ZEROED else Content.UNDEFINED
     spt = alloc_page(m, Gfp.KERNEL_ACCOUNT, content)
     take(m, spt, Role.HAND, Role.SPT)
-    external = alloc_page(m, Gfp.KERNEL_ACCOUNT, content)
+    if BACKED_AT_ALLOCATION:
+        external = yield from ops.alloc_external_sp(m, spt)
+        if external == 0:
+            free_page(m, spt, Role.SPT)
+            return Pfn(0)
+    else:
+        external = alloc_page(m, Gfp.KERNEL_ACCOUNT, content)
     take(m, external, Role.HAND, Role.EXTERNAL)
     m.sp[spt].external_spt = external
     return spt

@@ -75,7 +75,10 @@ class Expressions:
         value = self.value(node)
         if not isinstance(value.kind, Num | Of):
             self.source.refuse(node, f"{value.kind} has no truth value", "a comparison")
-        return value if is_bool(value.kind) else replace(value, kind=BOOL, code=f"({value.code} != 0)", constant=None)
+        if is_bool(value.kind):
+            return value
+        constant = None if value.constant is None else int(value.constant != 0)
+        return replace(value, kind=BOOL, code=f"({value.code} != 0)", constant=constant)
 
     def expression(self, node: ast.expr) -> Value | Static:
         method = getattr(self, f"_{type(node).__name__.lower()}", None)
