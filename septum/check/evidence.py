@@ -23,7 +23,7 @@ FAMILIES = {
     "faults": ("same_gfn", "same_gfn_enomem", "neighbours", "neighbours_enomem", "zero_step"),
     "zaps": ("punch_hole", "punch_hole_zero_step"),
     "two TDs": ("two_tds",),
-    "teardown": ("teardown",),
+    "teardown": ("teardown", "rcu_callbacks"),
     "splits": ("split", "two_splits", "split_teardown"),
     "splits, two TDs": ("split_two_tds",),
 }

@@ -1,4 +1,4 @@
-"""Dynamic PAMT v3, as posted: one list of the vCPU for S-EPT and PAMT pages, behind x86 ops, without a fallback; designs.md 5.4."""
+"""Dynamic PAMT v3, as posted: one list of the vCPU for S-EPT and PAMT pages, behind ops, no fallback; designs.md 5.4."""
 
 from septum.designs.dpamt_merged import design as dpamt_merged
 from septum.host.frames import Gfp

@@ -1,6 +1,6 @@
-"""Dynamic PAMT v4 with the split of huge pages v3, corrected: the count falls under the lock, DEMOTE is guarded; designs.md 5.4, 5.9.
+"""Dynamic PAMT v4 with the split of huge pages v3, corrected: the count falls under the lock, DEMOTE has a guard.
 
-What was posted is dpamt_v4_as_posted.
+What was posted is dpamt_v4_as_posted; designs.md 5.4, 5.9.
 """
 
 from septum.designs.dpamt_v3 import design as dpamt_v3

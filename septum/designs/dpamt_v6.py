@@ -1,4 +1,4 @@
-"""Dynamic PAMT v6: as merged, but a reference to a range that has users is taken and dropped without the lock; designs.md 5.11, 4.6."""
+"""Dynamic PAMT v6: as merged, but a range that has users is counted without the lock; designs.md 5.11, 4.6."""
 
 from septum.designs.dpamt_merged import design as dpamt_merged
 from septum.kvm import pamt_dec_and_lock

@@ -58,7 +58,9 @@ def spin_lock(m, lock):
     """spin_lock(): waits, and disables preemption. A softirq must not meet a holder whom it may have interrupted."""
     if m.cpu[me()].softirq:
         yield
-        assert not interruptible(m, lock), "context: a softirq spins for a lock that is held with softirqs on, perhaps on its own CPU"
+        assert not interruptible(m, lock), (
+            "context: a softirq spins for a lock that is held with softirqs on, perhaps on its own CPU"
+        )
     yield when(lambda: lock.writer == 0)
     lock.writer = u8(me() + 1)
     m.cpu[me()].spinning += 1

@@ -56,12 +56,16 @@ def kvm_mmu_topup_memory_cache(m, mc, minimum):
             note_failure(m)
             target = u8(mc.nobjs + failing - 1)
     while mc.nobjs < target:
-        page = alloc_page(m, Gfp.KERNEL_ACCOUNT, mc.content)
-        take(m, page, Role.HAND, Role.POOL)
-        mc.objects[mc.nobjs] = page
-        mc.nobjs += 1
-        observe(pooled, m.frame[page].origin * POOL_PLACES + address(mc))
+        keep(m, mc, alloc_page(m, Gfp.KERNEL_ACCOUNT, mc.content))
     return OK if mc.nobjs >= minimum else ENOMEM
+
+
+def keep(m, mc, page: Pfn):
+    """mc->objects[mc->nobjs++] = page: a page in hand goes into a cache."""
+    take(m, page, Role.HAND, Role.POOL)
+    mc.objects[mc.nobjs] = page
+    mc.nobjs += 1
+    observe(pooled, m.frame[page].origin * POOL_PLACES + address(mc))
 
 
 @process

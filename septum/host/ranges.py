@@ -5,9 +5,11 @@ matters, as a choice that is explored: any range that other pages of the scenari
 """
 
 from septum.host.geometry import FRAMES_PER_RANGE, LAZY_RANGES, Pfn, RangeId
-from septum.lang import Struct, Witness, alike, choose, each, process, reached, u8, u16, u64
+from septum.lang import Slot, Struct, Witness, alike, choose, each, process, reached, u8, u16, u64
 
 range_shared = Witness("range_shared", "two pages given to the module lie in one 2M range")
+
+RANGE_DESIGN = Slot("range.design")
 
 
 class Range(Struct):
@@ -15,6 +17,7 @@ class Range(Struct):
 
     placed: u8
     refcount: u16
+    design: RANGE_DESIGN
     closed: bool  # wholly taken by fixed pages: no other page can lie in it
 
 
@@ -37,6 +40,15 @@ def candidates(m):
         if in_use(m, r) and not m.range[r].closed:
             count = u8(count + 1)
     return count
+
+
+def has_fresh(m):
+    """1 if there is a range that is not in use, 0 if pages have to share."""
+    for r in each(RangeId):
+        alike("any range that is not in use will do")
+        if not in_use(m, r) and not m.range[r].closed:
+            return u8(1)
+    return u8(0)
 
 
 def candidate(m, choice):
@@ -62,7 +74,7 @@ def place(m, page: Pfn):
     if LAZY_RANGES and m.frame[page].range == 0:
         choice = 0
         if LAZY_RANGES == 1:
-            choice = yield choose(lambda: candidates(m) + 1)
+            choice = yield choose(lambda: candidates(m) + has_fresh(m))
         else:
             choice = candidates(m)
         r = candidate(m, choice)

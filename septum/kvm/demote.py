@@ -26,7 +26,7 @@ def block_and_track(m: Machine, vm: VmId, gfn: Gfn):
 
 @process
 def tdx_demote(m: Machine, vm: VmId, gfn: Gfn, page: Pfn, external: Pfn, page0: Pfn, page1: Pfn):
-    """DEMOTE with a pair in hand, which is freed if it fails; a busy one is repeated, with the same pair and no vCPU inside. Errno."""
+    """DEMOTE with a pair in hand, freed if it fails; a busy one is repeated, with the same pair and no vCPU inside. Errno."""
     take(m, page0, Role.HAND, Role.PAIR)
     take(m, page1, Role.HAND, Role.PAIR)
     if DEMOTE_GUARDED:

@@ -10,7 +10,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
-from septum.kvm.machine import VCPU_DESIGN, VM_DESIGN
+from septum.host.ranges import RANGE_DESIGN
+from septum.kvm.machine import SP_DESIGN, VCPU_DESIGN, VM_DESIGN
 from septum.kvm.ops import OPERATIONS
 from septum.lang import Size, Struct, UserError
 from septum.lang import process as mark_process
@@ -64,6 +65,16 @@ class Design:
     def vm(self, struct: StructType) -> StructType:
         """`@design.vm`: the struct that is embedded as `vm.design`."""
         self._own[VM_DESIGN] = struct
+        return struct
+
+    def sp(self, struct: StructType) -> StructType:
+        """`@design.sp`: the struct that is embedded as `sp.design`, in the header of every table."""
+        self._own[SP_DESIGN] = struct
+        return struct
+
+    def range(self, struct: StructType) -> StructType:
+        """`@design.range`: the struct that is embedded as `range.design`, for every 2M physical range."""
+        self._own[RANGE_DESIGN] = struct
         return struct
 
     @property

@@ -121,6 +121,11 @@ def topup_split(m, vm, vcpu) -> Any:
 
 
 @operation
+def sp_from_pools(m, vm) -> Any:
+    """Process, Pfn. mmu_lock held for write, no top-up needed: a table with its S-EPT page, out of the pools of the VM."""
+
+
+@operation
 def split_external_spte(m, vm, vcpu, gfn, page, external) -> Any:
     """Process, Errno. mmu_lock held for write: `external` becomes the table below the 2M leaf that maps `page` at `gfn`."""
 

@@ -17,6 +17,7 @@ from septum.tdx.status import TDX_SUCCESS
 
 INC_NOT_ZERO = Size("INC_NOT_ZERO", 0)  # a reference to a range that has users is taken without the lock
 PAIRS_IN_ARRAY = Size("PAIRS_IN_ARRAY", 0)  # pairs wait in a kvm_mmu_memory_cache, which falls back to GFP_ATOMIC
+HOST_COUNTS = Size("HOST_COUNTS", 1)  # the host counts the users of a range; 0: it relies on what the module says
 IRQSAVE = Size("IRQSAVE", 0)  # pamt_lock is taken with interrupts off
 pair_shared = Witness("pair_shared", "a page found its 2M range already backed")
 

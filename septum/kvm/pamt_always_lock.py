@@ -1,4 +1,4 @@
-"""PAMT references as merged [tip, Sept 2026]: everything is under the global lock, and a pair is always taken first; designs.md 4.7."""
+"""PAMT references as merged [tip, Sept 2026]: all under the global lock, and a pair is always taken first; designs.md 4.7."""
 
 from septum.host.geometry import Pfn
 from septum.host.pools import EIO, OK

@@ -14,7 +14,7 @@ SIZES = {INC_NOT_ZERO: 1}
 
 @process
 def pamt_put(m: Machine, page: Pfn):
-    """tdx_pamt_put() with atomic_dec_and_lock(): unless the count is 1 it is lowered at once, else looked at again under the lock."""
+    """tdx_pamt_put() with atomic_dec_and_lock(): lowered at once unless the count is 1, else looked at again under the lock."""
     yield
     check_counted(m, page)
     r = range_of(m, page)

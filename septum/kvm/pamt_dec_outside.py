@@ -1,4 +1,4 @@
-"""PAMT references from the RFC to v4: the count falls to 0 outside of the lock, and a getter may rescue the pair; designs.md 4.2-4.4."""
+"""PAMT references from RFC to v4: the count falls to 0 outside of the lock, a getter may rescue the pair; designs.md 4.2-4.4."""
 
 from septum.host.geometry import Pfn
 from septum.host.pools import EIO, OK

@@ -1,4 +1,4 @@
-"""A removed table as D-RFC to v4 and "put-only" do it: RECLAIM and put; KVM's RCU callback frees the page; designs.md 5.13, 5.7.4."""
+"""A removed table as D-RFC to v4 and "put-only" have it: RECLAIM and put; KVM's RCU callback frees it; designs.md 5.13, 5.7.4."""
 
 from septum.host.geometry import Pfn, VmId
 from septum.host.pools import OK

@@ -16,6 +16,7 @@ from septum.kvm.tdp_mmu import BACKED_AT_ALLOCATION, init_sp, table_at, tdp_mmu_
 from septum.lang import Size, Witness, choose, process, reached
 
 SPLIT_ZEROED = Size("SPLIT_ZEROED", 0)  # tables for a split are allocated with __GFP_ZERO, as before 7.1
+SPLIT_FROM_POOLS = Size("SPLIT_FROM_POOLS", 0)  # a split takes its table and S-EPT page from pools of the VM too
 split_done = Witness("split_done", "a 2M leaf was split")
 split_again = Witness("split_again", "while mmu_lock was dropped to allocate, somebody else split the leaf")
 converted = Witness("converted", "a private page was converted to shared")
@@ -78,13 +79,19 @@ def tdp_mmu_split_huge_page(m: Machine, vm: VmId, vcpu: VcpuId, gfn: Gfn):
     sp = Pfn(0)
     error = OK
     while error == OK and is_huge_leaf(m, vm, gfn):
+        if SPLIT_FROM_POOLS:
+            if not ops.need_topup_split(m, vm, vcpu):
+                sp = yield from ops.sp_from_pools(m, vm)
         if sp == 0 or ops.need_topup_split(m, vm, vcpu):
             write_unlock(m, m.vm[vm].mmu_lock)
-            if sp == 0:
-                sp = yield from tdp_mmu_alloc_sp_for_split(m)
-            error = ENOMEM
-            if sp != 0:
+            if SPLIT_FROM_POOLS:
                 error = yield from ops.topup_split(m, vm, vcpu)
+            else:
+                if sp == 0:
+                    sp = yield from tdp_mmu_alloc_sp_for_split(m)
+                error = ENOMEM
+                if sp != 0:
+                    error = yield from ops.topup_split(m, vm, vcpu)
             yield from write_lock(m, m.vm[vm].mmu_lock)
         else:
             error = yield from split_huge_page(m, vm, vcpu, gfn, sp)

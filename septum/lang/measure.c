@@ -1,6 +1,6 @@
 /* What a build that measures notes: meter, line, locks held and value in one word, each once. Behind the types of the model. */
 
-enum { NOTE_BITS = 16, MOST_LOCKS = 64, VALUE_BITS = 28, HELD_BITS = 20, PLACE_BITS = 11 };
+enum { NOTE_BITS = 16, MOST_LOCKS = 256, VALUE_BITS = 28, HELD_BITS = 20, PLACE_BITS = 11 };
 
 static uint64_t model_notes[1 << NOTE_BITS];
 static uint32_t model_noted;
