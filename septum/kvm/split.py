@@ -79,10 +79,12 @@ def tdp_mmu_split_huge_page(m: Machine, vm: VmId, vcpu: VcpuId, gfn: Gfn):
     sp = Pfn(0)
     error = OK
     while error == OK and is_huge_leaf(m, vm, gfn):
+        short = sp == 0 or ops.need_topup_split(m, vm, vcpu)
         if SPLIT_FROM_POOLS:
-            if not ops.need_topup_split(m, vm, vcpu):
+            short = ops.need_topup_split(m, vm, vcpu)
+            if not short:
                 sp = yield from ops.sp_from_pools(m, vm)
-        if sp == 0 or ops.need_topup_split(m, vm, vcpu):
+        if short:
             write_unlock(m, m.vm[vm].mmu_lock)
             if SPLIT_FROM_POOLS:
                 error = yield from ops.topup_split(m, vm, vcpu)

@@ -1,7 +1,7 @@
 """2M leaves are split: by a conversion without a vCPU, and by a vCPU whose guest accepts 4K of a larger leaf."""
 
 from septum.kvm.bug import page_mapped
-from septum.kvm.split import converted, kvm_vm_set_mem_attributes, split_again, split_done
+from septum.kvm.split import converted, kvm_vm_set_mem_attributes, split_done
 from septum.kvm.vcpu import fault, touch
 from septum.lang import call
 from septum.scenarios.world import World, scenario
@@ -25,7 +25,7 @@ def split(world: World) -> None:
 
 @scenario(
     "a conversion splits a 2M leaf while a vCPU accepts 4K of it, and of another",
-    witnesses=(split_done, split_again, converted, page_accepted),
+    witnesses=(split_done, converted, page_accepted),
     tables=4, pages=0, vcpus=1, others=1, folios=2, linked=1, needs=NEEDS,
 )  # fmt: skip
 def two_splits(world: World) -> None:
