@@ -17,6 +17,7 @@ from septum.check.explore import Budget, Exploration, Outcome, Progress, explore
 from septum.check.loading import designs, load
 from septum.check.result import Counterexample, Result, Verdict
 from septum.check.search import Search
+from septum.check.switches import fewest_switches
 from septum.check.trace import Trace, trace
 from septum.host import geometry
 from septum.lang.compile import cache_directory, has_compiler
@@ -251,8 +252,9 @@ class _Check:
         return self._summary(found, Verdict.HOLDS)
 
     def _violated(self, found: Exploration, shortest: Exploration, proved: bool) -> Result:
-        replayed: Trace = trace(self.built, shortest.schedule, shortest.outcome is Outcome.DEADLOCK)
-        token = tokens.write(self.built, shortest.schedule, self.sizes, shortest.outcome is Outcome.DEADLOCK, Path("."))
+        schedule = shortest.schedule if self.engine == "python" else fewest_switches(self.built, shortest.schedule)
+        replayed: Trace = trace(self.built, schedule, shortest.outcome is Outcome.DEADLOCK)
+        token = tokens.write(self.built, schedule, self.sizes, shortest.outcome is Outcome.DEADLOCK, Path("."))
         counterexample = Counterexample(replayed.steps, replayed.threads, token, proved)
         result = self._summary(found, Verdict.VIOLATED, replayed.property, replayed.clause, counterexample=counterexample)
         return replace(result, depth=len(replayed.steps))

@@ -7,8 +7,14 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from septum.check.check import check
-from septum.check.loading import load
+from septum.check.evidence import measured_runs, sources
+from septum.check.loading import designs, load
+from septum.check.measure import Measured
+from septum.check.mutants import breaking
 from septum.check.result import Result, Verdict
+from septum.kvm.mmu import popped
+from septum.lang.errors import UserError
+from septum.properties.measures import idle_pairs
 
 
 class Outcome(StrEnum):
@@ -85,8 +91,63 @@ def broken_by(design: str, scenario: str, property: str, holds: str = "") -> Set
     return Settled(Outcome.CONFIRMED, f"{design} in {scenario}: {found.clause}{beside}", text, found)
 
 
+def measured(design: str, scenario: str) -> Measured:
+    """One scenario of a design, measured."""
+    run = next(run for run in measured_runs(load(design), (scenario,)) if run.scenario == scenario)
+    if not run.complete:
+        raise UserError(f"{design}, {scenario}: {run.ended}")
+    return run
+
+
+def idle_pairs_at_allocation() -> Settled:
+    """How many pairs one fault leaves installed for ranges of which the module uses no page."""
+    bound, late = (measured(design, "real_fault").largest(idle_pairs) for design in ("dpamt_v5", "dpamt_merged"))
+    outcome = Outcome.CONFIRMED if bound >= CAPACITY > late else Outcome.REFUTED
+    because = (
+        f"with caches of {CAPACITY}, up to {bound} pairs are installed without a page in use; {late} where they are bound late"
+    )
+    return Settled(outcome, because, "septum compare dpamt_v5 dpamt_merged --no-verdicts")
+
+
+def pairs_drained_by_the_merged_get() -> Settled:
+    """What one fault pops when all its pages lie in one range that is backed."""
+    always, late = (measured(design, "shared_fault").largest(popped) for design in ("dpamt_merged", "dpamt_v6"))
+    outcome = Outcome.CONFIRMED if always > late else Outcome.REFUTED
+    because = f"a fault whose pages all lie in a backed range takes {always} pages out of the pools as merged, and {late} with v6"
+    return Settled(outcome, because, "septum compare dpamt_merged dpamt_v6 --no-verdicts")
+
+
+def fragility() -> Settled:
+    """One-line changes that break custody, in v4 and in v6."""
+    (v4, of_v4), (v6, of_v6) = (
+        breaking(designs()[name], "custody", ("rcu_callbacks", "same_gfn")) for name in ("dpamt_v4", "dpamt_v6")
+    )
+    outcome = Outcome.CONFIRMED if len(v4) > len(v6) else Outcome.REFUTED
+    because = f"{len(v4)} of {of_v4} one-line changes of dpamt_v4 break custody, {len(v6)} of {of_v6} of dpamt_v6"
+    return Settled(outcome, because, "septum claims mixed-sources-are-fragile")
+
+
+def several_sources() -> Settled:
+    """Sources of tables and S-EPT pages, with the huge-page series v3 and as the seed proposes."""
+    counts = {}
+    for design in ("dpamt_v4", "seed_mutex"):
+        found = [one for one in sources([measured(design, "split")]) if one.field in ("sp->spt", "sp->external_spt")]
+        counts[design] = len({(one.field, one.gfp, one.content) for one in found})
+    observed = holds_everywhere(("dpamt_v4",), "initial value", ("split", "two_splits"))
+    mixed, one_way = counts["dpamt_v4"], counts["seed_mutex"]
+    outcome = Outcome.CONFIRMED if mixed > one_way and observed.outcome is Outcome.CONFIRMED else Outcome.REFUTED
+    because = (
+        f"pages of two fields have {mixed} combinations of flags and initial value in dpamt_v4, {one_way} in seed_mutex; "
+        f"no walker can tell: {observed.because}"
+    )
+    return Settled(outcome, because, "septum provenance dpamt_v4 --scenario split")
+
+
+CAPACITY = 40
 V4 = ("dpamt_v4",)
-SPLITTERS = ("dpamt_v4", "dpamt_merged_split")
+POOLS = ("dpamt_v2", "dpamt_v4", "dpamt_v5", "dpamt_v5_alt", "dpamt_v6", "dpamt_merged_split")
+POSTED_SPLITS = ("dpamt_v2_split_as_posted", "dpamt_v4_as_posted")
+SPLITTERS = ("dpamt_v2_split", "dpamt_v4", "dpamt_v5", "dpamt_merged_split", "seed_mutex")
 
 CLAIMS = (
     Claim(
@@ -94,11 +155,51 @@ CLAIMS = (
         lambda: holds_everywhere(V4, "custody"),
     ),
     Claim(
+        "mixed-sources-are-fragile", "mixing sources is fragile: more one-line changes break it", "MK",
+        fragility,
+    ),
+    Claim(
         "split-spt-has-a-wrong-initial-value", "a table for a split has a wrong initial value", "R1",
-        lambda: holds_everywhere(SPLITTERS, "initial value", refutes=True),
+        lambda: holds_everywhere(SPLITTERS, "initial value", ("split", "two_splits"), refutes=True),
+    ),
+    Claim(
+        "bound-at-allocation-is-idle", "binding pairs at allocation leaves up to 40 idle pairs per vCPU", "R1, A2",
+        idle_pairs_at_allocation,
+    ),
+    Claim(
+        "put-in-rcu-callback", "a put in the RCU callback is a lock-context bug", "A3",
+        lambda: broken_by("dpamt_v5_as_posted", "rcu_callbacks", "context", holds="dpamt_v5"),
     ),
     Claim(
         "no-pool-runs-dry", "no pool ever runs dry with the minimum that is asked for", "A2",
-        lambda: holds_everywhere(("dpamt_merged",), "provision"),
+        lambda: holds_everywhere(POOLS, "provision", ("same_gfn", "neighbours", "split")),
+    ),
+    Claim(
+        "merged-get-drains-pairs", "the merged get drains a pair for each level even of a backed range", "inferred",
+        pairs_drained_by_the_merged_get,
+    ),
+    Claim(
+        "need-topup-is-exact", "need_topup without the cache lock is exact while mmu_lock is held for write", "A3",
+        lambda: holds_everywhere(V4, "provision", ("split", "two_splits", "split_two_tds", "split_teardown")),
+    ),
+    Claim(
+        "read-mode-re-check", "splitting under mmu_lock for read needs a second look at the pool", "A3",
+        lambda: broken_by("dpamt_v4_read_unchecked", "dirty_logging", "provision", holds="dpamt_v4_read"),
+    ),
+    Claim(
+        "global-lock-is-needed", "a global lock is needed; a lock for each 2M range deadlocks", "A3",
+        lambda: broken_by("dpamt_range_locks", "two_tds", "deadlock", holds="dpamt_v6"),
+    ),
+    Claim(
+        "counts-are-needed", "the host has to count; the module's hints are not enough", "A1",
+        lambda: broken_by("dpamt_lazy", "two_tds", "backing", holds="dpamt_v6"),
+    ),
+    Claim(
+        "seed-split-path-is-broken", "the zero pages of the split path break a TD, if it ever gets there", "R1, seed",
+        lambda: holds_everywhere(POSTED_SPLITS, "initial value", ("split",), refutes=True),
+    ),
+    Claim(
+        "seed-one-allocation-path", "objects of a kind are allocated in several ways: correct, but not consistent", "R1, seed",
+        several_sources,
     ),
 )  # fmt: skip

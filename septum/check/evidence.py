@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from septum.check.check import check
 from septum.check.explore import Budget
@@ -24,7 +25,7 @@ FAMILIES = {
     "zaps": ("punch_hole", "punch_hole_zero_step"),
     "two TDs": ("two_tds",),
     "teardown": ("teardown", "rcu_callbacks"),
-    "splits": ("split", "two_splits", "split_teardown"),
+    "splits": ("split", "two_splits", "dirty_logging", "split_teardown"),
     "splits, two TDs": ("split_two_tds",),
 }
 MEASURED_IN = ("teardown", "punch_hole", "split", "split_two_tds")
@@ -128,7 +129,7 @@ def evidence(
         splits="split_external_spte" in model.operations,
         splits_without_vcpu=split is not None and "split_done" in split.reached,
         results=results,
-        incomplete=tuple(name for name, run in runs.items() if not run.complete),
+        incomplete=tuple(f"{name} ({run.ended})" for name, run in runs.items() if not run.complete),
         seconds=sum(one.seconds for one in results) + sum(run.seconds for run in runs.values()),
     )
 
@@ -162,7 +163,7 @@ def _families(results: Sequence[Result]) -> Iterator[tuple[str, tuple[Verdict, s
 
 def sources(runs: Sequence[Measured]) -> tuple[Source, ...]:
     """Every line in which a page of a field was allocated, with each context in which that happened."""
-    found: dict[tuple[object, ...], list[str]] = {}
+    found: dict[tuple[Any, ...], list[str]] = {}
     for run in runs:
         pools = {run.lines[one.value // POOL_PLACES - 1]: run.names.get(one.value % POOL_PLACES, "") for one in run.of(pooled)}
         at: dict[Place | None, list[Observation]] = {}
@@ -185,7 +186,7 @@ def sources(runs: Sequence[Measured]) -> tuple[Source, ...]:
 
 def frees(runs: Sequence[Measured]) -> tuple[Free, ...]:
     """Every line in which a page of a field was freed, with the locks held."""
-    found: dict[tuple[object, ...], list[str]] = {}
+    found: dict[tuple[Any, ...], list[str]] = {}
     for run in runs:
         for one in run.of(freed):
             role = Role(one.value % 8)

@@ -53,6 +53,7 @@ class Measured:
 
     scenario: str
     complete: bool
+    ended: str
     states: int
     seconds: float
     observations: tuple[Observation, ...]
@@ -105,11 +106,13 @@ def measure(model: Model, scenario: Scenario, budget: Budget = Budget(), threads
             budget=budget,
         )
         observations = tuple(_observations(built, library, classes))
-    complete = found.outcome in (Outcome.COMPLETE,)
+    complete = found.outcome is Outcome.COMPLETE
     translation = built.translation
+    failed = found.failure is not None and found.failure >= 0
+    ended = translation.sites[found.failure or 0].message if failed else found.outcome.name.lower().replace("_", " ")
     return Measured(
-        scenario.name, complete, found.states, found.seconds, observations, names, tuple(translation.places),
-        tuple(translation.entered), frozenset(_reached(built, found.witnesses)),
+        scenario.name, complete, ended, found.states, found.seconds, observations, names,
+        tuple(translation.places), tuple(translation.entered), frozenset(_reached(built, found.witnesses)),
     )  # fmt: skip
 
 

@@ -12,6 +12,8 @@ from septum.designs.dpamt_v2_split_as_posted import design as dpamt_v2_split_as_
 from septum.designs.dpamt_v3 import design as dpamt_v3
 from septum.designs.dpamt_v4 import design as dpamt_v4
 from septum.designs.dpamt_v4_as_posted import design as dpamt_v4_as_posted
+from septum.designs.dpamt_v4_read import design as dpamt_v4_read
+from septum.designs.dpamt_v4_read_unchecked import design as dpamt_v4_read_unchecked
 from septum.designs.dpamt_v5 import design as dpamt_v5
 from septum.designs.dpamt_v5_alt import design as dpamt_v5_alt
 from septum.designs.dpamt_v5_as_posted import design as dpamt_v5_as_posted
@@ -25,8 +27,9 @@ from septum.kvm.design import Design
 
 BUILT_IN = (
     upstream, dpamt_lazy, dpamt_rfc, dpamt_v2, dpamt_v2_split_as_posted, dpamt_v2_split, dpamt_range_locks, dpamt_v3,
-    dpamt_v4_as_posted, dpamt_v4, dpamt_carry, dpamt_v5_as_posted, dpamt_v5, dpamt_v5_free_unused, dpamt_v5_alt,
-    dpamt_v5_put_only, seed_spin, seed_mutex, dpamt_v6, dpamt_merged, dpamt_merged_split,
+    dpamt_v4_as_posted, dpamt_v4, dpamt_v4_read, dpamt_v4_read_unchecked, dpamt_carry, dpamt_v5_as_posted, dpamt_v5,
+    dpamt_v5_free_unused, dpamt_v5_alt, dpamt_v5_put_only, seed_spin, seed_mutex, dpamt_v6, dpamt_merged,
+    dpamt_merged_split,
 )  # fmt: skip
 
 __all__ = ["BUILT_IN", "Design"]

@@ -9,7 +9,7 @@ from septum.host.geometry import CACHE_CAPACITY, LEVELS, PAMT_PAGES, PT64_ROOT_M
 from septum.host.pools import ENOMEM, OK, keep, kvm_mmu_memory_cache_alloc, pop, topup_list
 from septum.kvm import pamt_dec_and_lock
 from septum.kvm.demote import block_and_track, tdx_demote
-from septum.kvm.design import Design
+from septum.kvm.design import VCPU_POOL, Design
 from septum.kvm.ops import ops
 from septum.kvm.pamt import IRQSAVE, tdx_alloc_control_page
 from septum.kvm.tdp_mmu import BACKED_AT_ALLOCATION
@@ -21,7 +21,10 @@ SPLIT_PAGES = PAMT_PAGES  # the guest range; the S-EPT page is backed already
 design = Design(
     "dpamt_v5", base=dpamt_merged_split, parts=[pamt_dec_and_lock],
     # Two tables are all that a fault of three levels needs; few ranges, since every cached page lies in one.
-    sizes={BACKED_AT_ALLOCATION: 1, IRQSAVE: 1, PT64_ROOT_MAX_LEVEL: lambda: LEVELS.value - 1, SPREAD: 2},
+    sizes={
+        BACKED_AT_ALLOCATION: 1, IRQSAVE: 1, PT64_ROOT_MAX_LEVEL: lambda: LEVELS.value - 1, SPREAD: 2,
+        VCPU_POOL: (1 + PAMT_PAGES) * CACHE_CAPACITY + PAMT_PAGES * PT64_ROOT_MAX_LEVEL,
+    },
 )  # fmt: skip
 
 

@@ -75,7 +75,7 @@ def place(m, page: Pfn):
         choice = 0
         if LAZY_RANGES == 1:
             choice = yield choose(lambda: candidates(m) + has_fresh(m))
-        else:
+        if LAZY_RANGES == 2:
             choice = candidates(m)
         r = candidate(m, choice)
         if m.range[r].placed != 0:

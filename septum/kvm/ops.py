@@ -131,6 +131,11 @@ def split_external_spte(m, vm, vcpu, gfn, page, external) -> Any:
 
 
 @operation
+def split_under_read_lock(m, vm, gfn) -> Any:
+    """Process. No lock held: splits the leaf at `gfn` with mmu_lock held for read, for dirty logging."""
+
+
+@operation
 def end_split(m, vm, vcpu) -> None:
     """Routine. After mmu_lock was dropped: the end of what begin_split began."""
 

@@ -41,6 +41,15 @@ def real_fault(world: World) -> None:
 
 
 @scenario(
+    "one such fault, and all pages lie in the range of the TDR, which is backed",
+    witnesses=(page_mapped,), tables=4, pages=1, vcpus=1, sizes={**REAL, LAZY_RANGES: 3},
+)  # fmt: skip
+def shared_fault(world: World) -> None:
+    for vcpu in world.td().vcpus(1):
+        vcpu.runs((fault, 0))
+
+
+@scenario(
     "one fault that finds its caches empty", witnesses=(), tables=4, pages=1, vcpus=1, sizes={**REAL, TOPS_UP: 0},
 )  # fmt: skip
 def dry_fault(world: World) -> None:
@@ -61,4 +70,4 @@ def real_split(world: World) -> None:
     td.runs("convert", call(kvm_vm_set_mem_attributes, td.vm, 0, 0))
 
 
-MEASURES = (real_fault, dry_fault, real_split)
+MEASURES = (real_fault, shared_fault, dry_fault, real_split)
