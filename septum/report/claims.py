@@ -20,7 +20,7 @@ def render(scored: Sequence[Scored], *, width: int = 80) -> str:
     for _, settled in scored:
         if settled.shown:
             shown.setdefault((settled.shown.design, settled.shown.scenario, settled.shown.clause), settled.shown)
-    parts += [finding(result) for result in shown.values()]
+    parts += [finding(result, brief=True) for result in shown.values()]
     counts = [f"{sum(s.outcome is one for _, s in scored)} {one}" for one in Outcome if any(s.outcome is one for _, s in scored)]
     return "\n".join([*parts, f"{len(scored)} claims: {', '.join(counts)}\n"])
 

@@ -69,7 +69,7 @@ def block(one: Judged) -> Iterator[str]:
     if result.reason:
         yield wrapped(f"not explored to the end: {result.reason}", 1)
     if result.counterexample:
-        yield from commanded(["septum", "explain", result.counterexample.token, result.design], 1)
+        yield from commanded(["septum", "explain", result.counterexample.token, result.design, "--race"], 1)
 
 
 def wrapped(text: str, depth: int = 0) -> str:
