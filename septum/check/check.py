@@ -19,12 +19,14 @@ from septum.check.livelock import Livelock, find_livelock
 from septum.check.loading import designs, load
 from septum.check.result import Counterexample, Result, Verdict
 from septum.check.search import Search
+from septum.check.switches import fewest_switches
 from septum.check.trace import Trace, trace
+from septum.host import geometry
 from septum.lang.compile import cache_directory, has_compiler
 from septum.lang.errors import ModelError, UserError
 from septum.lang.model import Model, Scenario
 from septum.lang.processes import property_of
-from septum.lang.types import scope
+from septum.lang.types import Size, scope
 
 Watch = Callable[[Progress], None]
 Notice = Callable[[str], None]
@@ -292,8 +294,9 @@ class _Check:
         return self._summary(found, Verdict.HOLDS)
 
     def _violated(self, found: Exploration, shortest: Exploration, proved: bool) -> Result:
-        replayed: Trace = trace(self.built, shortest.schedule, shortest.outcome is Outcome.DEADLOCK)
-        token = tokens.write(self.built, shortest.schedule, self.sizes, shortest.outcome is Outcome.DEADLOCK, Path("."))
+        schedule = shortest.schedule if self.engine == "python" else fewest_switches(self.built, shortest.schedule)
+        replayed: Trace = trace(self.built, schedule, shortest.outcome is Outcome.DEADLOCK)
+        token = tokens.write(self.built, schedule, self.sizes, shortest.outcome is Outcome.DEADLOCK, Path("."))
         counterexample = Counterexample(replayed.steps, replayed.threads, token, proved)
         result = self._summary(found, Verdict.VIOLATED, replayed.property, replayed.clause, counterexample=counterexample)
         return replace(result, depth=len(replayed.steps))
@@ -302,9 +305,13 @@ class _Check:
         return Result(
             self.built.model.name, self.built.scenario.name, verdict, property, clause,
             states=found.states, transitions=found.transitions,
-            depth=found.depth, seconds=found.seconds, collision=found.collision_chance, engine=self.engine,
+            depth=found.depth, seconds=found.seconds, collision=found.collision_chance, engine=self.engine, scope=self._scope(),
             witnesses=self._witnesses(found), unexecuted=self._unexecuted(found), **more,
         )  # fmt: skip
+
+    def _scope(self) -> dict[str, int]:
+        sizes = dict.fromkeys([*(one for one in vars(geometry).values() if isinstance(one, Size)), *self.built.bindings])
+        return {size.name: size.value for size in sizes if isinstance(size, Size)}
 
     def _witnesses(self, found: Exploration) -> dict[str, bool]:
         translation = self.built.translation

@@ -81,7 +81,7 @@ def races(built: Build, budget: Budget = Budget()) -> tuple[list[Race], Outcome]
 
 
 def _races(built: Build, tables: AloneTables, seen: _Races) -> Iterator[Race]:
-    named = built.translation.places
+    named = built.translation.named
     for stand in seen.stand[: seen.stands]:
         racing = [number for number in range(stand.sites) if stand.together[number]]
         if racing:

@@ -85,8 +85,8 @@ class Result:
     """One design in one scenario. A test asserts on `holds`, or on the fields.
 
     `property` and `clause` say what broke ("custody", "page 7 is freed twice"); `witnesses` maps each declared event to whether
-    it was reached; `unexecuted` are lines of the design's file that no schedule ran; `collision` is the chance that a fingerprint
-    collision hid a state.
+    it was reached; `scope` are the sizes of the world by name; `unexecuted` are lines of the
+    design's file that no schedule ran; `collision` is the chance that a fingerprint collision hid a state.
     """
 
     design: str
@@ -101,6 +101,7 @@ class Result:
     seconds: float = 0.0
     collision: float = 0.0
     engine: str = "c"
+    scope: dict[str, int] = field(default_factory=dict)
     witnesses: dict[str, bool] = field(default_factory=dict)
     unexecuted: tuple[int, ...] = ()
     counterexample: Counterexample | None = None

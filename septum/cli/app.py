@@ -11,10 +11,14 @@ from pathlib import Path
 import click  # and not typer, which which rests on pydantic and takes 0.1 s more to start
 
 from septum.cli.check import check
+from septum.cli.claims import claims
+from septum.cli.compare import compare
 from septum.cli.explain import explain
 from septum.cli.footprints import footprints
 from septum.cli.hunt import hunt
 from septum.cli.listing import list_
+from septum.cli.new import new
+from septum.cli.provenance import provenance
 from septum.cli.show import show
 from septum.lang.errors import EnginesDisagree, SeptumError
 
@@ -28,7 +32,7 @@ def app() -> None:
     """Check designs for the page tables of KVM's TDX guests under every interleaving of a small scope."""
 
 
-for command in (check, hunt, list_, show, footprints, explain):
+for command in (check, hunt, compare, provenance, claims, new, list_, show, footprints, explain):
     app.add_command(command)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from septum.check.result import Result
+from septum.cli import names
 from septum.cli.output import colour, width, write, write_json
 from septum.lang.errors import UserError
 
@@ -44,7 +45,8 @@ NUMBER = click.IntRange(min=1)
     help="Refuse steps that touch several places which race (default: where the design is a file).",
 )
 @click.option("--resume", is_flag=True, help="Keep each check on disk, and go on with one that was killed or ran out of budget.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.option("--json", "form", flag_value="json", help="Print one JSON document.")
+@click.option("--mail", "form", flag_value="mail", help="Print what was checked in at most 72 columns, to be quoted in a mail.")
 @click.pass_context
 def check(
     context: click.Context,
@@ -55,7 +57,7 @@ def check(
     budget: Sequence[str],
     reduce: str,
     resume: bool,
-    as_json: bool,
+    form: str | None,
     **options: Any,
 ) -> None:
     """Check designs under every interleaving and every failure of a small scope.
@@ -67,7 +69,7 @@ def check(
     options["reduce"] = _reductions(reduce)
     if resume:
         options |= _resume(options["engine"])
-    context.exit(_check(_designs(designs, every), scenarios, options, as_json))
+    context.exit(_check(_designs(designs, every), scenarios, options, form or ""))
 
 
 def _designs(given: Sequence[str], every: bool) -> list[str]:
@@ -101,7 +103,7 @@ def _resume(engine: str) -> dict[str, Any]:
     return {"resume": True, "notice": lambda text: click.echo(f"\r{text}", err=True)}
 
 
-def _check(designs: list[str], scenarios: Sequence[str], options: dict[str, Any], as_json: bool) -> int:
+def _check(designs: list[str], scenarios: Sequence[str], options: dict[str, Any], form: str) -> int:
     """Runs and reports; also what is known when an error ends the run early. The exit status."""
     from septum.cli.runs import plan, run, status
 
@@ -111,15 +113,17 @@ def _check(designs: list[str], scenarios: Sequence[str], options: dict[str, Any]
         results.extend(run(jobs, options))
     except Exception:
         if results:
-            report(results, as_json)
+            report(results, form, options)
         raise
-    report(results, as_json)
+    report(results, form, options)
     return status(results)
 
 
-def report(results: list[Result], as_json: bool) -> None:
+def report(results: list[Result], form: str, options: dict[str, Any]) -> None:
     """Prints the results."""
-    if as_json:
+    if form == "mail":
+        write(mail(results, options))
+    elif form == "json":
         from septum.report.document import document
 
         write_json(document(results))
@@ -127,3 +131,45 @@ def report(results: list[Result], as_json: bool) -> None:
         from septum.report.terminal import render
 
         write(render(results, width=width(), colour=colour()))
+
+
+def mail(results: Sequence[Result], options: dict[str, Any]) -> str:
+    """The text to quote. A property that a violation of another one hides is checked alone."""
+    from septum import __version__
+    from septum.check.versions import design_version, model_version
+    from septum.report import mail as letter
+
+    designs = {design: design_version(names.load(design)) for design in dict.fromkeys(one.design for one in results)}
+    judged = [letter.Judged(one, _property_by_property(one, options)) for one in results]
+    words = ["septum", "check", *designs]
+    for scenario in dict.fromkeys(one.scenario for one in results):
+        words += ["--scenario", scenario]
+    for name in ("property", "vcpus", "pages"):
+        words += [f"--{name}", str(options[name])] if options[name] else []
+    if options["reduce"] != _reductions("all"):
+        words += ["--reduce", ",".join(sorted(options["reduce"])) or "none"]
+    return letter.render(
+        judged, septum=__version__, model=model_version(), designs=designs, reductions=sorted(options["reduce"]),
+        command=[*words, "--mail"],
+    )  # fmt: skip
+
+
+def _property_by_property(one: Result, options: dict[str, Any]) -> dict[str, str]:
+    from septum.check.check import check as explore
+    from septum.check.result import Verdict
+
+    if not one.states:
+        return {}
+    every = [options["property"]] if options["property"] else [*names.properties([names.load(one.design)])]
+    if one.verdict is not Verdict.VIOLATED:
+        known = "not violated in what was explored" if one.verdict is Verdict.INCOMPLETE else "holds"
+        return dict.fromkeys(every, known)
+    found = {}
+    for name in every:
+        alone = (
+            one if name == one.property else explore(one.design, one.scenario, **{**options, "property": name, "resume": False})
+        )
+        found[name] = (
+            f"violated: {alone.clause.removeprefix(f'{name}: ')}" if alone.verdict is Verdict.VIOLATED else str(alone.verdict)
+        )
+    return found

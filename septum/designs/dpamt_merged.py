@@ -4,15 +4,17 @@ from septum.designs.upstream import design as upstream
 from septum.host.frames import Gfp, Role, free_page
 from septum.host.geometry import CACHE_CAPACITY, DYNAMIC_PAMT, PAMT_PAGES, PT64_ROOT_MAX_LEVEL, Pfn
 from septum.host.pools import OK, MemoryCache, free_list, kvm_mmu_free_memory_cache, kvm_mmu_topup_memory_cache, topup_list
+from septum.kvm import pamt_always_lock
 from septum.kvm.bug import vm_bugged
 from septum.kvm.design import VCPU_POOL, Design
-from septum.kvm.pamt import pamt_get, pamt_put
+from septum.kvm.ops import ops
+from septum.kvm.pamt import pamt_get
 from septum.kvm.tdx import tdx_mem_page_aug, tdx_sept_free_private_spt, tdx_sept_map_nonleaf_spte, tdx_sept_remove_leaf_spte
 from septum.lang import Struct, u8
 
 VCPU_PAGES = CACHE_CAPACITY + PAMT_PAGES * PT64_ROOT_MAX_LEVEL
 
-design = Design("dpamt_merged", base=upstream, sizes={DYNAMIC_PAMT: 1, VCPU_POOL: VCPU_PAGES})
+design = Design("dpamt_merged", base=upstream, parts=[pamt_always_lock], sizes={DYNAMIC_PAMT: 1, VCPU_POOL: VCPU_PAGES})
 
 
 class PamtCache(Struct):
@@ -30,7 +32,8 @@ class Caches(Struct):
     pamt_cache: PamtCache
 
 
-def pamt_cache(m, vcpu):
+@design.routine
+def pair_pool(m, vcpu):
     return m.vcpu[vcpu].design.pamt_cache
 
 
@@ -41,28 +44,28 @@ def topup_external_cache(m, vcpu, tables):
     if error != OK:
         return error
     pairs = tables - 1 + 1
-    return (yield from topup_list(m, pamt_cache(m, vcpu), PAMT_PAGES * pairs, Gfp.KERNEL_ACCOUNT))
+    return (yield from topup_list(m, ops.pair_pool(m, vcpu), PAMT_PAGES * pairs, Gfp.KERNEL_ACCOUNT))
 
 
 @design.process
 def link_external_spt(m, vcpu, gfn, level, external):
-    error = yield from pamt_get(m, external, pamt_cache(m, vcpu))
+    error = yield from pamt_get(m, external, ops.pair_pool(m, vcpu))
     if error != OK:
         return vm_bugged(m, m.vcpu[vcpu].vm, error)
     error = yield from tdx_sept_map_nonleaf_spte(m, m.vcpu[vcpu].vm, gfn, level, external)
     if error != OK:
-        yield from pamt_put(m, external)
+        yield from ops.pamt_put(m, external)
     return error
 
 
 @design.process
 def set_external_spte(m, vcpu, gfn, level, page):
-    error = yield from pamt_get(m, page, pamt_cache(m, vcpu))
+    error = yield from pamt_get(m, page, ops.pair_pool(m, vcpu))
     if error != OK:
         return vm_bugged(m, m.vcpu[vcpu].vm, error)
     error = yield from tdx_mem_page_aug(m, m.vcpu[vcpu].vm, gfn, level, page)
     if error != OK:
-        yield from pamt_put(m, page)
+        yield from ops.pamt_put(m, page)
     return error
 
 
@@ -70,7 +73,7 @@ def set_external_spte(m, vcpu, gfn, level, page):
 def remove_external_spte(m, vm, gfn, level, page):
     error = yield from tdx_sept_remove_leaf_spte(m, vm, gfn, level, page)
     if error == OK:
-        yield from pamt_put(m, page)
+        yield from ops.pamt_put(m, page)
     return error
 
 
@@ -81,21 +84,21 @@ def free_external_spt(m, vm, spt):
     error = yield from tdx_sept_free_private_spt(m, vm, spt)
     m.sp[spt].external_spt = 0
     if error == OK:
-        yield from pamt_put(m, external)
+        yield from ops.pamt_put(m, external)
         free_page(m, external, Role.EXTERNAL)
 
 
 @design.routine
 def free_external_cache(m, vcpu):
     kvm_mmu_free_memory_cache(m, m.vcpu[vcpu].design.mmu_external_spt_cache)
-    free_list(m, pamt_cache(m, vcpu))
+    free_list(m, ops.pair_pool(m, vcpu))
 
 
 @design.process
 def put_control_page(m, page):
-    yield from pamt_put(m, page)
+    yield from ops.pamt_put(m, page)
 
 
 @design.routine
 def vcpu_pool_pages(m, vcpu):
-    return m.vcpu[vcpu].design.mmu_external_spt_cache.nobjs + pamt_cache(m, vcpu).cnt
+    return m.vcpu[vcpu].design.mmu_external_spt_cache.nobjs + ops.pair_pool(m, vcpu).cnt

@@ -3,13 +3,16 @@
 from septum.host.geometry import ThreadId
 from septum.lang import Struct, current, u8
 
+SPINNING, IN_RCU, IN_SOFTIRQ = 1, 2, 4
+
 
 class Cpu(Struct):
-    """The context on a CPU: depth of spinning locks and of RCU read sections, and whether a softirq runs."""
+    """The context on a CPU: depth of spinning locks, of RCU read sections and of irqsave, and whether a softirq runs."""
 
     spinning: u8
     rcu: u8
     softirq: bool
+    irqs_off: u8
 
 
 def me():
@@ -20,6 +23,12 @@ def me():
 def my_bit():
     """The bit of this CPU in a mask of CPUs."""
     return u8(1 << me())
+
+
+def context(m):
+    """Why nothing may sleep here, for measurements: SPINNING, IN_RCU, IN_SOFTIRQ, or 0."""
+    cpu = m.cpu[me()]
+    return (SPINNING if cpu.spinning != 0 else 0) + (IN_RCU if cpu.rcu != 0 else 0) + (IN_SOFTIRQ if cpu.softirq else 0)
 
 
 def might_sleep(m):

@@ -4,12 +4,16 @@ Custody: a page has one role at a time. Every move from one holder to another as
 page freed twice, used after its free or held by two is found at the move, in the step that makes it.
 """
 
-from septum.host.cpu import might_sleep
+from septum.host.cpu import context, might_sleep
 from septum.host.entry import POISON, SHADOW_NONPRESENT_VALUE, Entry
 from septum.host.geometry import ENTRIES, Pfn, RangeId, VmId
-from septum.lang import Enum, Struct, Witness, alike, each, reached, u8
+from septum.lang import MEASURING, Enum, Meter, Struct, Witness, alike, each, observe, origin, reached, u8, u16, u64
 
 allocation_failed = Witness("allocation_failed", "a page allocation failed")
+
+allocated = Meter("allocated", "a page was allocated: Gfp, Content, the CPU's context")
+used = Meter("used", "a page became what it was allocated for: the line that allocated it, its Role")
+freed = Meter("freed", "a page was freed: the line that allocated it, its Role")
 
 
 class Role(Enum):
@@ -61,7 +65,7 @@ class PageFrame(Struct):
     type: PageType
     owner: VmId
     bepoch: u8
-    charged: bool  # to the memory cgroup of a VM
+    origin: u16  # in a build that measures: the line that allocated it
 
 
 class PageTable(Struct):
@@ -85,6 +89,8 @@ def take(m, page: Pfn, holder: Role, to: Role):
     """A page changes hands: from `holder`, which must be its role, to `to`."""
     assert m.frame[page].role == holder, f"custody: page {page} is {Role(m.frame[page].role)} where {holder} should hold it"
     m.frame[page].role = to
+    if MEASURING and to != Role.HAND and to != Role.POOL:
+        observe(used, m.frame[page].origin * 8 + u64(to))
 
 
 def alloc_page(m, gfp: Gfp, content: Content):
@@ -99,7 +105,9 @@ def alloc_page(m, gfp: Gfp, content: Content):
             break
     assert found != 0, "scope: out of page frames, raise PAGES"
     m.frame[found].role = Role.HAND
-    m.frame[found].charged = gfp != Gfp.KERNEL
+    if MEASURING:
+        m.frame[found].origin = origin()
+        observe(allocated, (context(m) * 4 + u64(content)) * 4 + u64(gfp))
     if content == Content.UNDEFINED:
         fill(m, found, POISON)
     elif content == Content.NONPRESENT:
@@ -121,7 +129,9 @@ def free_page(m, page: Pfn, holder: Role):
         frame.range = 0
     frame.role = Role.FREE
     frame.refcount = 0
-    frame.charged = False
+    if MEASURING:
+        observe(freed, frame.origin * 8 + u64(holder))
+        frame.origin = 0
     fill(m, page, 0)
 
 

@@ -5,7 +5,10 @@ fairness matters to yields and to progress, which this slice leaves out (docs/fi
 """
 
 from septum.host.cpu import me, might_sleep, my_bit
-from septum.lang import Word, process, u8, when
+from septum.host.geometry import ThreadId
+from septum.lang import MEASURING, Meter, Word, address, observe, process, u8, when
+
+held_steps = Meter("held_steps", "a lock was released: where it lies, and after how many steps of its holder")
 
 
 class Lock(Word):
@@ -13,6 +16,7 @@ class Lock(Word):
 
     writer: u8
     readers: u8
+    age: u8  # in a build that measures: the steps that its writer took with it
 
 
 class SpinLock(Lock):
@@ -27,6 +31,13 @@ class Mutex(Lock):
     """struct mutex, and a rw_semaphore that is only taken for write."""
 
 
+def note_hold(lock):
+    """How long a lock was held, in steps of its holder."""
+    if MEASURING:
+        observe(held_steps, address(lock) * 256 + lock.age)
+        lock.age = 0
+
+
 def holds_exclusively(lock):
     """lockdep_assert_held_write(), as a question."""
     return lock.writer == me() + 1
@@ -37,9 +48,19 @@ def holds_shared(lock):
     return lock.readers & my_bit() != 0
 
 
+def interruptible(m, lock):
+    """Whether a softirq may come while the lock is held, on the CPU of its holder: then it spins there for ever."""
+    return lock.writer != 0 and m.cpu[ThreadId(lock.writer - 1)].irqs_off == 0
+
+
 @process
 def spin_lock(m, lock):
-    """spin_lock(): waits, and disables preemption."""
+    """spin_lock(): waits, and disables preemption. A softirq must not meet a holder whom it may have interrupted."""
+    if m.cpu[me()].softirq:
+        yield
+        assert not interruptible(m, lock), (
+            "context: a softirq spins for a lock that is held with softirqs on, perhaps on its own CPU"
+        )
     yield when(lambda: lock.writer == 0)
     lock.writer = u8(me() + 1)
     m.cpu[me()].spinning += 1
@@ -48,8 +69,22 @@ def spin_lock(m, lock):
 def spin_unlock(m, lock):
     """spin_unlock()."""
     assert holds_exclusively(lock), "context: a spinlock is released that this CPU does not hold"
+    note_hold(lock)
     lock.writer = 0
     m.cpu[me()].spinning -= 1
+
+
+@process
+def spin_lock_irqsave(m, lock):
+    """spin_lock_irqsave(): neither interrupts nor softirqs come on this CPU while the lock is held."""
+    yield from spin_lock(m, lock)
+    m.cpu[me()].irqs_off += 1
+
+
+def spin_unlock_irqrestore(m, lock):
+    """spin_unlock_irqrestore()."""
+    spin_unlock(m, lock)
+    m.cpu[me()].irqs_off -= 1
 
 
 @process
@@ -79,6 +114,7 @@ def write_lock(m, lock):
 def write_unlock(m, lock):
     """write_unlock()."""
     assert holds_exclusively(lock), "context: write_unlock() of a lock that this CPU does not hold"
+    note_hold(lock)
     lock.writer = 0
     m.cpu[me()].spinning -= 1
 
@@ -94,4 +130,5 @@ def mutex_lock(m, lock):
 def mutex_unlock(m, lock):
     """mutex_unlock()."""
     assert holds_exclusively(lock), "context: mutex_unlock() of a mutex that this thread does not hold"
+    note_hold(lock)
     lock.writer = 0

@@ -5,8 +5,10 @@ A top-up is one step: what it allocates nobody else can see, so it has a schedul
 
 from septum.host.cpu import might_sleep
 from septum.host.frames import Content, Gfp, Role, alloc_page, free_page, note_failure, take, ways_to_fail
-from septum.host.geometry import CACHE_CAPACITY, Pfn
-from septum.lang import Enum, Struct, choose, process, u8, warn_on
+from septum.host.geometry import CACHE_CAPACITY, PAMT_PAGES, PT64_ROOT_MAX_LEVEL, Pfn
+from septum.lang import Enum, Meter, Size, Struct, address, choose, observe, process, u8, warn_on
+
+pooled = Meter("pooled", "a page was put into a pool: the line that allocated it, where the pool lies")
 
 
 class Errno(Enum):
@@ -19,6 +21,9 @@ class Errno(Enum):
     EFAULT = 4
 
 
+POOL_PLACES = 1 << 17
+PAIR_CAPACITY = Size("PAIR_CAPACITY", lambda: max(CACHE_CAPACITY.value, PAMT_PAGES * (PT64_ROOT_MAX_LEVEL.value + 1)))
+
 OK, EBUSY, ENOMEM, EIO, EFAULT = Errno
 
 
@@ -30,24 +35,37 @@ class MemoryCache(Struct):
     objects: Pfn[CACHE_CAPACITY]
 
 
+class PairCache(Struct):
+    """A kvm_mmu_memory_cache of pages for PAMT pairs; as large as the others, or larger where the small scope wants it."""
+
+    nobjs: u8
+    content: Content
+    objects: Pfn[PAIR_CAPACITY]
+
+
 @process
 def kvm_mmu_topup_memory_cache(m, mc, minimum):
     """kvm_mmu_topup_memory_cache() [7.1]: fills to capacity unless `minimum` is there; ENOMEM if not even `minimum` came."""
     if mc.nobjs >= minimum:
         return OK
     might_sleep(m)
-    target = u8(CACHE_CAPACITY)
+    target = u8(len(mc.objects))
     if m.failures != 0:
-        failing = yield choose(lambda: ways_to_fail(m, u8(CACHE_CAPACITY - mc.nobjs)))
+        failing = yield choose(lambda: ways_to_fail(m, u8(len(mc.objects) - mc.nobjs)))
         if failing != 0:
             note_failure(m)
             target = u8(mc.nobjs + failing - 1)
     while mc.nobjs < target:
-        page = alloc_page(m, Gfp.KERNEL_ACCOUNT, mc.content)
-        take(m, page, Role.HAND, Role.POOL)
-        mc.objects[mc.nobjs] = page
-        mc.nobjs += 1
+        keep(m, mc, alloc_page(m, Gfp.KERNEL_ACCOUNT, mc.content))
     return OK if mc.nobjs >= minimum else ENOMEM
+
+
+def keep(m, mc, page: Pfn):
+    """mc->objects[mc->nobjs++] = page: a page in hand goes into a cache."""
+    take(m, page, Role.HAND, Role.POOL)
+    mc.objects[mc.nobjs] = page
+    mc.nobjs += 1
+    observe(pooled, m.frame[page].origin * POOL_PLACES + address(mc))
 
 
 @process
@@ -111,6 +129,7 @@ def push(m, pool, page: Pfn):
     take(m, page, Role.HAND, Role.POOL)
     pool.pages[pool.cnt] = page
     pool.cnt += 1
+    observe(pooled, m.frame[page].origin * POOL_PLACES + address(pool))
 
 
 def pop(m, pool):

@@ -5,9 +5,11 @@ matters, as a choice that is explored: any range that other pages of the scenari
 """
 
 from septum.host.geometry import FRAMES_PER_RANGE, LAZY_RANGES, Pfn, RangeId
-from septum.lang import Struct, Witness, alike, choose, each, process, reached, u8, u16, u64
+from septum.lang import Slot, Struct, Witness, alike, choose, each, process, reached, u8, u16, u64
 
 range_shared = Witness("range_shared", "two pages given to the module lie in one 2M range")
+
+RANGE_DESIGN = Slot("range.design")
 
 
 class Range(Struct):
@@ -15,6 +17,7 @@ class Range(Struct):
 
     placed: u8
     refcount: u16
+    design: RANGE_DESIGN
     closed: bool  # wholly taken by fixed pages: no other page can lie in it
 
 
@@ -39,6 +42,15 @@ def candidates(m):
     return count
 
 
+def has_fresh(m):
+    """1 if there is a range that is not in use, 0 if pages have to share."""
+    for r in each(RangeId):
+        alike("any range that is not in use will do")
+        if not in_use(m, r) and not m.range[r].closed:
+            return u8(1)
+    return u8(0)
+
+
 def candidate(m, choice):
     """The `choice`-th range in use, counted from 0; after the last of them the first that is not in use."""
     left = u16(choice)
@@ -60,7 +72,11 @@ def candidate(m, choice):
 def place(m, page: Pfn):
     """Decides which 2M range a page lies in, unless that is known: one that is in use, or a fresh one."""
     if LAZY_RANGES and m.frame[page].range == 0:
-        choice = yield choose(lambda: candidates(m) + 1)
+        choice = 0
+        if LAZY_RANGES == 1:
+            choice = yield choose(lambda: candidates(m) + has_fresh(m))
+        if LAZY_RANGES == 2:
+            choice = candidates(m)
         r = candidate(m, choice)
         if m.range[r].placed != 0:
             reached(range_shared)

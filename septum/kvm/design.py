@@ -5,11 +5,13 @@ from __future__ import annotations
 import difflib
 import inspect
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any, TypeVar
 
-from septum.kvm.machine import VCPU_DESIGN, VM_DESIGN
+from septum.host.ranges import RANGE_DESIGN
+from septum.kvm.machine import SP_DESIGN, VCPU_DESIGN, VM_DESIGN
 from septum.kvm.ops import OPERATIONS
 from septum.lang import Size, Struct, UserError
 from septum.lang import process as mark_process
@@ -23,23 +25,29 @@ StructType = TypeVar("StructType", bound=type[Struct])
 
 
 class Design:
-    """The operations of a design, its own or its base's, its structs, and the sizes that it fixes.
+    """The operations of a design: its own, those of its parts, its base's; its structs, and the sizes that it fixes.
 
         design = Design("dpamt_merged", base=upstream)
 
         @design.process
         def topup_external_cache(m, vcpu, tables): ...
 
-    A function is given for the operation of its name. The text at the top of the file is the design's title.
+    A function is given for the operation of its name. The text at the top of the file is the design's title. `parts` are modules
+    whose operations and sizes the design takes, before its own.
     """
 
-    def __init__(self, name: str, base: Design | None = None, sizes: Mapping[Size, object] | None = None) -> None:
+    def __init__(
+        self, name: str, base: Design | None = None, sizes: Mapping[Size, object] | None = None, parts: Sequence[ModuleType] = ()
+    ) -> None:
         if base is not None and not isinstance(base, Design):
             raise UserError(f"design {name}: base={base!r} is no Design; import the design of another file")
         self.name, self.base = name, base
         self.file = Path(sys._getframe(1).f_code.co_filename)
         self._module = sys._getframe(1).f_globals
-        self._own: dict[object, object] = dict(sizes or {})
+        self._own: dict[object, object] = {}
+        for part in parts:
+            self._take(part)
+        self._own.update(sizes or {})
 
     def process(self, function: Function) -> Function:
         """`@design.process`: this process is the design's operation of its name."""
@@ -59,6 +67,16 @@ class Design:
         self._own[VM_DESIGN] = struct
         return struct
 
+    def sp(self, struct: StructType) -> StructType:
+        """`@design.sp`: the struct that is embedded as `sp.design`, in the header of every table."""
+        self._own[SP_DESIGN] = struct
+        return struct
+
+    def range(self, struct: StructType) -> StructType:
+        """`@design.range`: the struct that is embedded as `range.design`, for every 2M physical range."""
+        self._own[RANGE_DESIGN] = struct
+        return struct
+
     @property
     def title(self) -> str:
         """The first line of the design's file."""
@@ -76,6 +94,13 @@ class Design:
     def function(self, name: str) -> Callable[..., Any]:
         """The design's function for an operation, its own or its base's."""
         return self.bindings()[OPERATIONS[name]]  # type: ignore[return-value]
+
+    def _take(self, part: ModuleType) -> None:
+        """A part is a module: its functions that are named like operations, and its SIZES."""
+        for name in OPERATIONS:
+            if name in vars(part):
+                self._operation(vars(part)[name])
+        self._own.update(getattr(part, "SIZES", {}))
 
     def _operation(self, function: Function) -> Function:
         name = function.__name__

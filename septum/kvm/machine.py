@@ -13,6 +13,7 @@ from septum.tdx.td import Td, Tdvps
 
 VCPU_DESIGN = Slot("vcpu.design")
 VM_DESIGN = Slot("vm.design")
+SP_DESIGN = Slot("sp.design")
 
 
 class MmuPage(Struct):
@@ -21,6 +22,7 @@ class MmuPage(Struct):
     external_spt: Pfn
     level: Level
     gfn: Gfn
+    design: SP_DESIGN
 
 
 class VmState(Enum):

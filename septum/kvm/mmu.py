@@ -8,14 +8,18 @@ from septum.kvm.gmem import kvm_gmem_get_pfn
 from septum.kvm.machine import Machine
 from septum.kvm.ops import ops
 from septum.kvm.tdp_mmu import Fault, kvm_tdp_mmu_map
-from septum.lang import Witness, process, reached
+from septum.lang import MEASURING, Meter, Size, Witness, observe, process, reached
 
+TOPS_UP = Size("TOPS_UP", 1)  # 0: faults find empty caches, to see what is done about it
+popped = Meter("popped", "a fault is done: so many pages it took from the design's pools of its vCPU")
 stale_fault = Witness("stale_fault", "a fault found under mmu_lock that an invalidation came between")
 
 
 @process
 def mmu_topup_memory_caches(m: Machine, vcpu: VcpuId):
     """mmu_topup_memory_caches() [7.1], kvm-mmu.md 3.2: external pages, then tables; an error leaves the former filled."""
+    if not TOPS_UP:
+        return OK
     error = yield from ops.topup_external_cache(m, vcpu, PT64_ROOT_MAX_LEVEL)
     if error != OK:
         return error
@@ -31,6 +35,8 @@ def kvm_tdp_mmu_page_fault(m: Machine, vcpu: VcpuId, gfn: Gfn):
     error = yield from mmu_topup_memory_caches(m, vcpu)
     if error != OK:
         return Fault.NO_MEMORY
+    if MEASURING:
+        pooled = ops.vcpu_pool_pages(m, vcpu)
     yield
     vm = m.vcpu[vcpu].vm
     mmu_seq = m.vm[vm].mmu_invalidate_seq
@@ -50,6 +56,8 @@ def kvm_tdp_mmu_page_fault(m: Machine, vcpu: VcpuId, gfn: Gfn):
         target = page if goal == 1 else m.vm[vm].gmem[leaf_base(gfn, goal)]
         result = yield from kvm_tdp_mmu_map(m, vcpu, gfn, goal, target)
     put_page(m, page)
+    if MEASURING:
+        observe(popped, pooled - ops.vcpu_pool_pages(m, vcpu))
     read_unlock(m, m.vm[vm].mmu_lock)
     return result
 

@@ -51,6 +51,31 @@ def alloc_external_spt(m, vcpu) -> Any:
 
 
 @operation
+def alloc_external_sp(m, spt) -> Any:
+    """Process, Pfn in hand. May sleep: a backed S-EPT page for a table that a split needs, 0 without memory."""
+
+
+@operation
+def free_external_sp(m, spt) -> Any:
+    """Process. Any context: puts and frees the S-EPT page of a table that is backed from its allocation to its free."""
+
+
+@operation
+def drain_external_cache(m, vcpu) -> Any:
+    """Process. vCPU destruction: puts and frees the backed pages that wait in a cache."""
+
+
+@operation
+def phys_prepare(m, vcpu, page) -> Any:
+    """Process, Errno. mmu_lock held for read, before the entry is frozen: `page` is about to be given to the module."""
+
+
+@operation
+def phys_cleanup(m, page) -> Any:
+    """Process. mmu_lock held: `page` was not given to the module after all, or is back."""
+
+
+@operation
 def link_external_spt(m, vcpu, gfn, level, external) -> Any:
     """Process, Errno. mmu_lock held for read, mirror entry FROZEN: `external` becomes the table below `gfn` at `level`."""
 
@@ -96,8 +121,18 @@ def topup_split(m, vm, vcpu) -> Any:
 
 
 @operation
+def sp_from_pools(m, vm) -> Any:
+    """Process, Pfn. mmu_lock held for write, no top-up needed: a table with its S-EPT page, out of the pools of the VM."""
+
+
+@operation
 def split_external_spte(m, vm, vcpu, gfn, page, external) -> Any:
     """Process, Errno. mmu_lock held for write: `external` becomes the table below the 2M leaf that maps `page` at `gfn`."""
+
+
+@operation
+def split_under_read_lock(m, vm, gfn) -> Any:
+    """Process. No lock held: splits the leaf at `gfn` with mmu_lock held for read, for dirty logging."""
 
 
 @operation
@@ -108,6 +143,26 @@ def end_split(m, vm, vcpu) -> None:
 @operation
 def free_split_cache(m, vm) -> None:
     """Routine. VM destruction: frees the pool for splits."""
+
+
+@operation
+def pair_pool(m, vcpu) -> Any:
+    """Routine, a pool. Where pairs for the faults of a vCPU wait."""
+
+
+@operation
+def split_pool(m, vm) -> Any:
+    """Routine, a pool. Where pairs for splits without a vCPU wait."""
+
+
+@operation
+def pamt_back(m, page, page0, page1) -> Any:
+    """Process, Errno. A PAMT reference for `page`, with a pair in hand, which is used or freed."""
+
+
+@operation
+def pamt_put(m, page) -> Any:
+    """Process. Drops the PAMT reference of `page`."""
 
 
 @operation

@@ -1,132 +1,103 @@
-"""Dynamic PAMT references as the series do them: tdx_pamt_get() and tdx_pamt_put(); designs.md 4.
+"""Dynamic PAMT references: a pair is taken, then the algorithm of the design uses it or frees it; designs.md 4.
 
-Both take the page that is (or was) used at 4K; `pool` is where the pair comes from. An operation that fails for want of a
-pair asserts: the top-up promised it.
+A page is (or was) used at 4K; `pool` is where the pair comes from. An operation that fails for want of a pair asserts: the
+top-up promised it. The algorithms are septum/kvm/pamt_*.py; a design names one among its parts.
 """
 
-from septum.host.frames import Role, free_page, take
+from septum.host.frames import Content, Gfp, Role, free_page, take
 from septum.host.geometry import PAMT_PAGES, Pfn, RangeId
-from septum.host.locks import spin_lock, spin_unlock
-from septum.host.pools import EIO, ENOMEM, OK, pop
+from septum.host.locks import spin_lock, spin_lock_irqsave, spin_unlock, spin_unlock_irqrestore
+from septum.host.pools import ENOMEM, OK, alloc_or_fail, kvm_mmu_memory_cache_alloc, pop
 from septum.host.ranges import place, range_of
 from septum.kvm.machine import Machine
-from septum.lang import Witness, process, reached
-from septum.tdx.pamt import tdh_phymem_pamt_add, tdh_phymem_pamt_remove
-from septum.tdx.status import TDX_HPA_RANGE_NOT_FREE, TDX_OPERAND_BUSY, TDX_SUCCESS
+from septum.kvm.ops import ops
+from septum.lang import Size, Witness, process, reached
+from septum.tdx.pamt import tdh_phymem_pamt_add
+from septum.tdx.status import TDX_SUCCESS
 
+INC_NOT_ZERO = Size("INC_NOT_ZERO", 0)  # a reference to a range that has users is taken without the lock
+PAIRS_IN_ARRAY = Size("PAIRS_IN_ARRAY", 0)  # pairs wait in a kvm_mmu_memory_cache, which falls back to GFP_ATOMIC
+HOST_COUNTS = Size("HOST_COUNTS", 1)  # the host counts the users of a range; 0: it relies on what the module says
+IRQSAVE = Size("IRQSAVE", 0)  # pamt_lock is taken with interrupts off
 pair_shared = Witness("pair_shared", "a page found its 2M range already backed")
-pair_rescued = Witness("pair_rescued", "a getter found the pair that a putter was about to remove")
 
 
 @process
 def pamt_get(m: Machine, page: Pfn, pool):
-    """tdx_pamt_get() [tip, Sept 2026], designs.md 4.7: a pair is always taken first, everything else is under the lock."""
+    """tdx_pamt_get(): a reference for `page`, with a pair from `pool` if the algorithm wants one. Errno."""
     yield from place(m, page)
-    assert pool.cnt >= PAMT_PAGES, "provision: no pair is left of what the top-up promised"
-    if pool.cnt < PAMT_PAGES:
-        return ENOMEM
-    page0 = pop(m, pool)
-    page1 = pop(m, pool)
-    yield from spin_lock(m, m.pamt_lock)
-    r = range_of(m, page)
-    if m.range[r].refcount != 0:
-        m.range[r].refcount += 1
-        spin_unlock(m, m.pamt_lock)
-        free_page(m, page0, Role.HAND)
-        free_page(m, page1, Role.HAND)
-        reached(pair_shared)
-        return OK
-    status = yield from pamt_add(m, r, page0, page1)
-    if status == TDX_SUCCESS:
-        m.range[r].refcount = 1
-    spin_unlock(m, m.pamt_lock)
-    assert status == TDX_SUCCESS, f"asserts: PAMT.ADD of range {r} answers {status}: WARN_ON_ONCE"
-    if status != TDX_SUCCESS:
-        free_page(m, page0, Role.HAND)
-        free_page(m, page1, Role.HAND)
-        return EIO
-    return OK
-
-
-@process
-def pamt_put(m: Machine, page: Pfn):
-    """tdx_pamt_put() [tip, Sept 2026], designs.md 4.7: the last reference removes the pair, all under the lock."""
-    yield from spin_lock(m, m.pamt_lock)
-    assert m.frame[page].role != Role.FREE, f"custody: page {page} is put after it was freed"
-    r = range_of(m, page)
-    assert m.range[r].refcount != 0, f"backing: the PAMT refcount of range {r} is put below zero"
-    if m.range[r].refcount > 1:
-        m.range[r].refcount -= 1
-        spin_unlock(m, m.pamt_lock)
-        return
-    status = yield from tdh_phymem_pamt_remove(m, r)
-    assert status != TDX_OPERAND_BUSY, f"asserts: PAMT.REMOVE of range {r} is busy: WARN_ON_ONCE"
-    assert status == TDX_SUCCESS, f"backing: PAMT.REMOVE of range {r} answers {status}: WARN_ON_ONCE"
-    if status == TDX_SUCCESS:
-        m.range[r].refcount = 0
-        free_pair(m, r)
-    spin_unlock(m, m.pamt_lock)
-
-
-@process
-def pamt_get_v4(m: Machine, page: Pfn, pool):
-    """tdx_pamt_get() [v4], designs.md 4.4: atomic_inc_not_zero() without the lock, a pair only if that fails."""
-    yield from place(m, page)
-    yield
-    r = range_of(m, page)
-    if m.range[r].refcount != 0:
-        m.range[r].refcount += 1
-        reached(pair_shared)
-        return OK
-    assert pool.cnt >= PAMT_PAGES, "provision: no pair is left of what the top-up promised"
-    if pool.cnt < PAMT_PAGES:
-        return ENOMEM
-    page0 = pop(m, pool)
-    page1 = pop(m, pool)
-    yield from spin_lock(m, m.pamt_lock)
-    if m.range[r].refcount != 0:
-        m.range[r].refcount += 1
-        spin_unlock(m, m.pamt_lock)
-        free_page(m, page0, Role.HAND)
-        free_page(m, page1, Role.HAND)
-        return OK
-    status = yield from pamt_add(m, r, page0, page1)
-    if status in (TDX_SUCCESS, TDX_HPA_RANGE_NOT_FREE):
-        m.range[r].refcount = 1
-    spin_unlock(m, m.pamt_lock)
-    if status == TDX_SUCCESS:
-        return OK
-    free_page(m, page0, Role.HAND)
-    free_page(m, page1, Role.HAND)
-    if status == TDX_HPA_RANGE_NOT_FREE:
-        reached(pair_rescued)
-        return OK
-    assert status == TDX_SUCCESS, f"asserts: PAMT.ADD of range {r} answers {status}"
-    return EIO
-
-
-@process
-def pamt_put_v4(m: Machine, page: Pfn):
-    """tdx_pamt_put() [v4], designs.md 4.4: atomic_dec_and_test() without the lock, checked again under it."""
-    yield
-    assert m.frame[page].role != Role.FREE, f"custody: page {page} is put after it was freed"
-    r = range_of(m, page)
-    assert m.range[r].refcount != 0, f"backing: the PAMT refcount of range {r} is put below zero"
-    m.range[r].refcount -= 1
-    if m.range[r].refcount != 0:
-        return
-    yield from spin_lock(m, m.pamt_lock)
-    if m.range[r].refcount != 0:
-        spin_unlock(m, m.pamt_lock)
-        return
-    status = yield from tdh_phymem_pamt_remove(m, r)
-    if status == TDX_SUCCESS:
-        free_pair(m, r)
+    if INC_NOT_ZERO:
+        yield
+        if inc_not_zero(m, page):
+            return OK
+    if PAIRS_IN_ARRAY:
+        page0 = yield from kvm_mmu_memory_cache_alloc(m, pool)
+        page1 = yield from kvm_mmu_memory_cache_alloc(m, pool)
     else:
-        m.range[r].refcount += 1
-    spin_unlock(m, m.pamt_lock)
-    assert status != TDX_OPERAND_BUSY, f"asserts: PAMT.REMOVE of range {r} is busy, the pair is leaked"
-    assert status == TDX_SUCCESS, f"backing: PAMT.REMOVE of range {r} answers {status}, the pair is leaked"
+        assert pool.cnt >= PAMT_PAGES, "provision: no pair is left of what the top-up promised"
+        if pool.cnt < PAMT_PAGES:
+            return ENOMEM
+        page0 = pop(m, pool)
+        page1 = pop(m, pool)
+    return (yield from ops.pamt_back(m, page, page0, page1))
+
+
+@process
+def pamt_get_alone(m: Machine, page: Pfn, gfp: Gfp):
+    """tdx_pamt_get() without a pool: the pair comes from the allocator. Errno."""
+    yield from place(m, page)
+    if INC_NOT_ZERO:
+        yield
+        if inc_not_zero(m, page):
+            return OK
+    page0 = yield from alloc_or_fail(m, gfp, Content.UNDEFINED)
+    if page0 == 0:
+        return ENOMEM
+    page1 = yield from alloc_or_fail(m, gfp, Content.UNDEFINED)
+    if page1 == 0:
+        free_page(m, page0, Role.HAND)
+        return ENOMEM
+    return (yield from ops.pamt_back(m, page, page0, page1))
+
+
+@process
+def tdx_alloc_control_page(m: Machine, gfp: Gfp):
+    """tdx_alloc_control_page() [v5], designs.md 4.10: a page in hand whose range is backed; 0 without memory."""
+    page = yield from alloc_or_fail(m, gfp, Content.UNDEFINED)
+    if page == 0:
+        return Pfn(0)
+    error = yield from pamt_get_alone(m, page, gfp)
+    if error != OK:
+        free_page(m, page, Role.HAND)
+        return Pfn(0)
+    return page
+
+
+def inc_not_zero(m: Machine, page: Pfn):
+    """atomic_inc_not_zero() of a range's refcount."""
+    r = range_of(m, page)
+    if m.range[r].refcount == 0:
+        return False
+    m.range[r].refcount += 1
+    reached(pair_shared)
+    return True
+
+
+@process
+def lock_pamt(m: Machine):
+    """The global lock of PAMT.ADD and PAMT.REMOVE."""
+    if IRQSAVE:
+        yield from spin_lock_irqsave(m, m.pamt_lock)
+    else:
+        yield from spin_lock(m, m.pamt_lock)
+
+
+def unlock_pamt(m: Machine):
+    """Releases it."""
+    if IRQSAVE:
+        spin_unlock_irqrestore(m, m.pamt_lock)
+    else:
+        spin_unlock(m, m.pamt_lock)
 
 
 @process
@@ -141,6 +112,12 @@ def pamt_add(m: Machine, r: RangeId, page0: Pfn, page1: Pfn):
     return status
 
 
+def free_unused(m: Machine, page0: Pfn, page1: Pfn):
+    """The two pages that were taken for a pair, and that nobody needs."""
+    free_page(m, page0, Role.HAND)
+    free_page(m, page1, Role.HAND)
+
+
 def free_pair(m: Machine, r: RangeId):
     """Frees the two pages that PAMT.REMOVE of this step gave back."""
     page0 = m.pamt[r].page0
@@ -149,3 +126,9 @@ def free_pair(m: Machine, r: RangeId):
     m.pamt[r].page1 = 0
     free_page(m, page0, Role.PAIR)
     free_page(m, page1, Role.PAIR)
+
+
+def check_counted(m: Machine, page: Pfn):
+    """A reference that is put was taken, and the page has not been freed."""
+    assert m.frame[page].role != Role.FREE, f"custody: page {page} is put after it was freed"
+    assert m.range[range_of(m, page)].refcount != 0, f"backing: the PAMT refcount of range {range_of(m, page)} is put below zero"

@@ -4,7 +4,7 @@ Upstream has no such path for a TD: a design that can split has the operation sp
 """
 
 from septum.host.entry import FROZEN_SPTE
-from septum.host.frames import Content, Gfp, Role, alloc_page, note_failure, take, ways_to_fail
+from septum.host.frames import Content, Gfp, Role, alloc_page, free_page, note_failure, take, ways_to_fail
 from septum.host.geometry import ENTRIES, Gfn, Level, Pfn, VcpuId, VmId, index_at, leaf_base, table_base
 from septum.host.locks import holds_exclusively, mutex_lock, mutex_unlock, write_lock, write_unlock
 from septum.host.pools import ENOMEM, OK
@@ -12,10 +12,11 @@ from septum.kvm.gmem import kvm_mmu_invalidate_end, kvm_mmu_invalidate_start
 from septum.kvm.machine import Machine
 from septum.kvm.ops import ops
 from septum.kvm.spte import is_last_spte, is_shadow_present_pte, make_nonleaf_spte, make_small_spte, read_spte, spte_to_pfn
-from septum.kvm.tdp_mmu import init_sp, table_at, tdp_mmu_free_sp, tdp_mmu_zap_leafs
+from septum.kvm.tdp_mmu import BACKED_AT_ALLOCATION, init_sp, table_at, tdp_mmu_free_sp, tdp_mmu_zap_leafs
 from septum.lang import Size, Witness, choose, process, reached
 
 SPLIT_ZEROED = Size("SPLIT_ZEROED", 0)  # tables for a split are allocated with __GFP_ZERO, as before 7.1
+SPLIT_FROM_POOLS = Size("SPLIT_FROM_POOLS", 0)  # a split takes its table and S-EPT page from pools of the VM too
 split_done = Witness("split_done", "a 2M leaf was split")
 split_again = Witness("split_again", "while mmu_lock was dropped to allocate, somebody else split the leaf")
 converted = Witness("converted", "a private page was converted to shared")
@@ -78,19 +79,27 @@ def tdp_mmu_split_huge_page(m: Machine, vm: VmId, vcpu: VcpuId, gfn: Gfn):
     sp = Pfn(0)
     error = OK
     while error == OK and is_huge_leaf(m, vm, gfn):
-        if sp == 0 or ops.need_topup_split(m, vm, vcpu):
+        short = sp == 0 or ops.need_topup_split(m, vm, vcpu)
+        if SPLIT_FROM_POOLS:
+            short = ops.need_topup_split(m, vm, vcpu)
+            if not short:
+                sp = yield from ops.sp_from_pools(m, vm)
+        if short:
             write_unlock(m, m.vm[vm].mmu_lock)
-            if sp == 0:
-                sp = yield from tdp_mmu_alloc_sp_for_split(m)
-            error = ENOMEM
-            if sp != 0:
+            if SPLIT_FROM_POOLS:
                 error = yield from ops.topup_split(m, vm, vcpu)
+            else:
+                if sp == 0:
+                    sp = yield from tdp_mmu_alloc_sp_for_split(m)
+                error = ENOMEM
+                if sp != 0:
+                    error = yield from ops.topup_split(m, vm, vcpu)
             yield from write_lock(m, m.vm[vm].mmu_lock)
         else:
             error = yield from split_huge_page(m, vm, vcpu, gfn, sp)
             sp = Pfn(0)
     if sp != 0:
-        tdp_mmu_free_sp(m, sp)
+        yield from tdp_mmu_free_sp(m, sp)
         reached(split_again)
     return error
 
@@ -116,7 +125,13 @@ def tdp_mmu_alloc_sp_for_split(m: Machine):
     content = Content.ZEROED if SPLIT_ZEROED else Content.UNDEFINED
     spt = alloc_page(m, Gfp.KERNEL_ACCOUNT, content)
     take(m, spt, Role.HAND, Role.SPT)
-    external = alloc_page(m, Gfp.KERNEL_ACCOUNT, content)
+    if BACKED_AT_ALLOCATION:
+        external = yield from ops.alloc_external_sp(m, spt)
+        if external == 0:
+            free_page(m, spt, Role.SPT)
+            return Pfn(0)
+    else:
+        external = alloc_page(m, Gfp.KERNEL_ACCOUNT, content)
     take(m, external, Role.HAND, Role.EXTERNAL)
     m.sp[spt].external_spt = external
     return spt

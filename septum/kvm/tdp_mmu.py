@@ -27,7 +27,10 @@ from septum.kvm.bug import lost_race, met_frozen, page_came_back, page_mapped, t
 from septum.kvm.machine import Machine
 from septum.kvm.ops import ops
 from septum.kvm.spte import is_last_spte, is_shadow_present_pte, make_nonleaf_spte, make_spte, read_spte, spte_to_pfn
-from septum.lang import Enum, process, reached, u64
+from septum.lang import Enum, Size, process, reached, u64
+
+BACKED_AT_ALLOCATION = Size("BACKED_AT_ALLOCATION", 0)  # an S-EPT page has its PAMT pair from its allocation to its free
+PHYS_HOOKS = Size("PHYS_HOOKS", 0)  # phys_prepare() and phys_cleanup() around every install
 
 
 class Fault(Enum):
@@ -63,9 +66,9 @@ def kvm_tdp_mmu_map(m: Machine, vcpu: VcpuId, gfn: Gfn, goal: Level, page: Pfn):
             result = yield from tdp_mmu_map_handle_target_level(m, vcpu, spt, gfn, level, old, page)
         elif not is_shadow_present_pte(old):
             child = yield from tdp_mmu_alloc_sp(m, vcpu, gfn, Level(level - 1))
-            error = yield from tdp_mmu_set_spte_atomic(m, vcpu, spt, gfn, level, old, make_nonleaf_spte(child))
+            error = yield from tdp_mmu_install(m, vcpu, spt, gfn, level, old, make_nonleaf_spte(child), m.sp[child].external_spt)
             if error != OK:
-                tdp_mmu_free_sp(m, child)
+                yield from tdp_mmu_free_sp(m, child)
                 reached(table_freed_unused)
                 result = Fault.RETRY
             else:
@@ -89,13 +92,27 @@ def tdp_mmu_map_handle_target_level(m: Machine, vcpu: VcpuId, spt: Pfn, gfn: Gfn
         assert is_last_spte(old, level), "asserts: a fault replaces a table by a huge page (present to present)"
         assert spte_to_pfn(old) == page, "asserts: WARN_ON_ONCE: a present leaf maps another page"
         return Fault.SPURIOUS
-    error = yield from tdp_mmu_set_spte_atomic(m, vcpu, spt, gfn, level, old, make_spte(page, level))
+    error = yield from tdp_mmu_install(m, vcpu, spt, gfn, level, old, make_spte(page, level), page)
     if error != OK:
         return Fault.RETRY
     reached(page_mapped)
     if m.vm[m.vcpu[vcpu].vm].mmu_invalidate_seq != 0:
         reached(page_came_back)
     return Fault.FIXED
+
+
+@process
+def tdp_mmu_install(m: Machine, vcpu: VcpuId, spt: Pfn, gfn: Gfn, level: Level, old: Entry, new: Entry, page: Pfn):
+    """tdp_mmu_set_spte_atomic(), and around it the hooks of the Dynamic PAMT RFC; `page` is what the module is given."""
+    if PHYS_HOOKS:
+        error = yield from ops.phys_prepare(m, vcpu, page)
+        if error != OK:
+            return error
+    error = yield from tdp_mmu_set_spte_atomic(m, vcpu, spt, gfn, level, old, new)
+    if PHYS_HOOKS:
+        if error != OK:
+            yield from ops.phys_cleanup(m, page)
+    return error
 
 
 @process
@@ -143,10 +160,14 @@ def init_sp(m: Machine, spt: Pfn, external: Pfn, gfn: Gfn, level: Level):
     m.sp[spt].gfn = table_base(gfn, level)
 
 
+@process
 def tdp_mmu_free_sp(m: Machine, spt: Pfn):
     """tdp_mmu_free_sp() [7.1]: S-EPT page, if there is one, table and header."""
     if m.sp[spt].external_spt != 0:
-        free_page(m, m.sp[spt].external_spt, Role.EXTERNAL)
+        if BACKED_AT_ALLOCATION:
+            yield from ops.free_external_sp(m, spt)
+        else:
+            free_page(m, m.sp[spt].external_spt, Role.EXTERNAL)
     m.sp[spt].external_spt = 0
     m.sp[spt].level = 0
     m.sp[spt].gfn = 0

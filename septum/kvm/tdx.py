@@ -6,13 +6,14 @@ from septum.host.locks import holds_exclusively
 from septum.host.pools import EBUSY, OK
 from septum.kvm.bug import tdx_bug_on
 from septum.kvm.machine import Machine
-from septum.lang import Witness, each, process, reached, when
+from septum.lang import Size, Witness, each, process, reached, when
 from septum.tdx.mem import tdh_mem_page_aug, tdh_mem_page_remove, tdh_mem_range_block, tdh_mem_sept_add
 from septum.tdx.phymem import tdh_phymem_page_reclaim
 from septum.tdx.status import TDX_OPERAND_BUSY, TDX_SUCCESS
 from septum.tdx.td import Lifecycle
 from septum.tdx.tracking import tdh_mem_track
 
+SPLITS_UNDER_READ_LOCK = Size("SPLITS_UNDER_READ_LOCK", 0)  # leaves are split with mmu_lock held for read
 busy_retried = Witness("busy_retried", "a SEAMCALL was busy and was repeated with all vCPUs kicked out")
 
 
@@ -68,7 +69,8 @@ def block(m: Machine, vm: VmId, gfn: Gfn, level: Level):
 @process
 def tdx_track(m: Machine, vm: VmId):
     """tdx_track() [7.2], kvm-mmu.md 5.7: a new epoch, then every vCPU out of the guest."""
-    assert holds_exclusively(m.vm[vm].mmu_lock), "context: tdx_track() without mmu_lock held for write"
+    if not SPLITS_UNDER_READ_LOCK:
+        assert holds_exclusively(m.vm[vm].mmu_lock), "context: tdx_track() without mmu_lock held for write"
     status = yield from tdh_mem_track(m, vm)
     if status == TDX_OPERAND_BUSY:
         yield from no_vcpus_enter_start(m, vm)
@@ -83,7 +85,8 @@ def tdx_track(m: Machine, vm: VmId):
 @process
 def no_vcpus_enter_start(m: Machine, vm: VmId):
     """tdx_no_vcpus_enter_start() [6.16], kvm-mmu.md 5.6: no vCPU enters, and those inside come out."""
-    assert holds_exclusively(m.vm[vm].mmu_lock), "context: vCPUs are kicked out without mmu_lock held for write"
+    if not SPLITS_UNDER_READ_LOCK:
+        assert holds_exclusively(m.vm[vm].mmu_lock), "context: vCPUs are kicked out without mmu_lock held for write"
     reached(busy_retried)
     yield
     m.vm[vm].wait_for_sept_zap = True

@@ -10,7 +10,7 @@ from septum.kvm.bug import tdx_bug_on
 from septum.kvm.gmem import kvm_mmu_invalidate_end, kvm_mmu_invalidate_start, truncate
 from septum.kvm.machine import Machine, VmState
 from septum.kvm.ops import ops
-from septum.kvm.tdp_mmu import tdp_mmu_free_sp, tdp_mmu_zap_leafs, tdp_mmu_zap_root
+from septum.kvm.tdp_mmu import BACKED_AT_ALLOCATION, tdp_mmu_free_sp, tdp_mmu_zap_leafs, tdp_mmu_zap_root
 from septum.lang import Witness, each, process, reached, when
 from septum.tdx.phymem import release_hkid, tdh_phymem_page_reclaim
 from septum.tdx.status import TDX_SUCCESS
@@ -43,6 +43,8 @@ def kvm_destroy_vm(m: Machine, vm: VmId):
         return
     for vcpu in each(VcpuId):
         if m.vcpu[vcpu].vm == vm:
+            if BACKED_AT_ALLOCATION:
+                yield from ops.drain_external_cache(m, vcpu)
             kvm_mmu_destroy(m, vcpu)
     yield from kvm_mmu_uninit_tdp_mmu(m, vm)
     ops.free_split_cache(m, vm)
@@ -111,5 +113,6 @@ def rcu_softirq(m: Machine):
     while True:
         yield when(lambda: callback_ready(m))
         m.cpu[me()].softirq = True
-        tdp_mmu_free_sp(m, dequeue_callback(m))
+        spt = dequeue_callback(m)
+        yield from tdp_mmu_free_sp(m, spt)
         m.cpu[me()].softirq = False

@@ -2,15 +2,35 @@
 
 from septum.lang.errors import LanguageError, ModelError, NoCompiler, SeptumError, UserError, Violation
 from septum.lang.model import Call, Model, Property, Scenario, Scope, Setup, Thread, call
-from septum.lang.processes import Witness, alike, atomic, bug_on, choose, current, each, process, reached, release, warn_on, when
+from septum.lang.processes import (
+    MEASURING,
+    Meter,
+    Witness,
+    address,
+    alike,
+    atomic,
+    bug_on,
+    choose,
+    current,
+    each,
+    observe,
+    origin,
+    process,
+    reached,
+    release,
+    warn_on,
+    when,
+)
 from septum.lang.struct import Nothing, Struct, Word
 from septum.lang.types import Enum, Index, Packed, Size, Slot, array, boolean, scope, u8, u16, u32, u64
 
 __all__ = [
+    "MEASURING",
     "Call",
     "Enum",
     "Index",
     "LanguageError",
+    "Meter",
     "Model",
     "ModelError",
     "NoCompiler",
@@ -29,6 +49,7 @@ __all__ = [
     "Violation",
     "Witness",
     "Word",
+    "address",
     "alike",
     "array",
     "atomic",
@@ -38,6 +59,8 @@ __all__ = [
     "choose",
     "current",
     "each",
+    "observe",
+    "origin",
     "process",
     "reached",
     "release",

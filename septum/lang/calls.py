@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from septum.lang import processes
 from septum.lang.expressions import Static, Value, c_type, literal, number
+from septum.lang.measure import PLACES
 from septum.lang.operators import Operators
 from septum.lang.struct import resolve
 from septum.lang.symbols import Current, Result
@@ -142,6 +143,31 @@ def _reached(self: Calls, node: ast.Call) -> Value:
     return Value(NOTHING, f"(void)(c->witnesses |= 1ull << {self.unit.witness(found.object)})", changes=True)
 
 
+def _observe(self: Calls, node: ast.Call) -> Value:
+    found = self.expression(node.args[0]) if len(node.args) == 2 else None
+    if not isinstance(found, Static) or not isinstance(found.object, processes.Meter):
+        self.source.refuse(node, "observe() takes a Meter and a number")
+    value = self._operand(node.args[1])
+    if not self.unit.measuring:
+        return Value(NOTHING, "(void)0")
+    assert isinstance(value.kind, Num)
+    code = f"observe(c, w, {self.unit.meter(found.object)}, (uint64_t)({value.code}))"
+    return Value(NOTHING, code, reads=True)
+
+
+def _origin(self: Calls, node: ast.Call) -> Value:
+    return Value(Num(0, PLACES - 1), "c->place") if self.unit.measuring else number(0)
+
+
+def _address(self: Calls, node: ast.Call) -> Value:
+    value = self._argument(node)
+    if not isinstance(value.kind, Ref):
+        self.source.refuse(node, "address() of something that is no struct or array")
+    if not self.unit.measuring:
+        return number(0)
+    return Value(Num(0, self.unit.world_size), f"(uint32_t)((const uint8_t *)&{value.code} - (const uint8_t *)w)")
+
+
 def _check_reason(self: Calls, node: ast.Call, example: str) -> None:
     if len(node.args) != 1 or not isinstance(node.args[0], ast.Constant) or not isinstance(node.args[0].value, str):
         self.source.refuse(node, f"{ast.unparse(node.func)}() takes the reason, as text", example)
@@ -205,6 +231,7 @@ def _misplaced(self: Calls, node: ast.Call) -> Value:
 BUILTINS: dict[Any, Callable[[Calls, ast.Call], Value]] = {
     min: _extreme("<", min), max: _extreme(">", max), len: _length, processes.current: _current, processes.reached: _reached,
     processes.alike: _alike, processes.atomic: _atomic, processes.release: _release,
+    processes.observe: _observe, processes.origin: _origin, processes.address: _address,
     processes.warn_on: _kernel_assertion("warn_on"), processes.bug_on: _kernel_assertion("bug_on"),
     processes.when: _misplaced, processes.choose: _misplaced, processes.each: _misplaced, range: _misplaced,
 }  # fmt: skip

@@ -86,9 +86,10 @@ class Expressions:
         value = self.value(node)
         if not isinstance(value.kind, Num | Of):
             self.source.refuse(node, f"{value.kind} has no truth value", "a comparison")
-        return (
-            value if is_bool(value.kind) else replace(value, kind=BOOL, code=f"({value.code} != 0)", constant=None, symbol=None)
-        )
+        if is_bool(value.kind):
+            return value
+        constant = None if value.constant is None else int(value.constant != 0)
+        return replace(value, kind=BOOL, code=f"({value.code} != 0)", constant=constant, symbol=None)
 
     def expression(self, node: ast.expr) -> Value | Static:
         method = getattr(self, f"_{type(node).__name__.lower()}", None)
@@ -160,7 +161,7 @@ class Expressions:
             self.places[node] = place
             return Value(
                 kind_of(of),
-                f"READ({code}, {word}, {self.unit.place(self.source, node)})",
+                f"READ({code}, {word}, {self.unit.name(self.source, node)})",
                 reads=True,
                 changes=changes,
                 symbol=place,

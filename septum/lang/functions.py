@@ -118,6 +118,9 @@ class Instance(Yields):
         self._fresh: list[Point] = []
         self.places, self.invoked, self.stores, self.updates = {}, {}, set(), set()
         self.bound, self.returned = [], []
+        entry = self.unit.entry_meter(self.source)
+        if entry is not None:
+            self.out(f"if ({'!in' if self.is_process else '1'}) {entry};")
         self._block(self.source.tree.body)
         if not self.points or len(self._fresh) != len(self.points):
             self.points = self._fresh

@@ -1,4 +1,4 @@
-"""Processes, and what their code may say beside ordinary Python: when, choose, warn_on, bug_on, reached, each, current.
+"""Processes, and what their code may say beside ordinary Python: when, choose, warn_on, bug_on, reached, observe, each, current.
 
 A process is a generator: each `yield` is a scheduling point, where another CPU may run. A routine is a plain function.
 """
@@ -36,6 +36,18 @@ class Witness:
 
     name: str
     title: str
+
+
+@dataclass(frozen=True)
+class Meter:
+    """A quantity that a measurement notes wherever the model says observe(meter, value)."""
+
+    name: str
+    title: str
+
+
+MEASURING = Size("MEASURING", 0)
+"""1 in a build that measures; what only serves to measure stands below `if MEASURING`, and costs nothing elsewhere."""
 
 
 @dataclass
@@ -92,6 +104,20 @@ def bug_on(condition: object, message: str = "") -> None:
 def reached(witness: Witness) -> None:
     """Notes that an event happened in this step."""
     running.reached.add(witness)
+
+
+def observe(meter: Meter, value: int) -> None:
+    """Notes a value, the line of the model that led here and the locks held; in a build of the C engine that measures."""
+
+
+def origin() -> int:
+    """The number of the line of the model that led here, in a build that measures; else 0."""
+    return 0
+
+
+def address(of: object) -> int:
+    """Where a struct lies in the world, in bytes, in a build that measures; else 0."""
+    return 0
 
 
 def each(index: Index) -> Iterator[int]:

@@ -25,6 +25,7 @@ typedef struct context {
     uint64_t result, witnesses;
     uint32_t choice, choices, fuel;
     int32_t failure;
+    uint32_t place;
     uint8_t thread, probe, checking;
     jmp_buf out;
 } context_t;

@@ -80,7 +80,14 @@ class Statements(Calls):
             covered = self.unit.coverage_point(self.source, statement.lineno)
             if covered is not None:
                 self.out(f"model_covered[{covered}] = 1;")
+            self._note_place(statement.lineno)
             method(statement)
+
+    def _note_place(self, line: int) -> None:
+        """Where the build measures, says which line of the model runs; a routine that only reads leaves that to its caller."""
+        place = self.unit.place(self.source, line) if self.changes else None
+        if place is not None:
+            self.out(f"c->place = {place};")
 
     def _note(self, value: Value) -> Value:
         self.reads, self.changes = self.reads or value.reads, self.changes or value.changes

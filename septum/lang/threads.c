@@ -18,6 +18,10 @@ static __attribute__((noinline)) int run_thread(context_t *c, uint8_t *state, un
     int rc = enter(c, (world_t *)(void *)state, in[1] ? in + 1 : NULL, frame + 1, call);
     if (rc == STEP_BLOCKED)
         memcpy(frame, in, FRAME_SIZE);
+#ifdef MEASURING
+    if (rc != STEP_BLOCKED)
+        age_locks(state, thread);
+#endif
     if (rc == STEP_RETURNED)
         frame[0] = in[0] + 1u == model_program[thread].count ? ENDED : (uint8_t)(in[0] + 1);
     return rc == STEP_BLOCKED ? STEP_BLOCKED : STEP_DONE;
@@ -32,7 +36,7 @@ static int model_step(uint8_t *state, unsigned thread, step_t *step)
     memcpy(in, frame, FRAME_SIZE);
     c.witnesses = 0;
     c.choice = step->choice;
-    c.fuel = 0;
+    c.fuel = c.place = 0;
     c.thread = (uint8_t)thread;
     c.probe = c.checking = 0;
     int rc = setjmp(c.out) ? STEP_FAILED : run_thread(&c, state, thread, frame, in);
@@ -73,7 +77,7 @@ static int32_t model_check(const uint8_t *state, int at_rest)
     context_t c;
     c.probe = 0;
     c.checking = 1;
-    c.fuel = 0;
+    c.fuel = c.place = 0;
     c.thread = ENDED;
     c.witnesses = 0;
     if (setjmp(c.out))

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from septum.lang.functions import Instance
+from septum.lang.measure import BENEATH, ENTERED, MEASURED_CALLS, Place
 from septum.lang.model import Property
-from septum.lang.processes import Witness, is_process, property_of
+from septum.lang.processes import MEASURING, Meter, Witness, is_process, property_of
 from septum.lang.source import Source, source_of
 from septum.lang.statements import c_of
 from septum.lang.struct import Realised, Struct, fields, realise, resolve
@@ -61,10 +62,14 @@ class Translation:
     """What the translator makes of a model; `code` is its C, the rest says what the numbers in it mean."""
 
     def __init__(self, world: type[Struct], threads: int, covered_file: Path | None = None) -> None:
+        self.measuring = bool(MEASURING.value)
+        self.meters: list[Meter] = []
+        self.places: list[Place] = []
+        self.entered: list[str] = []
         self.world, self.threads, self.covered_file = world, threads, covered_file
         self.sites: list[Site] = []
         self.witnesses: list[Witness] = []
-        self.places: list[Named] = []
+        self.named: list[Named] = []
         self.covered_lines: list[int] = []
         self.entries: list[Instance] = []
         self.properties: list[Instance] = []
@@ -77,7 +82,7 @@ class Translation:
         self._instances: dict[tuple[Any, ...], Instance] = {}
         self._in_progress: list[tuple[Any, ...]] = []
         self._site_numbers: dict[tuple[Any, ...], int] = {}
-        self._place_numbers: dict[Named, int] = {}
+        self._named_numbers: dict[Named, int] = {}
         self._fields: dict[object, dict[str, object]] = {}
         self._names: dict[object, str] = {}
         self._types: list[str] = []
@@ -104,18 +109,40 @@ class Translation:
             self.sites.append(Site(kind, message, source.file, line, source.text(line)))
         return self._site_numbers[key]
 
-    def place(self, source: Source, node: ast.expr) -> int:
+    def name(self, source: Source, node: ast.expr) -> int:
         """The number of an expression that names a scalar of the state."""
         named = Named(source.file, node.lineno, source.name, ast.unparse(node))
-        if named not in self._place_numbers:
-            self._place_numbers[named] = len(self.places)
-            self.places.append(named)
-        return self._place_numbers[named]
+        if named not in self._named_numbers:
+            self._named_numbers[named] = len(self.named)
+            self.named.append(named)
+        return self._named_numbers[named]
 
     def witness(self, witness: Witness) -> int:
         if witness not in self.witnesses:
             self.witnesses.append(witness)
         return self.witnesses.index(witness)
+
+    def meter(self, meter: Meter) -> int:
+        if meter not in self.meters:
+            self.meters.append(meter)
+        return self.meters.index(meter)
+
+    def place(self, source: Source, line: int) -> int | None:
+        """The number of a line that is named in measurements, from 1; None if the build does not measure, or for other files."""
+        if not self.measuring or source.function.__module__.startswith(BENEATH):
+            return None
+        place = Place(source.name, source.file, line, source.text(line))
+        if place not in self.places:
+            self.places.append(place)
+        return self.places.index(place) + 1
+
+    def entry_meter(self, source: Source) -> str | None:
+        """The C that notes the entry of a function whose calls are measured."""
+        if not self.measuring or not source.name.startswith(MEASURED_CALLS):
+            return None
+        if source.name not in self.entered:
+            self.entered.append(source.name)
+        return f"observe(c, w, {self.meter(ENTERED)}, {self.entered.index(source.name)})"
 
     def coverage_point(self, source: Source, line: int) -> int | None:
         """The number of a line of the file whose lines are counted; None for other files."""
@@ -198,6 +225,7 @@ class Translation:
         functions = [instance for instance in self.instances if instance in used]
         parts = [
             (HERE / "runtime.h").read_text(), self._constants(), "\n".join(self._types),
+            (HERE / "measure.c").read_text() if self.measuring else "",
             "\n".join(instance.signature + " __attribute__((unused));" for instance in functions),
             "\n".join(instance.text for instance in functions), self._enter(), self._check(properties, checks),
             (HERE / "threads.c").read_text(), (HERE / "footprints.c").read_text(),
@@ -236,6 +264,7 @@ class Translation:
             f"#define WORLD_SIZE {self.world_size}ull", f"#define STATE_SIZE {self.state_size}ull",
             f"#define FRAME_SIZE {self.frame_size}", f"#define MAX_THREADS {self.threads}",
             f"#define WITNESSES {len(self.witnesses)}", f"#define COVERAGE {len(self.covered_lines)}",
+            *(["#define MEASURING"] if self.measuring else []),
             f"#define HAS_CHOICES {int(choices)}", f"static uint8_t model_ignored[{len(self.sites) + 1}];",
             f"static uint8_t model_covered[{len(self.covered_lines) + 1}];",
         ])  # fmt: skip

@@ -154,6 +154,7 @@ class Yields(Statements):
         self._depth -= 1
         self.out(f"L{point.number}:")
         self._depth += 1
+        self._note_place(node.lineno)
         self.out(f"rc = {callee.resume(f'in + {point.end}', inner)};")
         self.out("if (c->probe) return STEP_BLOCKED;")
         self._depth -= 1

@@ -1,14 +1,16 @@
 """Backing: Dynamic PAMT pairs and refcounts fit the pages that are in use; designs.md 2, I2 to I4."""
 
-from septum.host.frames import PageType
+from septum.host.frames import PageType, Role
 from septum.host.geometry import DYNAMIC_PAMT, Pfn, RangeId
 from septum.kvm.machine import Machine
+from septum.kvm.pamt import HOST_COUNTS
+from septum.kvm.tdp_mmu import BACKED_AT_ALLOCATION
 from septum.lang import each, u16
 
 
 def backing(m: Machine):
     """Always: the module's count is right, and a range that the host counts users for has a pair, unless pamt_lock is held."""
-    if DYNAMIC_PAMT:
+    if DYNAMIC_PAMT and HOST_COUNTS:
         for r in each(RangeId):
             if m.range[r].refcount != 0 and m.pamt_lock.writer == 0:
                 assert m.pamt[r].type == PageType.PAMT, f"backing: range {r} has users and no PAMT pair"
@@ -19,12 +21,24 @@ def backing(m: Machine):
 
 def backing_at_rest(m: Machine):
     """At rest: a range has a pair if and only if it has users: as many as the module holds pages in it."""
-    if DYNAMIC_PAMT:
+    if DYNAMIC_PAMT and HOST_COUNTS:
         for r in each(RangeId):
             if m.pamt[r].type != PageType.REG:
                 users = m.range[r].refcount
-                assert users == m.pamt[r].count, f"backing: range {r} has refcount {users} and {m.pamt[r].count} pages in use"
+                same = users == m.pamt[r].count + waiting_pages(m, r)
+                assert same, f"backing: range {r} has refcount {users} and {m.pamt[r].count} pages in use"
                 assert (m.pamt[r].type == PageType.PAMT) == (users != 0), f"backing: range {r} keeps a pair without users"
+
+
+def waiting_pages(m: Machine, r: RangeId):
+    """How many pages of a range have a reference while they wait: in a cache of backed pages, or in an unlinked table."""
+    count = u16(0)
+    if BACKED_AT_ALLOCATION:
+        for page in each(Pfn):
+            waits = m.frame[page].role in (Role.POOL, Role.EXTERNAL) and m.frame[page].type == PageType.NDA
+            if waits and m.frame[page].range == r:
+                count = u16(count + 1)
+    return count
 
 
 def pages_in(m: Machine, r: RangeId):

@@ -11,6 +11,7 @@ from itertools import groupby
 from septum.check.result import Call, Counterexample, Result, Verdict
 from septum.report.diagram import command, diagram, short
 from septum.report.numbers import duration, ranges
+from septum.report.race import race, state_that_matters
 
 DEADLOCK = "deadlock"
 Place = tuple[str, ...]
@@ -63,10 +64,13 @@ def numbers(result: Result) -> list[str]:
     return [f"{result.states:,}", f"{result.transitions:,}", str(result.depth), f"{result.seconds:.2f}"]
 
 
-def finding(result: Result) -> str:
-    """A violation: what, where, and its diagram."""
+def finding(result: Result, *, brief: bool = False, explained: bool = False) -> str:
+    """A violation: what, where, and its diagram or, `brief`, the race alone; `explained`, with the state before and after."""
     heading = f"{result.design}, {result.scenario}: {verdict_text(result)}"
-    return f"{heading}\n{'=' * len(heading)}\n\n{diagram(result)}"
+    drawing = race(result) if brief else diagram(result)
+    steps = result.counterexample.steps if explained and result.counterexample else ()
+    state = "\n".join(state_that_matters(steps))
+    return "\n".join(filter(None, (f"{heading}\n{'=' * len(heading)}\n", drawing, state and f"{state}\n")))
 
 
 def findings(results: Iterable[Result]) -> Iterator[str]:

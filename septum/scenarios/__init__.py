@@ -7,12 +7,12 @@ from septum.properties import PROPERTIES
 from septum.scenarios.faults import neighbours, neighbours_enomem, same_gfn, same_gfn_enomem, zero_step
 from septum.scenarios.punch_hole import punch_hole, punch_hole_zero_step
 from septum.scenarios.scopes import SCOPES
-from septum.scenarios.split import split, split_two_tds, two_splits
-from septum.scenarios.tds import split_teardown, teardown, two_tds
+from septum.scenarios.split import dirty_logging, split, split_two_tds, two_splits
+from septum.scenarios.tds import rcu_callbacks, split_teardown, teardown, two_tds
 
 SCENARIOS = (
     same_gfn, same_gfn_enomem, neighbours, neighbours_enomem, zero_step, punch_hole, punch_hole_zero_step, two_tds, teardown,
-    split, two_splits, split_two_tds, split_teardown,
+    rcu_callbacks, split, two_splits, dirty_logging, split_two_tds, split_teardown,
 )  # fmt: skip
 
 

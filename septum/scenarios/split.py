@@ -1,7 +1,8 @@
 """2M leaves are split: by a conversion without a vCPU, and by a vCPU whose guest accepts 4K of a larger leaf."""
 
 from septum.kvm.bug import page_mapped
-from septum.kvm.split import converted, kvm_vm_set_mem_attributes, split_again, split_done
+from septum.kvm.split import converted, kvm_vm_set_mem_attributes, split_done
+from septum.kvm.split_shared import start_dirty_logging
 from septum.kvm.vcpu import fault, touch
 from septum.lang import call
 from septum.scenarios.world import World, scenario
@@ -25,7 +26,7 @@ def split(world: World) -> None:
 
 @scenario(
     "a conversion splits a 2M leaf while a vCPU accepts 4K of it, and of another",
-    witnesses=(split_done, split_again, converted, page_accepted),
+    witnesses=(split_done, converted, page_accepted),
     tables=4, pages=0, vcpus=1, others=1, folios=2, linked=1, needs=NEEDS, levels=3,
 )  # fmt: skip
 def two_splits(world: World) -> None:
@@ -35,6 +36,17 @@ def two_splits(world: World) -> None:
     for vcpu in td.vcpus(1):
         vcpu.runs((touch, 2), (touch, 1))
     td.runs("convert", call(kvm_vm_set_mem_attributes, td.vm, 0, 0))
+
+
+@scenario(
+    "dirty logging splits two 2M leaves at a time, with mmu_lock held for read",
+    witnesses=(split_done,), tables=4, pages=0, vcpus=1, others=2, folios=2, linked=1, needs=("split_under_read_lock",),
+)  # fmt: skip
+def dirty_logging(world: World) -> None:
+    td = world.td()
+    for number, gfn in enumerate((0, 2)):
+        td.maps_huge(gfn, accepted=True)
+        td.runs(f"dirty log {number}", call(start_dirty_logging, td.vm, gfn))
 
 
 @scenario(

@@ -34,6 +34,19 @@ def teardown(world: World) -> None:
 
 
 @scenario(
+    "a VM is destroyed while another TD faults: the RCU callbacks of its tables run beside process context",
+    witnesses=(page_mapped, vm_destroyed), tables=4, pages=1, vcpus=1, others=2, vms=2, linked=1, alone=1,
+)  # fmt: skip
+def rcu_callbacks(world: World) -> None:
+    first, second = world.td(apart=True), world.td(apart=True)
+    first.link(0, 2, alone=True)
+    first.runs("destroy", call(kvm_destroy_vm, first.vm))
+    for vcpu in second.vcpus(1):
+        vcpu.runs((touch, 0))
+    world.setup.thread("RCU softirq", call(rcu_softirq), daemon=True)
+
+
+@scenario(
     "a VM is destroyed after a fault and a split: tables from every source end in one free function",
     witnesses=(page_mapped, split_done, vm_destroyed),
     tables=4, pages=1, vcpus=1, others=3, folios=1, linked=1, sizes={GFNS: 2 * GFNS.value}, needs=NEEDS, levels=3,

@@ -17,6 +17,7 @@ from septum.host.geometry import (
     PAGES,
     PAMT_PAGES,
     RANGES,
+    SPREAD,
     THREADS,
     VCPUS,
     VMS,
@@ -129,8 +130,9 @@ class Td:
         """A thread without a vCPU: an ioctl of the VMM."""
         self.world.setup.thread(name, *calls)
 
-    def link(self, gfn: int, level: int) -> tuple[int, int]:
-        """A table at `level` below the root, linked in mirror and S-EPT: the mirror table and its S-EPT page."""
+    def link(self, gfn: int, level: int, alone: bool = False) -> tuple[int, int]:
+        """A table at `level` below the root, linked in mirror and S-EPT: the mirror table and its S-EPT page, which lies in the
+        range of the TDR or, `alone`, in one that it shares with no page so far."""
         m, above = self.world.m, Level(level + 1)
         parent, i = table_at(m, self.vm, gfn, above), index_at(gfn, above)
         if m.table[parent].word[i] == SHADOW_NONPRESENT_VALUE:
@@ -142,7 +144,10 @@ class Td:
             m.table[parent].word[i] = make_nonleaf_spte(spt)
             m.frame[external].type, m.frame[external].owner = PageType.EPT, self.vm
             m.td[self.vm].chldcnt += 1
-            self.world.join(external, m.frame[m.td[self.vm].tdr].range)
+            if alone and DYNAMIC_PAMT:
+                self.world.back(self.world.range(external, closed=False), 1)
+            else:
+                self.world.join(external, m.frame[m.td[self.vm].tdr].range)
         spt = table_at(m, self.vm, gfn, level)
         return spt, m.sp[spt].external_spt
 
@@ -185,21 +190,27 @@ def scenario(
     vms: int = 1,
     folios: int = 0,
     linked: int = 0,
+    alone: int = 0,
     sizes: Mapping[Size, object] | None = None,
     needs: Sequence[str] = (),
     levels: int = 2,
 ) -> Callable[[Callable[[World], None]], Scenario]:
     """`@scenario("title", ...)`: the function builds the world. The scope is what must fit: `tables` at a time, guest `pages`,
-    `vcpus`, and `others`, threads without one; with 2M `folios` and `linked` tables at the start; at least so many `levels` of
-    tables, with the root's."""
+    `vcpus`, and `others`, threads without one; with 2M `folios` and `linked` tables at the start, some of them `alone`
+    in a 2M range; at least so many `levels` of tables, with the root's."""
     bindings: dict[object, object] = {
         VMS: vms,
         VCPUS: vcpus,
         THREADS: lambda: VCPUS.value + others,
-        FIXED_PAGES: lambda: 1 + VMS.value * control_pages() + folios * ENTRIES.value + 2 * linked,
-        FIXED_RANGES: lambda: 1 + VMS.value * DYNAMIC_PAMT.value + folios,
+        FIXED_PAGES: lambda: (
+            1 + VMS.value * control_pages() + folios * ENTRIES.value + 2 * linked + PAMT_PAGES * alone * DYNAMIC_PAMT.value
+        ),
+        FIXED_RANGES: lambda: 1 + (VMS.value + alone) * DYNAMIC_PAMT.value + folios,
         PAGES: lambda: pages_needed(tables, pages),
-        RANGES: lambda: FIXED_RANGES.value + DYNAMIC_PAMT.value * (tables + pages + VCPUS.value + others + PAMT_PAGES * folios),
+        RANGES: lambda: (
+            FIXED_RANGES.value
+            + DYNAMIC_PAMT.value * (SPREAD.value or tables + pages + VCPUS.value + others + PAMT_PAGES * folios)
+        ),
         **(sizes or {}),
     }
 

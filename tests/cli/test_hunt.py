@@ -172,8 +172,8 @@ def test_a_hunt_of_a_real_design_replays(capfd: Any, tmp_path: Any, monkeypatch:
     from septum.cli import main
 
     monkeypatch.chdir(tmp_path)
-    assert main(["hunt", "dpamt_v4", "--scenario", "split_two_tds", "--seed", "1", "--runs", "20000"]) == 1
+    assert main(["hunt", "dpamt_v4_as_posted", "--scenario", "split_two_tds", "--seed", "1", "--runs", "20000"]) == 1
     printed = capfd.readouterr().out
     token = printed.split("septum explain ")[1].split()[0]
-    assert main(["explain", token, "dpamt_v4"]) == 1
+    assert main(["explain", token, "dpamt_v4_as_posted"]) == 1
     assert "PAMT.ADD" in capfd.readouterr().out

@@ -40,14 +40,14 @@ def test_the_list_of_v4_never_runs_dry_with_its_minimum():
 
 def test_v4_counts_outside_of_the_lock_and_removes_a_pair_twice():
     """designs.md 4.2, 4.4: a putter at zero, a getter that rescues the pair, and its put."""
-    result = check("dpamt_v4", "two_tds")
+    result = check("dpamt_v4_as_posted", "two_tds")
     assert (result.verdict, result.property) == (Verdict.VIOLATED, "backing")
     assert "TDX_NO_PAMT_PAGE_PAIR" in result.clause
 
 
 def test_demote_without_the_pamt_lock_meets_another_td():
     """designs.md 4.8, reported in June 2026: DEMOTE and PAMT.ADD of another TD make each other busy; the lock mends it."""
-    result = check("dpamt_v4", "split_two_tds")
+    result = check("dpamt_v4_as_posted", "split_two_tds")
     assert (result.verdict, result.property) == (Verdict.VIOLATED, "asserts")
     assert "TDX_OPERAND_BUSY" in result.clause
     assert check("dpamt_merged_split", "split_two_tds").verdict == Verdict.HOLDS

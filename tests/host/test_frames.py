@@ -13,7 +13,7 @@ def test_a_page_comes_and_goes_without_a_trace():
     with world(fixed=0) as made:
         before = bytes(made.m)
         page = alloc_page(made.m, Gfp.KERNEL_ACCOUNT, Content.UNDEFINED)
-        assert made.m.frame[page].charged
+        assert made.m.frame[page].role == Role.HAND
         free_page(made.m, page, Role.HAND)
         assert bytes(made.m) == before
 

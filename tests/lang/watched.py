@@ -53,7 +53,7 @@ def assert_within_footprints(build: Build, seed: int, most_steps: int = 300) -> 
                 paths = allowed.writes if access.written else allowed.reads
                 assert any(names(one, path) for one in footprints.places(paths)), (
                     f"{'.'.join(map(str, path))} is {'written' if access.written else 'read'}: "
-                    f"{build.translation.places[access.site]}"
+                    f"{build.translation.named[access.site]}"
                 )
     return seen
 

@@ -1,0 +1,41 @@
+"""What a verdict is about, by content: hashes of the model and of a design, so that a reader can tell whether they changed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+from septum.lang.model import Model
+
+PACKAGE = Path(__file__).parents[1]
+ROOMS = ("lang", "host", "tdx", "kvm", "scenarios", "properties")
+DIGITS = 12
+
+
+def model_version() -> str:
+    """The hash of everything that a design stands on: the language, the host, the TDX module, KVM, scenarios, properties."""
+    return _digest(path for room in ROOMS for path in sorted((PACKAGE / room).rglob("*")) if path.suffix in (".py", ".c", ".h"))
+
+
+def design_version(model: Model) -> str:
+    """The hash of a design's file and of the files of septum.designs or beside it that it is made from."""
+    return _digest(design_files(model))
+
+
+def design_files(model: Model) -> list[Path]:
+    """The files that hold the functions of a design, its own first."""
+    files = dict.fromkeys([model.file] if model.file else [])
+    for bound in model.bindings.values():
+        code = getattr(bound, "__code__", None)
+        if code is not None:
+            files[Path(code.co_filename)] = None
+    kvm = PACKAGE / "kvm"
+    return [path for path in files if path.is_file() and not path.is_relative_to(kvm)]
+
+
+def _digest(paths: Iterable[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(path.read_bytes() + b"\0")
+    return digest.hexdigest()[:DIGITS]

@@ -1,0 +1,108 @@
+"""`septum new`: a design of one's own, begun as a commented file."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import keyword
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from septum.cli import names
+from septum.cli.output import write
+from septum.lang.errors import UserError
+
+if TYPE_CHECKING:
+    from septum.kvm.design import Design
+
+
+@click.command(short_help="Begin a design of your own.")
+@click.argument("design")
+@click.option(
+    "--from", "base", metavar="DESIGN", default="dpamt_merged", help="The design that it changes (default: dpamt_merged)."
+)
+@click.option("--op", "operations", metavar="NAME", multiple=True, help="Copy this operation, to be changed; may be repeated.")
+def new(design: str, base: str, operations: tuple[str, ...]) -> None:
+    """Write DESIGN.py, a design that is like another one until it is changed.
+
+    The file says what may be changed, and shows the operations of the design that it is based on.
+    """
+    path = Path(design if design.endswith(".py") else f"{design}.py")
+    name = path.stem
+    if not name.isidentifier() or keyword.iskeyword(name):
+        raise UserError(f"{name} is no name for a design; letters, digits and _ make one")
+    if path.exists():
+        raise UserError(f"{path} is there already; choose another name, or remove it")
+    path.write_text(text(name, base, operations), encoding="utf-8")
+    write(f"{path} is written. It is {base} until you change it:\n  septum check ./{path} --scenario same_gfn")
+
+
+def text(name: str, base: str, operations: tuple[str, ...] = ()) -> str:
+    """The file: imports, the design, what each operation has to do, and copies of those that were asked for."""
+    from septum.check.check import designs
+    from septum.kvm.ops import OPERATIONS
+
+    names.known("design", base, designs())
+    found = designs()[base]
+    for operation in operations:
+        names.known("operation", operation, found.operations, base)
+    copies = [copied(found, operation) for operation in operations]
+    imports = sorted({line for _, lines in copies for line in lines} | {"from septum.kvm.design import Design"})
+    parts = [
+        f'"""{name}: say here in one line what is new about it. So far it is {base}."""\n',
+        "\n".join([f"from septum.designs.{base} import design as {base}", *imports]) + "\n",
+        f'design = Design("{name}", base={base})\n',
+        *(f"\n{source}" for source, _ in copies),
+        "\n" + "\n".join(advice(found, OPERATIONS)) + "\n",
+    ]
+    return "\n".join(parts)
+
+
+def copied(found: Design, operation: str) -> tuple[str, list[str]]:
+    """The source of an operation, and the imports that it needs: of what its own module has by these names."""
+    function = found.function(operation)
+    source = inspect.getsource(function)
+    kind = "process" if inspect.isgeneratorfunction(function) else "routine"
+    lines = source.splitlines()
+    first = next(number for number, line in enumerate(lines) if line.startswith("def "))
+    body = "\n".join([f"@design.{kind}", *lines[first:]]) + "\n"
+    module = inspect.getmodule(function)
+    used = sorted({node.id for node in ast.walk(ast.parse(body)) if isinstance(node, ast.Name)} & set(vars(module)) - {"design"})
+    return body, [imported(used_name, vars(module)[used_name], module) for used_name in used]
+
+
+def imported(name: str, value: object, module: Any) -> str:
+    """The import of a name: from where it is defined if that says so, or else from the module that uses it."""
+    home = getattr(value, "__module__", None)
+    home = (
+        home
+        if isinstance(home, str) and home.startswith("septum.") and getattr(value, "__name__", "") == name
+        else module.__name__
+    )
+    return f"from {home} import {name}"
+
+
+def advice(found: Design, operations: dict[str, Callable[..., Any]]) -> list[str]:
+    """Every operation as a comment: its parameters, what it has to do, where the base has it."""
+    lines = [
+        "# An operation that stands here takes the place of the base's. There are:",
+        "#",
+    ]
+    for name, declared in operations.items():
+        if name not in found.operations:
+            continue
+        parameters = ", ".join(inspect.signature(declared).parameters)
+        where = found.function(name)
+        file = Path(where.__code__.co_filename)
+        kind, _, what = (declared.__doc__ or "").partition(".")
+        mark = "process" if kind.lower().startswith("process") else "routine"
+        lines += [f"#   @design.{mark}", f"#   def {name}({parameters}):", f"#       {what.strip()}"]
+        lines += [f"#       now: {file.parent.name}/{file.name}:{where.__code__.co_firstlineno}", "#"]
+    lines += [
+        "# Pages move with the functions of septum.host.frames and septum.host.pools, so that each has one holder.",
+        "# `septum new NAME --from BASE --op OPERATION` copies an operation to begin with; `septum show BASE` shows all of it.",
+    ]
+    return lines

@@ -1,0 +1,125 @@
+"""Where the pages of each field come from and where they go, as measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from septum.check.evidence import FIELDS, Evidence, Free, Source
+from septum.check.result import Result
+from septum.host.cpu import IN_RCU, IN_SOFTIRQ, SPINNING
+from septum.lang.measure import Place
+from septum.report.compare import locks
+from septum.report.terminal import wrapped
+
+GFP = {"KERNEL": "GFP_KERNEL", "KERNEL_ACCOUNT": "GFP_KERNEL_ACCOUNT", "ATOMIC_ACCOUNT": "GFP_ATOMIC | __GFP_ACCOUNT"}
+CONTENT = {"UNDEFINED": "not initialised", "ZEROED": "zeroed", "NONPRESENT": "SHADOW_NONPRESENT_VALUE"}
+
+
+def render(found: Evidence, observed: Result | None, *, width: int = 80) -> str:
+    """For each field its sources and frees; then what differs between the sources, and whether anybody can observe that."""
+    parts = [f"{found.design}\n{'=' * len(found.design)}\n"]
+    for name in FIELDS.values():
+        lines = list(of_field(found, name, width))
+        if lines:
+            parts.append("\n".join([name, *lines, ""]))
+    parts.append("\n".join(wrapped(line, width) for line in verdict(found, observed)) + "\n")
+    return "\n".join(parts)
+
+
+def of_field(found: Evidence, name: str, width: int) -> Iterator[str]:
+    """The lines of one field."""
+    usual, spare = found.sources_of(name), found.fallbacks_of(name)
+    for source in usual:
+        yield from described(source, width, "")
+    for source in spare:
+        yield from described(source, width, ", only when its cache is empty")
+    for place, frees in by_place(found, name):
+        yield wrapped(f"  freed in {at(place)}", width)
+        yield wrapped(f"      {text(place)}", width)
+        yield wrapped(f"      under {'; '.join(dict.fromkeys(locks(one.held) for one in frees))}", width)
+    for mark in marks(usual, spare):
+        yield wrapped(f"  * {mark}", width)
+
+
+def described(source: Source, width: int, when: str) -> Iterator[str]:
+    """A source: line, flags and initial value, context, scenarios."""
+    pool = f"through {source.pool}" if source.pool else "straight from the allocator"
+    yield wrapped(f"  from {at(source.place)}{when}", width)
+    yield wrapped(f"      {text(source.place)}", width)
+    yield wrapped(f"      {pool}; {GFP[source.gfp]}, {CONTENT[source.content]}", width)
+    yield wrapped(f"      under {locks(source.held)}{context(source)}", width)
+    yield wrapped(f"      in {', '.join(source.scenarios)}", width)
+
+
+def context(source: Source) -> str:
+    names = {SPINNING: "may not sleep", IN_RCU: "in an RCU read section", IN_SOFTIRQ: "in softirq"}
+    found = [name for bit, name in names.items() if source.context & bit]
+    return f", {', '.join(found)}" if found else ", may sleep"
+
+
+def at(place: Place | None) -> str:
+    return f"{place.function}(), {place.file}:{place.line}" if place else "the start of the scenario"
+
+
+def text(place: Place | None) -> str:
+    return place.text.strip() if place else ""
+
+
+def by_place(found: Evidence, name: str) -> list[tuple[Place | None, list[Free]]]:
+    groups: dict[Place | None, list[Free]] = {}
+    for one in found.frees:
+        if one.field == name:
+            groups.setdefault(one.place, []).append(one)
+    return list(groups.items())
+
+
+def marks(usual: Sequence[Source], spare: Sequence[Source]) -> Iterator[str]:
+    """What a reader should know of a field: several sources, unequal flags, unequal initial values."""
+    every = [*usual, *spare]
+    for what, values in (
+        ("several sources", {one.place for one in every}),
+        ("unequal flags", {GFP[one.gfp] for one in every}),
+        ("unequal initial values", {CONTENT[one.content] for one in every}),
+    ):
+        if len(values) > 1:
+            shown = f"{len(values)}" if what == "several sources" else ", ".join(sorted(map(str, values)))
+            yield f"{what}: {shown}"
+
+
+def verdict(found: Evidence, observed: Result | None) -> Iterator[str]:
+    """Whether unequal initial values can be observed: what the check of the property `initial value` says."""
+    if observed is None:
+        yield "No table has unequal initial values."
+        return
+    command = f'septum check {found.design} --property "initial value" --scenario {observed.scenario}'
+    if observed.holds:
+        yield (
+            f"Unequal initial values of sp->spt: nobody can observe them. The property `initial value` holds in every "
+            f"scenario that applies, as `{command}` shows."
+        )
+    else:
+        yield f"Unequal initial values of sp->spt can be observed: {observed.clause}. `{command}` shows how."
+
+
+def document(found: Evidence, observed: Result | None) -> dict[str, Any]:
+    """Sources and frees by field, and what the check says of initial values."""
+    fields = {
+        name: {
+            "sources": [entry(one) for one in found.sources_of(name)],
+            "fallbacks": [entry(one) for one in found.fallbacks_of(name)],
+            "frees": [entry(one) for one in found.frees if one.field == name],
+            "marks": list(marks(found.sources_of(name), found.fallbacks_of(name))),
+        }
+        for name in FIELDS.values()
+    }
+    return {
+        "design": found.design,
+        "fields": fields,
+        "initial_values_observable": None if observed is None else not observed.holds,
+    }
+
+
+def entry(one: Source | Free) -> dict[str, Any]:
+    return {**asdict(one), "held": sorted(map(str, one.held)), "scenarios": list(one.scenarios)}

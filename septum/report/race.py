@@ -1,0 +1,133 @@
+"""A race as kernel change logs draw it: a column a CPU, functions nested, and of what changed only what a reviewer looks for.
+
+      vCPU 0                              destroy
+      ----------------------------------  ----------------------------------
+      pamt_put(page=12)
+        range 3: refcount 1 -> 0
+                                          pamt_get(page=15)
+                                            ...
+
+Steps that change nothing of that kind, take no lock and end nothing are left out. At most 75 columns.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from septum.check.result import Call, Change, Counterexample, Result, Step
+from septum.report.changes import shorter
+from septum.report.diagram import Holders, Item, Layout, Trail, conclusion, levels, paragraph, replay
+
+DEEPEST = 3
+"""So many of the innermost functions are named."""
+
+TELLING: dict[str, Callable[[Change], str]] = {
+    r"range\[([\d,-]+)\]\.refcount": lambda c: f"refcount {c.old} -> {c.new}",
+    r"pamt\[([\d,-]+)\]\.type": lambda c: f"pair {pair(c.old)} -> {pair(c.new)}",
+    r"frame\[([\d,-]+)\]\.role": lambda c: f"{c.old} -> {c.new}",
+    r"frame\[([\d,-]+)\]\.type": lambda c: f"module: {c.old} -> {c.new}",
+    r"table\[([\d,-]+)\]\.word\[([\d,-]+)\]": lambda c: f"{c.old} -> {c.new}",
+}
+NAMES = {"range": "range", "pamt": "range", "frame": "page", "table": "entry"}
+DULL = {"FREE -> POOL", "FREE -> HAND", "POOL -> HAND", "HAND -> POOL", "POOL -> FREE", "0 -> uninitialised", "0 -> nonpresent"}
+
+
+@dataclass
+class Shown:
+    """What the diagram has said of a thread."""
+
+    stack: list[tuple[str, int]] = field(default_factory=list)
+    trail: Trail = field(default_factory=Trail)
+
+
+def race(result: Result) -> str:
+    """The race of a counterexample; what broke, and how to see all of it."""
+    found = result.counterexample
+    if found is None or not found.steps:
+        return "\n".join(conclusion(result)) + "\n"
+    blocks = [drawn(found), conclusion(result), replay(result, found)]
+    return "\n\n".join("\n".join(block) for block in blocks) + "\n"
+
+
+def drawn(found: Counterexample) -> list[str]:
+    """The diagram."""
+    holders, layout, said = Holders.of(found), Layout.of(found.steps), dict[str, Shown]()
+    lines, last = layout.heading(), ""
+    for number, step in enumerate(found.steps, 1):
+        shown = said.setdefault(step.thread, Shown())
+        items = list(told(step, shown, holders, ends=number == len(found.steps)))
+        if items:
+            items = [*entered(step, shown, resumed=step.thread != last), *items]
+            lines += layout.rows(number, step.thread, [line for item in items for line in item.lines(layout.width)])
+            last = step.thread
+    return lines
+
+
+def told(step: Step, shown: Shown, holders: Holders, *, ends: bool) -> Iterator[Item]:
+    """What changed that tells, the locks if they changed, and at the end the line that fails."""
+    depth = min(len(step.stack), DEEPEST)
+    for change in shorter([holders.named(change) for change in step.changes]):
+        text = telling(change)
+        if text:
+            yield Item(depth, text)
+    taken = [lock for lock in step.locks if lock not in shown.trail.locks]
+    left = [lock for lock in shown.trail.locks if lock not in step.locks]
+    shown.trail.locks = step.locks
+    for what, locks in (("takes", taken), ("releases", left)):
+        if locks:
+            yield Item(depth, f"{what} {', '.join(short_lock(lock) for lock in locks)}")
+    if ends:
+        yield Item(depth, step.call.source.strip().removeprefix("assert ").removesuffix(", ("), clip=True)
+
+
+def telling(change: Change) -> str:
+    """`range 3: refcount 1 -> 0`; nothing for a change of another kind."""
+    for pattern, text in TELLING.items():
+        match = re.fullmatch(pattern, change.place)
+        if match:
+            what = text(change)
+            name = NAMES[pattern.partition("\\")[0]]
+            of = f"{name} {match[1]}[{match[2]}]" if name == "entry" else f"{name} {match[1]}"
+            return "" if what in DULL else f"{of}: {what}"
+    return ""
+
+
+def pair(kind: str) -> str:
+    return {"PAMT": "installed", "NDA": "none", "REG": "2M page"}.get(kind, kind)
+
+
+def short_lock(lock: str) -> str:
+    """`vm[1].mmu_lock (write)` as `mmu_lock (write)`."""
+    name, _, mode = lock.rpartition(" (")
+    spelled = name if name.endswith(".lock") else name.rpartition(".")[2]
+    return f"{spelled} ({mode}" if mode != "write)" or spelled == "mmu_lock" else spelled
+
+
+def entered(step: Step, shown: Shown, *, resumed: bool) -> Iterator[Item]:
+    """The innermost functions, as far as the diagram has not named them just before."""
+    stack, calls = levels(step.stack)[-DEEPEST:], step.stack[-DEEPEST:]
+    same = not resumed
+    for depth, (level, call) in enumerate(zip(stack, calls, strict=True)):
+        same = same and depth < len(shown.stack) and shown.stack[depth] == level
+        if not same:
+            yield Item(depth, call_text(call), clip=True)
+    shown.stack = stack
+
+
+def call_text(call: Call) -> str:
+    return f"{call.function}({call.arguments})"
+
+
+def state_that_matters(steps: Sequence[Step]) -> list[str]:
+    """Every place of a telling kind that the schedule changed: what it was before the first step, and after the last."""
+    first: dict[str, str] = {}
+    last: dict[str, str] = {}
+    for change in (change for step in steps for change in step.changes):
+        if any(re.fullmatch(pattern, change.place) for pattern in TELLING) or change.place.endswith((".cnt", ".nobjs", ".count")):
+            first.setdefault(change.place, change.old)
+            last[change.place] = change.new
+    changed = [Change(place, old, last[place]) for place, old in first.items() if old != last[place]]
+    lines = [line for one in shorter(changed) for line in paragraph(f"{one.place}: {one.old} -> {one.new}", 1)]
+    return ["State that matters, before the first step -> after the last", *lines] if lines else []
