@@ -12,7 +12,7 @@ from typing import Any
 
 from septum.check import tokens
 from septum.check.build import ASSERTS, DEADLOCK, PROGRESS, Build, build, sizes_given
-from septum.check.checkpoint import Checkpoint
+from septum.check.checkpoint import Checkpoint, remove_stale
 from septum.check.explore import Budget, Exploration, Outcome, Progress, explore
 from septum.check.granularity import refuse_races
 from septum.check.livelock import Livelock, find_livelock
@@ -199,6 +199,7 @@ class _Check:
         others = list(checkpoint.path.parent.glob(f"{checkpoint.path.name.rsplit('-', 1)[0]}-*.checkpoint"))
         if self.resume and others and checkpoint.path not in others:
             self._tell(f"begins anew; {others[0]} is of another version of the model, another scope or other reductions")
+        remove_stale(checkpoint.path.parent)
         found = self._explore(self.reduce, self.threads, checkpoint=checkpoint)
         if found.checkpoints and not self.resume and found.outcome is not Outcome.STOPPED:
             checkpoint.remove()

@@ -155,6 +155,20 @@ static int open_alone(const char *path, int flags)
 	return file;
 }
 
+/* A rename is on disk when the directory is. */
+static int sync_directory_of(const char *path)
+{
+	const char *end = strrchr(path, '/');
+	char *directory = end && end > path ? strndup(path, (size_t)(end - path)) : strdup(end ? "/" : ".");
+	int file = directory ? open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	int synced = file >= 0 && !fsync(file);
+
+	free(directory);
+	if (file >= 0)
+		close(file);
+	return synced;
+}
+
 static int save(struct explorer *x)
 {
 	const struct septum_run *run = x->run;
@@ -170,7 +184,7 @@ static int save(struct explorer *x)
 	if (x->checkpoint_file >= 0)
 		close(x->checkpoint_file);
 	x->checkpoint_file = file;
-	return 1;
+	return sync_directory_of(run->checkpoint);
 }
 
 /* Between two levels, while all wait. A checkpoint that cannot be written is done without: the one before it is still there. */

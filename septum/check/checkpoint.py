@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,18 @@ REFUSALS = {
     4: "the checkpoint cannot be read",
 }
 """Why a checkpoint cannot be used, by the number in run.h."""
+
+
+STALE_SECONDS = 30 * 24 * 3600.0
+"""A checkpoint that nobody went on from for so long is removed when another one is made."""
+
+
+def remove_stale(directory: Path) -> None:
+    """Removes the checkpoints in a directory that nobody wrote to for long; a run writes to its own every few seconds."""
+    for path in (*directory.glob("*.checkpoint"), *directory.glob("*.checkpoint.part")):
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime > STALE_SECONDS:
+                path.unlink()
 
 
 @dataclass(frozen=True)

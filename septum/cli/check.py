@@ -24,9 +24,7 @@ NUMBER = click.IntRange(min=1)
 @click.option("--scenario", "scenarios", metavar="NAME", multiple=True, help="Only this scenario (default: all).")
 @click.option("--property", metavar="NAME", default="", help="Only this property (default: all).")
 @click.option("--all", "every", is_flag=True, help="Every built-in design.")
-@click.option(
-    "--scope", "scope_name", metavar="NAME", default="", help="How large: tiny, small, review (see `septum list scopes`)."
-)
+@click.option("--scope", "scope_name", metavar="NAME", default="", help="How large; see `septum list scopes` (default: small).")
 @click.option("--vcpus", metavar="N", type=NUMBER, help="How many vCPUs the scenario runs.")
 @click.option("--pages", metavar="N", type=NUMBER, help="How many physical pages there are.")
 @click.option(

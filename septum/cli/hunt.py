@@ -34,9 +34,7 @@ NUMBER = click.IntRange(min=1)
     "--depth", metavar="D", type=click.IntRange(1, 16), default=3, help="Bugs that need so many orderings (default: 3)."
 )
 @click.option("--property", metavar="NAME", default="", help="Only this property (default: all).")
-@click.option(
-    "--scope", "scope_name", metavar="NAME", default="", help="How large: tiny, small, review (see `septum list scopes`)."
-)
+@click.option("--scope", "scope_name", metavar="NAME", default="", help="How large; see `septum list scopes` (default: small).")
 @click.option("--vcpus", metavar="N", type=NUMBER, help="How many vCPUs the scenario runs.")
 @click.option("--pages", metavar="N", type=NUMBER, help="How many physical pages there are.")
 @click.option("--threads", metavar="N", type=NUMBER, help="How many cores to use (default: all).")

@@ -10,7 +10,7 @@ from typing import Any
 from septum.check.hunt import Hunted
 from septum.report.document import counterexample
 from septum.report.numbers import duration
-from septum.report.terminal import finding, section
+from septum.report.terminal import findings, section
 
 NOTHING = (
     "Nothing was found, which proves nothing: random schedules meet some of the interleavings, and `septum check` explores all, "
@@ -35,7 +35,7 @@ def render(hunts: Sequence[Hunted], *, width: int = 80, colour: bool = False) ->
         meaning(hunts, width),
         verdict(hunts, width),
         again(hunts, width),
-        *(finding(one.result) for one in hunts if one.found),
+        *findings(one.result for one in hunts if one.found),
     ]
     return "\n".join(part for part in parts if part)
 

@@ -1,10 +1,11 @@
 """Scopes with a name: how large the world of every scenario is. What a scenario cannot do without it keeps."""
 
-from septum.host.geometry import LEVELS, VCPUS
+from septum.host.geometry import LEVELS, PAGES, VCPUS
 from septum.lang import Scope
 
 SCOPES = (
     Scope("tiny", "two vCPUs, one level of tables below the root: a first look", {LEVELS: 2}),
     Scope("small", "two vCPUs, two levels of tables: what is taken without --scope", {}),
     Scope("review", "three vCPUs, two levels of tables: before a series is sent", {VCPUS: 3}),
+    Scope("large", "four vCPUs, 256 page frames: for hunt, far too large to be explored", {VCPUS: 4, PAGES: 256}),
 )

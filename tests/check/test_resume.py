@@ -1,6 +1,7 @@
 """A run that was killed, at whatever moment, goes on and ends as if nothing had happened."""
 
 import fcntl
+import os
 import random
 import shutil
 import signal
@@ -281,3 +282,14 @@ def test_a_full_disk_makes_a_check_incomplete(tmp_path, monkeypatch):
     with largest_file(10_000):
         found = check(**what)
     assert (found.verdict, found.reason) == (Verdict.INCOMPLETE, "the disk is full or does not work")
+
+
+def test_a_checkpoint_that_nobody_goes_on_from_is_removed_in_the_end(tmp_path, monkeypatch):
+    monkeypatch.setenv("SEPTUM_CACHE", str(tmp_path))
+    old, fresh, other = (tmp_path / name for name in ("old-1.checkpoint", "fresh-1.checkpoint", "model-1.so"))
+    for path in (old, fresh, other):
+        path.write_bytes(b"")
+    for path in (old, other):
+        os.utime(path, (0, 0))
+    assert check("upstream", "punch_hole").holds
+    assert (old.exists(), fresh.exists(), other.exists()) == (False, True, True)

@@ -80,7 +80,7 @@ def test_in_a_tiny_scope_every_witness_is_reached(design):
 def test_the_documented_number_of_states_is_that_of_today(row, name):
     """`python benchmarks/scopes.py --write` makes the table anew."""
     design, *cells = row
-    shown = dict(zip((one.name for one in SCOPES), cells, strict=True))[name]
+    shown = dict(zip((one.name for one in SCOPES[:-1]), cells, strict=True))[name]
     model = load(design)
     able = [one for one in model.scenarios if one.needs <= model.operations]
     states = sum(check(model, one.name, scope_name=name).states for one in able)

@@ -67,6 +67,7 @@ def test_options_reach_the_check(septum: Any, checker: Any) -> None:
         "engine": "python",
         "threads": 1,
         "livelocks": True,
+        "scope_name": "",
     }
 
 

@@ -77,6 +77,13 @@ def test_what_is_found_is_told_and_drawn(septum: Any, answers: Any) -> None:
     assert "proves nothing" not in text
 
 
+def test_one_mistake_is_drawn_once(septum: Any, answers: Any) -> None:
+    answers["zap"] = answers["same_gfn"] = FAILS
+    shown = septum("hunt", "upstream").out
+    assert shown.count("What broke") == 1
+    assert "It fails at the same place in" in shown
+
+
 def test_runs_without_an_end_are_told(septum: Any, answers: Any) -> None:
     answers["zap"] = replace(NOTHING, cut=3)
     assert "zap: 3 runs cut off: the threads may run for ever" in septum("hunt", "upstream").out
@@ -91,8 +98,8 @@ def test_options_reach_the_hunt(septum: Any, answers: Any) -> None:
     assert (model, scenario) == ("upstream", "zap")
     assert options.pop("progress")
     assert options == {
-        "property": "custody", "vcpus": 4, "pages": 200, "runs": 50, "seconds": None, "seed": 9, "depth": 2, "threads": 1,
-        "keep_going": True,
+        "property": "custody", "scope_name": "", "vcpus": 4, "pages": 200, "runs": 50, "seconds": None, "seed": 9, "depth": 2,
+        "threads": 1, "keep_going": True,
     }  # fmt: skip
 
 
