@@ -14,6 +14,7 @@ from septum.cli.check import check
 from septum.cli.explain import explain
 from septum.cli.hunt import hunt
 from septum.cli.listing import list_
+from septum.cli.replay import replay
 from septum.cli.show import show
 from septum.lang.errors import EnginesDisagree, SeptumError
 
@@ -27,7 +28,7 @@ def app() -> None:
     """Check designs for the page tables of KVM's TDX guests under every interleaving of a small scope."""
 
 
-for command in (check, hunt, list_, show, explain):
+for command in (check, hunt, replay, list_, show, explain):
     app.add_command(command)
 
 
