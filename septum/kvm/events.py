@@ -59,7 +59,8 @@ class Step(Enum):
     SPLIT_LOST = 26
     FAST_OTHER = 27
     UNSEEN = 28
-    OTHER = 29
+    SEAMCALL = 29
+    OTHER = 30
 
 
 class Guard(Enum):
@@ -95,3 +96,4 @@ class Guard(Enum):
     NO_FAST_WRITE = 27
     WRONG_CONTEXT = 28
     NOT_REQUESTED = 29
+    NO_SEAMCALL = 30

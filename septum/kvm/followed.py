@@ -34,7 +34,8 @@ class Event(Struct):
     pfn: u64
     old: u64
     new: u64
-    sptep: u64
+    sptep: u64  # its address, where that is known
+    vcpu: u16  # its number and 1; 0 if the event has none
 
 
 class Traced(Struct):
@@ -63,6 +64,7 @@ class Task(Struct):
     """What a thread of the kernel is in the middle of."""
 
     vm: u32
+    vcpu: u16
     root: RootId
     blind: bool  # its first events are missing
     faulting: bool
@@ -113,6 +115,7 @@ class Root(Struct):
     as_id: u8
     vm: u32
     born: u64
+    midlife: bool  # it was there before the trace
 
 
 class Followed(Struct):
@@ -130,6 +133,10 @@ class Followed(Struct):
     births: u64
     removals: u32
     learned: u64
+    hardware: u64  # old values with A or D that a CPU set
+    in_removed: u64  # changes of tables that another task was removing
+    unfrozen: u64  # frozen entries that became non-present without an event
+    ambiguous: u64  # events that several roots could explain
     tables: u32
     used: u32
     free: TableId
@@ -317,4 +324,5 @@ def new_root(m: Followed, task: TaskId, levels: Level, known):
     m.root[place].as_id = ANY_SPACE
     m.root[place].vm = m.task[task].vm
     m.root[place].born = m.births
+    m.root[place].midlife = not known
     return place

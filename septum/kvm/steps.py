@@ -44,7 +44,7 @@ from septum.kvm.guards import (
     split,
     write_protect,
 )
-from septum.kvm.layout import UNKNOWN, Word, frame_of, same_but_hardware, word_of
+from septum.kvm.layout import UNKNOWN, Word, frame_of, word_of
 from septum.lang import each, u8, u16, u32
 
 
@@ -199,17 +199,12 @@ def judge_change(m: Followed):
         return Guard.NOT_A_CHANGE
     best = Guard.NO_TABLE
     place = TableId(0)
-    chosen = m.task[e.task].root
-    if chosen != 0:
-        best = consider(m, chosen)
+    if m.task[e.task].root != 0:
+        best = consider(m, m.task[e.task].root)
         place = m.at
     if best != Guard.NONE:
-        for r in each(RootId):
-            if best != Guard.NONE and m.root[r].table != 0 and r != m.task[e.task].root and is_candidate(m, r):
-                guard = consider(m, r)
-                if m.at != 0 and (guard == Guard.NONE or place == 0 or (best == Guard.OLD_VALUE and guard != Guard.OLD_VALUE)):
-                    best = guard
-                    place = m.at
+        best = best_root(m, best, place)
+        place = m.at
     if best != Guard.NONE and m.removals != 0:
         for other in each(TaskId):
             if best != Guard.NONE and m.task[other].depth != 0:
@@ -217,6 +212,10 @@ def judge_change(m: Followed):
                 if guard == Guard.NONE:
                     best = guard
                     place = m.at
+    if best != Guard.NONE and m.midlife and m.task[e.task].root == 0:
+        place = TableId(0)
+        best = consider(m, unseen_root(m))
+        place = m.at
     m.at = place
     m.index = u16(index_of(e.gfn, e.level))
     if place != 0 and best != Guard.NONE and best != Guard.OLD_VALUE:
@@ -224,13 +223,55 @@ def judge_change(m: Followed):
     return best
 
 
+def best_root(m: Followed, before: Guard, at: TableId):
+    """The newest root that can explain the event, its table in m.at; or else what stands in the way."""
+    best = before
+    place = at
+    found = RootId(0)
+    for r in each(RootId):
+        if m.root[r].table != 0 and r != m.task[m.event.task].root and is_candidate(m, r):
+            guard = consider(m, r)
+            if guard == Guard.NONE:
+                if found != 0 and not m.root[found].midlife and not m.root[r].midlife:
+                    m.ambiguous = m.ambiguous + 1
+                if found == 0 or (m.root[r].born > m.root[found].born and not m.root[r].midlife):
+                    found = r
+                    place = m.at
+                best = Guard.NONE
+            elif best != Guard.NONE and m.at != 0 and (place == 0 or (best == Guard.OLD_VALUE and guard != Guard.OLD_VALUE)):
+                best = guard
+                place = m.at
+    m.at = place
+    return best
+
+
 def is_candidate(m: Followed, root: RootId):
-    """Whether a task may work on a root: the address space agrees, and so does the VM where both are known."""
+    """Whether a task may work on a root: address space and VM agree where they are known, and no other thread is this vCPU."""
     space = m.root[root].as_id
-    if space != ANY_SPACE and space != m.event.as_id:
+    if m.event.kind == Kind.CHANGED and space != ANY_SPACE and space != m.event.as_id:
         return False
-    vm = m.task[m.event.task].vm
-    return vm == 0 or m.root[root].vm == 0 or m.root[root].vm == vm
+    k = m.task[m.event.task]
+    if k.vm != 0 and m.root[root].vm != 0 and m.root[root].vm != k.vm:
+        return False
+    if k.root != 0:
+        return m.root[k.root].midlife or not m.root[root].midlife
+    if k.vcpu != 0 and m.births > 1:
+        for other in each(TaskId):
+            if m.task[other].vcpu == k.vcpu and m.task[other].root == root:
+                return False
+    return True
+
+
+def unseen_root(m: Followed):
+    """The root of a VM that ran before the trace began; made up when its first event comes."""
+    e = m.event
+    vm = m.task[e.task].vm
+    for r in each(RootId):
+        if m.root[r].midlife and m.root[r].table != 0 and m.root[r].vm == vm:
+            if m.root[r].as_id == ANY_SPACE or m.root[r].as_id == e.as_id:
+                return RootId(r)
+    levels = Level(5 if e.level == 5 or e.gfn >> 36 != 0 else 4)
+    return new_root(m, e.task, levels, False)
 
 
 def consider(m: Followed, root: RootId):
@@ -239,6 +280,8 @@ def consider(m: Followed, root: RootId):
     if m.at == 0:
         return Guard.NO_TABLE
     m.index = u16(index_of(m.event.gfn, m.event.level))
+    if m.event.sptep != 0 and m.table[m.at].pfn != 0 and m.event.sptep >> 12 != m.table[m.at].pfn:
+        return Guard.OTHER_ADDRESS
     if not holds_old(m):
         return Guard.OLD_VALUE
     return permitted(m)
@@ -321,7 +364,7 @@ def permitted_leaf(m: Followed):
             guard = Guard.NONE
     if guard != Guard.NONE or (m.step == Step.CLEAR_DIRTY and m.task[m.event.task].faulting):
         other = remap(m)
-        if other == Guard.NONE:
+        if other == Guard.NONE or m.task[m.event.task].faulting:
             m.step = Step.REMAP
             guard = other
     return guard
@@ -370,9 +413,9 @@ def judge_set(m: Followed):
             return Guard.OTHER_GFN
     best = Guard.NO_TABLE
     place = TableId(0)
-    for r in range(ROOTS):
-        root = k.root if r == 0 else RootId(r)
-        if best != Guard.NONE and root != 0 and m.root[root].table != 0:
+    for n in range(ROOTS):
+        root = k.root if n == 0 else RootId(n)
+        if best != Guard.NONE and root != 0 and m.root[root].table != 0 and (n == 0 or is_candidate(m, root)):
             table = walk(m, root, e.gfn, e.level)
             if table != 0:
                 guard = reported(m, table)
@@ -392,7 +435,11 @@ def reported(m: Followed, table: TableId):
         return Guard.OTHER_ADDRESS
     if m.table[table].pfn != 0 and m.table[table].pfn != e.sptep >> 12:
         return Guard.OTHER_ADDRESS
-    return Guard.NONE if matches(m, table, i, e.new) else Guard.OLD_VALUE
+    if not matches(m, table, i, e.new):
+        return Guard.OLD_VALUE
+    if word_of(m, e.new, e.level) == Word.LEAF and first_gfn(m.task[e.task].pfn, e.level) != frame_of(e.new):
+        return Guard.NONE if m.task[e.task].blind or not m.traced.requested else Guard.OTHER_PFN
+    return Guard.NONE
 
 
 def judge_announcement(m: Followed, kept: u8):
@@ -404,8 +451,8 @@ def judge_announcement(m: Followed, kept: u8):
         return Guard.NONE
     if not m.layout.parent_last:
         return Guard.NONE if k.blind else Guard.NO_REMOVAL
-    for r in range(ROOTS):
-        root = k.root if r == 0 else RootId(r)
+    for n in range(ROOTS):
+        root = k.root if n == 0 else RootId(n)
         if m.at == 0 and root != 0 and m.root[root].table != 0:
             above = walk(m, root, e.gfn, Level(e.level + 1))
             if above != 0:
@@ -516,11 +563,16 @@ def apply(m: Followed, kept: u8):
     elif kind == Kind.SPLIT:
         k.has_page = False
         k.owes_split = False
+    elif kind == Kind.SET:
+        if m.table[m.at].pfn == 0:
+            m.table[m.at].pfn = e.sptep >> 12
     elif kind == Kind.FAST:
         if m.step == Step.FIX_FAST:
             store(m, m.at, m.index, e.old | m.layout.writable)
     else:
         k.faulting = False
+        if kind == Kind.PAGE_FAULT and e.vcpu != 0:
+            k.vcpu = e.vcpu
 
 
 def announce(m: Followed, kept: u8):
@@ -555,6 +607,10 @@ def change(m: Followed, kept: u8):
     held = word(m, m.at, m.index)
     if held == UNKNOWN:
         m.learned = m.learned + 1
+    elif held == FROZEN_SPTE:
+        m.unfrozen = m.unfrozen + 1
+    elif held != e.old:
+        m.hardware = m.hardware + 1
     child = m.child[m.at].table[m.index] if e.level != 1 else TableId(0)
     store(m, m.at, m.index, e.new)
     if m.step == Step.FREEZE_ENTRY:
@@ -575,7 +631,8 @@ def change(m: Followed, kept: u8):
         k.owed_level = e.level
     if child != 0 and word_of(m, e.new, e.level) != Word.TABLE:
         unlink(m, child, kept)
-    remember_root(m)
+    if m.step != Step.FREEZE_ENTRY:
+        remember_root(m)
 
 
 def unlink(m: Followed, child: TableId, kept: u8):
@@ -617,6 +674,8 @@ def remember_root(m: Followed):
                 k.root = RootId(r)
     if k.root != 0 and m.root[k.root].table == top:
         m.root[k.root].as_id = m.event.as_id
+    else:
+        m.in_removed = m.in_removed + 1
 
 
 def lose(m: Followed):
@@ -662,8 +721,43 @@ def overwrite(m: Followed):
 
 
 def guard_of(m: Followed, step: Step):
-    """What stands in the way first if the event is to be this step of the kernel, wherever its entry is."""
+    """What stands in the way first if the event is to be this step of the kernel, at the entry that was found for it."""
     e = m.event
+    if m.at == 0:
+        return Guard.NO_TABLE
+    held = word(m, m.at, m.index)
+    before = word_of(m, held, e.level) if held != UNKNOWN else word_of(m, e.old, e.level)
+    if step == Step.FREEZE_ENTRY:
+        return Guard.NEW_KIND if e.new != FROZEN_SPTE else Guard.NO_REMOVAL
+    if before != kind_before(step):
+        return Guard.OLD_KIND
+    if word_of(m, e.new, e.level) != kind_after(step):
+        return Guard.NEW_KIND
+    if not holds_old(m):
+        return Guard.OLD_VALUE
+    return guards_of(m, step)
+
+
+def kind_before(step: Step):
+    """What an entry is before a step."""
+    if step == Step.LINK or step == Step.MAP:
+        return Word.NONPRESENT
+    if step == Step.REMOVE_TABLE or step == Step.RECOVER or step == Step.COLLAPSE:
+        return Word.TABLE
+    return Word.LEAF
+
+
+def kind_after(step: Step):
+    """What an entry is after a step."""
+    if step == Step.LINK or step == Step.SPLIT:
+        return Word.TABLE
+    if step == Step.ZAP_LEAF or step == Step.REMOVE_TABLE:
+        return Word.NONPRESENT
+    return Word.LEAF
+
+
+def guards_of(m: Followed, step: Step):
+    """The guards of a step whose kinds of values fit."""
     if step == Step.LINK:
         return link(m)
     if step == Step.MAP or step == Step.COLLAPSE:
@@ -679,7 +773,7 @@ def guard_of(m: Followed, step: Step):
     if step == Step.SPLIT:
         return split(m)
     if step == Step.ZAP_LEAF:
-        return outside_of_fault(m, e.task)
+        return outside_of_fault(m, m.event.task)
     if step == Step.REMOVE_TABLE:
         return remove_table(m)
     return recover(m, u8(0))

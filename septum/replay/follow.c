@@ -14,16 +14,14 @@ typedef struct replay {
     scan_t scan;
     world_t *world;
     uint64_t head, next, tail;      /* records: oldest in the ring, next to follow, behind the newest */
-    uint64_t offset, explained, reordered_time, worst_back, late, late_depth, early_reads, adopted, followed;
+    uint64_t offset, followed, reordered, worst_back, overtaken, read_ahead, diverged, diverged_at;
     uint64_t nonpresent, frozen, first_time, last_time;
-    uint64_t steps[STEP_KINDS];
+    uint64_t steps[STEP_KINDS], step_time[STEP_KINDS];
     uint64_t sample_every, sample_next;
-    uint32_t sample_count, tasks, final, stop, site;
-    uint32_t diverged;
-    uint64_t diverged_at, losses_done;
+    uint32_t sample_count, tasks, stop, site, hold, told;
     sample_t sample[SAMPLES];
     uint32_t pid_of[MAX_TASKS + 1];
-    uint64_t used_at[MAX_TASKS + 1];
+    uint64_t used_at[MAX_TASKS + 1], seen_at[MAX_TASKS + 1];
     uint16_t hash[4 * MAX_TASKS];
     record_t ring[RING];
 } replay_t;
@@ -77,9 +75,17 @@ static uint16_t task_of(replay_t *p, const record_t *r)
 
 /* -- one record to the model */
 
+enum { NO_VALUE = 2 };
+static const uint64_t NONPRESENT = 1ull << 63, FROZEN = 0x80000000000005A0ull;
+
+/* The kernel's special values as the model has them. What is special in the model and not in this kernel is no value of an SPTE at all. */
 static uint64_t in_model(const replay_t *p, uint64_t value)
 {
-    return value == p->nonpresent ? 1ull << 63 : value == p->frozen ? 0x80000000000005A0ull : value;
+    if (value == p->nonpresent)
+        return NONPRESENT;
+    if (value == p->frozen)
+        return FROZEN;
+    return value == NONPRESENT || value == FROZEN || value == 0 ? NO_VALUE : value;
 }
 
 static void show(replay_t *p, const record_t *r)
@@ -94,12 +100,38 @@ static void show(replay_t *p, const record_t *r)
     e->pfn = r->pfn;
     e->old = r->kind == K_PAGE_FAULT || r->kind == K_SEAMCALL ? r->old : in_model(p, r->old);
     e->new = in_model(p, r->value);
+    e->vcpu = (uint16_t)(r->vcpu + 1);
     e->sptep = r->sptep;
 }
 
-/* The guard that an event does not pass; GUARD_NONE if the model followed it. */
-static int follow_record(replay_t *p, record_t *r)
+/* Where several roots may hold an entry, kvm_mmu_set_spte at the end of the same fault tells the page of its table. */
+static uint64_t address_of(replay_t *p, uint64_t i)
 {
+    record_t *r = at(p, i);
+    for (uint64_t j = i + 1; j < p->tail && j < i + 512; j++) {
+        record_t *later = at(p, j);
+        if (later->pid != r->pid || later->kind == K_CHANGED || later->kind == K_ZAP_PAGE || later->kind == K_GET_PAGE)
+            continue;
+        return later->kind == K_SET && later->gfn == r->gfn && later->level == r->level ? later->sptep : 0;
+    }
+    return 0;
+}
+
+/* Counts a step, and the time since the event of the same task before it. */
+static void account(replay_t *p, const record_t *r)
+{
+    uint64_t before = p->seen_at[r->task];
+    p->followed++;
+    p->steps[p->world->step]++;
+    if (before && r->time > before)
+        p->step_time[p->world->step] += r->time - before;
+    p->seen_at[r->task] = r->time;
+}
+
+/* The guard that an event does not pass; GUARD_NONE if the model followed it. */
+static int follow_record(replay_t *p, uint64_t i)
+{
+    record_t *r = at(p, i);
     context_t c;
     if (r->kind == K_LOST) {
         memset(&c, 0, sizeof c);
@@ -110,7 +142,6 @@ static int follow_record(replay_t *p, record_t *r)
             p->world->task.at[i].blind = 1;
             p->world->task.at[i].vm = vm;
         }
-        p->losses_done++;
         r->done = 1;
         return GUARD_NONE;
     }
@@ -118,6 +149,8 @@ static int follow_record(replay_t *p, record_t *r)
         r->task = task_of(p, r);
     p->used_at[r->task] = p->followed;
     show(p, r);
+    if (r->kind == K_CHANGED && p->world->births > 1)
+        p->world->event.sptep = address_of(p, i);
     memset(&c, 0, offsetof(context_t, out));
     if (setjmp(c.out)) {
         p->stop = STOP_DEFECT;
@@ -127,8 +160,7 @@ static int follow_record(replay_t *p, record_t *r)
     int guard = (int)FOLLOW(&c, p->world);
     if (guard == GUARD_NONE) {
         r->done = 1;
-        p->followed++;
-        p->steps[p->world->step]++;
+        account(p, r);
     }
     return guard;
 }
@@ -174,7 +206,7 @@ static int follow_ahead(replay_t *p, uint64_t from, uint64_t i, unsigned depth)
         record_t *before = at(p, j);
         if (before->done || before->pid != r->pid)
             continue;
-        int guard = follow_record(p, before);
+        int guard = follow_record(p, j);
         if (guard != GUARD_NONE && !(depth < 3 && earlier(p, j, depth + 1)))
             return 0;
         before->done = 1;
@@ -204,24 +236,24 @@ static int earlier(replay_t *p, uint64_t i, unsigned depth)
         int same = leaves(p, r, e, &value);
         int above = r->kind == K_CHANGED && r->level > e->level && e->level && covers(r, e);
         int fits = same && (value & kept_bits(p)) == wanted;
-        if (e->kind == K_SET && same && !fits && wanted == 0x80000000000005A0ull)
+        if (e->kind == K_SET && same && !fits && wanted == FROZEN)
             fits = 1;
         if (fits || (above && !same)) {
             if (e->kind == K_SET && fits) {
-                p->early_reads++;
+                p->read_ahead++;
                 e->done = 1;
-                p->steps[22]++;
+                account(p, e);
                 p->world->task.at[e->task].owes_set = 0;
                 return 1;
             }
             if (follow_ahead(p, i + 1, j, depth)) {
-                p->late++;
-                if (follow_record(p, e) == GUARD_NONE)
+                p->overtaken++;
+                if (follow_record(p, i) == GUARD_NONE)
                     return 1;
                 continue;
             }
         }
-        if (r->kind == K_CHANGED && in_model(p, r->value) != 0x80000000000005A0ull && count < 16)
+        if (r->kind == K_CHANGED && in_model(p, r->value) != FROZEN && count < 16)
             passed[count++] = r->pid;
     }
     return 0;
@@ -248,12 +280,12 @@ static void step(replay_t *p)
 {
     record_t *r = at(p, p->next);
     if (!r->done) {
-        int guard = follow_record(p, r);
+        int guard = follow_record(p, p->next);
         if (guard != GUARD_NONE && !p->stop && !earlier(p, p->next, 0)) {
             if (!p->stop)
                 p->stop = STOP_DIVERGED;
             p->diverged_at = p->next;
-            follow_record(p, r);
+            follow_record(p, p->next);
             return;
         }
     }
@@ -264,7 +296,6 @@ static void step(replay_t *p)
             p->last_time = r->time;
         if (r->time >= p->sample_next)
             sample(p, r->time);
-        p->explained = p->next;
         p->next++;
     }
 }
@@ -281,7 +312,7 @@ static void place(replay_t *p, uint64_t i)
     if (to == i)
         return;
     uint64_t back = at(p, i - 1)->time - moved.time;
-    p->reordered_time++;
+    p->reordered++;
     if (back > p->worst_back)
         p->worst_back = back;
     for (uint64_t j = i; j > to; j--)
@@ -293,11 +324,10 @@ static void place(replay_t *p, uint64_t i)
 
 size_t replay_size(void) { return sizeof(replay_t); }
 
-void replay_start(replay_t *p, world_t *world, uint64_t nonpresent, uint64_t frozen)
+void replay_start(replay_t *p, world_t *world)
 {
     p->world = world;
-    p->nonpresent = nonpresent;
-    p->frozen = frozen;
+    p->hold = 1;
     p->sample_every = 1000;
 }
 
@@ -311,11 +341,24 @@ static void note_traced(replay_t *p, int kind)
     t->split |= kind == K_SPLIT;
 }
 
+/* The first frozen value tells the kernel's; it is read long before the removal that it belongs to is followed. */
+static void note_frozen(replay_t *p, const record_t *r)
+{
+    uint64_t value = r->value;
+    if (value != 0x5A0 && value != FROZEN && value != 0x80000000000001A0ull)
+        return;
+    p->told = 1;
+    p->frozen = value;
+    p->world->layout.parent_last = value == 0x80000000000001A0ull;
+}
+
 /* Scans whole lines until the ring is full or something diverged; the bytes consumed. */
 size_t replay_feed(replay_t *p, const char *bytes, size_t size, int last)
 {
     size_t done = 0;
     while (!p->stop) {
+        if (p->hold && p->tail - p->next > AHEAD)
+            break;
         while (p->tail - p->next > AHEAD && !p->stop)
             step(p);
         if (p->stop)
@@ -338,6 +381,8 @@ size_t replay_feed(replay_t *p, const char *bytes, size_t size, int last)
             r->length = (uint32_t)length;
             r->line = p->scan.lines;
             note_traced(p, r->kind);
+            if (r->kind == K_CHANGED && !p->told)
+                note_frozen(p, r);
             p->tail++;
             place(p, p->tail - 1);
         }
@@ -367,6 +412,7 @@ void replay_resynchronise(replay_t *p)
         ADOPT(&c, p->world);
     r->done = 1;
     p->diverged++;
+    p->next = p->diverged_at + 1;
     p->stop = 0;
 }
 

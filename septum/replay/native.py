@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,8 @@ from septum.lang.types import scope
 
 HERE = Path(__file__).parent
 RING, SAMPLES, STEP_KINDS, NAMES, NAME = 1 << 15, 1024, 40, 64, 48
-ROUTINES = {"FOLLOW": follow, "LOSE": lose, "ADOPT": adopt, "GUARD_OF": guard_of}
-GEOMETRY = {LEVELS: MAX_LEVEL}
+ROUTINES: dict[str, Callable[..., Any]] = {"FOLLOW": follow, "LOSE": lose, "ADOPT": adopt, "GUARD_OF": guard_of}
+GEOMETRY: dict[object, object] = {LEVELS: MAX_LEVEL}
 u16, u32, u64 = ctypes.c_uint16, ctypes.c_uint32, ctypes.c_uint64
 
 
@@ -48,19 +49,19 @@ class Sample(ctypes.Structure):
     _fields_ = [("time", u64), ("mapped", u64 * 6), ("linked", u64 * 6)]
 
 
-class Replay(ctypes.Structure):
+class State(ctypes.Structure):
     """replay_t of follow.c."""
 
     _fields_ = [
         ("scan", Scan), ("world", ctypes.c_void_p),
         *((name, u64) for name in (
-            "head", "next", "tail", "offset", "explained", "reordered_time", "worst_back", "late", "late_depth", "early_reads",
-            "adopted", "followed", "nonpresent", "frozen", "first_time", "last_time",
+            "head", "next", "tail", "offset", "followed", "reordered", "worst_back", "overtaken", "read_ahead", "diverged",
+            "diverged_at", "nonpresent", "frozen", "first_time", "last_time",
         )),
-        ("steps", u64 * STEP_KINDS), ("sample_every", u64), ("sample_next", u64),
-        *((name, u32) for name in ("sample_count", "tasks", "final", "stop", "site", "diverged")),
-        ("diverged_at", u64), ("losses_done", u64), ("sample", Sample * SAMPLES),
-        ("pid_of", u32 * (int(TASKS) + 1)), ("used_at", u64 * (int(TASKS) + 1)), ("hash", u16 * (4 * int(TASKS))),
+        ("steps", u64 * STEP_KINDS), ("step_time", u64 * STEP_KINDS), ("sample_every", u64), ("sample_next", u64),
+        *((name, u32) for name in ("sample_count", "tasks", "stop", "site", "hold", "told")), ("sample", Sample * SAMPLES),
+        ("pid_of", u32 * (int(TASKS) + 1)), ("used_at", u64 * (int(TASKS) + 1)),
+        ("seen_at", u64 * (int(TASKS) + 1)), ("hash", u16 * (4 * int(TASKS))),
         ("ring", Record * RING),
     ]  # fmt: skip
 
@@ -77,8 +78,8 @@ class Library:
         self.c = load(compiled(code, ("-O2",)))
         for name in ("replay_size", "replay_feed"):
             getattr(self.c, name).restype = ctypes.c_size_t
-        if self.c.replay_size() != ctypes.sizeof(Replay):
-            raise AssertionError(f"Replay has {ctypes.sizeof(Replay)} bytes here and {self.c.replay_size()} in C")
+        if self.c.replay_size() != ctypes.sizeof(State):
+            raise AssertionError(f"State has {ctypes.sizeof(State)} bytes here and {self.c.replay_size()} in C")
 
     def world(self) -> Any:
         """A world without any table, lazily backed."""
