@@ -19,6 +19,7 @@ from septum.cli.hunt import hunt
 from septum.cli.listing import list_
 from septum.cli.new import new
 from septum.cli.provenance import provenance
+from septum.cli.replay import replay
 from septum.cli.show import show
 from septum.lang.errors import EnginesDisagree, SeptumError
 
@@ -32,7 +33,7 @@ def app() -> None:
     """Check designs for the page tables of KVM's TDX guests under every interleaving of a small scope."""
 
 
-for command in (check, hunt, compare, provenance, claims, new, list_, show, footprints, explain):
+for command in (check, hunt, compare, provenance, claims, replay, new, list_, show, footprints, explain):
     app.add_command(command)
 
 

@@ -9,7 +9,7 @@ import ast
 import ctypes
 import inspect
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -221,22 +221,45 @@ class Translation:
         checks = [self._property(one) for one in properties if one.check]
         self.frame_size = 2 + max((entry.frame_size for entry in self.entries), default=0)
         self.state_size = (self.world_size + self.threads * self.frame_size + 7) // 8 * 8
-        used = self._used()
-        functions = [instance for instance in self.instances if instance in used]
         parts = [
-            (HERE / "runtime.h").read_text(), self._constants(), "\n".join(self._types),
-            (HERE / "measure.c").read_text() if self.measuring else "",
-            "\n".join(instance.signature + " __attribute__((unused));" for instance in functions),
-            "\n".join(instance.text for instance in functions), self._enter(), self._check(properties, checks),
+            *self._functions([*self.entries, *self.properties]), self._enter(), self._check(properties, checks),
             (HERE / "threads.c").read_text(), (HERE / "footprints.c").read_text(),
             (HERE / "watch.c").read_text(), symmetry_tables(self), (HERE / "symmetry.c").read_text(), explorer,
         ]  # fmt: skip
         self.code = "\n".join(parts)
         return self.code
 
-    def _used(self) -> set[Instance]:
+    def library(self, routines: Mapping[str, Callable[..., Any]], program: str) -> str:
+        """The C of a program that calls routines itself, each by the name it is given here; no threads, and no explorer.
+
+        A routine's parameters need annotations, but the world. It is called with the context, the world and its numbers.
+        """
+        called = {name: self._routine(function) for name, function in routines.items()}
+        names = "\n".join(f"#define {name} {instance.name}" for name, instance in called.items())
+        self.code = "\n".join([*self._functions([*called.values()]), names, program])
+        return self.code
+
+    def _routine(self, function: Callable[..., Any]) -> Instance:
+        source = source_of(function)
+        names = [argument.arg for argument in source.tree.args.args][1:]
+        return self.instance(
+            None, None, function, [Ref(self.world), *(kind_of(_scalar(source, function, name)) for name in names)]
+        )
+
+    def _functions(self, roots: Sequence[Instance]) -> list[str]:
+        """What every unit begins with: the runtime, the structs, and the functions that are called from `roots`."""
+        used = self._used(roots)
+        functions = [instance for instance in self.instances if instance in used]
+        return [
+            (HERE / "runtime.h").read_text(), self._constants(), "\n".join(self._types),
+            (HERE / "measure.c").read_text() if self.measuring else "",
+            "\n".join(instance.signature + " __attribute__((unused));" for instance in functions),
+            "\n".join(instance.text for instance in functions),
+        ]  # fmt: skip
+
+    def _used(self, roots: Sequence[Instance]) -> set[Instance]:
         texts = {instance.name: instance for instance in self._instances.values()}
-        todo = [*self.entries, *self.properties]
+        todo = [*roots]
         used: set[Instance] = set()
         while todo:
             instance = todo.pop()

@@ -1,0 +1,52 @@
+"""`septum replay`: a trace of a real kernel, followed by the model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from septum.cli.output import colour, width, write, write_json
+
+EPILOG = (
+    "Exit status: 0 every event is explained, 1 an event is not, 2 bad input, 3 there is nothing to follow. "
+    "Record with: trace-cmd record -e kvmmmu -e kvm:kvm_page_fault -e kvm:kvm_unmap_hva_range."
+)
+
+
+@click.command(epilog=EPILOG, no_args_is_help=True, short_help="Follow a trace of a real kernel.")
+@click.argument("trace")
+@click.option("--kernel", metavar="VERSION", default="", help="The kernel that was traced, as 6.12 (default: inferred).")
+@click.option("--formats", metavar="FILE", help="Its event formats: events/kvmmmu of tracefs, or its files in one.")
+@click.option("--midlife", is_flag=True, help="VMs were running before the trace began (default: inferred).")
+@click.option("--keep-going", is_flag=True, help="Go on behind a divergence, and list all, grouped.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.option("--plot", metavar="FILE", help="Also draw mapped memory by page size, as .png or .html (needs septum[plot]).")
+@click.pass_context
+def replay(context: click.Context, /, trace: str, as_json: bool, plot: str | None, **options: Any) -> None:
+    """Follow the KVM events of a trace in the model, at real geometry: which change of a page table could no kernel make?
+
+    TRACE is the text of tracefs (trace, trace_pipe), trace-cmd report or perf script, plain or compressed (gzip, xz, zstd);
+    trace.dat or perf.data where their tools are installed; or - for standard input.
+    """
+    from septum.replay.replay import replay as run
+    from septum.replay.result import Verdict
+
+    if plot:
+        from septum.report.plot import check_plot
+
+        check_plot(plot)
+    result = run(trace, **options)
+    if plot:
+        from septum.report.plot import draw
+
+        draw(result, plot)
+    if as_json:
+        from septum.report.replay import document
+
+        write_json(document(result))
+    else:
+        from septum.report.replay import render
+
+        write(render(result, width=width(), colour=colour()))
+    context.exit({Verdict.FOLLOWED: 0, Verdict.DIVERGED: 1, Verdict.NOTHING: 3}[result.verdict])

@@ -1,0 +1,1 @@
+"""Traces of a real kernel, followed step by step by the model."""

@@ -1,0 +1,189 @@
+"""`replay`: a trace from its file to a Result."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace as with_fields
+from pathlib import Path
+
+from septum.kvm.events import Kind, Step
+from septum.lang.errors import UserError
+from septum.replay.result import Divergence, Group, Reading, Result, Sample, Verdict
+from septum.replay.session import GROUP_LINES, Session, Settings
+from septum.replay.source import Truncated, chunks
+from septum.replay.words import STEPS
+
+NANOSECONDS = 1e9
+SEEN_TGID, SEEN_OLD_FAULT, SEEN_HEADER, SEEN_DIRECT = 1, 8, 1024, 2048
+
+
+def replay(
+    trace: str,
+    *,
+    kernel: str = "",
+    formats: str | None = None,
+    midlife: bool = False,
+    keep_going: bool = False,
+    progress: Callable[[int], None] | None = None,
+) -> Result:
+    """Follows a trace: the name of a file, or `-` for standard input.
+
+    `kernel` is a version as 6.12, `formats` a file (or a directory of files) with the kernel's event formats; without both the
+    kernel is inferred. `midlife` says that VMs were running before the trace began. `progress` is told the lines read.
+    UserError if the trace cannot be read.
+    """
+    groups: dict[tuple[str, str], Group] = {}
+
+    def note(found: Divergence) -> None:
+        key = (found.step, found.guard)
+        known = groups.get(key)
+        if known is None:
+            groups[key] = Group(found, 1, (found.at.number,))
+        else:
+            lines = (*known.lines, found.at.number) if len(known.lines) < GROUP_LINES else known.lines
+            groups[key] = with_fields(known, count=known.count + 1, lines=lines)
+
+    session = Session(Settings(kernel, _formats(formats), midlife, keep_going), note)
+    begun, truncated = time.monotonic(), ""
+    with chunks(trace) as pieces:
+        try:
+            for piece in pieces:
+                session.feed(piece)
+                if progress:
+                    progress(session.state.scan.lines)
+                if session.stopped:
+                    break
+        except Truncated as error:
+            truncated = str(error)
+        except KeyboardInterrupt:
+            truncated = "interrupted: what had been read by then was followed"
+    session.finish()
+    return _result(trace, session, groups, truncated, time.monotonic() - begun)
+
+
+def _formats(name: str | None) -> str:
+    """The text of the format files."""
+    if name is None:
+        return ""
+    path = Path(name)
+    try:
+        files = sorted(path.rglob("format")) if path.is_dir() else [path]
+        text = "\n".join(file.read_text() for file in files)
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{name}: cannot be read as format files: {error}") from None
+    if "name: " not in text:
+        raise UserError(
+            f"{name}: has no event formats; give events/kvmmmu and events/kvm of tracefs, or their `format` files in one"
+        )
+    return text
+
+
+def _result(trace: str, session: Session, groups: dict[tuple[str, str], Group], truncated: str, seconds: float) -> Result:
+    state, m, choice = session.state, session.m, session.choice
+    assert choice is not None
+    leaves = (int(m.mapped[1]), int(m.mapped[2]), int(m.mapped[3]))
+    reading = _reading(session, truncated)
+    verdict = Verdict.DIVERGED if groups else Verdict.FOLLOWED
+    reason = _nothing(session)
+    if reason and not groups:
+        verdict = Verdict.NOTHING
+    steps = {STEPS[step]: int(state.steps[step]) for step in Step if state.steps[step]}
+    return Result(
+        trace=trace, verdict=verdict, reason=reason if verdict is Verdict.NOTHING else "",
+        kernel=choice.era.name, kernel_from=choice.era_from, format=choice.format.name, format_from=choice.format_from,
+        reading=reading, steps=steps,
+        seconds_in={STEPS[step]: state.step_time[step] / NANOSECONDS for step in Step if state.step_time[step]},
+        rules=_rules(session), followed=int(state.followed),
+        begins=state.first_time / NANOSECONDS, ends=state.last_time / NANOSECONDS,
+        vms=_vms(session), roots=int(m.births), leaves=leaves, tables=int(m.tables),
+        seconds=seconds, samples=tuple(_samples(session)), groups=tuple(groups.values()), notes=tuple(_notes(session)),
+        phases=tuple(session.phases),
+    )  # fmt: skip
+
+
+def _reading(session: Session, truncated: str) -> Reading:
+    scan = session.state.scan
+    unknown = {scan.name[i].value.decode(errors="replace"): int(scan.times[i]) for i in range(scan.unknown_names)}
+    return Reading(
+        lines=int(scan.lines), events=int(scan.events), unknown=unknown, unreadable=int(scan.cut), losses=int(scan.losses),
+        lost=int(scan.lost), wrapped=max(0, int(scan.written) - int(scan.in_buffer)), backwards=int(scan.backwards),
+        reordered=int(session.state.reordered), worst_back=session.state.worst_back / NANOSECONDS, shadow=int(scan.shadow),
+        truncated=truncated,
+    )  # fmt: skip
+
+
+def _rules(session: Session) -> dict[str, int]:
+    """How often each named rule explained what no event shows, or what came in another order; docs/replay.md has them."""
+    state, m = session.state, session.m
+    found = {
+        "overtaken": int(state.overtaken),
+        "read-ahead": int(state.read_ahead),
+        "time-order": int(state.reordered),
+        "hardware-bits": int(m.hardware),
+        "fast-fix": int(state.steps[Step.FIX_FAST]),
+        "removed-table": int(m.in_removed),
+        "silent-unfreeze": int(m.unfrozen),
+        "unlinked-page": int(state.steps[Step.NEW_TABLE]) - int(state.steps[Step.LINK]) - int(state.steps[Step.SPLIT]),
+        "learned": int(m.learned),
+        "ambiguous-root": int(m.ambiguous),
+    }
+    return {name: count for name, count in found.items() if count > 0}
+
+
+def _vms(session: Session) -> str:
+    """How many VMs there are, and how that is known."""
+    m = session.m
+    if session.state.scan.formats & SEEN_TGID:
+        count = len({int(root.vm) for root in m.root if root.table})
+        return f"{count} by thread group"
+    if m.births <= 1:
+        return "1"
+    return "undecidable without a TGID column: no event names the VM (record with options/record-tgid)"
+
+
+def _samples(session: Session) -> list[Sample]:
+    count = session.state.sample_count
+    return [
+        Sample(one.time / NANOSECONDS, (int(one.mapped[1]), int(one.mapped[2]), int(one.mapped[3])))
+        for one in session.state.sample[:count]
+    ]
+
+
+def _nothing(session: Session) -> str:
+    """Why a trace cannot be followed at all; empty if it can."""
+    scan = session.state.scan
+    if scan.kinds[Kind.CHANGED]:
+        return ""
+    if not scan.lines:
+        return "the trace is empty"
+    if not scan.events:
+        return f"none of its {scan.lines} lines is an event as tracefs, trace-cmd report or perf script print it"
+    if scan.formats & SEEN_OLD_FAULT:
+        return "it has no kvm_tdp_mmu_spte_changed: this kernel is older than the event (5.10 does not have it)"
+    if scan.shadow:
+        return "it has no kvm_tdp_mmu_spte_changed, but shadow pages: the module kvm was loaded with tdp_mmu=N"
+    if scan.kinds[Kind.GET_PAGE] or scan.kinds[Kind.REQUESTED]:
+        return "it has no kvm_tdp_mmu_spte_changed: the event was not recorded, or the module kvm was loaded with tdp_mmu=N"
+    return "it has no kvm_tdp_mmu_spte_changed, which tells of every change: record the events kvmmmu:* (docs/replay.md)"
+
+
+def _notes(session: Session) -> list[str]:
+    """What the reader should know about how the trace was read."""
+    notes = []
+    scan, m = session.state.scan, session.m
+    if scan.written > scan.in_buffer:
+        notes.append(
+            f"the buffer lost its beginning: {scan.written - scan.in_buffer} events; entries are learned as they are seen"
+        )
+    elif m.midlife and not scan.losses:
+        notes.append("it begins in the middle of a VM's life: entries are learned as they are seen")
+    missing = [
+        name for name, there in (
+            ("kvm_mmu_spte_requested", m.traced.requested), ("kvm_mmu_set_spte", m.traced.set_spte),
+            ("kvm_mmu_get_page", m.traced.get_page), ("kvm_mmu_prepare_zap_page", m.traced.zap_page),
+        ) if not there
+    ]  # fmt: skip
+    if missing and scan.kinds[Kind.CHANGED]:
+        notes.append(f"without {', '.join(missing)} fewer rules can be checked")
+    return notes

@@ -1,0 +1,509 @@
+/* From the lines of a trace to records: what tracefs, trace-cmd report and perf script print, told apart line by line.
+ *
+ *      TASK-PID [(TGID)] [CPU] [FLAGS] SECONDS: [SYSTEM:]EVENT: FIELDS       tracefs, trace-cmd report
+ *      TASK PID[/TID] [CPU] SECONDS: SYSTEM:EVENT: FIELDS                     perf script
+ *
+ * A name of a task may hold blanks, `-` and `.`; what is sure is the CPU in brackets. */
+
+enum { NAME = 48, UNKNOWN_NAMES = 64 };
+
+typedef struct record {
+    uint64_t offset, line, time, gfn, pfn, old, value, sptep;
+    uint32_t length, pid, tgid;
+    uint16_t cpu, task;
+    int16_t vcpu;
+    uint8_t kind, as_id, level, failed, done, resched;
+} record_t;
+
+typedef struct scan {
+    uint64_t lines, headers, events, unknown, cut, losses, lost, shadow, backwards;
+    uint64_t in_buffer, written;
+    uint64_t kinds[32];
+    uint32_t unknown_names, formats;
+    char name[UNKNOWN_NAMES][NAME];
+    uint64_t times[UNKNOWN_NAMES];
+} scan_t;
+
+enum { SCAN_NOTHING, SCAN_RECORD, SCAN_LOST };
+enum { SEEN_TGID = 1, SEEN_PERF = 2, SEEN_ACCESS = 4, SEEN_OLD_FAULT = 8, SEEN_LAZY = 16, SEEN_NPF = 32, SEEN_EPT = 64,
+       SEEN_EXIT_INFO = 128, SEEN_NANOSECONDS = 256, SEEN_REQUESTS = 512, SEEN_HEADER = 1024, SEEN_DIRECT = 2048 };
+
+typedef struct text {
+    const char *at, *end;
+} text_t;
+
+static int skip(text_t *t, const char *word)
+{
+    size_t n = strlen(word);
+    if ((size_t)(t->end - t->at) < n || memcmp(t->at, word, n))
+        return 0;
+    t->at += n;
+    return 1;
+}
+
+static void blanks(text_t *t)
+{
+    while (t->at < t->end && (*t->at == ' ' || *t->at == '\t'))
+        t->at++;
+}
+
+static int digit_of(char c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static int hex(text_t *t, uint64_t *value)
+{
+    int n = 0;
+    *value = 0;
+    if (t->end - t->at > 2 && t->at[0] == '0' && t->at[1] == 'x')
+        t->at += 2;
+    for (int d; t->at < t->end && (d = digit_of(*t->at)) >= 0; t->at++, n++)
+        *value = *value << 4 | (uint64_t)d;
+    return n > 0 && n <= 16;
+}
+
+static int decimal(text_t *t, uint64_t *value)
+{
+    int n = 0;
+    *value = 0;
+    for (; t->at < t->end && *t->at >= '0' && *t->at <= '9'; t->at++, n++)
+        *value = *value * 10 + (uint64_t)(*t->at - '0');
+    return n > 0 && n < 20;
+}
+
+/* Goes behind the next occurrence of `word`. */
+static int find(text_t *t, const char *word)
+{
+    size_t n = strlen(word);
+    const char *found = memmem(t->at, (size_t)(t->end - t->at), word, n);
+    if (!found)
+        return 0;
+    t->at = found + n;
+    return 1;
+}
+
+static int hex_after(text_t *t, const char *word, uint64_t *value)
+{
+    return find(t, word) && hex(t, value);
+}
+
+static int level_after(text_t *t, const char *word, uint8_t *level)
+{
+    uint64_t value;
+    if (!find(t, word) || !decimal(t, &value) || value < 1 || value > 5)
+        return 0;
+    *level = (uint8_t)value;
+    return 1;
+}
+
+static int at_end(text_t *t)
+{
+    blanks(t);
+    return t->at == t->end;
+}
+
+/* -- the fields of each event */
+
+static int scan_changed(scan_t *s, text_t *t, record_t *r)
+{
+    uint64_t as_id;
+    (void)s;
+    if (!skip(t, "as id ") || !decimal(t, &as_id) || !skip(t, " gfn ") || !hex(t, &r->gfn) || !level_after(t, " level ", &r->level))
+        return 0;
+    r->as_id = (uint8_t)as_id;
+    return skip(t, " old_spte ") && hex(t, &r->old) && skip(t, " new_spte ") && hex(t, &r->value) && at_end(t);
+}
+
+static int scan_requested(scan_t *s, text_t *t, record_t *r)
+{
+    if (!skip(t, "gfn ") || !hex(t, &r->gfn) || !skip(t, " pfn ") || !hex(t, &r->pfn) || !level_after(t, " level ", &r->level))
+        return 0;
+    if (skip(t, " access "))
+        s->formats |= SEEN_ACCESS;
+    return 1;
+}
+
+static int scan_set(scan_t *s, text_t *t, record_t *r)
+{
+    (void)s;
+    return skip(t, "gfn ") && hex(t, &r->gfn) && skip(t, " spte ") && hex(t, &r->value) && level_after(t, " level ", &r->level)
+        && skip(t, " at ") && hex(t, &r->sptep) && at_end(t);
+}
+
+/* sp gen 0 gfn 4000 l1 8-byte q0 direct wux nxe ad root 0 sync new */
+static int scan_page(scan_t *s, text_t *t, record_t *r)
+{
+    if (!find(t, "gfn ") || !hex(t, &r->gfn) || !level_after(t, " l", &r->level))
+        return 0;
+    if (!find(t, " direct ")) {
+        s->shadow++;
+        return 1;
+    }
+    s->formats |= SEEN_DIRECT;
+    r->pfn = 1;
+    return find(t, " root ");
+}
+
+static int scan_split(scan_t *s, text_t *t, record_t *r)
+{
+    (void)s;
+    if (!skip(t, "gfn ") || !hex(t, &r->gfn) || !skip(t, " spte ") || !hex(t, &r->old) || !level_after(t, " level ", &r->level))
+        return 0;
+    if (!skip(t, " errno ") || t->at == t->end)
+        return 0;
+    r->failed = *t->at != '0';
+    return 1;
+}
+
+static int scan_vcpu(text_t *t, record_t *r)
+{
+    uint64_t vcpu;
+    if (!skip(t, "vcpu ") || !decimal(t, &vcpu))
+        return 0;
+    r->vcpu = (int16_t)vcpu;
+    return 1;
+}
+
+static int scan_fast(scan_t *s, text_t *t, record_t *r)
+{
+    uint64_t address, spurious, fixed;
+    (void)s;
+    if (!scan_vcpu(t, r) || !hex_after(t, " gva ", &address) || !hex_after(t, " old ", &r->old) || !hex_after(t, " new ", &r->value)
+        || !find(t, " spurious ") || !decimal(t, &spurious) || !find(t, " fixed ") || !decimal(t, &fixed))
+        return 0;
+    r->gfn = address >> 12;
+    r->failed = !fixed;
+    r->pfn = spurious;
+    return 1;
+}
+
+static int scan_fault(scan_t *s, text_t *t, record_t *r)
+{
+    uint64_t address, error;
+    if (!scan_vcpu(t, r))
+        s->formats |= SEEN_OLD_FAULT;
+    if (!hex_after(t, "address ", &address) || !hex_after(t, " error_code ", &error))
+        return 0;
+    r->gfn = address >> 12;
+    r->old = error;
+    return 1;
+}
+
+static int scan_exit(scan_t *s, text_t *t, record_t *r)
+{
+    if (!(s->formats & (SEEN_NPF | SEEN_EPT))) {
+        text_t copy = *t;
+        if (find(&copy, "reason npf"))
+            s->formats |= SEEN_NPF;
+        copy = *t;
+        if (find(&copy, "reason EPT_"))
+            s->formats |= SEEN_EPT;
+    }
+    if (!(s->formats & SEEN_REQUESTS)) {
+        text_t copy = *t;
+        if (find(&copy, " requests "))
+            s->formats |= SEEN_REQUESTS;
+    }
+    scan_vcpu(t, r);
+    return 1;
+}
+
+static int scan_entry(scan_t *s, text_t *t, record_t *r)
+{
+    if (!(s->formats & SEEN_EXIT_INFO)) {
+        text_t copy = *t;
+        if (find(&copy, " intr_info "))
+            s->formats |= SEEN_EXIT_INFO;
+    }
+    scan_vcpu(t, r);
+    return 1;
+}
+
+static int scan_unmap(scan_t *s, text_t *t, record_t *r)
+{
+    (void)s;
+    return find(t, "range: ") && hex(t, &r->old) && hex_after(t, " -- ", &r->value);
+}
+
+static int scan_gfn(scan_t *s, text_t *t, record_t *r)
+{
+    (void)s;
+    return hex_after(t, "gfn ", &r->gfn);
+}
+
+/* (tdh_mem_page_aug+0x0/0x90) gpa=0x1000 level=0 hpa=0x2000 ret=0x0 */
+static int scan_seamcall(scan_t *s, text_t *t, record_t *r)
+{
+    text_t start = *t;
+    uint64_t value;
+    (void)s;
+    if (!hex_after(t, "gpa=", &value))
+        return 0;
+    r->gfn = value >> 12;
+    *t = start;
+    if (hex_after(t, "level=", &value))
+        r->level = (uint8_t)(value + 1);
+    *t = start;
+    if (hex_after(t, "hpa=", &value))
+        r->pfn = value >> 12;
+    *t = start;
+    if (hex_after(t, "ret=", &value))
+        r->old = value;
+    return 1;
+}
+
+static int scan_other(scan_t *s, text_t *t, record_t *r)
+{
+    (void)s, (void)t, (void)r;
+    return 1;
+}
+
+enum { K_CHANGED = 1, K_REQUESTED, K_SET, K_GET_PAGE, K_ZAP_PAGE, K_SPLIT, K_FAST, K_PAGE_FAULT, K_ENTRY, K_EXIT, K_UNMAP, K_AGE,
+       K_MARKER, K_ZAP_ALL, K_MARK_MMIO, K_MMIO_FAULT, K_SEAMCALL, K_OTHER };
+enum { CALL_AUG = 1, CALL_ADD, CALL_SEPT_ADD, CALL_BLOCK, CALL_TRACK, CALL_REMOVE, CALL_SEPT_REMOVE, CALL_RECLAIM };
+
+static const struct event {
+    const char *name;
+    int kind, call;
+    int (*fields)(scan_t *, text_t *, record_t *);
+} events[] = {
+    {"kvm_tdp_mmu_spte_changed", K_CHANGED, 0, scan_changed},
+    {"kvm_mmu_spte_requested", K_REQUESTED, 0, scan_requested},
+    {"kvm_mmu_set_spte", K_SET, 0, scan_set},
+    {"kvm_mmu_get_page", K_GET_PAGE, 0, scan_page},
+    {"kvm_mmu_prepare_zap_page", K_ZAP_PAGE, 0, scan_page},
+    {"kvm_mmu_split_huge_page", K_SPLIT, 0, scan_split},
+    {"fast_page_fault", K_FAST, 0, scan_fast},
+    {"kvm_page_fault", K_PAGE_FAULT, 0, scan_fault},
+    {"kvm_entry", K_ENTRY, 0, scan_entry},
+    {"kvm_exit", K_EXIT, 0, scan_exit},
+    {"kvm_unmap_hva_range", K_UNMAP, 0, scan_unmap},
+    {"kvm_age_hva", K_AGE, 0, scan_other},
+    {"kvm_test_age_hva", K_AGE, 0, scan_other},
+    {"tracing_mark_write", K_MARKER, 0, scan_other},
+    {"print", K_MARKER, 0, scan_other},
+    {"kvm_mmu_zap_all_fast", K_ZAP_ALL, 0, scan_other},
+    {"mark_mmio_spte", K_MARK_MMIO, 0, scan_gfn},
+    {"handle_mmio_page_fault", K_MMIO_FAULT, 0, scan_gfn},
+    {"check_mmio_spte", K_MMIO_FAULT, 0, scan_other},
+    {"kvm_mmio", K_MMIO_FAULT, 0, scan_other},
+    {"tdh_mem_page_aug", K_SEAMCALL, CALL_AUG, scan_seamcall},
+    {"tdh_mem_page_add", K_SEAMCALL, CALL_ADD, scan_seamcall},
+    {"tdh_mem_sept_add", K_SEAMCALL, CALL_SEPT_ADD, scan_seamcall},
+    {"tdh_mem_range_block", K_SEAMCALL, CALL_BLOCK, scan_seamcall},
+    {"tdh_mem_track", K_SEAMCALL, CALL_TRACK, scan_other},
+    {"tdh_mem_page_remove", K_SEAMCALL, CALL_REMOVE, scan_seamcall},
+    {"tdh_mem_sept_remove", K_SEAMCALL, CALL_SEPT_REMOVE, scan_seamcall},
+    {"tdh_phymem_page_reclaim", K_SEAMCALL, CALL_RECLAIM, scan_other},
+};
+
+static void note_unknown(scan_t *s, const char *name, size_t length)
+{
+    s->unknown++;
+    if (length >= NAME)
+        length = NAME - 1;
+    for (uint32_t i = 0; i < s->unknown_names; i++)
+        if (!strncmp(s->name[i], name, length) && !s->name[i][length]) {
+            s->times[i]++;
+            return;
+        }
+    if (s->unknown_names < UNKNOWN_NAMES) {
+        memcpy(s->name[s->unknown_names], name, length);
+        s->times[s->unknown_names++] = 1;
+    }
+}
+
+/* -- the line up to the event */
+
+/* TASK-PID, TASK PID/TID or TASK-PID (TGID), before the bracket. */
+static int scan_task(scan_t *s, const char *from, const char *to, record_t *r)
+{
+    while (to > from && to[-1] == ' ')
+        to--;
+    if (to > from && to[-1] == ')') {
+        const char *open = to - 1;
+        while (open > from && *open != '(')
+            open--;
+        text_t inside = {open + 1, to - 1};
+        uint64_t tgid;
+        blanks(&inside);
+        if (decimal(&inside, &tgid)) {
+            r->tgid = (uint32_t)tgid;
+            s->formats |= SEEN_TGID;
+        }
+        to = open;
+        while (to > from && to[-1] == ' ')
+            to--;
+    }
+    const char *first = to;
+    while (first > from && first[-1] >= '0' && first[-1] <= '9')
+        first--;
+    uint64_t pid;
+    text_t number = {first, to};
+    if (!decimal(&number, &pid) || first == from || (first[-1] != '-' && first[-1] != ' ' && first[-1] != '/'))
+        return 0;
+    r->pid = (uint32_t)pid;
+    if (first[-1] == '/') {
+        const char *before = first - 1;
+        while (before > from && before[-1] >= '0' && before[-1] <= '9')
+            before--;
+        text_t tgid = {before, first - 1};
+        uint64_t value;
+        if (decimal(&tgid, &value)) {
+            r->tgid = (uint32_t)value;
+            s->formats |= SEEN_TGID;
+        }
+    }
+    if (first[-1] != '-')
+        s->formats |= SEEN_PERF;
+    return 1;
+}
+
+static int scan_time(scan_t *s, text_t *t, record_t *r)
+{
+    uint64_t seconds, fraction = 0;
+    text_t at = *t;
+    if (!decimal(&at, &seconds))
+        return 0;
+    if (at.at < at.end && *at.at == '.') {
+        at.at++;
+        const char *start = at.at;
+        if (!decimal(&at, &fraction))
+            return 0;
+        if (at.at - start > 6)
+            s->formats |= SEEN_NANOSECONDS;
+        for (long n = at.at - start; n < 9; n++)
+            fraction *= 10;
+        fraction += seconds * 1000000000ull;
+    } else {
+        fraction = seconds;
+    }
+    if (at.at >= at.end || *at.at != ':')
+        return 0;
+    at.at++;
+    r->time = fraction;
+    *t = at;
+    return 1;
+}
+
+static int scan_header(scan_t *s, text_t t)
+{
+    s->headers++;
+    if (find(&t, "entries-in-buffer/entries-written: ")) {
+        decimal(&t, &s->in_buffer);
+        skip(&t, "/");
+        decimal(&t, &s->written);
+        s->formats |= SEEN_HEADER;
+    }
+    return SCAN_NOTHING;
+}
+
+/* CPU:3 [LOST 2484 EVENTS], CPU:1 [LOST EVENTS], CPU:2 [5 EVENTS DROPPED], PERF_RECORD_LOST lost 12 */
+static int scan_lost(scan_t *s, text_t t)
+{
+    uint64_t count;
+    text_t copy = t;
+    if (!find(&t, "LOST ") && !find(&copy, "EVENTS DROPPED"))
+        return 0;
+    s->losses++;
+    if (decimal(&t, &count) || (find(&t, "lost ") && decimal(&t, &count)))
+        s->lost += count;
+    return 1;
+}
+
+/* The CPU in brackets: digits alone, a blank before them. */
+static const char *scan_cpu(const char *line, const char *end, record_t *r, const char **after)
+{
+    for (const char *p = line; (p = memchr(p, '[', (size_t)(end - p))); p++) {
+        uint64_t cpu;
+        text_t t = {p + 1, end};
+        if (p > line && (p[-1] == ' ' || p[-1] == ')') && decimal(&t, &cpu) && t.at < end && *t.at == ']') {
+            r->cpu = (uint16_t)cpu;
+            *after = t.at + 1;
+            return p;
+        }
+    }
+    return NULL;
+}
+
+static int scan_line(scan_t *s, const char *line, size_t length, record_t *r)
+{
+    text_t t = {line, line + length};
+    const char *after;
+    s->lines++;
+    if (length && line[length - 1] == '\r')
+        t.end--;
+    blanks(&t);
+    if (t.at == t.end)
+        return SCAN_NOTHING;
+    if (*t.at == '#')
+        return scan_header(s, t);
+    memset(r, 0, sizeof *r);
+    r->vcpu = -1;
+    const char *bracket = scan_cpu(line, t.end, r, &after);
+    if (!bracket) {
+        if (scan_lost(s, t))
+            return SCAN_LOST;
+        if (skip(&t, "cpus=") || skip(&t, "version = ") || (skip(&t, "CPU ") && find(&t, "is empty"))) {
+            s->headers++;
+            return SCAN_NOTHING;
+        }
+        s->cut++;
+        return memmem(line, length, "kvm", 3) ? SCAN_LOST : SCAN_NOTHING;
+    }
+    if (!scan_task(s, line, bracket, r)) {
+        s->cut++;
+        return SCAN_LOST;
+    }
+    t.at = after;
+    blanks(&t);
+    if (!scan_time(s, &t, r)) {
+        const char *flags = t.at;
+        while (t.at < t.end && *t.at != ' ')
+            t.at++;
+        for (const char *p = flags; p < t.at; p++)
+            if (*p == 'l' || *p == 'L' || *p == 'B')
+                s->formats |= SEEN_LAZY;
+        blanks(&t);
+        if (!scan_time(s, &t, r)) {
+            s->cut++;
+            return SCAN_LOST;
+        }
+    }
+    blanks(&t);
+    const char *name = t.at;
+    while (t.at < t.end && *t.at != ' ' && *t.at != '(')
+        t.at++;
+    const char *stop = t.at;
+    if (stop == name || stop[-1] != ':') {
+        s->cut++;
+        return SCAN_LOST;
+    }
+    stop--;
+    for (const char *p = stop; p > name; p--)
+        if (p[-1] == ':') {
+            name = p;
+            break;
+        }
+    blanks(&t);
+    size_t size = (size_t)(stop - name);
+    s->events++;
+    for (size_t i = 0; i < sizeof events / sizeof *events; i++) {
+        if (strncmp(events[i].name, name, size) || events[i].name[size])
+            continue;
+        r->kind = (uint8_t)events[i].kind;
+        if (events[i].call)
+            r->as_id = (uint8_t)events[i].call;
+        if (!events[i].fields(s, &t, r)) {
+            s->cut++;
+            return SCAN_LOST;
+        }
+        if ((r->kind == K_GET_PAGE || r->kind == K_ZAP_PAGE) && !r->pfn)
+            return SCAN_NOTHING;
+        s->kinds[r->kind]++;
+        return SCAN_RECORD;
+    }
+    note_unknown(s, name, size);
+    return SCAN_NOTHING;
+}

@@ -1,0 +1,111 @@
+"""Mapped memory by page size over a trace, as a picture (PNG) or a page (HTML). Needs matplotlib: the extra `septum[plot]`."""
+
+from __future__ import annotations
+
+import html
+import importlib.util
+import io
+from pathlib import Path
+from typing import Any
+
+from septum.lang.errors import UserError
+from septum.replay.result import Result
+from septum.report.numbers import memory
+from septum.report.replay import SIZES, evenly, sizes
+
+COLOURS = ("#4c78a8", "#f58518", "#54a24b")
+SUFFIXES = (".png", ".html")
+TABLE_ROWS = 24
+PHASES_SHOWN = 12
+MOST = 60
+
+
+def check_plot(name: str) -> None:
+    """UserError, before the trace is read, if a plot cannot be drawn into this file."""
+    path = Path(name)
+    if path.suffix not in SUFFIXES:
+        raise UserError(f"--plot {name}: the name ends in .png or .html")
+    if not path.parent.is_dir():
+        raise UserError(f"--plot {name}: there is no directory {path.parent}")
+    if not importlib.util.find_spec("matplotlib"):
+        raise UserError("--plot needs matplotlib: pip install 'septum[plot]'")
+
+
+def draw(result: Result, name: str) -> None:
+    """Draws a replay into a file; its suffix says how."""
+    figure = _figure(result)
+    if name.endswith(".png"):
+        figure.savefig(name, dpi=120)
+        return
+    picture = io.StringIO()
+    figure.savefig(picture, format="svg")
+    Path(name).write_text(page(result, picture.getvalue()), encoding="utf-8")
+
+
+def _figure(result: Result) -> Any:
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import FuncFormatter
+
+    figure = Figure(figsize=(10, 4.5), layout="constrained")
+    axes = figure.subplots()
+    points = sizes(result.samples) or [(0.0, (0, 0, 0))]
+    times = [time for time, _ in points]
+    stacks = [[values[level] for _, values in points] for level in range(len(SIZES))]
+    axes.stackplot(times, stacks, labels=[size for size, _ in SIZES], colors=COLOURS, step="post")
+    axes.set_xlim(times[0], max(times[-1], times[0] + 1e-6))
+    axes.set_ylim(bottom=0)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: memory(value)))
+    axes.set_xlabel("time of the trace, seconds")
+    axes.set_ylabel("mapped memory")
+    axes.set_title(f"{Path(result.trace).name}: mapped memory by page size", loc="left")
+    for number, (time, text) in enumerate(result.phases[:PHASES_SHOWN]):
+        axes.axvline(time, color="#888888", linewidth=0.7, linestyle=":")
+        axes.annotate(
+            str(number + 1), (time, 1.0), xycoords=("data", "axes fraction"), fontsize=7, va="bottom", annotation_clip=True
+        )
+        axes.plot([], [], " ", label=f"{number + 1} {text[:MOST]}")
+    for group in result.groups:
+        axes.axvline(_time_of(result, group.first.at.text), color="#d62728", linewidth=1.2)
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=7, frameon=False)
+    return figure
+
+
+def _time_of(result: Result, line: str) -> float:
+    """The time stamp of a line of the trace."""
+    for part in line.replace(":", ": ").split():
+        if part.endswith(":") and part[:-1].replace(".", "", 1).isdigit():
+            return float(part[:-1])
+    return result.ends
+
+
+def page(result: Result, picture: str) -> str:
+    """One HTML page, complete in itself: the plot and the numbers behind it."""
+    rows = "\n".join(
+        f"<tr><td>{one.time:.6f}</td>" + "".join(f"<td>{count:,}</td>" for count in one.leaves) + "</tr>"
+        for one in evenly(result.samples, TABLE_ROWS)
+    )
+    steps = "\n".join(f"<tr><td>{html.escape(name)}</td><td>{count:,}</td></tr>" for name, count in result.steps.items())
+    heads = "".join(f"<th>{size}</th>" for size, _ in SIZES)
+    title = html.escape(Path(result.trace).name)
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<meta charset="utf-8">
+<title>{title}</title>
+<style>
+body {{ font: 15px sans-serif; margin: 2em; max-width: 70em }}
+svg {{ width: 100%; height: auto }}
+table {{ border-collapse: collapse; display: inline-table; margin-right: 3em; vertical-align: top }}
+td, th {{ padding: 0.15em 0.8em; text-align: right; border-bottom: 1px solid #ddd }}
+td:first-child, th:first-child {{ text-align: left }}
+</style>
+<h1>{title}</h1>
+<p>Kernel {html.escape(result.kernel)}, {html.escape(result.format)}: {result.verdict}; {result.followed:,} events followed.</p>
+{picture[picture.index("<svg") :]}
+<table><tr><th>time</th>{heads}</tr>
+{rows}
+</table>
+<table><tr><th>step</th><th>times</th></tr>
+{steps}
+</table>
+</html>
+"""

@@ -1,0 +1,219 @@
+"""A replay for a reader: how the trace was read, what the model followed, and where it could not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from septum.replay.result import Divergence, Group, Result, Sample, Verdict
+from septum.replay.words import STEPS
+from septum.report.numbers import duration, memory
+from septum.report.terminal import wrapped
+
+PAGE = 4096
+SIZES = (("4K", PAGE), ("2M", PAGE << 9), ("1G", PAGE << 18))
+TABLE_STEPS = 8
+ROWS = 12
+
+
+def render(result: Result, *, width: int = 80, colour: bool = False) -> str:
+    """The whole report; without colour only lines of the trace may be longer than `width`."""
+    parts = [head(result, width), reading(result, width), summary(result, width, colour), mapped(result, width, colour)]
+    parts += [divergence(group, width, number, len(result.groups)) for number, group in enumerate(result.groups, 1)]
+    return "\n".join(part for part in [*parts, verdict(result, width)] if part)
+
+
+def head(result: Result, width: int) -> str:
+    """What the trace was read as."""
+    of, lasts = result.reading, duration(result.ends - result.begins)
+    lines = [
+        f"{result.trace}: {of.lines:,} lines, {of.events:,} events, {lasts}",
+        f"Kernel {result.kernel} ({result.kernel_from}); {result.format} ({result.format_from}); VMs: {result.vms}.",
+        *(f"Note: {note}." for note in result.notes),
+    ]
+    return "".join(f"{wrapped(line, width)}\n" for line in lines)
+
+
+def reading(result: Result, width: int) -> str:
+    """What could not be used of the trace; empty if that is nothing."""
+    of, lines = result.reading, []
+    if of.losses:
+        lines.append(
+            f"events lost {of.losses} times, {of.lost or 'an unknown number'} in all; after each, entries are learned anew"
+        )
+    if of.unreadable:
+        lines.append(f"{of.unreadable} lines could not be read; what they may have told counts as lost")
+    if of.unknown:
+        names = ", ".join(f"{name} {count}" for name, count in sorted(of.unknown.items(), key=lambda item: -item[1])[:6])
+        lines.append(f"{sum(of.unknown.values()):,} events of other kinds passed over: {names}")
+    if of.shadow:
+        lines.append(f"{of.shadow:,} events of shadow pages, which are not followed")
+    if of.reordered:
+        lines.append(f"{of.reordered:,} lines were put in order by time, by up to {of.worst_back * 1000:.3f} ms")
+    if of.backwards:
+        lines.append(f"{of.backwards} times the clock of one CPU went back; the order of its lines was kept")
+    if of.truncated:
+        lines.append(of.truncated)
+    return "\n".join(["Reading:", *(wrapped(f"  {line}", width) for line in lines), ""]) if lines else ""
+
+
+def summary(result: Result, width: int, colour: bool) -> str:
+    """The steps that the events told of, and the rules that explained what no event shows."""
+    from septum.report.style import rendered, table
+
+    if not result.steps:
+        return ""
+    rows = table()
+    rows.add_column("step", no_wrap=True)
+    rows.add_column("times", justify="right", no_wrap=True)
+    rows.add_column("time in it", justify="right", no_wrap=True)
+    for name in STEPS.values():
+        if name in result.steps:
+            rows.add_row(name, f"{result.steps[name]:,}", took(result.seconds_in.get(name, 0)))
+    for name, count in races(result):
+        rows.add_row(name, f"{count:,}", "")
+    text = rendered(rows, width=width, colour=colour)
+    if result.rules:
+        rules = ", ".join(f"{name} {count:,}" for name, count in result.rules.items())
+        text += "\n" + wrapped(f"Rules that explained what no event shows: {rules} (docs/replay.md).", width) + "\n"
+    return text
+
+
+def races(result: Result) -> Iterator[tuple[str, int]]:
+    """What the counts say of races: retries, spurious faults, events of two CPUs on one entry."""
+    steps = result.steps
+    asked, reported, spurious = (steps.get(name, 0) for name in ("ask for a page", "report what was mapped", SPURIOUS))
+    if asked > reported + spurious:
+        yield "races: a fault retried after the walk", asked - reported - spurious
+    fast = steps.get("fix a fault without the lock", 0) + steps.get("fail to fix a fault without the lock", 0)
+    early = steps.get("take a fault", 0) - asked - fast
+    if asked and early > 0:
+        yield "races: a fault retried before the walk", early
+    for rule, name in (
+        ("overtaken", "races: events of two CPUs in the wrong order"),
+        ("read-ahead", "races: an entry read after the next change"),
+        ("unlinked-page", "races: a table that was never linked"),
+    ):  # fmt: skip
+        if rule in result.rules:
+            yield name, result.rules[rule]
+
+
+SPURIOUS = "find the page mapped already"
+
+
+def took(seconds: float) -> str:
+    """A time with three figures: 12.3 us, 4.56 ms, 7.89 s."""
+    if not seconds:
+        return ""
+    for unit, size in (("us", 1e-6), ("ms", 1e-3)):
+        if seconds < 1000 * size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds:.3g} s"
+
+
+def mapped(result: Result, width: int, colour: bool) -> str:
+    """What was mapped by page size, at a dozen times over the trace."""
+    from septum.report.style import rendered, table
+
+    samples = evenly(result.samples, ROWS)
+    if not samples or not any(any(one.leaves) for one in samples):
+        return ""
+    rows = table()
+    for name in ("time", *(size for size, _ in SIZES), "mapped"):
+        rows.add_column(name, justify="right", no_wrap=True)
+    for one in samples:
+        total = sum(count * size for count, (_, size) in zip(one.leaves, SIZES, strict=True))
+        rows.add_row(f"{one.time:.3f}", *(f"{count:,}" for count in one.leaves), memory(total))
+    return "Mapped pages by size over time:\n" + rendered(rows, width=width, colour=colour)
+
+
+def evenly(samples: Sequence[Sample], count: int) -> list[Sample]:
+    """At most `count` of the samples, evenly by time, with the first and the last."""
+    if len(samples) <= count:
+        return list(samples)
+    begin, end = samples[0].time, samples[-1].time
+    wanted = [begin + (end - begin) * i / (count - 1) for i in range(count)]
+    found: list[Sample] = []
+    at = 0
+    for time in wanted:
+        while at + 1 < len(samples) and samples[at + 1].time <= time:
+            at += 1
+        if not found or found[-1] is not samples[at]:
+            found.append(samples[at])
+    return found
+
+
+def divergence(group: Group, width: int, number: int, of: int) -> str:
+    """A divergence with all that is known about it; further ones of its kind by line."""
+    found = group.first
+    title = f"Divergence at line {found.at.number}" + (
+        f" ({number} of {of} kinds, {group.count:,} times)" if of > 1 or group.count > 1 else ""
+    )
+    lines = [title, "=" * len(title), "", found.at.text.strip(), ""]
+    lines.append(wrapped(f"The model would {found.step}, but {found.guard}.", width))
+    if found.holds:
+        lines.append(wrapped(f"It holds {found.holds} there.", width))
+    lines.append(wrapped(f"{found.explained:,} events before it are explained.", width))
+    lines += _path(found) + _before(found) + _alternatives(found, width)
+    if group.count > 1:
+        more = ", ".join(map(str, group.lines[1:])) + (", ..." if group.count > len(group.lines) else "")
+        lines += ["", wrapped(f"The same at lines {more}.", width)]
+    return "\n".join([*lines, ""])
+
+
+def _path(found: Divergence) -> list[str]:
+    if not found.path:
+        return []
+    shown = [f"  level {one.level}  [{one.index:3}]  gfn {one.gfn:<10x} {one.word}" for one in found.path]
+    return ["", "The tree on the way to it:", *shown]
+
+
+def _before(found: Divergence) -> list[str]:
+    if not found.before:
+        return []
+    return ["", "Events before it on the same GFN:", *(f"  {one.number}: {one.text.strip()}" for one in found.before)]
+
+
+def _alternatives(found: Divergence, width: int) -> list[str]:
+    if not found.alternatives:
+        return []
+    reasons: dict[str, list[str]] = {}
+    for step, guard in found.alternatives:
+        reasons.setdefault(guard, []).append(step)
+    shown = [wrapped(f"  {', '.join(steps)}: {guard}", width) for guard, steps in reasons.items()]
+    return ["", "Other steps, and what stands in the way of each first:", *shown]
+
+
+def verdict(result: Result, width: int) -> str:
+    """The last line."""
+    if result.verdict is Verdict.NOTHING:
+        return wrapped(f"Nothing to follow: {result.reason}.", width) + "\n"
+    rate = f"{result.reading.events / result.seconds:,.0f} events/s" if result.seconds else ""
+    if result.verdict is Verdict.FOLLOWED:
+        text = (
+            f"Every event is explained: {result.followed:,} followed in {duration(result.seconds)} ({rate}). {left_over(result)}"
+        )
+    else:
+        count = sum(group.count for group in result.groups)
+        went = "" if count > 1 else " (--keep-going lists all)"
+        text = f"{count:,} divergence{'s' if count != 1 else ''}{went}; {result.followed:,} events explained ({rate})."
+    return wrapped(text.strip(), width) + "\n"
+
+
+def left_over(result: Result) -> str:
+    """What is mapped at the end of the trace."""
+    if not any(result.leaves):
+        return "Nothing is left mapped."
+    held = ", ".join(f"{count:,} x {size}" for count, (size, _) in zip(result.leaves, SIZES, strict=True) if count)
+    return f"Mapped at the end: {held}."
+
+
+def document(result: Result) -> dict[str, Any]:
+    """Every field of the Result, for JSON; docs/replay.md describes it."""
+    return {**asdict(result), "verdict": str(result.verdict)}
+
+
+def sizes(samples: Iterable[Sample]) -> list[tuple[float, tuple[int, ...]]]:
+    """Bytes mapped by page size over time."""
+    return [(one.time, tuple(count * size for count, (_, size) in zip(one.leaves, SIZES, strict=True))) for one in samples]
