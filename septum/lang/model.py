@@ -67,6 +67,7 @@ class Scenario:
     """Who runs what: `start` fills a Setup, plain Python that runs once under the scope of `bindings`.
 
     `witnesses` are the events that must be reachable; `needs` names the operations that a design must have.
+    With `few_states` it takes longer to compile than to explore, and is compiled without optimisation.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Scenario:
     witnesses: tuple[Witness, ...] = ()
     bindings: Mapping[object, object] = field(default_factory=dict)
     needs: frozenset[str] = frozenset()
+    few_states: bool = False
 
 
 @dataclass(frozen=True)
