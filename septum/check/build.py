@@ -176,7 +176,8 @@ def _unit(model: Model, bindings: Mapping[object, object], peers: Sequence[Scena
         if unit.model is model and unit.bindings == bindings and unit.peers == names:
             return unit
     translation, threads, worlds = _translated(model, peers)
-    library = functools.cache(lambda: load(compiled(translation.code)))
+    options = ("-O0",) if all(one.few_states for one in peers) else ()
+    library = functools.cache(lambda: load(compiled(translation.code, options)))
     _recent[:] = [_Unit(model, bindings, names, translation, threads, worlds, library), *_recent[: RECENT - 1]]
     return _recent[0]
 

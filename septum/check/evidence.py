@@ -28,7 +28,7 @@ FAMILIES = {
     "splits": ("split", "two_splits", "dirty_logging", "split_teardown"),
     "splits, two TDs": ("split_two_tds",),
 }
-MEASURED_IN = ("teardown", "punch_hole", "split", "split_two_tds")
+MEASURED_IN = ("teardown", "punch_hole", "split")
 FIELDS = {Role.SPT: "sp->spt", Role.EXTERNAL: "sp->external_spt", Role.PAIR: "PAMT pair", Role.CONTROL: "control page"}
 
 Tell = Callable[[str], None]
@@ -110,7 +110,8 @@ def evidence(
     """Checks and measures one design, in all families of scenarios that apply to it."""
     results = tuple(_judged(model, budget, threads, tell)) if judge else ()
     runs: dict[str, Measured] = {
-        one.scenario: one for one in measured_runs(model, (*MEASURED_IN, *(one.name for one in MEASURES)), budget, threads, tell)
+        one.scenario: one
+        for one in measured_runs(model, (*MEASURED_IN, real_fault.name, dry_fault.name, real_split.name), budget, threads, tell)
     }
     small = [run for name, run in runs.items() if name in MEASURED_IN]
     real, dry, split = (runs.get(one.name) for one in (real_fault, dry_fault, real_split))

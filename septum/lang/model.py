@@ -68,7 +68,8 @@ class Scenario:
     """Who runs what: `start` fills a Setup, plain Python that runs once under the scope of `bindings`.
 
     `witnesses` are the events that must be reachable; `needs` names the operations that a design must have; `least` are the sizes
-    below which a scope with a name does not take it.
+    below which a scope with a name does not take it. With `few_states` it takes longer to compile than to explore, and is compiled
+    without optimisation.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Scenario:
     bindings: Mapping[object, object] = field(default_factory=dict)
     needs: frozenset[str] = frozenset()
     least: Mapping[Size, int] = field(default_factory=dict)
+    few_states: bool = False
 
 
 @dataclass(frozen=True)

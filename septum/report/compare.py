@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from septum.check.evidence import FAMILIES, FIELDS, Evidence, Source
+from septum.check.evidence import FAMILIES, Evidence, Source
 from septum.check.measure import Held
 from septum.check.result import Verdict
 from septum.report.numbers import duration
@@ -18,12 +18,14 @@ EXTERNAL, PAIR = "sp->external_spt", "PAMT pair"
 
 LEGEND = {
     "sources": "lines that allocate S-EPT pages; after a + those that serve only when the pools are empty",
-    "idle/vCPU": "the most pages that wait in the design's pools of one vCPU, with five levels and caches of 40",
-    "idle pairs": "the most pairs installed for 2M ranges of which the TDX module uses no page, in the same fault",
+    "frees": "lines that free S-EPT pages",
+    "idle": "the most pages that wait in the design's pools of one vCPU, with five levels and caches of 40",
+    "pairs": "the most pairs installed for 2M ranges of which the TDX module uses no page, in the same fault",
     "pops": "the most pages that one such fault takes out of these pools",
-    "idle/VM": "the most pages that wait in the pool of the VM, in one conversion",
-    "atomic": "fields allocated where nothing may sleep: in any schedule; in brackets, when the pools are empty",
-    "hold": "the most steps for which the PAMT lock is held",
+    "VM": "the most pages that wait in the pools of the VM, in one conversion",
+    "atomic": "S-EPT pages, or pairs, allocated where nothing may sleep: in some schedule, or in brackets if the pools are empty",
+    "hold": "the most steps for which pamt_lock is held",
+    "splits": "whether 2M leaves are split, and also without a vCPU",
 }
 
 
@@ -43,7 +45,7 @@ def verdicts(found: Sequence[Evidence], width: int, colour: bool) -> str:
     from septum.report.style import VERDICT_STYLE, rendered, table
 
     rows = table()
-    rows.add_column("design", overflow="fold")
+    rows.add_column("design", no_wrap=True)
     for family in FAMILIES:
         rows.add_column(family, overflow="fold")
     for one in found:
@@ -53,9 +55,9 @@ def verdicts(found: Sequence[Evidence], width: int, colour: bool) -> str:
 
 
 def verdict_cell(verdict: Verdict, broken: str) -> str:
-    """`holds`, `-`, or `violates backing`."""
+    """`holds`, `-`, or the properties that are violated, in capitals."""
     if verdict is Verdict.VIOLATED:
-        return f"violates {broken}"
+        return broken.upper()
     return "-" if verdict is Verdict.NOT_APPLICABLE else str(verdict)
 
 
@@ -64,9 +66,9 @@ def figures(found: Sequence[Evidence], width: int, colour: bool) -> str:
     from septum.report.style import rendered, table
 
     rows = table()
-    rows.add_column("design", overflow="fold")
-    for name in list(FIGURES):
-        rows.add_column(name, overflow="fold", justify="left" if name in ("atomic", "splits") else "right")
+    rows.add_column("design", no_wrap=True)
+    for name in FIGURES:
+        rows.add_column(name, no_wrap=True, justify="left" if name in ("atomic", "splits") else "right")
     for one in found:
         rows.add_row(one.design, *(cell(one) for cell in FIGURES.values()))
     return rendered(rows, width=width, colour=colour)
@@ -82,19 +84,22 @@ def _source_count(one: Evidence) -> str:
     return f"{len(usual)}+{len(spare)}" if spare else str(len(usual))
 
 
+def _frees(one: Evidence) -> str:
+    return str(len({free.place for free in one.frees if free.field == EXTERNAL}))
+
+
 def _atomic(one: Evidence) -> str:
-    always = {source.field for source in one.sources if source.atomic}
-    dry = {source.field for source in one.fallbacks if source.atomic} - always
-    names = {"sp->spt": "spt", EXTERNAL: "S-EPT", PAIR: "pair", "control page": "control"}
-    shown = [names[name] for name in FIELDS.values() if name in always]
-    spare = [names[name] for name in FIELDS.values() if name in dry]
-    return " ".join([*shown, *([f"({', '.join(spare)})"] if spare else [])]) or "never"
+    shown = []
+    for field, name in ((EXTERNAL, "S-EPT"), (PAIR, "pairs")):
+        if any(source.atomic for source in one.sources_of(field)):
+            shown.append(name)
+        elif one.fallbacks_of(field):
+            shown.append(f"({name})")
+    return " ".join(shown) or "never"
 
 
 def _splits(one: Evidence) -> str:
-    if not one.splits:
-        return "no"
-    return "yes, also without vCPU" if one.splits_without_vcpu else "with a vCPU"
+    return "no" if not one.splits else "anywhere" if one.splits_without_vcpu else "by vCPUs"
 
 
 def _pamt_hold(one: Evidence) -> str:
@@ -104,10 +109,11 @@ def _pamt_hold(one: Evidence) -> str:
 
 FIGURES = {
     "sources": _source_count,
-    "idle/vCPU": lambda one: _count(one.idle_of_vcpu),
-    "idle pairs": lambda one: _count(one.idle_pairs),
+    "frees": _frees,
+    "idle": lambda one: _count(one.idle_of_vcpu),
+    "pairs": lambda one: _count(one.idle_pairs),
     "pops": lambda one: _count(one.popped),
-    "idle/VM": lambda one: _count(one.idle_of_vm),
+    "VM": lambda one: _count(one.idle_of_vm),
     "atomic": _atomic,
     "hold": _pamt_hold,
     "splits": _splits,
@@ -122,6 +128,9 @@ def details(one: Evidence, width: int) -> str:
     """What a design does under which locks, and how long it was explored."""
     lines = [one.design, "=" * len(one.design)]
     lines += [wrapped(f"  {leaf} under {under}", width) for leaf, under in under_locks(one)]
+    own = [name.rpartition("design.")[2] for name in one.holds if "design." in name]
+    if own:
+        lines.append(wrapped(f"  locks of its own: {', '.join(own)}", width))
     longest = ", ".join(f"{name} {steps}" for name, steps in one.holds.items())
     if longest:
         lines.append(wrapped(f"  the most steps with a lock: {longest}", width))

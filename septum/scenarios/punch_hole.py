@@ -6,7 +6,7 @@ from septum.kvm.mmu import stale_fault
 from septum.kvm.tdx import busy_retried
 from septum.kvm.vcpu import touch
 from septum.lang import call
-from septum.scenarios.world import World, scenario
+from septum.scenarios.world import ONE_VM, World, scenario
 from septum.tdx.guest import page_accepted
 from septum.tdx.locks import busy
 
@@ -14,7 +14,7 @@ from septum.tdx.locks import busy
 @scenario(
     "a hole is punched where a vCPU faults and accepts",
     witnesses=(page_mapped, page_accepted, page_came_back, hole_punched, stale_fault, busy, busy_retried),
-    tables=2, pages=2, vcpus=1, others=1,
+    **ONE_VM,
 )  # fmt: skip
 def punch_hole(world: World) -> None:
     td = world.td()
@@ -26,7 +26,7 @@ def punch_hole(world: World) -> None:
 @scenario(
     "a hole is punched where a vCPU faults and accepts, and the zero-step mitigation is active",
     witnesses=(page_mapped, page_accepted, page_came_back, hole_punched, stale_fault, busy, busy_retried),
-    tables=2, pages=2, vcpus=1, others=1,
+    **ONE_VM,
 )  # fmt: skip
 def punch_hole_zero_step(world: World) -> None:
     world.m.zero_step = True

@@ -27,7 +27,7 @@ def split(world: World) -> None:
 @scenario(
     "a conversion splits a 2M leaf while a vCPU accepts 4K of it, and of another",
     witnesses=(split_done, converted, page_accepted),
-    tables=4, pages=0, vcpus=1, others=1, folios=2, linked=1, needs=NEEDS, levels=3,
+    tables=4, pages=0, vcpus=1, others=2, folios=2, linked=1, needs=NEEDS, levels=3,
 )  # fmt: skip
 def two_splits(world: World) -> None:
     td = world.td()

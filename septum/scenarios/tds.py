@@ -8,7 +8,7 @@ from septum.kvm.vcpu import touch
 from septum.kvm.vm import close_vcpu, close_vm, kvm_destroy_vm, rcu_softirq, vm_destroyed
 from septum.lang import call
 from septum.scenarios.split import NEEDS
-from septum.scenarios.world import World, scenario
+from septum.scenarios.world import ONE_VM, World, scenario
 
 
 @scenario(
@@ -23,7 +23,7 @@ def two_tds(world: World) -> None:
 
 @scenario(
     "a VM is destroyed to the last page after its vCPUs faulted",
-    witnesses=(page_mapped, vm_destroyed), tables=2, pages=2, others=2,
+    witnesses=(page_mapped, vm_destroyed), **ONE_VM,
 )  # fmt: skip
 def teardown(world: World) -> None:
     td = world.td()
@@ -35,7 +35,7 @@ def teardown(world: World) -> None:
 
 @scenario(
     "a VM is destroyed while another TD faults: the RCU callbacks of its tables run beside process context",
-    witnesses=(page_mapped, vm_destroyed), tables=4, pages=1, vcpus=1, others=2, vms=2, linked=1, alone=1,
+    witnesses=(page_mapped, vm_destroyed), tables=4, pages=1, vcpus=1, others=2, vms=2, linked=1, alone=1, levels=3,
 )  # fmt: skip
 def rcu_callbacks(world: World) -> None:
     first, second = world.td(apart=True), world.td(apart=True)

@@ -36,6 +36,9 @@ from septum.tdx.td import Lifecycle
 CONTROL_PAGES = 3  # TDR, S-EPT root, mirror root
 SPARE = 4  # so that a leak is found as a leak, when all threads have ended, and not for want of page frames
 
+ONE_VM: Mapping[str, int] = {"tables": 3, "pages": 2, "others": 2}
+"""The scope of the scenarios of one VM without 2M folios: one for all of them, so that one translation serves all."""
+
 
 class World:
     """The start of a scenario: hands out fixed pages and ranges, and makes TDs."""
@@ -194,6 +197,7 @@ def scenario(
     sizes: Mapping[Size, object] | None = None,
     needs: Sequence[str] = (),
     levels: int = 2,
+    few_states: bool = False,
 ) -> Callable[[Callable[[World], None]], Scenario]:
     """`@scenario("title", ...)`: the function builds the world. The scope is what must fit: `tables` at a time, guest `pages`,
     `vcpus`, and `others`, threads without one; with 2M `folios` and `linked` tables at the start, some of them `alone`
@@ -221,7 +225,8 @@ def scenario(
                 raise UserError(f"{start.__name__} needs {needed} page frames and has {PAGES.value}: raise --pages")
             start(World(setup, folios))
 
-        return Scenario(start.__name__, title, begin, tuple(witnesses), bindings, frozenset(needs), {LEVELS: levels})
+        least = {LEVELS: levels}
+        return Scenario(start.__name__, title, begin, tuple(witnesses), bindings, frozenset(needs), least, few_states)
 
     return decorate
 
