@@ -19,11 +19,10 @@ FIXED_PAGES = Size("FIXED_PAGES", 5)  # pages 1 .. FIXED_PAGES-1 have a name in 
 RANGES = Size("RANGES", 10)
 FIXED_RANGES = Size("FIXED_RANGES", 2)  # 2M ranges 1 .. FIXED_RANGES-1 belong to fixed pages
 RCU_QUEUE = Size("RCU_QUEUE", 8)  # callbacks that may wait at a time
-LAZY_RANGES = Size("LAZY_RANGES", 1)  # 1: which 2M range a page lies in is explored; 0: it is its number // 512
+LAZY_RANGES = Size("LAZY_RANGES", 1)  # 1: which 2M range a page lies in is explored; 0: it is its number // ENTRIES
 DYNAMIC_PAMT = Size("DYNAMIC_PAMT", 0)  # the module runs with Dynamic PAMT
 
 PAMT_PAGES = 2  # pages of a pair, designs.md 1.4: TDX_DPAMT_ENTRY_PAGE_CNT
-FRAMES_PER_RANGE = 512
 
 Pfn = Index("Pfn", PAGES, none=True, scalarset=True, first=FIXED_PAGES)
 RangeId = Index("RangeId", RANGES, none=True, scalarset=True, first=FIXED_RANGES)

@@ -11,7 +11,7 @@ from septum.host.pools import EIO, ENOMEM, OK, pop
 from septum.host.ranges import place, range_of
 from septum.kvm.machine import Machine
 from septum.lang import Witness, process, reached
-from septum.tdx.pamt import tdh_phymem_pamt_add, tdh_phymem_pamt_remove
+from septum.tdx.pairs import tdh_phymem_pamt_add, tdh_phymem_pamt_remove
 from septum.tdx.status import TDX_HPA_RANGE_NOT_FREE, TDX_OPERAND_BUSY, TDX_SUCCESS
 
 pair_shared = Witness("pair_shared", "a page found its 2M range already backed")
