@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -170,7 +171,7 @@ class Module:
         }  # fmt: skip
         self.memory: dict[int, bytes] = {}
         with self.scope():
-            self._translation = translated(self.geometry.lps)
+            self._translation = translated(frozenset(self.bindings.items()), self.geometry.lps)
             self._space = allocate(self._translation.layout, self._translation.state_size - self._translation.world_size)
             self.m: Any = self._space[0]
             self._address = ctypes.addressof(self.m)
@@ -318,8 +319,9 @@ class _Step(ctypes.Structure):
     _fields_ = [("choice", ctypes.c_uint32), ("failure", ctypes.c_int32), ("witnesses", ctypes.c_uint64)]
 
 
-def translated(lps: int, driver: str = DRIVER) -> Translation:
-    """The whole module in C under the current scope."""
+@functools.lru_cache(maxsize=8)
+def translated(bindings: frozenset[tuple[object, object]], lps: int, driver: str = DRIVER) -> Translation:
+    """The whole module in C under the current scope, which is that of `bindings`."""
     translation = Translation(Platform, lps)
     for process in PROCESSES:
         translation.entry(process, 0)
