@@ -156,9 +156,9 @@ def explicit(m, page: Pfn, operand: u8, want: PageType, target: Level, exclusive
 
 def type_at(m, page: Pfn, level: Level):
     """The type in the PAMT entry of a page at a level."""
-    if level == 3:
+    if WHOLE and level == 3:
         return m.gig[gig_of(page)].type
-    if level == 2:
+    if WHOLE and level == 2:
         return m.pamt[range_of(m, page)].type
     return m.frame[page].type
 
