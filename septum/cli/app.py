@@ -15,6 +15,7 @@ from septum.cli.explain import explain
 from septum.cli.hunt import hunt
 from septum.cli.listing import list_
 from septum.cli.show import show
+from septum.cli.tdx import tdx
 from septum.lang.errors import EnginesDisagree, SeptumError
 
 BAD_INPUT, INCOMPLETE = 2, 3
@@ -27,7 +28,7 @@ def app() -> None:
     """Check designs for the page tables of KVM's TDX guests under every interleaving of a small scope."""
 
 
-for command in (check, hunt, list_, show, explain):
+for command in (check, hunt, list_, show, explain, tdx):
     app.add_command(command)
 
 

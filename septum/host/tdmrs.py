@@ -1,4 +1,4 @@
-"""How Linux makes TDMRs of a memory map: 1G ranges, their PAMTs, reserved areas; tdx-module.md 2.1 and arch/x86/virt/vmx/tdx/tdx.c.
+"""How Linux makes TDMRs of a memory map: 1G ranges, their PAMTs, reserved areas; tdx-module.md 2.1.
 
 Plain Python, which runs once before a module is configured; all addresses and sizes are in bytes.
 """
@@ -100,7 +100,9 @@ def _allocate(ranges: Sequence[Area], memory: Sequence[Area], shape: Shape) -> l
     for base, end in ranges:
         size = sum(pamt_sizes(end - base, shape))
         own = [(max(base, a), min(end, b)) for a, b in memory if a < end and b > base]
-        chunk = next((at for area in [*reversed(own), *reversed(memory)] for at in [_fit(area, size, taken)] if at is not None), None)
+        chunk = next(
+            (at for area in [*reversed(own), *reversed(memory)] for at in [_fit(area, size, taken)] if at is not None), None
+        )
         if chunk is None:
             raise UserError(f"no {size} contiguous bytes are left for the PAMT of {base:#x}-{end:#x}: -ENOMEM")
         taken.append((chunk, chunk + size))
@@ -129,9 +131,7 @@ def _reserved(base: int, end: int, memory: Sequence[Area], pamts: Sequence[Area]
     inside = [(max(a, base), min(b, end)) for a, b in pamts if a < end and b > base]
     found = tuple(_merged(sorted([*holes, *inside])))
     if len(found) > shape.reserved:
-        raise UserError(
-            f"the TDMR {base:#x}-{end:#x} needs {len(found)} reserved areas, and has {shape.reserved}: initialization fails with -ENOSPC"
-        )
+        raise UserError(f"the TDMR {base:#x}-{end:#x} needs {len(found)} reserved areas, and has {shape.reserved}: -ENOSPC")
     return found
 
 

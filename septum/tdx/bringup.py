@@ -137,7 +137,11 @@ class Td:
             size = PAGE * self.module.geometry.entries**at
             entry = self.module.seamcall(Leaf.MEM_SEPT_RD, rcx=gpa // size * size | at, rdx=self.tdr)
             if entry.status == 0 and entry.rdx >> 8 & 0xFF == 0:
-                expect(self.module.seamcall(Leaf.MEM_SEPT_ADD, rcx=gpa // size * size | at, rdx=self.tdr, r8=self.own(self.host.page())))
+                expect(
+                    self.module.seamcall(
+                        Leaf.MEM_SEPT_ADD, rcx=gpa // size * size | at, rdx=self.tdr, r8=self.own(self.host.page())
+                    )
+                )
 
     def augment(self, gpa: int, level: int = 0) -> int:
         """PAGE.AUG of a new page of this level, with the tables it needs; the page."""

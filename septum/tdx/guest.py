@@ -2,7 +2,7 @@
 
 from septum.host.entry import PAGE_SHIFT
 from septum.host.frames import PageType
-from septum.host.geometry import ENTRIES, Gfn, Level, Pfn, VmId, index_at, leaf_base
+from septum.host.geometry import ENTRIES, Gfn, Level, Pfn, VmId, index_at
 from septum.lang import Enum, Witness, process, reached, u8, u64
 from septum.tdx.geometry import WHOLE
 from septum.tdx.mem_range import ACCEPT_COUNTER

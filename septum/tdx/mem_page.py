@@ -20,7 +20,7 @@ from septum.tdx.pamt import (
     unlock_page,
     unlock_walk,
 )
-from septum.tdx.processor import malformed, me, refuse, succeed
+from septum.tdx.processor import malformed, refuse, succeed
 from septum.tdx.sept import (
     SeptState,
     begin,

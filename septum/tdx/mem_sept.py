@@ -154,5 +154,3 @@ def tdh_mem_sept_rd(m, vm: VmId, gfn: Gfn, level: Level):
     report(m, entry_of(m, vm, gfn, level), level)
     end(m, vm, gfn, level, False)
     return TDX_SUCCESS
-
-

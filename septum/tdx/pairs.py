@@ -91,7 +91,10 @@ def check_pair_page(m, page: Pfn, operand: u8):
 
 
 def lock_pair(m, page0: Pfn, operand0: u8, page1: Pfn, operand1: u8, r: RangeId):
-    """Both pages locked shared and free: in use neither by a TD nor in the PAMT page bitmap; `r` is locked already."""
+    """Both pages locked shared and free: in use neither by a TD nor in the PAMT page bitmap; `r` is locked already.
+
+    Their bits are tested and set at once, since others may hold the same locks; no check follows that could fail.
+    """
     status = lock_pair_page(m, page0, operand0, r)
     if status != TDX_SUCCESS:
         return status
@@ -103,6 +106,9 @@ def lock_pair(m, page0: Pfn, operand0: u8, page1: Pfn, operand1: u8, r: RangeId)
         operand = operand0 if held_by_module(m, page0) else operand1
         unlock_pair(m, page0, page1, r)
         return refuse(m, TDX_PAGE_NOT_FREE, operand)
+    if WHOLE:
+        m.frame[page0].type = PageType.PAMT
+        m.frame[page1].type = PageType.PAMT
     return TDX_SUCCESS
 
 
@@ -147,10 +153,7 @@ def leaf_level(m, page: Pfn):
 
 def install_pair(m, r: RangeId, page0: Pfn, page1: Pfn):
     """The 2M entry becomes PAMT; both pages are cleared and their bits in the PAMT page bitmap set."""
-    if WHOLE:
-        m.frame[page0].type = PageType.PAMT
-        m.frame[page1].type = PageType.PAMT
-    else:
+    if not WHOLE:
         gift(m, page0, Role.PAIR, PageType.PAMT, 0)
         gift(m, page1, Role.PAIR, PageType.PAMT, 0)
         fill(m, page0, 0)

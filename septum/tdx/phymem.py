@@ -2,7 +2,7 @@
 
 from septum.host.entry import PAGE_SHIFT
 from septum.host.frames import PageType
-from septum.host.geometry import DYNAMIC_PAMT, ENTRIES, Level, Pfn, VmId, pages_per_leaf
+from septum.host.geometry import DYNAMIC_PAMT, Level, Pfn, VmId, pages_per_leaf
 from septum.host.ranges import range_of
 from septum.lang import each, process, u8, u64
 from septum.tdx.geometry import WHOLE, Hkid, Package

@@ -2,13 +2,13 @@
 
 from septum.host.entry import PAGE_SHIFT
 from septum.host.frames import PageType
-from septum.host.geometry import DYNAMIC_PAMT, ENTRIES, PAGES, Pfn
+from septum.host.geometry import DYNAMIC_PAMT, ENTRIES, Pfn
 from septum.lang import each, process, u8, u16, u64
-from septum.tdx.geometry import FIRST_HKID, HKIDS, PAMT_INIT_PAGES, RESERVED_AREAS, TDMRS, Gig, Hkid, Package
+from septum.tdx.geometry import FIRST_HKID, HKIDS, PAMT_INIT_PAGES, RESERVED_AREAS, TDMRS, Hkid, Package
 from septum.tdx.keys import KotState
 from septum.tdx.leaves import Leaf
 from septum.tdx.locks import release_exclusive, try_exclusive
-from septum.tdx.operands import R8, RCX, RDX, SYS, TDMR
+from septum.tdx.operands import R8, RCX, RDX, TDMR
 from septum.tdx.pamt import gig_of, paired
 from septum.tdx.platform import SysState
 from septum.tdx.processor import me, refuse

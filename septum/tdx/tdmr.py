@@ -2,7 +2,7 @@
 
 from septum.host.entry import PAGE_SHIFT
 from septum.host.geometry import ENTRIES, PAGES, Pfn
-from septum.lang import u8, u32, u64
+from septum.lang import u8, u64
 from septum.tdx.geometry import CMRS, RESERVED_AREAS, TDMRS
 from septum.tdx.processor import refuse
 from septum.tdx.status import (
@@ -108,7 +108,9 @@ def check_overlap(m, i: u8, count: u8):
             if k < count:
                 for other in range(3):
                     apart = k == i and other == level
-                    if not apart and overlap(area.base, area.size, m.sys.offered[k].pamt[other].base, m.sys.offered[k].pamt[other].size):
+                    if not apart and overlap(
+                        area.base, area.size, m.sys.offered[k].pamt[other].base, m.sys.offered[k].pamt[other].size
+                    ):
                         return refuse(m, TDX_PAMT_OVERLAP, i | (level << 8) | (k << 16))
                 if not only_reserved(m, u8(k), area.base, area.size):
                     return refuse(m, TDX_PAMT_OVERLAP, i | (level << 8) | (k << 16))

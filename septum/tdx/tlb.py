@@ -1,7 +1,7 @@
 """What a logical processor caches of a TD's translations, and uses as long as nobody invalidates it; tdx-module.md 8."""
 
-from septum.host.geometry import Gfn, Level, Pfn, VmId, leaf_base
 from septum.host.cpu import me
+from septum.host.geometry import Gfn, Level, Pfn, VmId, leaf_base
 from septum.tdx.geometry import TLB_ENTRIES
 
 

@@ -3,7 +3,7 @@
 from septum.host.entry import PAGE_SHIFT
 from septum.host.frames import PageType, Role
 from septum.host.geometry import Gfn, Level, Pfn, VcpuId, VmId
-from septum.lang import each, process, u8, u16, u32, u64
+from septum.lang import each, process, u8, u32, u64
 from septum.tdx.geometry import MAX_TDVPX, MIN_TDVPX, STEPPED_FAULTS, STEPPED_GPAS, ZERO_STEP_SHARED
 from septum.tdx.guest import would_fault
 from septum.tdx.locks import release_shared, try_shared

@@ -1,8 +1,8 @@
 """Tables of reference/tdx-module.md, typed from it and from nothing else; the tests compare the emulator with them.
 
-A cell of TABLE is a status or the state that the entry has afterwards. Where the op state matters, `run` is one in which TLB tracking
-is required and `build` one in which it is not; "untracked" and "tracked" tell the same cell before and after a TRACK that
-nobody holds back.
+A cell of TABLE is a status or the state that the entry has afterwards. Where the op state matters, `run` is one in which TLB
+tracking is required and `build` one in which it is not; "untracked" and "tracked" tell the same cell before and after a
+TRACK that nobody holds back.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ S = "EPT_ENTRY_STATE_INCORRECT"  # !S
 NB = "GPA_RANGE_NOT_BLOCKED"  # !NB
 T = "TLB_TRACKING_NOT_DONE"  # !T
 AB = "GPA_RANGE_ALREADY_BLOCKED"
+NP = "EPT_ENTRY_NOT_PRESENT"  # *4
 
 STATES = ("FREE", "NL_MAPPED", "NL_BLOCKED", "MAPPED", "BLOCKED", "PENDING", "PENDING_BLOCKED")
 BLOCKED_STATES = ("NL_BLOCKED", "BLOCKED", "PENDING_BLOCKED")
@@ -48,15 +49,29 @@ TABLE = {
 # 6.1, rows whose leaves are legal before FINALIZE only
 BUILD_TABLE = {
     "MEM_PAGE_ADD": (0, ("MAPPED", None, None, S, S, S, S)),
-    "MR_EXTEND": (
-        0, ("EPT_ENTRY_NOT_PRESENT", None, None, "MAPPED", "EPT_ENTRY_NOT_PRESENT", "EPT_ENTRY_NOT_PRESENT", "EPT_ENTRY_NOT_PRESENT"),
-    ),
+    "MR_EXTEND": (0, (NP, None, None, "MAPPED", NP, NP, NP)),
 }  # fmt: skip
 
 # 5.2: the reported state (RDX 15:8), and the entry as 5.1 gives it, without its page
-REPORTED = {"FREE": 0x00, "NL_MAPPED": 0x84, "NL_BLOCKED": 0x81, "MAPPED": 0x04, "BLOCKED": 0x01, "PENDING": 0x02, "PENDING_BLOCKED": 0x03}
+REPORTED = {
+    "FREE": 0x00,
+    "NL_MAPPED": 0x84,
+    "NL_BLOCKED": 0x81,
+    "MAPPED": 0x04,
+    "BLOCKED": 0x01,
+    "PENDING": 0x02,
+    "PENDING_BLOCKED": 0x03,
+}
 # 5.2: PS, IPAT, TDP, TDB, TDBW, TDEX, D (entry bits 7, 6, 56, 55, 54, 53, 9)
-ENCODING = {"FREE": 0x0E, "NL_MAPPED": 0x00, "NL_BLOCKED": 0x08, "MAPPED": 0x60, "BLOCKED": 0x68, "PENDING": 0x70, "PENDING_BLOCKED": 0x78}
+ENCODING = {
+    "FREE": 0x0E,
+    "NL_MAPPED": 0x00,
+    "NL_BLOCKED": 0x08,
+    "MAPPED": 0x60,
+    "BLOCKED": 0x68,
+    "PENDING": 0x70,
+    "PENDING_BLOCKED": 0x78,
+}
 ENCODING_BITS = (7, 6, 56, 55, 54, 53, 9)
 # 5.4: RCX of extended information without the page
 EXTENDED = {
@@ -102,11 +117,13 @@ TRACKING_REQUIRED = {2, 3, 9, 12}
 # 10.1, 7.14, 7.16, 7.17: what each leaf says in the four life-cycle states; a status, or OK where the life cycle allows it
 LIFECYCLE = ("HKID_ASSIGNED", "KEYS_CONFIGURED", "BLOCKED", "TEARDOWN")
 NO_KEYS, WRONG = "TD_KEYS_NOT_CONFIGURED", "LIFECYCLE_STATE_INCORRECT"
+ALIVE = (
+    "MNG_ADDCX", "MNG_INIT", "MEM_PAGE_ADD", "MEM_SEPT_ADD", "MEM_PAGE_RELOCATE", "MEM_PAGE_AUG", "MEM_RANGE_BLOCK",
+    "MEM_PAGE_DEMOTE", "MR_EXTEND", "MR_FINALIZE", "MEM_PAGE_PROMOTE", "MEM_SEPT_RD", "MEM_PAGE_REMOVE", "MEM_SEPT_REMOVE",
+    "MEM_TRACK", "MEM_RANGE_UNBLOCK", "VP_CREATE", "VP_ADDCX", "VP_INIT", "VP_ENTER", "VP_FLUSH",
+)  # fmt: skip
 LIFECYCLE_TABLE = {
-    **{leaf: (NO_KEYS, "OK", NO_KEYS, NO_KEYS) for leaf in (
-        "MNG_ADDCX", "MNG_INIT", "MEM_PAGE_ADD", "MEM_SEPT_ADD", "MEM_PAGE_RELOCATE", "MEM_PAGE_AUG", "MEM_RANGE_BLOCK",
-        "MEM_PAGE_DEMOTE", "MR_EXTEND", "MR_FINALIZE", "MEM_PAGE_PROMOTE", "MEM_SEPT_RD", "MEM_PAGE_REMOVE", "MEM_SEPT_REMOVE",
-        "MEM_TRACK", "MEM_RANGE_UNBLOCK", "VP_CREATE", "VP_ADDCX", "VP_INIT", "VP_ENTER", "VP_FLUSH")},
+    **dict.fromkeys(ALIVE, (NO_KEYS, "OK", NO_KEYS, NO_KEYS)),
     "MNG_KEY_CONFIG": ("OK", WRONG, WRONG, WRONG),
     "MNG_VPFLUSHDONE": ("OK", "OK", WRONG, WRONG),
     "MNG_KEY_FREEID": (WRONG, WRONG, "OK", WRONG),
@@ -121,7 +138,20 @@ LEVELS = {
 }  # fmt: skip
 
 # 1.3
-OPERANDS = {"RAX": 0, "RCX": 1, "RDX": 2, "R8": 8, "R9": 9, "R12": 12, "R13": 13, "TDR": 128, "SEPT_TREE": 146, "TD_EPOCH": 169, "KOT": 186, "WBCACHE": 188}
+OPERANDS = {
+    "RAX": 0,
+    "RCX": 1,
+    "RDX": 2,
+    "R8": 8,
+    "R9": 9,
+    "R12": 12,
+    "R13": 13,
+    "TDR": 128,
+    "SEPT_TREE": 146,
+    "TD_EPOCH": 169,
+    "KOT": 186,
+    "WBCACHE": 188,
+}
 
 # 16
 LEAF_NUMBERS = {
@@ -129,7 +159,8 @@ LEAF_NUMBERS = {
     "MEM_RANGE_BLOCK": 7, "MNG_KEY_CONFIG": 8, "MNG_CREATE": 9, "VP_CREATE": 10, "MEM_PAGE_DEMOTE": 15, "MR_EXTEND": 16,
     "MR_FINALIZE": 17, "VP_FLUSH": 18, "MNG_VPFLUSHDONE": 19, "MNG_KEY_FREEID": 20, "MNG_INIT": 21, "VP_INIT": 22,
     "MEM_PAGE_PROMOTE": 23, "PHYMEM_PAGE_RDMD": 24, "MEM_SEPT_RD": 25, "PHYMEM_PAGE_RECLAIM": 28, "MEM_PAGE_REMOVE": 29,
-    "MEM_SEPT_REMOVE": 30, "SYS_KEY_CONFIG": 31, "SYS_INFO": 32, "SYS_INIT": 33, "SYS_RD": 34, "SYS_LP_INIT": 35, "SYS_TDMR_INIT": 36,
+    "MEM_SEPT_REMOVE": 30, "SYS_KEY_CONFIG": 31, "SYS_INFO": 32, "SYS_INIT": 33, "SYS_RD": 34, "SYS_LP_INIT": 35,
+    "SYS_TDMR_INIT": 36,
     "MEM_TRACK": 38, "MEM_RANGE_UNBLOCK": 39, "PHYMEM_CACHE_WB": 40, "PHYMEM_PAGE_WBINVD": 41, "SYS_CONFIG": 45,
     "PHYMEM_PAMT_ADD": 58, "PHYMEM_PAMT_REMOVE": 59,
 }  # fmt: skip

@@ -126,7 +126,9 @@ def cells(table):
         for state, cell in zip(ref.STATES, expected, strict=True):
             if cell is None:
                 continue
-            for situation, one in zip(("untracked", "tracked", "build"), cell if isinstance(cell, tuple) else (cell,) * 3, strict=True):
+            for situation, one in zip(
+                ("untracked", "tracked", "build"), cell if isinstance(cell, tuple) else (cell,) * 3, strict=True
+            ):
                 yield row.split()[0], level, state, situation, one
 
 
@@ -225,25 +227,12 @@ def test_the_guest_accepts(asked, level, state, expected):
 def test_a_leaf_is_legal_in_the_op_states_of_the_reference(leaf):
     for state in OpState:
         cell = Cell(host(False), 0 if leaf not in ref.LEVELS else ref.LEVELS[leaf][0], "FREE", True)
-        if leaf == "MNG_INIT":
-            answer = in_state(cell, state, lambda: cell.module.seamcall(Leaf[leaf], rcx=cell.td.tdr))
-        elif leaf in ("MEM_TRACK", "MR_FINALIZE"):
-            answer = in_state(cell, state, lambda: cell.module.seamcall(Leaf[leaf], rcx=cell.td.tdr))
-        elif leaf.startswith("VP"):
-            answer = in_state(cell, state, lambda: vcpu_call(cell, leaf))
-            cell.module.interrupt() if cell.module.m.lp[0].vcpu else None
-        else:
-            answer = in_state(cell, state, lambda: cell.call(leaf, **operands(cell, leaf)))
+        cell.op_state = state
+        answer = life_call(cell, leaf)
         legal = state in ref.OP_STATES[leaf]
         assert (answer.code != Status.TDX_OP_STATE_INCORRECT) == legal, (leaf, state, answer.name)
         if not legal:
             assert answer.low == state
-
-
-def in_state(cell, state, call):
-    cell.op_state = state
-    answer = call()
-    return answer
 
 
 def vcpu_call(cell, leaf):
