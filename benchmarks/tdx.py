@@ -26,7 +26,7 @@ def library_of(module: Module) -> ctypes.CDLL:
     with module.scope():
         translation = translated(frozenset(module.bindings.items()), module.geometry.lps, DRIVER + LOOPS)
         library = load(compiled(translation.code, ("-O2",)))
-    library.repeat.argtypes = [ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint64, ctypes.c_uint64, ctypes.c_uint64, ctypes.c_uint64]
+    library.repeat.argtypes = [ctypes.c_void_p, *[ctypes.c_uint64] * 5]
     library.repeat.restype = ctypes.c_int
     library.fill.argtypes = [ctypes.c_void_p, *[ctypes.c_uint64] * 5, ctypes.POINTER(ctypes.c_uint64)]
     library.fill.restype = ctypes.c_int64

@@ -29,7 +29,8 @@ TLB_ENTRIES = Size("TLB_ENTRIES", 16)  # translations that a logical processor c
 STEPPED_GPAS = Size("STEPPED_GPAS", 32)  # GPAs that the zero-step log remembers, tdx-module.md 9.3
 STEPPED_FAULTS = Size("STEPPED_FAULTS", 6)  # faults at one RIP after which it begins
 GIGS = Size("GIGS", lambda: max(PAGES.value // ENTRIES.value // ENTRIES.value, 1))
-PAMT_INIT_PAGES = Size("PAMT_INIT_PAGES", lambda: 2 * ENTRIES.value)  # pages that a TDMR.INIT prepares: 4 MiB, tdx-module.md 2.1
+# pages that a TDMR.INIT prepares, 4 MiB (tdx-module.md 2.1), and four times as many with Dynamic PAMT; no more than a 1G block
+PAMT_INIT_PAGES = Size("PAMT_INIT_PAGES", lambda: min(2 * ENTRIES.value, ENTRIES.value * ENTRIES.value // 4))
 
 Gig = Index("Gig", GIGS)  # 1G physical regions, the blocks of TDMRs
 Hkid = Index("Hkid", HKIDS)
