@@ -1,6 +1,6 @@
 """Measures the TDX module's emulator at real geometry: common SEAMCALLs, and the Secure EPT of a large TD, page by page at 4K.
 
-    python benchmarks/tdx.py [--gib 64]
+python benchmarks/tdx.py [--gib 64]
 """
 
 from __future__ import annotations

@@ -52,14 +52,18 @@ def construct_tdmrs(memory: Sequence[Area], shape: Shape | None = None) -> list[
     ranges = list(fill_out_tdmrs(memory, shape))
     chunks = _allocate(ranges, memory, shape)
     areas = [_areas(chunk, base, end, shape) for chunk, (base, end) in zip(chunks, ranges, strict=True)]
+    pamts = [(three[0][0], three[2][1]) for three in areas]
     return [
-        Tdmr(base, end - base, pamt, _reserved(base, end, memory, [one for three in areas for one in three], shape))
+        Tdmr(base, end - base, pamt, _reserved(base, end, memory, pamts, shape))
         for (base, end), pamt in zip(ranges, areas, strict=True)
     ]
 
 
 def fill_out_tdmrs(memory: Sequence[Area], shape: Shape) -> Iterator[Area]:
-    """fill_out_tdmrs(): every region out to whole blocks; what the TDMR before covers is not covered again."""
+    """fill_out_tdmrs(): every region out to whole blocks; what the TDMR before covers is left out.
+
+    tdx-module.md 2.1 says that overlapping ranges are merged; Linux makes a TDMR of the rest.
+    """
     made, behind = 0, 0
     for begin, end in memory:
         if not 0 <= begin < end or begin % PAGE or end % PAGE:
@@ -129,21 +133,7 @@ def _reserved(base: int, end: int, memory: Sequence[Area], pamts: Sequence[Area]
     if at < end:
         holes.append((at, end))
     inside = [(max(a, base), min(b, end)) for a, b in pamts if a < end and b > base]
-    found = tuple(_merged(sorted([*holes, *inside])))
+    found = tuple(sorted([*holes, *inside]))
     if len(found) > shape.reserved:
         raise UserError(f"the TDMR {base:#x}-{end:#x} needs {len(found)} reserved areas, and has {shape.reserved}: -ENOSPC")
     return found
-
-
-def _merged(areas: Sequence[Area]) -> Iterator[Area]:
-    """Areas that touch are one."""
-    last: Area | None = None
-    for area in areas:
-        if last and area[0] <= last[1]:
-            last = (last[0], max(last[1], area[1]))
-            continue
-        if last:
-            yield last
-        last = area
-    if last:
-        yield last

@@ -44,10 +44,12 @@ from septum.tdx.status import (
 from septum.tdx.sys import (
     before_ready,
     tdh_sys_config,
+    tdh_sys_info,
     tdh_sys_init,
     tdh_sys_key_config,
     tdh_sys_lp_init,
     tdh_sys_lp_shutdown,
+    tdh_sys_rd,
     tdh_sys_tdmr_init,
 )
 from septum.tdx.tracking import tdh_mem_track
@@ -283,6 +285,10 @@ def system_leaf(m: Platform):
         return (yield from tdh_sys_key_config(m))
     if lp.leaf == Leaf.SYS_TDMR_INIT:
         return (yield from tdh_sys_tdmr_init(m))
+    if lp.leaf == Leaf.SYS_RD:
+        return (yield from tdh_sys_rd(m))
+    if lp.leaf == Leaf.SYS_INFO:
+        return (yield from tdh_sys_info(m))
     return (yield from tdh_sys_lp_shutdown(m))
 
 

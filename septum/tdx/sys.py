@@ -4,7 +4,19 @@ from septum.host.entry import PAGE_SHIFT
 from septum.host.frames import PageType
 from septum.host.geometry import DYNAMIC_PAMT, ENTRIES, Pfn
 from septum.lang import each, process, u8, u16, u64
-from septum.tdx.geometry import FIRST_HKID, HKIDS, PAMT_INIT_PAGES, RESERVED_AREAS, TDMRS, Hkid, Package
+from septum.tdx.geometry import (
+    CMRS,
+    ENHANCED_DEMOTE,
+    FIRST_HKID,
+    HKIDS,
+    MIN_TDCX,
+    MIN_TDVPX,
+    PAMT_INIT_PAGES,
+    RESERVED_AREAS,
+    TDMRS,
+    Hkid,
+    Package,
+)
 from septum.tdx.keys import KotState
 from septum.tdx.leaves import Leaf
 from septum.tdx.locks import release_exclusive, try_exclusive
@@ -13,6 +25,7 @@ from septum.tdx.pamt import gig_of, paired
 from septum.tdx.platform import SysState
 from septum.tdx.processor import me, refuse
 from septum.tdx.status import (
+    TDX_METADATA_FIELD_ID_INCORRECT,
     TDX_OPERAND_BUSY,
     TDX_OPERAND_INVALID,
     TDX_SUCCESS,
@@ -21,7 +34,7 @@ from septum.tdx.status import (
     TDX_SYS_NOT_READY,
     TDX_TDMR_ALREADY_INITIALIZED,
 )
-from septum.tdx.tdmr import check_tdmrs, is_reserved
+from septum.tdx.tdmr import ENTRY_BYTES, check_tdmrs, is_reserved
 
 
 def before_ready(leaf: Leaf):
@@ -157,6 +170,66 @@ def tdmr_at(m, base: u64):
         if i < m.sys.tdmrs and m.sys.tdmr[i].info.base == base:
             return i
     return TDMRS
+
+
+MAX_TDMRS, MAX_RESERVED = 0x9100000100000008, 0x9100000100000009  # ids of global metadata fields
+PAMT_4K_ENTRY_SIZE, PAMT_2M_ENTRY_SIZE, PAMT_1G_ENTRY_SIZE = 0x9100000100000010, 0x9100000100000011, 0x9100000100000012
+PAMT_PAGE_BITMAP_ENTRY_BITS = 0x9100000100000013
+NUM_CMRS, CMR_BASE, CMR_SIZE = 0x9000000100000000, 0x9000000300000080, 0x9000000300000100
+TDCS_BASE_SIZE, TDVPS_BASE_SIZE = 0x9800000100000100, 0x9800000100000200
+TDX_FEATURES0 = 0x0A00000300000008
+FEATURES = 1 << 4 | 1 << 10 | 1 << 18  # relaxed concurrency, host priority, NO_RBP_MOD
+FEATURE_DYNAMIC_PAMT, FEATURE_ENHANCED_DEMOTE = 1 << 36, 1 << 51
+
+
+@process
+def tdh_sys_rd(m):
+    """TDH.SYS.RD: the global metadata field in RDX, its value in R8; the fields that Linux reads of a module's memory side."""
+    lp = m.lp[me()]
+    if not is_field(lp.given.rdx):
+        return refuse(m, TDX_METADATA_FIELD_ID_INCORRECT, 0)
+    yield
+    lp.answer.r8 = field_value(m, lp.given.rdx)
+    return TDX_SUCCESS
+
+
+def is_field(field: u64):
+    """Whether the emulator has a global metadata field."""
+    if field - CMR_BASE < CMRS and field >= CMR_BASE:
+        return True
+    if field - CMR_SIZE < CMRS and field >= CMR_SIZE:
+        return True
+    return field in (MAX_TDMRS, MAX_RESERVED, PAMT_4K_ENTRY_SIZE, PAMT_2M_ENTRY_SIZE, PAMT_1G_ENTRY_SIZE,
+                     PAMT_PAGE_BITMAP_ENTRY_BITS, NUM_CMRS, TDCS_BASE_SIZE, TDVPS_BASE_SIZE, TDX_FEATURES0)  # fmt: skip
+
+
+def field_value(m, field: u64):
+    """The value of a global metadata field."""
+    if field == TDX_FEATURES0:
+        dynamic = FEATURE_DYNAMIC_PAMT if DYNAMIC_PAMT else 0
+        return u64(FEATURES | dynamic | (FEATURE_ENHANCED_DEMOTE if ENHANCED_DEMOTE else 0))
+    if field >= CMR_SIZE and field - CMR_SIZE < CMRS:
+        return m.sys.cmr[field - CMR_SIZE].size
+    if field >= CMR_BASE and field - CMR_BASE < CMRS:
+        return m.sys.cmr[field - CMR_BASE].base
+    if field == MAX_TDMRS:
+        return u64(TDMRS)
+    if field == MAX_RESERVED:
+        return u64(RESERVED_AREAS)
+    if field == NUM_CMRS:
+        return u64(m.sys.cmrs)
+    if field == TDCS_BASE_SIZE:
+        return u64(MIN_TDCX << PAGE_SHIFT)
+    if field == TDVPS_BASE_SIZE:
+        return u64(MIN_TDVPX << PAGE_SHIFT)
+    return u64(1) if field == PAMT_PAGE_BITMAP_ENTRY_BITS else u64(ENTRY_BYTES)
+
+
+@process
+def tdh_sys_info(m):
+    """TDH.SYS.INFO: SYS.RD says the same; it writes to memory, which the emulator has not."""
+    yield
+    return TDX_SUCCESS
 
 
 @process

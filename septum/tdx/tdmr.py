@@ -36,7 +36,7 @@ def check_tdmrs(m, count: u8, dynamic: bool):
             if status == TDX_SUCCESS:
                 status = check_pamt(m, u8(i), dynamic)
             if status == TDX_SUCCESS:
-                status = check_overlap(m, u8(i), count)
+                status = check_overlap(m, u8(i))
             if status == TDX_SUCCESS:
                 status = check_convertible(m, u8(i))
             if status != TDX_SUCCESS:
@@ -100,18 +100,19 @@ def check_pamt(m, i: u8, dynamic: bool):
     return TDX_SUCCESS
 
 
-def check_overlap(m, i: u8, count: u8):
-    """PAMT areas lie apart from each other, and from everything in a TDMR that is not reserved."""
+def check_overlap(m, i: u8):
+    """PAMT areas lie apart from each other, and from everything in a TDMR that is not reserved: this TDMR, and those before."""
     for level in range(3):
         area = m.sys.offered[i].pamt[level]
         for k in range(TDMRS):
-            if k < count:
+            if k <= i:
                 for other in range(3):
-                    apart = k == i and other == level
-                    if not apart and overlap(
-                        area.base, area.size, m.sys.offered[k].pamt[other].base, m.sys.offered[k].pamt[other].size
-                    ):
+                    its = m.sys.offered[k].pamt[other]
+                    same = k == i and other == level
+                    if not same and overlap(area.base, area.size, its.base, its.size):
                         return refuse(m, TDX_PAMT_OVERLAP, i | (level << 8) | (k << 16))
+                    if not only_reserved(m, i, its.base, its.size):
+                        return refuse(m, TDX_PAMT_OVERLAP, i | (other << 8) | (k << 16))
                 if not only_reserved(m, u8(k), area.base, area.size):
                     return refuse(m, TDX_PAMT_OVERLAP, i | (level << 8) | (k << 16))
     return TDX_SUCCESS

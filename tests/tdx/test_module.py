@@ -50,8 +50,8 @@ def test_a_module_that_is_not_ready_says_so():
 
 @pytest.mark.parametrize(
     ("rcx", "status"),
-    [(GPA | 8, "OPERAND_INVALID"), (GPA | 1 << 52, "OPERAND_INVALID"), (GPA | 1 << 47, "OPERAND_INVALID"), (GPA | 5, "OPERAND_INVALID"),
-     (GPA + PAGE | 1, "OPERAND_INVALID"), (2 * GPA, "EPT_WALK_FAILED")],
+    [(GPA | 8, "OPERAND_INVALID"), (GPA | 1 << 52, "OPERAND_INVALID"), (GPA | 1 << 47, "OPERAND_INVALID"),
+     (GPA | 5, "OPERAND_INVALID"), (GPA + PAGE | 1, "OPERAND_INVALID"), (2 * GPA, "EPT_WALK_FAILED")],
 )  # fmt: skip
 def test_a_gpa_that_is_none_is_an_invalid_rcx(rcx, status):
     module, _, td = made()
@@ -318,7 +318,7 @@ class TestLargePages:
         assert td.call(Leaf.MEM_SEPT_RD, 2 * GPA, 1).rcx & ~0xFFF & (1 << 52) - 1 == large
 
     def test_children_that_do_not_follow_each_other_are_not_promoted(self):
-        module, _, td = made(finalized=False)
+        _, _, td = made(finalized=False)
         td.augment(GPA)
         answer = td.call(Leaf.MEM_PAGE_PROMOTE, GPA, 1)
         assert answer.status == name("EPT_INVALID_PROMOTE_CONDITIONS", "RCX")
