@@ -105,12 +105,65 @@ static const uint8_t LEAVES[] = {
     23, 24, 25, 28, 29, 29, 29, 29, 30, 30, 38, 38, 38, 38, 39, 39, 39, 39, 40, 41, 58, 58, 59, 36, 45, 33,
 };
 
+/* A translation that a guest which runs has cached: its GPA and level, and its TD; 0 if there is none. */
+static uint64_t a_cached(world_t *w, uint64_t *tdr)
+{
+    for (int tries = 0; tries < 8; tries++) {
+        __typeof__(w->lp.at[0]) *lp = &w->lp.at[dice(LPS)];
+        __typeof__(lp->tlb.at[0]) *entry = &lp->tlb.at[dice(TLB)];
+        if (lp->vcpu && entry->vm && entry->level) {
+            *tdr = (uint64_t)w->td.at[entry->vm].tdr << 12;
+            return (uint64_t)entry->gfn << 12 | (entry->level - 1u) | 1ull << 63;
+        }
+    }
+    return 0;
+}
+
 static const uint8_t LEAST[64] = { [3] = 1, [15] = 1, [23] = 1, [30] = 1 };
 static const uint8_t MOST[64] = { [3] = 2, [6] = 1, [7] = 1, [15] = 2, [23] = 2, [25] = 2, [29] = 1, [30] = 2, [39] = 1 };
+
+/* The call that brings some TD on: nearer to a guest that runs, and has pages. */
+static void next_of_a_life(world_t *w, unsigned lp)
+{
+    __typeof__(w->lp.at[lp].given) *g = &w->lp.at[lp].given;
+    uint32_t td = 1 + dice(TDS), vcpu = 0;
+    uint64_t tdr = (uint64_t)w->td.at[td].tdr << 12, page = (uint64_t)paired_page(w) << 12;
+    for (uint32_t i = 1 + dice(VCPUS), n = 0; n < VCPUS && !vcpu; n++, i = i % VCPUS + 1)
+        vcpu = w->tdvps.at[i].build.vm == td ? i : 0;
+    uint64_t tdvpr = (uint64_t)w->tdvps.at[vcpu].build.tdvpr << 12;
+    memset(g, 0, sizeof *g);
+    g->rdx = tdr, g->rcx = page, g->r8 = page;
+    if (!tdr)
+        g->rax = 9, g->rdx = 2 + dice(HKIDS - 2);
+    else if (w->td.at[td].lifecycle == 0)
+        g->rax = 8, g->rcx = tdr;
+    else if (w->td.at[td].build.num_tdcx < 2)
+        g->rax = 1;
+    else if (w->td.at[td].build.op_state == 0)
+        g->rax = 21, g->rcx = tdr, g->rdx = 0;
+    else if (!vcpu)
+        g->rax = 10;
+    else if (w->tdvps.at[vcpu].build.num_pages < 2)
+        g->rax = 4, g->rdx = tdvpr;
+    else if (w->tdvps.at[vcpu].build.state == 0)
+        g->rax = 22, g->rcx = tdvpr;
+    else if (w->td.at[td].build.op_state == 1)
+        g->rax = 17, g->rcx = tdr;
+    else if (w->tdvps.at[vcpu].build.lp == lp + 1 || !w->tdvps.at[vcpu].build.lp)
+        g->rax = 0, g->rcx = tdvpr;
+    else if (dice(2))
+        g->rax = 39, g->rcx = (uint64_t)(dice(8) << 12) | dice(3);
+    else
+        g->rax = dice(2) ? 6 : 3, g->rcx = g->rax == 6 ? dice(8) << 12 : 1 + dice(2);
+}
 
 static void random_seamcall(world_t *w, unsigned lp)
 {
     __typeof__(w->lp.at[lp].given) *g = &w->lp.at[lp].given;
+    if (dice(3) == 0) {
+        next_of_a_life(w, lp);
+        return;
+    }
     uint32_t leaf = LEAVES[dice(sizeof LEAVES)];
     memset(g, 0, sizeof *g);
     if (dice(300) == 0)
@@ -155,6 +208,13 @@ static void random_seamcall(world_t *w, unsigned lp)
         if (leaf == 6 && (g->rcx & 7) == 1)
             g->r8 = (uint64_t)(free_page(w) / ENTRIES * ENTRIES) << 12;
     }
+    if ((leaf == 7 || leaf == 29 || leaf == 5 || leaf == 38) && dice(3)) {
+        uint64_t tdr = 0, cached = a_cached(w, &tdr);
+        if (cached && leaf == 38)
+            g->rcx = tdr;
+        else if (cached)
+            g->rcx = cached & ~(1ull << 63), g->rdx = tdr;
+    }
 }
 
 static uint32_t random_call(world_t *w, unsigned lp)
@@ -163,10 +223,15 @@ static uint32_t random_call(world_t *w, unsigned lp)
         __typeof__(w->lp.at[lp].given) *g = &w->lp.at[lp].given;
         memset(g, 0, sizeof *g);
         w->tdvps.at[w->lp.at[lp].vcpu].build.stepping.rip += dice(2);
-        switch (dice(16)) {
+        uint64_t tdr = 0, cached = dice(4) ? a_cached(w, &tdr) : 0;
+        if (cached && tdr == (uint64_t)w->td.at[w->tdvps.at[w->lp.at[lp].vcpu].build.vm].tdr << 12) {
+            g->rcx = (cached & ~(1ull << 63)) & ~7ull;
+            return ACCESS;
+        }
+        switch (dice(32)) {
         case 0: return INTERRUPT;
-        case 1: case 2: case 3: case 4: case 5: case 6: case 7: g->rax = dice(64) ? 6 : dice(8); g->rcx = an_entry(0, 1); return TDCALL;
-        default: g->rcx = an_entry(0, 0) & ~7ull; g->rdx = dice(2); return ACCESS;
+        case 1: case 2: case 3: case 4: case 5: case 6: case 7: g->rax = dice(64) ? 6 : dice(8); g->rcx = dice(4) ? dice(8) << 12 : an_entry(0, 1); return TDCALL;
+        default: g->rcx = dice(4) ? dice(8) << 12 : an_entry(0, 0) & ~7ull; g->rdx = dice(2); return ACCESS;
         }
     }
     if (dice(w->lp.at[lp].interrupt ? 20 : 400) == 0)
