@@ -208,10 +208,16 @@ def answers(answer: Answer, wanted: str) -> bool:
         raise UserError(f"{name} is no status; see docs/tdx.md or tdx-module.md 1.2")
     if answer.event in (GuestEvent.EXIT, GuestEvent.VE):
         return False
-    number = NUMBERS.get(low.upper().replace(" ", "_"), None) if low else None
-    if low and number is None:
-        number = int(low, 0)
+    number = operand_number(low) if low else None
     return answer.code == Status[name] and (number is None or answer.low == number)
+
+
+def operand_number(text: str) -> int:
+    """What stands behind the | of a status: an operand by name, or a number."""
+    try:
+        return NUMBERS[text.upper().replace(" ", "_")] if text.upper().replace(" ", "_") in NUMBERS else int(text, 0)
+    except ValueError:
+        raise UserError(f"{text} is no operand; there are {', '.join(NUMBERS)}") from None
 
 
 def shown(answer: Answer) -> str:

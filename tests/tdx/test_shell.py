@@ -37,7 +37,8 @@ def test_a_td_by_lines(shell):
 @pytest.mark.parametrize(("line", "message"), [
     ("MNG.CRATE", "no leaf and no command"), ("MNG.CREATE rxx=1", "a register and its value"),
     ("MNG.CREATE rcx=foo", "neither a number"),
-    ("MNG.CREATE ->", "after -> stands a status"), ("MNG.CREATE -> TDX_NONSENSE", "is no status"), ("tree 0", "is not the TDR"),
+    ("MNG.CREATE ->", "after -> stands a status"), ("MNG.CREATE -> TDX_NONSENSE", "is no status"),
+    ("MNG.CREATE -> OPERAND_INVALID|FOO", "is no operand"), ("tree 0", "is not the TDR"),
     ("read 0", "no vCPU with TDVPR"), ("tdcall", "MEM.PAGE.ACCEPT"), ("tdcall FOO", "no TDCALL leaf"),
     ("MNG.CREATE lp=9", "from 0"),
     ("rcx = 4", "cannot be a variable"), ("tree", "tree TDR"),
