@@ -147,8 +147,12 @@ static void next_of_a_life(world_t *w, unsigned lp)
         g->rax = 4, g->rdx = tdvpr;
     else if (w->tdvps.at[vcpu].build.state == 0)
         g->rax = 22, g->rcx = tdvpr;
-    else if (w->td.at[td].build.op_state == 1)
+    else if (w->td.at[td].build.op_state == 1 && dice(8) == 0)
         g->rax = 17, g->rcx = tdr;
+    else if (w->td.at[td].build.op_state == 1 && dice(2))
+        g->rax = dice(3) ? 2 : 16, g->rcx = dice(8) << 12;
+    else if (w->td.at[td].build.op_state == 1)
+        g->rax = 3, g->rcx = 1 + dice(2);
     else if (w->tdvps.at[vcpu].build.lp == lp + 1 || !w->tdvps.at[vcpu].build.lp)
         g->rax = 0, g->rcx = tdvpr;
     else if (dice(2))
@@ -157,11 +161,36 @@ static void next_of_a_life(world_t *w, unsigned lp)
         g->rax = dice(2) ? 6 : 3, g->rcx = g->rax == 6 ? dice(8) << 12 : 1 + dice(2);
 }
 
+/* The call that brings some TD nearer to its end. */
+static void end_of_a_life(world_t *w, unsigned lp)
+{
+    __typeof__(w->lp.at[lp].given) *g = &w->lp.at[lp].given;
+    uint32_t td = 1 + dice(TDS), vcpu = 1 + dice(VCPUS), page = dice(PAGES);
+    uint64_t tdr = (uint64_t)w->td.at[td].tdr << 12;
+    memset(g, 0, sizeof *g);
+    for (int tries = 0; tries < 64 && (w->frame.at[page].owner != td || w->frame.at[page].type < REG || w->frame.at[page].type == TDR); tries++)
+        page = dice(PAGES);
+    g->rcx = tdr;
+    if (w->td.at[td].build.associated && w->td.at[td].lifecycle == 1)
+        g->rax = 18, g->rcx = (uint64_t)w->tdvps.at[vcpu].build.tdvpr << 12;
+    else if (w->td.at[td].lifecycle < 2)
+        g->rax = 19;
+    else if (w->td.at[td].lifecycle == 2)
+        g->rax = dice(2) ? 20 : 40, g->rcx = g->rax == 20 ? tdr : 0;
+    else
+        g->rax = 28, g->rcx = w->td.at[td].chldcnt ? (uint64_t)page << 12 : tdr;
+}
+
+static int dying;
+
 static void random_seamcall(world_t *w, unsigned lp)
 {
     __typeof__(w->lp.at[lp].given) *g = &w->lp.at[lp].given;
     if (dice(3) == 0) {
-        next_of_a_life(w, lp);
+        if (dying)
+            end_of_a_life(w, lp);
+        else
+            next_of_a_life(w, lp);
         return;
     }
     uint32_t leaf = LEAVES[dice(sizeof LEAVES)];
@@ -573,6 +602,7 @@ int random_calls(uint8_t *state, uint64_t seed, uint64_t calls, uint64_t life, r
     dice_state = seed * 0x9E3779B97F4A7C15ull + 1;
     while (report->calls < calls) {
         report->at = report->calls;
+        dying = next - report->calls < life / 5;
         if (round_of(state, report, dice(3) ? 1 : 2 + (int)dice(LPS - 1)))
             return 1;
         if (report->calls >= next) {
