@@ -57,6 +57,10 @@ REGISTERS = ("rcx", "rdx", "r8", "r9", "r10", "r11", "r12", "r13")
 DRIVER = (Path(__file__).parent / "module.c").read_text()
 PROCESSES = (seamcall, tdcall, guest_access, interrupt_guest)
 SEAMCALL, TDCALL, ACCESS, INTERRUPT = range(4)
+NAMES = frozenset(REGISTERS)
+WORD = (1 << 64) - 1
+WORDS = [CODES[status] for status in Status]
+EVENTS = list(GuestEvent)
 PARTS = {LARGE_PAGE: LargePage, TD_BUILD: TdBuild, TDVPS_BUILD: TdvpsBuild}
 
 
@@ -186,6 +190,9 @@ class Module:
             for number, (base, size) in enumerate(cmrs):
                 self.m.sys.cmr[number].base, self.m.sys.cmr[number].size = base, size
             self.m.sys.cmrs = len(cmrs)
+            self._lps = [self.m.lp[lp] for lp in range(self.geometry.lps)]
+            self._given_words = [_words(one.given) for one in self._lps]
+            self._answer_words = [_words(one.answer) for one in self._lps]
         self.cmrs = tuple(cmrs)
 
     @contextmanager
@@ -206,7 +213,9 @@ class Module:
 
     def begin(self, leaf: int, *, lp: int = 0, **registers: int) -> Call:
         """A SEAMCALL that is left before its first step."""
-        if self.m.lp[lp].vcpu:
+        if not 0 <= lp < self.geometry.lps:
+            raise UserError(f"lp={lp}: there are {self.geometry.lps} logical processors, from 0")
+        if self._lps[lp].vcpu:
             raise UserError(f"LP {lp} runs a guest: a SEAMCALL is made by the host; interrupt() brings the guest out")
         self._given(lp, leaf, registers)
         if leaf & 0xFFFF == Leaf.SYS_CONFIG:
@@ -248,13 +257,10 @@ class Module:
     # -- what is below
 
     def _given(self, lp: int, rax: int, registers: dict[str, int]) -> None:
-        given = self.m.lp[lp].given
-        unknown = set(registers) - set(REGISTERS)
-        if unknown:
-            raise UserError(f"{', '.join(sorted(unknown))}: a call has the registers {', '.join(REGISTERS)}")
-        given.rax = rax
-        for name in REGISTERS:
-            setattr(given, name, registers.get(name, 0))
+        values = [rax, *(registers.get(name, 0) for name in REGISTERS)]
+        if not registers.keys() <= NAMES or min(values) < 0 or max(values) > WORD:
+            _refuse({"leaf": rax, **registers})
+        self._given_words[lp][:] = values
 
     def _begin(self, lp: int, entry: int) -> Call:
         if self.engine == "c":
@@ -279,16 +285,15 @@ class Module:
 
     def answer(self, lp: int, entry: int) -> Answer:
         """What the registers of an LP say after a call."""
-        state = self.m.lp[lp]
-        registers = {name: getattr(state.answer, name) for name in REGISTERS}
-        status = CODES[Status(state.status)]
+        state, words = self._lps[lp], self._answer_words[lp]
+        status = WORDS[state.status]
         if status:
             status += state.low
-        event = GuestEvent(state.event)
-        reason = state.answer.rax & 0xFFFFFFFF if event is GuestEvent.EXIT else None
+        event = EVENTS[state.event]
+        reason = words[0] & 0xFFFFFFFF if event is GuestEvent.EXIT else None
         if entry != SEAMCALL and event is GuestEvent.EXIT:
             status = 0
-        return Answer(status=status, **registers, event=event, exit_reason=reason)
+        return Answer(status, *words[1:], event, reason)
 
     def _offer(self, pointers: int, count: int) -> None:
         """Reads the TDMR_INFO structures that the array of pointers at an address names, as SYS.CONFIG does."""
@@ -311,6 +316,20 @@ class Module:
         if len(found) < size:
             raise UserError(f"there are not {size} bytes at {address:#x}; put them into module.memory")
         return found
+
+
+def _words(registers: Any) -> Any:
+    """Registers as an array, without the checks of a struct's fields."""
+    return (ctypes.c_uint64 * (len(REGISTERS) + 1)).from_address(ctypes.addressof(registers))
+
+
+def _refuse(registers: dict[str, int]) -> None:
+    """Says what is wrong with the registers of a call."""
+    unknown = sorted(set(registers) - NAMES - {"leaf"})
+    if unknown:
+        raise UserError(f"{', '.join(unknown)}: a call has the registers {', '.join(REGISTERS)}")
+    wrong = [f"{name}={value:#x}" for name, value in registers.items() if not 0 <= value <= WORD]
+    raise UserError(f"{', '.join(wrong)}: a register has 64 bits")
 
 
 class _Step(ctypes.Structure):

@@ -406,6 +406,10 @@ def test_mistakes_of_a_user_are_said():
     module, _, td = made()
     with pytest.raises(UserError, match="rbx: a call has the registers"):
         module.seamcall(Leaf.MEM_TRACK, rbx=1)
+    with pytest.raises(UserError, match="rcx=0x10000000000000000: a register has 64 bits"):
+        module.seamcall(Leaf.MEM_TRACK, rcx=1 << 64)
+    with pytest.raises(UserError, match="lp=4: there are 4 logical processors"):
+        module.seamcall(Leaf.MEM_TRACK, lp=4)
     with pytest.raises(UserError, match="no vCPU with TDVPR"):
         module.access(td.vcpus[0], GPA)
     module.seamcall(Leaf.VP_ENTER, rcx=td.vcpus[0])
