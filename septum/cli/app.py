@@ -21,6 +21,7 @@ from septum.cli.new import new
 from septum.cli.provenance import provenance
 from septum.cli.replay import replay
 from septum.cli.show import show
+from septum.cli.tdx import tdx
 from septum.lang.errors import EnginesDisagree, SeptumError
 
 BAD_INPUT, INCOMPLETE = 2, 3
@@ -33,7 +34,7 @@ def app() -> None:
     """Check designs for the page tables of KVM's TDX guests under every interleaving of a small scope."""
 
 
-for command in (check, hunt, compare, provenance, claims, replay, new, list_, show, footprints, explain):
+for command in (check, hunt, compare, provenance, claims, replay, new, list_, show, footprints, explain, tdx):
     app.add_command(command)
 
 

@@ -13,8 +13,9 @@ from septum.kvm.ops import ops
 from septum.kvm.pamt import HOST_COUNTS, free_pair, free_unused, pamt_add
 from septum.kvm.tdx import tdx_sept_free_private_spt, tdx_sept_remove_leaf_spte
 from septum.lang import process
-from septum.tdx.mem import tdh_mem_page_aug, tdh_mem_sept_add
-from septum.tdx.pamt import tdh_phymem_pamt_remove
+from septum.tdx.mem_page import tdh_mem_page_aug
+from septum.tdx.mem_sept import tdh_mem_sept_add
+from septum.tdx.pairs import tdh_phymem_pamt_remove
 from septum.tdx.status import TDX_HPA_RANGE_NOT_FREE, TDX_MISSING_PAMT_PAGE_PAIR, TDX_OPERAND_BUSY, TDX_SUCCESS
 
 design = Design("dpamt_lazy", base=dpamt_merged, sizes={HOST_COUNTS: 0})

@@ -11,7 +11,7 @@ from septum.host.ranges import place, range_of
 from septum.kvm.design import Design
 from septum.kvm.pamt import check_counted, free_pair, free_unused, pair_shared, pamt_add
 from septum.lang import Struct, reached
-from septum.tdx.pamt import tdh_phymem_pamt_remove
+from septum.tdx.pairs import tdh_phymem_pamt_remove
 from septum.tdx.status import TDX_SUCCESS
 
 design = Design("dpamt_range_locks", base=dpamt_merged, sizes={SPREAD: 2})

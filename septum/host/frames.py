@@ -33,9 +33,11 @@ class PageType(Enum):
     """What the TDX module says of a page, tdx-module.md 2.2."""
 
     NDA = 0
+    RSVD = 1
     REG = 3
     TDR = 4
     TDCX = 5
+    TDVPR = 6
     EPT = 8
     PAMT = 15
 

@@ -21,12 +21,11 @@ FIXED_RANGES = Size("FIXED_RANGES", 2)  # 2M ranges 1 .. FIXED_RANGES-1 belong t
 RCU_QUEUE = Size("RCU_QUEUE", 8)  # callbacks that may wait at a time
 LAZY_RANGES = Size(
     "LAZY_RANGES", 1
-)  # 1: which 2M range a page lies in is explored; 0: its number // 512; 2: one of its own; 3: the first in use
+)  # 1: which 2M range a page lies in is explored; 0: its number // ENTRIES; 2: one of its own; 3: the first in use
 SPREAD = Size("SPREAD", 0)  # over how many 2M ranges pages may be spread beside those of fixed pages; 0: as many as there may be
 DYNAMIC_PAMT = Size("DYNAMIC_PAMT", 0)  # the module runs with Dynamic PAMT
 
 PAMT_PAGES = 2  # pages of a pair, designs.md 1.4: TDX_DPAMT_ENTRY_PAGE_CNT
-FRAMES_PER_RANGE = 512
 
 Pfn = Index("Pfn", PAGES, none=True, scalarset=True, first=FIXED_PAGES)
 RangeId = Index("RangeId", RANGES, none=True, scalarset=True, first=FIXED_RANGES)

@@ -4,7 +4,7 @@ The allocator does not say where a page lies before somebody can tell. `place` d
 matters, as a choice that is explored: any range that other pages of the scenario lie in, or one of its own.
 """
 
-from septum.host.geometry import FRAMES_PER_RANGE, LAZY_RANGES, Pfn, RangeId
+from septum.host.geometry import ENTRIES, LAZY_RANGES, Pfn, RangeId
 from septum.lang import Slot, Struct, Witness, alike, choose, each, process, reached, u8, u16, u64
 
 range_shared = Witness("range_shared", "two pages given to the module lie in one 2M range")
@@ -22,10 +22,10 @@ class Range(Struct):
 
 
 def range_of(m, page: Pfn):
-    """The 2M range of a page: pfn // 512."""
+    """The 2M range of a page: pfn // 512 at real geometry."""
     if LAZY_RANGES:
         return m.frame[page].range
-    return RangeId(u64(page) // FRAMES_PER_RANGE)
+    return RangeId(u64(page) // ENTRIES)
 
 
 def in_use(m, r: RangeId):

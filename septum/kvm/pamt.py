@@ -12,7 +12,7 @@ from septum.host.ranges import place, range_of
 from septum.kvm.machine import Machine
 from septum.kvm.ops import ops
 from septum.lang import Size, Witness, process, reached
-from septum.tdx.pamt import tdh_phymem_pamt_add
+from septum.tdx.pairs import tdh_phymem_pamt_add
 from septum.tdx.status import TDX_SUCCESS
 
 INC_NOT_ZERO = Size("INC_NOT_ZERO", 0)  # a reference to a range that has users is taken without the lock

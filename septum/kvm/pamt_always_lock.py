@@ -6,7 +6,7 @@ from septum.host.ranges import range_of
 from septum.kvm.machine import Machine
 from septum.kvm.pamt import check_counted, free_pair, free_unused, lock_pamt, pair_shared, pamt_add, unlock_pamt
 from septum.lang import process, reached
-from septum.tdx.pamt import tdh_phymem_pamt_remove
+from septum.tdx.pairs import tdh_phymem_pamt_remove
 from septum.tdx.status import TDX_OPERAND_BUSY, TDX_SUCCESS
 
 

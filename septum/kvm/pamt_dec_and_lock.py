@@ -6,7 +6,7 @@ from septum.kvm.machine import Machine
 from septum.kvm.pamt import INC_NOT_ZERO, check_counted, free_pair, lock_pamt, unlock_pamt
 from septum.kvm.pamt_always_lock import pamt_back
 from septum.lang import process
-from septum.tdx.pamt import tdh_phymem_pamt_remove
+from septum.tdx.pairs import tdh_phymem_pamt_remove
 from septum.tdx.status import TDX_OPERAND_BUSY, TDX_SUCCESS
 
 SIZES = {INC_NOT_ZERO: 1}

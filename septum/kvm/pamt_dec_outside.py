@@ -6,7 +6,7 @@ from septum.host.ranges import range_of
 from septum.kvm.machine import Machine
 from septum.kvm.pamt import INC_NOT_ZERO, check_counted, free_pair, free_unused, lock_pamt, pamt_add, unlock_pamt
 from septum.lang import Witness, process, reached
-from septum.tdx.pamt import tdh_phymem_pamt_remove
+from septum.tdx.pairs import tdh_phymem_pamt_remove
 from septum.tdx.status import TDX_HPA_RANGE_NOT_FREE, TDX_OPERAND_BUSY, TDX_SUCCESS
 
 SIZES = {INC_NOT_ZERO: 1}

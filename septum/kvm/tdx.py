@@ -7,7 +7,9 @@ from septum.host.pools import EBUSY, OK
 from septum.kvm.bug import tdx_bug_on
 from septum.kvm.machine import Machine
 from septum.lang import Size, Witness, each, process, reached, when
-from septum.tdx.mem import tdh_mem_page_aug, tdh_mem_page_remove, tdh_mem_range_block, tdh_mem_sept_add
+from septum.tdx.mem_page import tdh_mem_page_aug, tdh_mem_page_remove
+from septum.tdx.mem_range import tdh_mem_range_block
+from septum.tdx.mem_sept import tdh_mem_sept_add
 from septum.tdx.phymem import tdh_phymem_page_reclaim
 from septum.tdx.status import TDX_OPERAND_BUSY, TDX_SUCCESS
 from septum.tdx.td import Lifecycle

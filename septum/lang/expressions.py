@@ -52,7 +52,11 @@ def literal(number: int) -> str:
     """A C constant."""
     if -(1 << 31) < number < 1 << 31:
         return str(number)
-    return f"{number:#x}u" + "ll" if 0 <= number <= U64 else f"(({c_type(number, number)}){number})"
+    if 0 <= number <= U64:
+        return f"{number:#x}ull"
+    if -(1 << 63) < number < 0:
+        return f"((int64_t){number})"
+    return f"((__int128)({number >> 64}) * ((__int128)1 << 64) + {number & U64:#x}ull)"
 
 
 def number(value: int) -> Value:

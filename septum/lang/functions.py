@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from septum.lang import processes
 from septum.lang.expressions import Value
 from septum.lang.flow import Flow
+from septum.lang.fold import folded
 from septum.lang.source import Source
 from septum.lang.statements import c_of
 from septum.lang.values import NOTHING, Kind, Nothing, Num, Of, Ref, bits, is_index, stored
@@ -22,7 +23,7 @@ class Instance(Yields):
     """A function translated for the given kinds of its arguments."""
 
     def __init__(self, unit: Translation, source: Source, name: str, arguments: list[Kind]) -> None:
-        self.unit, self.source, self.name = unit, source, name
+        self.unit, self.source, self.name = unit, folded(source), name
         self.is_process = processes.is_process(source.function)
         if self.is_process and not inspect.isgeneratorfunction(source.function):
             source.refuse(source.tree, f"the process {source.name} has no yield", "a routine: leave @process out")
@@ -33,7 +34,7 @@ class Instance(Yields):
         self.changes = self.reads = self.is_process
         self.points: list[Point] = []
         self.calls: dict[ast.YieldFrom, Instance] = {}
-        self._names = local_names(source.tree)
+        self._names = local_names(self.source.tree)
         self._translate()
 
     # -- what the callers need

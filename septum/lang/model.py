@@ -68,8 +68,8 @@ class Scenario:
     """Who runs what: `start` fills a Setup, plain Python that runs once under the scope of `bindings`.
 
     `witnesses` are the events that must be reachable; `needs` names the operations that a design must have; `least` are the sizes
-    below which a scope with a name does not take it. With `few_states` it takes longer to compile than to explore, and is compiled
-    without optimisation.
+    below which a scope with a name does not take it. With `few_states` it takes longer to compile than to explore: no
+    optimisation.
     """
 
     name: str

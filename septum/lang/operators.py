@@ -21,6 +21,11 @@ COMPARISON: dict[type[ast.cmpop], str] = {
 }  # fmt: skip
 
 
+def is_interchangeable(index: Index) -> bool:
+    """Whether some values of an index may be renamed."""
+    return index.fixed < index.limit
+
+
 class Operators(Expressions):
     """Translates unary and binary operators, truth and comparison."""
 
@@ -85,13 +90,13 @@ class Operators(Expressions):
         return Num(min(corners), max(corners), bits_of=about)
 
     def _bits_left(self, operator: ast.operator, a: Num, b: Num, left: int | None, right: int | None) -> Index | None:
-        """The index whose bits the result still holds: masks that leave none of them end it."""
+        """The interchangeable index whose bits the result still holds: masks that leave none of them end it."""
         for value, mask in ((a, right), (b, left)):
             if isinstance(operator, ast.BitAnd) and mask is not None and value.packed:
                 window = (1 << value.packed.high) - (1 << value.packed.low)
-                return value.packed.index if mask & window else None
+                return value.packed.index if mask & window and is_interchangeable(value.packed.index) else None
         about = [value.bits_of or (value.packed.index if value.packed else None) for value in (a, b)]
-        return next((index for index in about if index), None)
+        return next((index for index in about if index and is_interchangeable(index)), None)
 
     def _compute(self, node: ast.BinOp, symbol: str, left: Value, right: Value, kind: Num) -> str:
         assert isinstance(left.kind, Num) and isinstance(right.kind, Num)

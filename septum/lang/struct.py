@@ -11,6 +11,7 @@ import enum
 import inspect
 import mmap
 import operator
+import sys
 from typing import Any, ClassVar
 
 from septum.lang.errors import ModelError, UserError
@@ -150,6 +151,6 @@ class _EnumField:
 def allocate(realised: type[Realised], extra: int = 0) -> tuple[Any, memoryview]:
     """A zeroed struct, lazily backed however large, and a view of its bytes with `extra` bytes behind it."""
     size = max(ctypes.sizeof(realised) + extra, 1)
-    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0)
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0x4000 if sys.platform == "linux" else 0)
     memory = mmap.mmap(-1, size, flags=flags)
     return realised.from_buffer(memory), memoryview(memory)

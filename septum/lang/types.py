@@ -151,14 +151,14 @@ def storage_bits(limit: int) -> int:
 
 @dataclass(frozen=True, repr=False)
 class Unsigned(Scalar):
-    """u8, u16, u32, u64."""
+    """u8, u16, u32, u64; with a Size for its width, a number that is as wide as the scope says."""
 
     name: str
-    width: int
+    width: int | Size
 
     @property
     def limit(self) -> int:
-        return 1 << self.width
+        return 1 << operator.index(self.width)
 
     def show(self, value: int) -> str:
         return str(value) if value < 4096 else hex(value)

@@ -37,9 +37,7 @@ def neighbours_enomem(world: World) -> None:
         vcpu.runs((touch, gfn % 2))
 
 
-@scenario(
-    "vCPUs fault below two tables while the zero-step mitigation is active", witnesses=(*RACES, busy), levels=3, **ONE_VM
-)
+@scenario("vCPUs fault below two tables while the zero-step mitigation is active", witnesses=(*RACES, busy), levels=3, **ONE_VM)
 def zero_step(world: World) -> None:
     world.m.zero_step = True
     for number, vcpu in enumerate(world.td().vcpus(VCPUS.value)):

@@ -1,15 +1,37 @@
-"""TDH.MEM.PAGE.DEMOTE: a 2M leaf becomes a table of 4K leaves; tdx-module.md 7.9."""
+"""TDH.MEM.PAGE.DEMOTE: a large leaf becomes a table of smaller leaves; tdx-module.md 7.9."""
 
 from septum.host.entry import PAGE_SHIFT
-from septum.host.frames import PageType, Role, gift, held_by_module
-from septum.host.geometry import DYNAMIC_PAMT, ENTRIES, Gfn, Level, Pfn, RangeId, VmId
+from septum.host.frames import PageType, Role
+from septum.host.geometry import DYNAMIC_PAMT, ENTRIES, Gfn, Level, Pfn, VmId
 from septum.host.ranges import range_of
-from septum.lang import Witness, process, reached
-from septum.tdx.locks import release_exclusive, try_exclusive
-from septum.tdx.mem import entry_of, removable, set_entry
-from septum.tdx.pamt import count_page, install_pair, locate, lock_page, lock_pair_page, unlock_page, unlock_pair_page
-from septum.tdx.sept import PERMISSIONS, TDB, TDEL, TDHP, TDP, begin, end, mapped_table, sept_page
-from septum.tdx.status import TDX_OPERAND_BUSY, TDX_PAGE_NOT_FREE, TDX_SUCCESS
+from septum.lang import Witness, process, reached, u32
+from septum.tdx.geometry import ENHANCED_DEMOTE, WHOLE
+from septum.tdx.operands import R8, R12, R13, RCX
+from septum.tdx.pairs import check_pair, install_pair, lock_pair, lock_range, unlock_pair, unlock_range
+from septum.tdx.pamt import assign, gig_of, locate, lock_implicit, lock_page, owner_at, paired, unlock_implicit, unlock_page
+from septum.tdx.processor import me, refuse
+from septum.tdx.sept import (
+    PERMISSIONS,
+    TDB,
+    TDEL,
+    TDHP,
+    TDP,
+    begin,
+    end,
+    entry_of,
+    is_sept_leaf,
+    leaf_page,
+    mapped_table,
+    refuse_entry,
+    set_entry,
+)
+from septum.tdx.status import (
+    TDX_EPT_ENTRY_STATE_INCORRECT,
+    TDX_INTERRUPTED_RESTARTABLE,
+    TDX_OPERAND_BUSY,
+    TDX_SUCCESS,
+)
+from septum.tdx.tracking import tracking
 
 demoted = Witness("demoted", "DEMOTE split a 2M leaf")
 
@@ -18,75 +40,155 @@ demoted = Witness("demoted", "DEMOTE split a 2M leaf")
 def tdh_mem_page_demote(m, vm: VmId, gfn: Gfn, level: Level, page: Pfn, page0: Pfn, page1: Pfn):
     """TDH.MEM.PAGE.DEMOTE: `page` becomes the S-EPT table, `page0` and `page1` the PAMT pair of the guest page's range.
 
-    No interrupt poll: a module with enhanced DEMOTE interruptibility (tdx-module.md 12, 1).
+    A module without enhanced DEMOTE interruptibility polls for an interrupt before it commits (tdx-module.md 12, 1).
     """
     yield from locate(m, page)
-    if DYNAMIC_PAMT:
+    if DYNAMIC_PAMT and not WHOLE:
         yield from locate(m, page0)
         yield from locate(m, page1)
-    yield
+    if not WHOLE:
+        yield
     status = begin(m, vm, gfn, level, False)
     if status != TDX_SUCCESS:
         return status
-    status = removable(m, vm, entry_of(m, vm, gfn, level))
-    if status == TDX_SUCCESS:
-        status = lock_pages(m, page, range_of(m, sept_page(entry_of(m, vm, gfn, level))), page0, page1)
+    status = lock_split(m, vm, gfn, level, page, page0, page1)
     if status != TDX_SUCCESS:
         end(m, vm, gfn, level, False)
         return status
     yield
-    large = entry_of(m, vm, gfn, level) & ~(TDB | TDEL | TDHP)
-    r = range_of(m, sept_page(large))
-    for i in range(ENTRIES):
-        m.table[page].word[i] = small_entry(large, i)
-    gift(m, page, Role.EXTERNAL, PageType.EPT, vm)
-    count_page(m, page)
-    m.frame[sept_page(large)].bepoch = 0
+    large = entry_of(m, vm, gfn, level)
+    first = leaf_page(large, level)
+    if not WHOLE:
+        write_children(m, page, large, level)
+    assign(m, page, Level(1), Role.EXTERNAL, PageType.EPT, vm)
     m.td[vm].chldcnt += 1
-    unlock_pages(m, page, r, page0, page1)
-    if DYNAMIC_PAMT:
-        install_pair(m, r, page0, page1)
-        m.pamt[r].count = ENTRIES
+    unlock_split(m, page, first, level, page0, page1)
+    split_metadata(m, first, level, page0, page1)
     set_entry(m, vm, gfn, level, mapped_table(page))
     end(m, vm, gfn, level, False)
     reached(demoted)
     return TDX_SUCCESS
 
 
-def small_entry(large, i):
-    """The i-th 4K leaf of a 2M leaf, unblocked: MAPPED or PENDING as the large one was. Its page number is aligned."""
-    word = large | (i << PAGE_SHIFT)
+def write_children(m, page: Pfn, large, level: Level):
+    """The new S-EPT page: the large leaf in parts, unblocked."""
+    word = large & ~(TDB | TDEL | TDHP)
+    pages = ENTRIES if WHOLE and level == 3 else 1
+    for i in range(ENTRIES):
+        m.table[page].word[i] = part_of(word, i * pages)
+
+
+def part_of(large, offset: u32):
+    """A part of a large leaf, unblocked: MAPPED or PENDING as the large one was. Its page number is aligned."""
+    word = large | (offset << PAGE_SHIFT)
     return word if large & TDP != 0 else word | PERMISSIONS
 
 
-def lock_pages(m, page: Pfn, r: RangeId, page0: Pfn, page1: Pfn):
-    """Steps 9 and 13: the S-EPT page; with Dynamic PAMT the guest page's 2M entry exclusive, the pair's pages shared and free."""
-    status = lock_page(m, page)
+def lock_split(m, vm: VmId, gfn: Gfn, level: Level, page: Pfn, page0: Pfn, page1: Pfn):
+    """Steps 7 to 13: what is split, the S-EPT page, the large page's PAMT entry exclusive, the pair's pages shared and free."""
+    large = entry_of(m, vm, gfn, level)
+    if not is_sept_leaf(large):
+        return refuse_entry(m, TDX_EPT_ENTRY_STATE_INCORRECT, large, level)
+    first = leaf_page(large, level)
+    status = tracking(m, vm, large, level, first, level)
+    if status == TDX_SUCCESS:
+        status = lock_page(m, page, R8)
     if status != TDX_SUCCESS:
         return status
-    if DYNAMIC_PAMT:
-        if not try_exclusive(m.pamt[r].lock):
-            unlock_page(m, page)
-            return TDX_OPERAND_BUSY
-        if not lock_pair_page(m, page0, r):
-            release_exclusive(m.pamt[r].lock)
-            unlock_page(m, page)
-            return TDX_OPERAND_BUSY
-        if not lock_pair_page(m, page1, r):
-            unlock_pair_page(m, page0, r)
-            release_exclusive(m.pamt[r].lock)
-            unlock_page(m, page)
-            return TDX_OPERAND_BUSY
-        if page0 == page1 or held_by_module(m, page0) or held_by_module(m, page1):
-            unlock_pages(m, page, r, page0, page1)
-            return TDX_PAGE_NOT_FREE
-    return TDX_SUCCESS
+    if WHOLE:
+        write_children(m, page, large, level)
+    if WHOLE and not ENHANCED_DEMOTE and m.lp[me()].interrupt:
+        unlock_page(m, page)
+        return interrupted(m)
+    status = lock_metadata(m, first, level, page0, page1)
+    if status != TDX_SUCCESS:
+        unlock_page(m, page)
+    return status
 
 
-def unlock_pages(m, page: Pfn, r: RangeId, page0: Pfn, page1: Pfn):
-    """Releases what `lock_pages` took."""
+def interrupted(m):
+    """INTERRUPTED_RESTARTABLE: nothing is committed, the caller finds its RCX and RDX as they were."""
+    lp = m.lp[me()]
+    lp.answer.rcx = lp.given.rcx
+    lp.answer.rdx = lp.given.rdx
+    return refuse(m, TDX_INTERRUPTED_RESTARTABLE, 0)
+
+
+def lock_metadata(m, first: Pfn, level: Level, page0: Pfn, page1: Pfn):
+    """Step 13: the PAMT entry of the large page, then the pair that a 2M page needs with Dynamic PAMT."""
+    if not lock_large(m, first, level):
+        return refuse(m, TDX_OPERAND_BUSY, RCX)
+    status = TDX_SUCCESS
+    if needs_pair(m, level):
+        status = check_pair(m, page0, R12, page1, R13)
+        if status == TDX_SUCCESS:
+            status = lock_pair_apart(m, page0, page1, range_of(m, first))
+    if status != TDX_SUCCESS:
+        unlock_large(m, first, level)
+    return status
+
+
+def lock_pair_apart(m, page0: Pfn, page1: Pfn, r):
+    """The pages of the pair; one inside of the region that is split is busy, there is no exception as in PAMT.ADD."""
+    if WHOLE and range_of(m, page0) == r:
+        return refuse(m, TDX_OPERAND_BUSY, R12)
+    if WHOLE and range_of(m, page1) == r:
+        return refuse(m, TDX_OPERAND_BUSY, R13)
+    return lock_pair(m, page0, R12, page1, R13, r)
+
+
+def lock_large(m, first: Pfn, level: Level):
+    """The PAMT entry of the page that is split."""
+    if WHOLE:
+        return lock_implicit(m, first, level)
     if DYNAMIC_PAMT:
-        unlock_pair_page(m, page0, r)
-        unlock_pair_page(m, page1, r)
-        release_exclusive(m.pamt[r].lock)
+        return lock_range(m, range_of(m, first)) == TDX_SUCCESS
+    return True
+
+
+def unlock_large(m, first: Pfn, level: Level):
+    """Releases what `lock_large` took."""
+    if WHOLE:
+        unlock_implicit(m, first, level)
+    elif DYNAMIC_PAMT:
+        unlock_range(m, range_of(m, first))
+
+
+def needs_pair(m, level: Level):
+    """Whether the parts are 4K pages with metadata in a pair."""
+    if WHOLE:
+        return DYNAMIC_PAMT != 0 and paired(m) and level == 2
+    return DYNAMIC_PAMT != 0
+
+
+def unlock_split(m, page: Pfn, first: Pfn, level: Level, page0: Pfn, page1: Pfn):
+    """Releases what `lock_split` took."""
+    if needs_pair(m, level):
+        unlock_pair(m, page0, page1, range_of(m, first))
+    unlock_large(m, first, level)
     unlock_page(m, page)
+
+
+def split_metadata(m, first: Pfn, level: Level, page0: Pfn, page1: Pfn):
+    """The PAMT entries of the parts, and of what was one page; inside of a machine the parts have theirs already."""
+    if WHOLE:
+        owner = owner_at(m, first, level)
+        if level == 3:
+            m.gig[gig_of(first)].type = PageType.NDA
+            for i in range(ENTRIES):
+                part = m.pamt[range_of(m, Pfn(first + i * ENTRIES))]
+                part.type = PageType.REG
+                part.large.owner = owner
+                part.large.bepoch = 0
+            return
+        for i in range(ENTRIES):
+            frame = m.frame[Pfn(first + i)]
+            frame.type = PageType.REG
+            frame.owner = owner
+            frame.bepoch = 0
+        m.pamt[range_of(m, first)].type = PageType.NDA
+    else:
+        m.frame[first].bepoch = 0
+    if needs_pair(m, level):
+        install_pair(m, range_of(m, first), page0, page1)
+        m.pamt[range_of(m, first)].count = ENTRIES

@@ -4,12 +4,16 @@ The encodings are those of tdx-module.md 5.1; a state is read from the bits PS, 
 """
 
 from septum.host.entry import ADDRESS_MASK, PAGE_SHIFT, SEPT_FREE
-from septum.host.geometry import LEVELS, Gfn, Level, Pfn, VmId, index_at
-from septum.lang import Enum, Witness, reached, u64
+from septum.host.geometry import ENTRY_BITS, LEVELS, Gfn, Level, Pfn, VmId, index_at
+from septum.lang import Enum, Witness, reached, u8, u64
+from septum.tdx.geometry import WHOLE
 from septum.tdx.locks import busy, release_exclusive, release_shared, try_exclusive, try_shared
-from septum.tdx.status import TDX_EPT_WALK_FAILED, TDX_OPERAND_BUSY, TDX_SUCCESS
+from septum.tdx.operands import RCX, SEPT_TREE
+from septum.tdx.processor import me, refuse
+from septum.tdx.status import TDX_EPT_WALK_FAILED, TDX_OPERAND_BUSY, TDX_OPERAND_INVALID, TDX_SUCCESS
 from septum.tdx.td import enter_td, leave_td
 
+IPAT = 1 << 6
 PS = 1 << 7
 TDEL = 1 << 11  # entry lock
 TDHP = 1 << 52  # host priority
@@ -17,6 +21,7 @@ TDB = 1 << 55
 TDP = 1 << 56
 SVE = 1 << 63
 PERMISSIONS = 0x407  # R, W, X, Xu
+MEMORY_TYPE = 0x38
 LEAF = SVE | 0xF0  # WB, IPAT, PS
 NONLEAF = SVE
 STATE_MASK = PS | TDP | TDB | 1 << 54 | 1 << 53
@@ -52,9 +57,31 @@ def sept_state(word):
     return SeptState.NL_BLOCKED if bits == TDB else SeptState.NL_MAPPED
 
 
+def reported(state: SeptState):
+    """How extended error information names a state, tdx-module.md 5.2."""
+    if state == SeptState.NL_MAPPED:
+        return 0x84
+    if state == SeptState.NL_BLOCKED:
+        return 0x81
+    if state == SeptState.MAPPED:
+        return 4
+    if state == SeptState.BLOCKED:
+        return 1
+    if state == SeptState.PENDING:
+        return 2
+    return 3 if state == SeptState.PENDING_BLOCKED else 0
+
+
 def sept_page(word):
     """The page that an entry points to."""
     return Pfn((word & ADDRESS_MASK) >> PAGE_SHIFT)
+
+
+def leaf_page(word, level: Level):
+    """The first page of a leaf. The accept counter of a pending 2M leaf lies in the bits below."""
+    if WHOLE and level == 2:
+        return Pfn(((word & ADDRESS_MASK) >> (PAGE_SHIFT + ENTRY_BITS)) << ENTRY_BITS)
+    return sept_page(word)
 
 
 def is_sept_leaf(word):
@@ -78,6 +105,36 @@ def sept_table(m, vm: VmId, gfn: Gfn, level: Level):
     return table
 
 
+def stop_level(m, vm: VmId, gfn: Gfn, level: Level):
+    """The level at which a walk to `level` ends: `level` itself, or that of the entry that cannot be passed."""
+    at = Level(LEVELS)
+    while at != level:
+        if sept_state(entry_of(m, vm, gfn, at)) != SeptState.NL_MAPPED:
+            return at
+        at = Level(at - 1)
+    return at
+
+
+def report(m, word, level: Level):
+    """Extended error information, tdx-module.md 5.4: the entry in RCX, its level and state in RDX."""
+    if WHOLE:
+        state = sept_state(word)
+        answer = m.lp[me()].answer
+        answer.rdx = u8(level - 1) | (reported(state) << 8)
+        if state == SeptState.FREE:
+            answer.rcx = SVE
+        elif is_sept_leaf(word):
+            answer.rcx = u64(word & (SVE | PERMISSIONS | MEMORY_TYPE | IPAT | PS | ADDRESS_MASK))
+        else:
+            answer.rcx = u64(word & PERMISSIONS)
+
+
+def refuse_entry(m, status, word, level: Level):
+    """A status about the entry of RCX, with its extended error information."""
+    report(m, word, level)
+    return refuse(m, status, RCX)
+
+
 def host_lock(m, table: Pfn, i):
     """The host takes the lock of an entry; a failure gives it priority over guests. tdx-module.md 3."""
     word = m.table[table].word[i]
@@ -96,20 +153,26 @@ def unlock_entry(m, table: Pfn, i):
 
 
 def begin(m, vm: VmId, gfn: Gfn, level: Level, exclusive: bool):
-    """entry_op() of tdx-module.md 15: TD, tree lock, walk, entry lock; on an error nothing stays locked."""
+    """entry_op() of tdx-module.md 15: TD, operand, tree lock, walk, entry lock; on an error nothing stays locked."""
     td = m.td[vm]
     status = enter_td(m, vm)
     if status != TDX_SUCCESS:
         return status
+    if WHOLE and level == 0:
+        leave_td(m, vm)
+        return refuse(m, TDX_OPERAND_INVALID, RCX)
     got = try_exclusive(td.tree) if exclusive else try_shared(td.tree)
     if not got:
         leave_td(m, vm)
-        return TDX_OPERAND_BUSY
+        return refuse(m, TDX_OPERAND_BUSY, SEPT_TREE)
     table = sept_table(m, vm, gfn, level)
     locked = host_lock(m, table, index_at(gfn, level)) if table != 0 else False
     if not locked:
+        if WHOLE:
+            at = stop_level(m, vm, gfn, level)
+            report(m, entry_of(m, vm, gfn, at), at)
         leave_tree(m, vm, exclusive)
-        return TDX_OPERAND_BUSY if table != 0 else TDX_EPT_WALK_FAILED
+        return refuse(m, TDX_OPERAND_BUSY if table != 0 else TDX_EPT_WALK_FAILED, RCX)
     return TDX_SUCCESS
 
 
@@ -126,6 +189,16 @@ def end(m, vm: VmId, gfn: Gfn, level: Level, exclusive: bool):
     """Releases all that `begin` took."""
     unlock_entry(m, sept_table(m, vm, gfn, level), index_at(gfn, level))
     leave_tree(m, vm, exclusive)
+
+
+def entry_of(m, vm: VmId, gfn: Gfn, level: Level):
+    """The entry of `gfn` at `level`, whose table is there."""
+    return m.table[sept_table(m, vm, gfn, level)].word[index_at(gfn, level)]
+
+
+def set_entry(m, vm: VmId, gfn: Gfn, level: Level, word):
+    """Writes an entry that is locked; it stays locked."""
+    m.table[sept_table(m, vm, gfn, level)].word[index_at(gfn, level)] = word | TDEL
 
 
 def pending_leaf(page: Pfn):

@@ -1,9 +1,24 @@
 """A TD as the module knows it: TDR and TDCS with their locks, the epoch of TLB tracking, its life cycle."""
 
-from septum.host.geometry import Pfn, VmId
-from septum.lang import Enum, Struct, u8, u16
+from septum.host.frames import PageType
+from septum.host.geometry import Level, Pfn, VmId
+from septum.lang import Enum, Slot, Struct, u8, u16, u32
+from septum.tdx.geometry import MIN_TDCX, WHOLE, Epoch, Hkid, PageCount
+from septum.tdx.leaves import TRACKED, OpState, op_states
 from septum.tdx.locks import TryLock, release_shared, try_shared
-from septum.tdx.status import TDX_OPERAND_BUSY, TDX_SUCCESS, TDX_TD_KEYS_NOT_CONFIGURED
+from septum.tdx.pamt import explicit, unlock_walk
+from septum.tdx.processor import ZeroStep, me, refuse
+from septum.tdx.status import (
+    TDX_OP_STATE_INCORRECT,
+    TDX_OPERAND_BUSY,
+    TDX_SUCCESS,
+    TDX_TD_FATAL,
+    TDX_TD_KEYS_NOT_CONFIGURED,
+    TDX_TDCS_NOT_ALLOCATED,
+)
+
+TD_BUILD = Slot("td.build")
+TDVPS_BUILD = Slot("tdvps.build")
 
 
 class Lifecycle(Enum):
@@ -15,29 +30,67 @@ class Lifecycle(Enum):
     TEARDOWN = 3
 
 
+class VcpuState(Enum):
+    """TDVPS.STATE; the reference names the states and not their numbers."""
+
+    UNINITIALIZED = 0
+    READY = 1
+
+
+class TdBuild(Struct):
+    """What the build phase and the end of a TD add; a TD inside of a machine is RUNNABLE from the start."""
+
+    op_state: OpState
+    hkid: Hkid
+    fatal: bool
+    packages: u8  # with its key configured, a bit each
+    num_tdcx: u8
+    vcpus: u16  # initialised
+    max_vcpus: u16
+    associated: u16  # vCPUs that are associated with an LP
+    pending_ve_disable: bool  # TD_CTLS.PENDING_VE_DISABLE: a PENDING page is the host's business
+
+
 class Td(Struct):
-    """TDR and TDCS. The TD is RUNNABLE: the build phase is not in this slice."""
+    """TDR and TDCS."""
 
     tdr: Pfn
     root: Pfn  # the S-EPT root, a TDCS page
     lifecycle: Lifecycle
-    chldcnt: u16  # 4K pages that belong to the TD, TDR not counted
-    epoch: u8  # TD_EPOCH
+    chldcnt: PageCount  # 4K pages that belong to the TD, TDR not counted
+    epoch: Epoch  # TD_EPOCH
     refcount: u8[2]  # vCPUs in the guest, by the parity of the epoch they entered in
-    tdr_lock: TryLock
+    tdr_lock: TryLock  # inside of a machine; the whole module has it in the PAMT
     tree: TryLock
     epoch_lock: TryLock
+    build: TD_BUILD
+
+
+class TdvpsBuild(Struct):
+    """TDVPR and TDVPS beyond the epoch."""
+
+    tdvpr: Pfn
+    vm: VmId
+    state: VcpuState
+    num_pages: u8
+    x2apic: u32
+    lp: u8  # the LP that it is associated with, plus one
+    in_guest: bool
+    stepping: ZeroStep
 
 
 class Tdvps(Struct):
-    """A vCPU as the module knows it: the epoch of its last entry, while it is in the guest."""
+    """A vCPU as the module knows it: the epoch of its last entry, inside of a machine only while it is in the guest."""
 
-    epoch: u8
+    epoch: Epoch
     faulted: bool  # its last exits were private EPT violations at one RIP: the zero-step list is not empty
+    build: TDVPS_BUILD
 
 
 def enter_td(m, vm: VmId):
-    """tdx-module.md 4.2, 4.3: TDR locked shared, and the keys of the TD configured."""
+    """tdx-module.md 4.2, 4.3: TDR locked shared, and the TD in a state in which the leaf is legal."""
+    if WHOLE:
+        return enter_tdr(m, vm, False)
     td = m.td[vm]
     if not try_shared(td.tdr_lock):
         return TDX_OPERAND_BUSY
@@ -49,4 +102,44 @@ def enter_td(m, vm: VmId):
 
 def leave_td(m, vm: VmId):
     """Gives the TDR lock back."""
-    release_shared(m.td[vm].tdr_lock)
+    if WHOLE:
+        leave_tdr(m, False)
+    else:
+        release_shared(m.td[vm].tdr_lock)
+
+
+def enter_tdr(m, vm: VmId, exclusive: bool):
+    """The TDR operand of the leaf that runs, then the TD's state."""
+    lp = m.lp[me()]
+    status = explicit(m, lp.tdr, lp.tdr_operand, PageType.TDR, Level(1), exclusive)
+    if status == TDX_SUCCESS:
+        status = td_state(m, vm)
+        if status != TDX_SUCCESS:
+            leave_tdr(m, exclusive)
+    return status
+
+
+def leave_tdr(m, exclusive: bool):
+    """Gives back the TDR operand of the leaf that runs."""
+    unlock_walk(m, m.lp[me()].tdr, Level(1), exclusive)
+
+
+def td_state(m, vm: VmId):
+    """tdx-module.md 4.3. OP_STATE has a lock that only migration takes exclusively: it is never lost, and left out."""
+    td = m.td[vm]
+    if td.build.fatal:
+        return refuse(m, TDX_TD_FATAL, 0)
+    if td.lifecycle != Lifecycle.KEYS_CONFIGURED:
+        return refuse(m, TDX_TD_KEYS_NOT_CONFIGURED, 0)
+    if td.build.num_tdcx < MIN_TDCX:
+        return refuse(m, TDX_TDCS_NOT_ALLOCATED, 0)
+    if op_states(m.lp[me()].leaf) >> u8(td.build.op_state) & 1 == 0:
+        return refuse(m, TDX_OP_STATE_INCORRECT, u8(td.build.op_state))
+    return TDX_SUCCESS
+
+
+def must_track(m, vm: VmId):
+    """Whether the TD is in an op state in which vCPUs may hold translations; tdx-module.md 10.2."""
+    if WHOLE:
+        return TRACKED >> u8(m.td[vm].build.op_state) & 1 != 0
+    return True

@@ -1,33 +1,56 @@
 """TLB tracking: TD epoch, VP.ENTER and TD exit, TRACK; tdx-module.md 8."""
 
-from septum.host.geometry import VcpuId, VmId
+from septum.host.geometry import Level, Pfn, VcpuId, VmId
 from septum.lang import process
+from septum.tdx.geometry import WHOLE, Epoch
 from septum.tdx.locks import release_exclusive, release_shared, try_exclusive, try_shared
-from septum.tdx.status import TDX_OPERAND_BUSY, TDX_PREVIOUS_TLB_EPOCH_BUSY, TDX_SUCCESS
-from septum.tdx.td import enter_td, leave_td
+from septum.tdx.operands import RCX, TD_EPOCH
+from septum.tdx.pamt import bepoch_at
+from septum.tdx.processor import refuse
+from septum.tdx.sept import is_blocked, refuse_entry
+from septum.tdx.status import (
+    TDX_GPA_RANGE_NOT_BLOCKED,
+    TDX_OPERAND_BUSY,
+    TDX_PREVIOUS_TLB_EPOCH_BUSY,
+    TDX_SUCCESS,
+    TDX_TLB_TRACKING_NOT_DONE,
+)
+from septum.tdx.td import enter_td, leave_td, must_track
 
 
-def tracked(m, vm: VmId, bepoch):
+def tracked(m, vm: VmId, bepoch: Epoch):
     """Whether no vCPU can hold a translation of a page blocked at `bepoch`."""
     td = m.td[vm]
     return bepoch + 1 < td.epoch or (bepoch + 1 == td.epoch and td.refcount[bepoch % 2] == 0)
 
 
+def tracking(m, vm: VmId, word, level: Level, page: Pfn, size: Level):
+    """tracking() of tdx-module.md 15: an entry that is blocked, and whose `page`, which has `size`, nobody holds any more."""
+    if not must_track(m, vm):
+        return TDX_SUCCESS
+    if not is_blocked(word):
+        return refuse_entry(m, TDX_GPA_RANGE_NOT_BLOCKED, word, level)
+    if not tracked(m, vm, bepoch_at(m, page, size)):
+        return refuse(m, TDX_TLB_TRACKING_NOT_DONE, RCX)
+    return TDX_SUCCESS
+
+
 @process
 def tdh_mem_track(m, vm: VmId):
     """TDH.MEM.TRACK, tdx-module.md 7.12: a new epoch, once nobody is left in the guest from the one before."""
-    yield
+    if not WHOLE:
+        yield
     td = m.td[vm]
     status = enter_td(m, vm)
     if status != TDX_SUCCESS:
         return status
     if not try_exclusive(td.epoch_lock):
         leave_td(m, vm)
-        return TDX_OPERAND_BUSY
+        return refuse(m, TDX_OPERAND_BUSY, TD_EPOCH)
     if td.refcount[(td.epoch + 1) % 2] != 0:
         release_exclusive(td.epoch_lock)
         leave_td(m, vm)
-        return TDX_PREVIOUS_TLB_EPOCH_BUSY
+        return refuse(m, TDX_PREVIOUS_TLB_EPOCH_BUSY, 0)
     yield
     td.epoch += 1
     release_exclusive(td.epoch_lock)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from septum.designs import dpamt_merged
-from septum.host.geometry import LAZY_RANGES, RANGES
+from septum.host.geometry import ENTRIES, LAZY_RANGES, RANGES
 from septum.host.ranges import candidates, place, range_of
 from septum.lang.types import scope
 from tests.machine import run, world
@@ -44,5 +44,5 @@ def test_too_few_ranges_are_said_so():
 
 
 def test_at_real_geometry_a_range_is_a_matter_of_the_page_number():
-    with scope({LAZY_RANGES: 0, RANGES: 100}):
+    with scope({LAZY_RANGES: 0, RANGES: 100, ENTRIES: 512}):
         assert range_of(None, 512 * 7 + 3) == 7

@@ -5,7 +5,9 @@ from __future__ import annotations
 from septum.designs import dpamt_merged
 from septum.host.entry import SEPT_FREE, describe
 from septum.tdx.guest import Accepted, tdg_mem_page_accept
-from septum.tdx.mem import tdh_mem_page_aug, tdh_mem_page_remove, tdh_mem_range_block, tdh_mem_sept_add
+from septum.tdx.mem_page import tdh_mem_page_aug, tdh_mem_page_remove
+from septum.tdx.mem_range import tdh_mem_range_block
+from septum.tdx.mem_sept import tdh_mem_sept_add
 from septum.tdx.sept import (
     TDB,
     TDEL,

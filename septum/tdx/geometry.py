@@ -1,0 +1,39 @@
+"""The sizes of the module beyond those of the host: what is in the model, and how wide its counters are.
+
+WHOLE 0 is the module inside of a machine whose KVM is modelled too: as much of it as KVM's interleavings can tell apart.
+WHOLE 1 is the module alone behind its registers. It is the same code: what only the second needs stands behind `if WHOLE`.
+"""
+
+from septum.host.geometry import ENTRIES, PAGES
+from septum.lang import Index, Size
+from septum.lang.types import Unsigned
+
+WHOLE = Size("WHOLE", 0)
+EPOCH_BITS = Size("EPOCH_BITS", 8)
+COUNT_BITS = Size("COUNT_BITS", 16)
+ENHANCED_DEMOTE = Size("ENHANCED_DEMOTE", 1)  # TDX_FEATURES0 bit 51: DEMOTE does not poll for interrupts
+ZERO_STEP_SHARED = Size("ZERO_STEP_SHARED", 0)  # the zero-step filter of VP.ENTER takes the S-EPT tree shared
+
+HKIDS = Size("HKIDS", 64)
+FIRST_HKID = Size("FIRST_HKID", 32)  # the private ones begin here; those below are for MKTME
+PACKAGES = Size("PACKAGES", 2)
+CMRS = Size("CMRS", 32)
+TDMRS = Size("TDMRS", 64)
+RESERVED_AREAS = Size("RESERVED_AREAS", 16)
+MIN_TDCX = Size("MIN_TDCX", 9)  # pages of a TDCS without L2 VMs, and with
+MAX_TDCX = Size("MAX_TDCX", 12)
+SEPT_ROOT_TDCX = Size("SEPT_ROOT_TDCX", 6)  # which of them is the root of the Secure EPT
+MIN_TDVPX = Size("MIN_TDVPX", 6)  # pages of a TDVPS, the TDVPR counted
+MAX_TDVPX = Size("MAX_TDVPX", 15)
+TLB_ENTRIES = Size("TLB_ENTRIES", 16)  # translations that a logical processor can cache
+STEPPED_GPAS = Size("STEPPED_GPAS", 32)  # GPAs that the zero-step log remembers, tdx-module.md 9.3
+STEPPED_FAULTS = Size("STEPPED_FAULTS", 6)  # faults at one RIP after which it begins
+GIGS = Size("GIGS", lambda: max(PAGES.value // ENTRIES.value // ENTRIES.value, 1))
+# pages that a TDMR.INIT prepares, 4 MiB (tdx-module.md 2.1), and four times as many with Dynamic PAMT; no more than a 1G block
+PAMT_INIT_PAGES = Size("PAMT_INIT_PAGES", lambda: min(2 * ENTRIES.value, ENTRIES.value * ENTRIES.value // 4))
+
+Gig = Index("Gig", GIGS)  # 1G physical regions, the blocks of TDMRs
+Hkid = Index("Hkid", HKIDS)
+Package = Index("Package", PACKAGES)
+Epoch = Unsigned("Epoch", EPOCH_BITS)
+PageCount = Unsigned("PageCount", COUNT_BITS)

@@ -1,0 +1,165 @@
+"""TDH.MEM.PAGE.PROMOTE: a table of equal leaves becomes one large leaf; tdx-module.md 7.8."""
+
+from septum.host.entry import ADDRESS_MASK, PAGE_SHIFT
+from septum.host.frames import PageType
+from septum.host.geometry import DYNAMIC_PAMT, ENTRIES, Gfn, Level, Pfn, VmId
+from septum.host.ranges import range_of
+from septum.lang import Witness, process, reached, u64
+from septum.tdx.demote import interrupted
+from septum.tdx.mem_range import ACCEPT_COUNTER
+from septum.tdx.mem_sept import freed
+from septum.tdx.operands import RCX
+from septum.tdx.pairs import withdraw_pair
+from septum.tdx.pamt import (
+    gig_of,
+    lock_implicit,
+    owner_at,
+    paired,
+    release,
+    uncount_page,
+    unlock_implicit,
+)
+from septum.tdx.processor import me, refuse, succeed
+from septum.tdx.sept import (
+    TDEL,
+    TDHP,
+    SeptState,
+    begin,
+    end,
+    entry_of,
+    host_lock,
+    leaf_page,
+    refuse_entry,
+    sept_page,
+    sept_state,
+    set_entry,
+    unlock_entry,
+)
+from septum.tdx.status import (
+    TDX_EPT_ENTRY_STATE_INCORRECT,
+    TDX_EPT_INVALID_PROMOTE_CONDITIONS,
+    TDX_OPERAND_BUSY,
+    TDX_SUCCESS,
+)
+from septum.tdx.tracking import tracking
+
+promoted = Witness("promoted", "PROMOTE merged a table into a leaf")
+
+
+@process
+def tdh_mem_page_promote(m, vm: VmId, gfn: Gfn, level: Level):
+    """TDH.MEM.PAGE.PROMOTE: the entry at `level` becomes a leaf; its S-EPT page, and a PAMT pair, go back to the host."""
+    status = begin(m, vm, gfn, level, False)
+    if status != TDX_SUCCESS:
+        return status
+    status = mergeable(m, vm, gfn, level)
+    if status != TDX_SUCCESS:
+        end(m, vm, gfn, level, False)
+        return status
+    yield
+    page = sept_page(entry_of(m, vm, gfn, level))
+    word = m.table[page].word[0] & ~(TDEL | TDHP)
+    first = leaf_page(word, Level(level - 1))
+    merge_metadata(m, first, level)
+    unlock_children(m, page, ENTRIES)
+    set_entry(m, vm, gfn, level, word)
+    unlock_implicit(m, first, level)
+    release(m, page, Level(1))
+    yield
+    unlock_implicit(m, page, Level(1))
+    last = uncount_page(m, page)
+    m.td[vm].chldcnt -= 1
+    end(m, vm, gfn, level, False)
+    reached(promoted)
+    return succeed(m, freed(page, last), 0)
+
+
+def mergeable(m, vm: VmId, gfn: Gfn, level: Level):
+    """Steps 7 to 13; on success S-EPT page, children and the large page's PAMT entry are locked."""
+    word = entry_of(m, vm, gfn, level)
+    if sept_state(word) not in (SeptState.NL_MAPPED, SeptState.NL_BLOCKED):
+        return refuse_entry(m, TDX_EPT_ENTRY_STATE_INCORRECT, word, level)
+    page = sept_page(word)
+    if not lock_implicit(m, page, Level(1)):
+        return refuse(m, TDX_OPERAND_BUSY, RCX)
+    status = tracking(m, vm, word, level, page, Level(1))
+    if status == TDX_SUCCESS:
+        status = lock_children(m, word, page, level)
+    if status == TDX_SUCCESS:
+        status = poll_and_lock(m, page, level)
+    if status != TDX_SUCCESS:
+        unlock_implicit(m, page, Level(1))
+    return status
+
+
+def lock_children(m, parent, page: Pfn, level: Level):
+    """Every child locked, and each the same leaf a page further; a child that is not lets all go."""
+    for i in range(ENTRIES):
+        if not host_lock(m, page, i):
+            unlock_children(m, page, i)
+            return refuse_entry(m, TDX_OPERAND_BUSY, parent, level)
+        if not continues(m, page, i, level):
+            unlock_children(m, page, i + 1)
+            return refuse_entry(m, TDX_EPT_INVALID_PROMOTE_CONDITIONS, parent, level)
+    return TDX_SUCCESS
+
+
+def continues(m, page: Pfn, i, level: Level):
+    """Whether the i-th child is the i-th part of what the first one begins; accept counters do not matter."""
+    word = without_counter(m.table[page].word[i], level)
+    first = without_counter(m.table[page].word[0], level)
+    pages = ENTRIES if level == 3 else 1
+    if i == 0:
+        aligned = (first & ADDRESS_MASK) % ((pages * ENTRIES) << PAGE_SHIFT) == 0
+        return aligned and sept_state(first) in (SeptState.MAPPED, SeptState.PENDING)
+    return word == first + ((i * pages) << PAGE_SHIFT)
+
+
+def without_counter(word, level: Level):
+    """A child of a table whose leaves would be `level`, without the counter of a pending 2M leaf."""
+    return word & ~ACCEPT_COUNTER if level == 3 and sept_state(word) == SeptState.PENDING else word
+
+
+def unlock_children(m, page: Pfn, count):
+    """Releases the first `count` children."""
+    for i in range(count):
+        unlock_entry(m, page, i)
+
+
+def poll_and_lock(m, page: Pfn, level: Level):
+    """The interrupt poll, then the PAMT entry of the page that is to be."""
+    if m.lp[me()].interrupt:
+        unlock_children(m, page, ENTRIES)
+        return interrupted(m)
+    first = leaf_page(m.table[page].word[0], Level(level - 1))
+    if not lock_implicit(m, first, level):
+        unlock_children(m, page, ENTRIES)
+        return refuse(m, TDX_OPERAND_BUSY, RCX)
+    return TDX_SUCCESS
+
+
+def merge_metadata(m, first: Pfn, level: Level):
+    """One PAMT entry for what were many; a pair that is not needed any more is handed back in R12 and R13."""
+    owner = owner_at(m, first, Level(level - 1))
+    if level == 3:
+        for i in range(ENTRIES):
+            m.pamt[range_of(m, Pfn(first + i * ENTRIES))].type = PageType.NDA
+        gig = m.gig[gig_of(first)]
+        gig.type = PageType.REG
+        gig.owner = owner
+        gig.bepoch = 0
+        return
+    entry = m.pamt[range_of(m, first)]
+    for i in range(ENTRIES):
+        m.frame[Pfn(first + i)].type = PageType.NDA
+    if DYNAMIC_PAMT and paired(m):
+        answer = m.lp[me()].answer
+        answer.r12 = u64(entry.page0) << PAGE_SHIFT
+        answer.r13 = u64(entry.page1) << PAGE_SHIFT
+        withdraw_pair(m, range_of(m, first))
+        entry.page0 = 0
+        entry.page1 = 0
+        entry.count = 0
+    entry.type = PageType.REG
+    entry.large.owner = owner
+    entry.large.bepoch = 0

@@ -1,0 +1,240 @@
+"""SEAMCALL leaves on the module: SYS.INIT, LP.INIT, CONFIG, KEY.CONFIG, TDMR.INIT, LP.SHUTDOWN, RD; tdx-module.md 2.1, 4.1."""
+
+from septum.host.entry import PAGE_SHIFT
+from septum.host.frames import PageType
+from septum.host.geometry import DYNAMIC_PAMT, ENTRIES, Pfn
+from septum.lang import each, process, u8, u16, u64
+from septum.tdx.geometry import (
+    CMRS,
+    ENHANCED_DEMOTE,
+    FIRST_HKID,
+    HKIDS,
+    MIN_TDCX,
+    MIN_TDVPX,
+    PAMT_INIT_PAGES,
+    RESERVED_AREAS,
+    TDMRS,
+    Hkid,
+    Package,
+)
+from septum.tdx.keys import KotState
+from septum.tdx.leaves import Leaf
+from septum.tdx.locks import release_exclusive, try_exclusive
+from septum.tdx.operands import R8, RCX, RDX, TDMR
+from septum.tdx.pamt import gig_of, paired
+from septum.tdx.platform import SysState
+from septum.tdx.processor import me, refuse
+from septum.tdx.status import (
+    TDX_METADATA_FIELD_ID_INCORRECT,
+    TDX_OPERAND_BUSY,
+    TDX_OPERAND_INVALID,
+    TDX_SUCCESS,
+    TDX_SYS_BUSY,
+    TDX_SYS_CONFIG_NOT_PENDING,
+    TDX_SYS_NOT_READY,
+    TDX_TDMR_ALREADY_INITIALIZED,
+)
+from septum.tdx.tdmr import ENTRY_BYTES, check_tdmrs, is_reserved
+
+
+def before_ready(leaf: Leaf):
+    """The leaves that a module answers before it is ready; tdx-module.md 4.1."""
+    return leaf in (Leaf.SYS_INFO, Leaf.SYS_RD, Leaf.SYS_INIT, Leaf.SYS_LP_INIT, Leaf.SYS_CONFIG, Leaf.SYS_KEY_CONFIG,
+                    Leaf.SYS_LP_SHUTDOWN)  # fmt: skip
+
+
+@process
+def tdh_sys_init(m):
+    """TDH.SYS.INIT: once."""
+    if m.sys.state != SysState.LOADED:
+        return refuse(m, TDX_SYS_CONFIG_NOT_PENDING, 0)
+    yield
+    m.sys.state = SysState.INITIALISED
+    return TDX_SUCCESS
+
+
+@process
+def tdh_sys_lp_init(m):
+    """TDH.SYS.LP.INIT: once on every LP."""
+    if m.sys.state == SysState.LOADED:
+        return refuse(m, TDX_SYS_NOT_READY, 0)
+    yield
+    m.lp[me()].initialised = True
+    return TDX_SUCCESS
+
+
+@process
+def tdh_sys_config(m):
+    """TDH.SYS.CONFIG, tdx-module.md 2.1: the TDMRs of the host, checked one by one, and the global HKID."""
+    lp = m.lp[me()]
+    if m.sys.state != SysState.INITIALISED:
+        return refuse(m, TDX_SYS_CONFIG_NOT_PENDING, 0)
+    if not try_exclusive(m.sys.lock):
+        return refuse(m, TDX_SYS_BUSY, 0)
+    status = configuration(m)
+    if status != TDX_SUCCESS:
+        release_exclusive(m.sys.lock)
+        return status
+    yield
+    m.sys.tdmrs = u8(lp.given.rdx)
+    m.sys.global_hkid = u16(lp.given.r8 & 0xFFFF)
+    m.sys.dynamic = lp.given.r8 >> 16 & 1 != 0
+    m.kot[Hkid(lp.given.r8 & 0xFFFF)].state = KotState.RESERVED
+    for i in range(TDMRS):
+        if i < m.sys.tdmrs:
+            accept_tdmr(m, i)
+    m.sys.state = SysState.CONFIGURED
+    release_exclusive(m.sys.lock)
+    return TDX_SUCCESS
+
+
+def configuration(m):
+    """The checks of SYS.CONFIG."""
+    given = m.lp[me()].given
+    if given.rcx % 512 != 0:
+        return refuse(m, TDX_OPERAND_INVALID, RCX)
+    if given.rdx < 1 or given.rdx > TDMRS:
+        return refuse(m, TDX_OPERAND_INVALID, RDX)
+    asked = given.r8 >> 16 & 1 != 0
+    if given.r8 >> 17 != 0 or (asked and DYNAMIC_PAMT == 0):
+        return refuse(m, TDX_OPERAND_INVALID, R8)
+    if given.r8 & 0xFFFF >= HKIDS or given.r8 & 0xFFFF < FIRST_HKID:
+        return refuse(m, TDX_OPERAND_INVALID, R8)
+    return check_tdmrs(m, u8(given.rdx), asked)
+
+
+def accept_tdmr(m, i: u8):
+    """The module keeps what the host offered."""
+    of = m.sys.offered[i]
+    to = m.sys.tdmr[i].info
+    to.base = of.base
+    to.size = of.size
+    for level in range(3):
+        to.pamt[level].base = of.pamt[level].base
+        to.pamt[level].size = of.pamt[level].size
+    for area in range(RESERVED_AREAS):
+        to.reserved[area].base = of.reserved[area].base
+        to.reserved[area].size = of.reserved[area].size
+    m.sys.tdmr[i].next = of.base
+
+
+@process
+def tdh_sys_key_config(m):
+    """TDH.SYS.KEY.CONFIG: the module's key on this package; with the last package the module is ready."""
+    if m.sys.state != SysState.CONFIGURED:
+        return refuse(m, TDX_SYS_CONFIG_NOT_PENDING, 0)
+    yield
+    m.package[m.lp[me()].package].configured = True
+    for package in each(Package):
+        if not m.package[package].configured:
+            return TDX_SUCCESS
+    m.sys.state = SysState.READY
+    return TDX_SUCCESS
+
+
+@process
+def tdh_sys_tdmr_init(m):
+    """TDH.SYS.TDMR.INIT, tdx-module.md 2.1: the PAMT of the next pages; RDX is the next address, rounded down to 1G."""
+    number = tdmr_at(m, m.lp[me()].given.rcx)
+    if number == TDMRS:
+        return refuse(m, TDX_OPERAND_INVALID, RCX)
+    tdmr = m.sys.tdmr[number]
+    if not try_exclusive(tdmr.lock):
+        return refuse(m, TDX_OPERAND_BUSY, TDMR)
+    if tdmr.next == tdmr.info.base + tdmr.info.size:
+        release_exclusive(tdmr.lock)
+        return refuse(m, TDX_TDMR_ALREADY_INITIALIZED, 0)
+    yield
+    pages = 4 * PAMT_INIT_PAGES if paired(m) else PAMT_INIT_PAGES
+    first = Pfn(tdmr.next >> PAGE_SHIFT)
+    left = u64(tdmr.info.base + tdmr.info.size - tdmr.next)
+    for i in range(min(pages, left >> PAGE_SHIFT)):
+        page = Pfn(first + i)
+        m.frame[page].type = PageType.RSVD if page == 0 or is_reserved(m, number, page) else PageType.NDA
+    tdmr.next = u64(tdmr.next + min(u64(pages) << PAGE_SHIFT, left))
+    if tdmr.next % block_bytes() == 0:
+        m.gig[gig_of(first)].initialised = True
+    m.lp[me()].answer.rdx = tdmr.next - tdmr.next % block_bytes()
+    release_exclusive(tdmr.lock)
+    return TDX_SUCCESS
+
+
+def block_bytes():
+    """1 GiB, at real geometry."""
+    return (ENTRIES * ENTRIES) << PAGE_SHIFT
+
+
+def tdmr_at(m, base: u64):
+    """The number of the TDMR that begins at an address; TDMRS if none does."""
+    for i in range(TDMRS):
+        if i < m.sys.tdmrs and m.sys.tdmr[i].info.base == base:
+            return i
+    return TDMRS
+
+
+MAX_TDMRS, MAX_RESERVED = 0x9100000100000008, 0x9100000100000009  # ids of global metadata fields
+PAMT_4K_ENTRY_SIZE, PAMT_2M_ENTRY_SIZE, PAMT_1G_ENTRY_SIZE = 0x9100000100000010, 0x9100000100000011, 0x9100000100000012
+PAMT_PAGE_BITMAP_ENTRY_BITS = 0x9100000100000013
+NUM_CMRS, CMR_BASE, CMR_SIZE = 0x9000000100000000, 0x9000000300000080, 0x9000000300000100
+TDCS_BASE_SIZE, TDVPS_BASE_SIZE = 0x9800000100000100, 0x9800000100000200
+TDX_FEATURES0 = 0x0A00000300000008
+FEATURES = 1 << 4 | 1 << 10 | 1 << 18  # relaxed concurrency, host priority, NO_RBP_MOD
+FEATURE_DYNAMIC_PAMT, FEATURE_ENHANCED_DEMOTE = 1 << 36, 1 << 51
+
+
+@process
+def tdh_sys_rd(m):
+    """TDH.SYS.RD: the global metadata field in RDX, its value in R8; the fields that Linux reads of a module's memory side."""
+    lp = m.lp[me()]
+    if not is_field(lp.given.rdx):
+        return refuse(m, TDX_METADATA_FIELD_ID_INCORRECT, 0)
+    yield
+    lp.answer.r8 = field_value(m, lp.given.rdx)
+    return TDX_SUCCESS
+
+
+def is_field(field: u64):
+    """Whether the emulator has a global metadata field."""
+    if field - CMR_BASE < CMRS and field >= CMR_BASE:
+        return True
+    if field - CMR_SIZE < CMRS and field >= CMR_SIZE:
+        return True
+    return field in (MAX_TDMRS, MAX_RESERVED, PAMT_4K_ENTRY_SIZE, PAMT_2M_ENTRY_SIZE, PAMT_1G_ENTRY_SIZE,
+                     PAMT_PAGE_BITMAP_ENTRY_BITS, NUM_CMRS, TDCS_BASE_SIZE, TDVPS_BASE_SIZE, TDX_FEATURES0)  # fmt: skip
+
+
+def field_value(m, field: u64):
+    """The value of a global metadata field."""
+    if field == TDX_FEATURES0:
+        dynamic = FEATURE_DYNAMIC_PAMT if DYNAMIC_PAMT else 0
+        return u64(FEATURES | dynamic | (FEATURE_ENHANCED_DEMOTE if ENHANCED_DEMOTE else 0))
+    if field >= CMR_SIZE and field - CMR_SIZE < CMRS:
+        return m.sys.cmr[field - CMR_SIZE].size
+    if field >= CMR_BASE and field - CMR_BASE < CMRS:
+        return m.sys.cmr[field - CMR_BASE].base
+    if field == MAX_TDMRS:
+        return u64(TDMRS)
+    if field == MAX_RESERVED:
+        return u64(RESERVED_AREAS)
+    if field == NUM_CMRS:
+        return u64(m.sys.cmrs)
+    if field == TDCS_BASE_SIZE:
+        return u64(MIN_TDCX << PAGE_SHIFT)
+    if field == TDVPS_BASE_SIZE:
+        return u64(MIN_TDVPX << PAGE_SHIFT)
+    return u64(1) if field == PAMT_PAGE_BITMAP_ENTRY_BITS else u64(ENTRY_BYTES)
+
+
+@process
+def tdh_sys_info(m):
+    """TDH.SYS.INFO: SYS.RD says the same; it writes to memory, which the emulator has not."""
+    yield
+    return TDX_SUCCESS
+
+
+@process
+def tdh_sys_lp_shutdown(m):
+    """TDH.SYS.LP.SHUTDOWN: the module answers no more."""
+    yield
+    m.sys.state = SysState.SHUT_DOWN
+    return TDX_SUCCESS

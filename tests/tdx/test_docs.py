@@ -1,0 +1,63 @@
+"""The page of the emulator is true: its example runs, its matrix is the table that is tested, its script ends well."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from septum.cli.app import main
+from tests.tdx import reference as ref
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "tdx.md"
+SHORT = {ref.S: "`!S`", ref.NB: "`!NB`", ref.T: "`!T`", ref.AB: "`AB`", ref.NP: "`NP`", None: "-", "EXIT": "TD exit"}
+
+OP_STATES = (
+    "Op states (0 UNINITIALIZED, 1 INITIALIZED, 2 RUNNABLE, 3-12 of migration) in which a leaf is legal, tdx-module.md 10.2:"
+)
+
+
+def cell(value) -> str:
+    """A cell of the table as the page shows it."""
+    if isinstance(value, tuple) and isinstance(value[1], int):
+        return f"{value[0]}+{value[1]}"
+    if isinstance(value, tuple):
+        return " / ".join(map(cell, value))
+    return SHORT.get(value, value)
+
+
+def matrix() -> str:
+    """The tables of reference.py in Markdown."""
+    lines = [f"| leaf | level | {' | '.join(ref.STATES)} |", "| --- " * (len(ref.STATES) + 2) + "|"]
+    for row, (level, cells) in {**ref.TABLE, **ref.BUILD_TABLE}.items():
+        name = row.split()[0].removeprefix("MEM_").replace("_", ".")
+        lines.append(f"| {name} | {level} | {' | '.join(map(cell, cells))} |")
+    for asked, level, table in ((0, 0, ref.ACCEPT_4K), (1, 1, ref.ACCEPT_2M), (0, 1, ref.ACCEPT_4K_OF_2M)):
+        cells = " | ".join(cell(table.get(state)) for state in ref.STATES)
+        lines.append(f"| guest ACCEPT at {asked} | {level} | {cells} |")
+    lines += ["", OP_STATES, "", "| leaf | op states |", "| --- | --- |"]
+    lines += [f"| {leaf.replace('_', '.')} | {', '.join(map(str, sorted(states)))} |" for leaf, states in ref.OP_STATES.items()]
+    return "\n".join(lines)
+
+
+def test_the_matrix_of_the_page_is_the_table_that_is_tested():
+    text = PAGE.read_text()
+    pattern = re.compile(r"(?<=<!-- matrix -->\n).*?(?=<!-- end -->)", re.DOTALL)
+    if os.environ.get("SEPTUM_GOLDEN") == "write":
+        text = pattern.sub(lambda _: matrix() + "\n", text)
+        PAGE.write_text(text)
+    found = pattern.search(text)
+    assert found
+    assert found[0] == matrix() + "\n"
+
+
+def test_the_examples_of_the_page_run():
+    names: dict[str, object] = {}
+    for example in re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL):
+        exec(compile(example, "tdx.md", "exec"), names)
+
+
+def test_the_script_of_the_examples_ends_well(capsys):
+    assert main(["tdx", str(ROOT / "examples" / "tdx" / "accept.tdx")]) == 0
+    assert "0x1000 level 0: MAPPED" in capsys.readouterr().out

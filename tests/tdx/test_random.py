@@ -1,0 +1,106 @@
+"""Random calls, valid, malformed and racing: what the module says of its pages stays true, and a failed call changes nothing."""
+
+from __future__ import annotations
+
+import ctypes
+from pathlib import Path
+
+import pytest
+
+from septum.host.geometry import DYNAMIC_PAMT
+from septum.lang.compile import compiled, load
+from septum.tdx.bringup import Host
+from septum.tdx.geometry import (
+    CMRS,
+    FIRST_HKID,
+    HKIDS,
+    MAX_TDCX,
+    MAX_TDVPX,
+    MIN_TDCX,
+    MIN_TDVPX,
+    RESERVED_AREAS,
+    SEPT_ROOT_TDCX,
+    STEPPED_FAULTS,
+    STEPPED_GPAS,
+    TDMRS,
+    TLB_ENTRIES,
+)
+from septum.tdx.leaves import Leaf
+from septum.tdx.module import DRIVER, Geometry, Module, translated
+from septum.tdx.status import CODES, Status
+
+CALLS = Path(__file__).with_name("random_calls.c")
+SMALL = Geometry(
+    entries=4, levels=3, gfns=64, pages=256, tds=3, vcpus=4, lps=3, packages=2,
+    more=((HKIDS, 5), (FIRST_HKID, 1), (MIN_TDCX, 2), (MAX_TDCX, 3), (SEPT_ROOT_TDCX, 1), (MIN_TDVPX, 2), (MAX_TDVPX, 3),
+          (TDMRS, 2), (RESERVED_AREAS, 4), (CMRS, 2), (TLB_ENTRIES, 4), (STEPPED_GPAS, 4), (STEPPED_FAULTS, 2)),
+)  # fmt: skip
+BLOCK = 4096 * 16
+MEMORY = ((BLOCK, 13 * BLOCK),)
+
+
+class Report(ctypes.Structure):
+    """report_t of random_calls.c."""
+
+    _fields_ = [(name, ctypes.c_uint64) for name in ("calls", "steps", "races", "pruned", "errors", "checked")] + [
+        ("seen", ctypes.c_uint64 * len(Status) * 64), ("guest", ctypes.c_uint64 * len(Status) * 8),
+        ("wrong", ctypes.c_char * 256), ("at", ctypes.c_uint64),
+    ]  # fmt: skip
+
+
+def run(calls: int, seed: int, *, dynamic: bool, life: int = 20_000, **options: bool) -> Report:
+    """So many random calls in the C engine, from a module that is ready."""
+    module = Module(SMALL, dynamic_pamt=dynamic, cmrs=MEMORY, **options)
+    Host(module, dynamic=dynamic)
+    with module.scope():
+        errors = [sum(1 << bit for bit in range(8) if 8 * byte + bit < len(Status) and CODES[Status(8 * byte + bit)] >> 63)
+                  for byte in range(len(Status) // 8 + 1)]  # fmt: skip
+        macros = {
+            "ENTRIES": 4, "ENTRY_BITS": 2, "LEVELS": 3, "GFNS": 64, "PAGES": 256, "TDS": 3, "VCPUS": 4, "LPS": 3, "TLB": 4,
+            "HKIDS": 5, "PACKAGES_OF_LPS": 2, "STATUSES": len(Status), "RESUMABLE": int(Status.TDX_INTERRUPTED_RESUMABLE),
+            "DYNAMIC": int(bool(DYNAMIC_PAMT)),
+        }  # fmt: skip
+        head = "".join(f"#define {name} {value}\n" for name, value in macros.items())
+        head += f"static const uint8_t ERRORS[] = {{ {', '.join(map(str, errors))} }};\n"
+        driver = DRIVER + head + CALLS.read_text()
+        translation = translated(frozenset(module.bindings.items()), SMALL.lps, driver)
+        library = load(compiled(translation.code, ("-O2",)))
+        for number, site in enumerate(translation.sites):
+            library.septum_ignore(number, site.message.startswith(("fatal", "scope")))
+        report = Report()
+        library.random_calls.argtypes = [ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint64, ctypes.c_uint64, ctypes.c_void_p]
+        wrong = library.random_calls(ctypes.addressof(module.m), seed, calls, life, ctypes.byref(report))
+        said = report.wrong.decode()
+        if said.startswith("an assertion"):
+            said += f": {translation.sites[int(said.rsplit(' ', 1)[1])]}"
+        assert not wrong, f"seed {seed}, call {report.at}: {said}"
+    return report
+
+
+def statuses(report: Report) -> set[tuple[str, str]]:
+    """Every leaf with every status that it answered."""
+    return {(leaf.name, status.name) for leaf in Leaf for status in Status if report.seen[leaf][status]}
+
+
+@pytest.mark.parametrize("dynamic", [False, True], ids=["static", "dynamic"])
+def test_whatever_is_called_pages_and_secure_ept_agree(dynamic):
+    report = run(300_000, 7, dynamic=dynamic)
+    assert report.calls >= 300_000
+    assert report.errors > 1000
+    assert report.races > 1000
+    assert report.checked > 1000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("dynamic", "shared", "calls"), [(False, False, 4_000_000), (True, True, 4_000_000), (True, False, 2_000_000)]
+)
+def test_ten_million_calls(dynamic, shared, calls):
+    """The same for 10^7 calls, which come to every leaf's success; modules as they are now and as they were."""
+    report = run(calls, 11, dynamic=dynamic, zero_step_shared=shared, enhanced_demote=shared)
+    reached = statuses(report)
+    never = {Leaf.SYS_LP_SHUTDOWN, Leaf.SYS_INFO, Leaf.SYS_RD, Leaf.SYS_LP_INIT, Leaf.SYS_KEY_CONFIG, Leaf.SYS_INIT,
+             Leaf.SYS_CONFIG, Leaf.SYS_TDMR_INIT}  # fmt: skip
+    if not dynamic:
+        never |= {Leaf.PHYMEM_PAMT_ADD, Leaf.PHYMEM_PAMT_REMOVE}
+    assert {leaf.name for leaf in Leaf if leaf not in never} <= {leaf for leaf, status in reached if status == "TDX_SUCCESS"}
