@@ -46,8 +46,9 @@ class Places:
 
     def _field(self, struct: type[Struct], offset: int) -> tuple[str, object, int]:
         layout, types = realise(struct, self._realised), fields(struct)
-        name = max((name for name in types if getattr(layout, name).offset <= offset), key=lambda n: getattr(layout, n).offset)
-        return name, types[name], offset - getattr(layout, name).offset
+        places = {name: getattr(layout, name) for name in types}
+        name = next(name for name, place in places.items() if place.offset <= offset < place.offset + place.size)
+        return name, types[name], offset - places[name].offset
 
     def structs(self, of: type[Struct]) -> Iterator[tuple[str, int, type[Struct]]]:
         """Path, offset and class of every struct of class `of` in the world."""
