@@ -77,11 +77,25 @@ static int overlap(const access_t *a, const access_t *b)
 	return a->offset < b->offset + b->size && b->offset < a->offset + a->size && (a->written || b->written);
 }
 
-static const access_t *meets(const access_t *access, const accesses_t *others)
+/* Whether a step takes a lock, before its access `until`, that the other one waits for before its own access `after`. */
+static int locks_out(const accesses_t *one, uint32_t until, const accesses_t *other, uint32_t after)
 {
-	for (uint32_t i = 0; i < others->count; i++)
-		if (overlap(access, &others->at[i]))
-			return &others->at[i];
+	for (uint32_t i = 0; i < until; i++)
+		for (uint32_t k = 0; one->at[i].piece == COMMUTING && one->at[i].written && k < after; k++)
+			if (other->at[k].piece != COMMUTING && !other->at[k].written && overlap(&one->at[i], &other->at[k]))
+				return 1;
+	return 0;
+}
+
+/* The access of another step that one of this step conflicts with, and that no lock keeps apart from it. */
+static const access_t *meets(const accesses_t *one, uint32_t number, const accesses_t *other)
+{
+	const access_t *access = &one->at[number];
+
+	for (uint32_t i = 0; access->piece != COMMUTING && i < other->count; i++)
+		if (other->at[i].piece != COMMUTING && overlap(access, &other->at[i]) &&
+		    !(locks_out(one, number, other, i) && locks_out(other, i, one, number)))
+			return &other->at[i];
 	return NULL;
 }
 
@@ -92,9 +106,9 @@ static const access_t *meets(const access_t *access, const accesses_t *others)
 static void mark_races(const struct watched *one, const struct watched *other, const accesses_t *late)
 {
 	for (uint32_t i = 0; i < one->accesses.count; i++) {
-		const access_t *met = meets(&one->accesses.at[i], &other->accesses);
+		const access_t *met = meets(&one->accesses, i, &other->accesses);
 
-		if (!met || (late && !meets(&one->accesses.at[i], late)))
+		if (!met || (late && !meets(&one->accesses, i, late)))
 			continue;
 		struct stand *stand = stand_at(one->spot);
 		struct partner partner = { other->spot, met->site };
@@ -111,8 +125,7 @@ static void mark_together(const struct watched *one)
 	for (uint32_t i = 0; stand && i < one->accesses.count; i++)
 		for (uint32_t k = i + 1; k < one->accesses.count; k++) {
 			const access_t *a = &one->accesses.at[i], *b = &one->accesses.at[k];
-			int same = a->word == b->word || (a->piece && a->piece == b->piece) ||
-				   a->piece == RELEASED || b->piece == RELEASED;
+			int same = a->word == b->word || (a->piece && a->piece == b->piece);
 			int x = same ? -1 : racing_site(stand, a->site), y = x < 0 ? -1 : racing_site(stand, b->site);
 
 			if (y >= 0 && x != y) {
@@ -173,7 +186,10 @@ static void watch_races(const struct worker *w, const uint8_t *state)
 		for (uint32_t k = 0; k < count; k++) {
 			if (steps[i].thread == steps[k].thread)
 				continue;
-			int goes_on = watch(steps[i].after, after, steps[k].thread, steps[k].choice, &late);
+			uint32_t choices = model_choices(steps[i].after, steps[k].thread);
+			uint32_t choice = steps[k].choice < choices ? steps[k].choice : 0;
+			int goes_on = choices && watch(steps[i].after, after, steps[k].thread, choice, &late);
+
 			mark_races(&steps[i], &steps[k], goes_on ? &late : NULL);
 		}
 	for (uint32_t i = 0; i < count; i++)

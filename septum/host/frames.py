@@ -7,7 +7,7 @@ page freed twice, used after its free or held by two is found at the move, in th
 from septum.host.cpu import context, might_sleep
 from septum.host.entry import POISON, SHADOW_NONPRESENT_VALUE, Entry
 from septum.host.geometry import ENTRIES, Pfn, RangeId, VmId
-from septum.lang import MEASURING, Enum, Meter, Struct, Witness, alike, each, observe, origin, reached, u8, u16, u64
+from septum.lang import MEASURING, Enum, Meter, Struct, Witness, alike, commutes, each, observe, origin, reached, u8, u16, u64
 
 allocation_failed = Witness("allocation_failed", "a page allocation failed")
 
@@ -97,6 +97,7 @@ def take(m, page: Pfn, holder: Role, to: Role):
 
 def alloc_page(m, gfp: Gfp, content: Content):
     """alloc_page(): the lowest free page; they are interchangeable. A failure is injected by the caller."""
+    commutes("the allocator has its own locks, and free pages are alike: who comes first gets another one, no better")
     if gfp != Gfp.ATOMIC_ACCOUNT:
         might_sleep(m)
     found = Pfn(0)
@@ -156,23 +157,32 @@ def give_back(m, page: Pfn):
 
 def ways_to_fail(m, allocations):
     """In how many ways `allocations` in a row may go: all succeed, or the k-th fails, while the scenario injects failures."""
-    return 1 + (allocations if m.failures != 0 else 0)
+    return 1 + (allocations if may_fail(m) else 0)
+
+
+def may_fail(m):
+    """Whether the scenario still injects failures."""
+    commutes("what the scenario lets fail is no memory of the kernel")
+    return m.failures != 0
 
 
 def note_failure(m):
     """An injected failure is used up."""
+    commutes("what the scenario lets fail is no memory of the kernel")
     m.failures -= 1
     reached(allocation_failed)
 
 
 def get_page(m, page: Pfn):
     """folio_get()."""
+    commutes("a counter that the holder of a reference makes larger is not zero before or after")
     assert m.frame[page].role == Role.GUEST, f"custody: a reference to page {page} is taken, which is {Role(m.frame[page].role)}"
     m.frame[page].refcount += 1
 
 
 def put_page(m, page: Pfn):
     """folio_put(): the last reference frees the page."""
+    commutes("the last put frees the page, whoever does it")
     assert m.frame[page].refcount != 0, f"custody: page {page} is put without a reference"
     m.frame[page].refcount -= 1
     if m.frame[page].refcount == 0:

@@ -6,7 +6,7 @@ fairness matters to yields and to progress, which this slice leaves out (docs/fi
 
 from septum.host.cpu import me, might_sleep, my_bit
 from septum.host.geometry import ThreadId
-from septum.lang import MEASURING, Meter, Word, address, observe, process, u8, when
+from septum.lang import MEASURING, Meter, Word, address, commutes, observe, process, u8, when
 
 held_steps = Meter("held_steps", "a lock was released: where it lies, and after how many steps of its holder")
 
@@ -31,6 +31,31 @@ class Mutex(Lock):
     """struct mutex, and a rw_semaphore that is only taken for write."""
 
 
+def lock_exclusively(lock):
+    """From now on the lock is held by this CPU alone."""
+    commutes("whoever comes between a lock and what is done under it finds the lock taken, as after both")
+    lock.writer = u8(me() + 1)
+
+
+def unlock_exclusively(lock):
+    """From now on nobody holds the lock."""
+    commutes("whoever comes between what is done under a lock and its release finds the lock taken, as before both")
+    note_hold(lock)
+    lock.writer = 0
+
+
+def lock_shared(lock):
+    """From now on this CPU is one of those that hold the lock."""
+    commutes("readers do not exclude each other, and a writer finds the lock taken, as after what is done under it")
+    lock.readers |= my_bit()
+
+
+def unlock_shared(lock):
+    """From now on this CPU is none of those that hold the lock."""
+    commutes("readers do not exclude each other, and a writer finds the lock taken, as before what is done under it")
+    lock.readers ^= my_bit()
+
+
 def note_hold(lock):
     """How long a lock was held, in steps of its holder."""
     if MEASURING:
@@ -40,11 +65,13 @@ def note_hold(lock):
 
 def holds_exclusively(lock):
     """lockdep_assert_held_write(), as a question."""
+    commutes("what says that this CPU holds a lock is written by this CPU alone")
     return lock.writer == me() + 1
 
 
 def holds_shared(lock):
     """lockdep_assert_held_read(), as a question."""
+    commutes("what says that this CPU holds a lock is written by this CPU alone")
     return lock.readers & my_bit() != 0
 
 
@@ -62,15 +89,14 @@ def spin_lock(m, lock):
             "context: a softirq spins for a lock that is held with softirqs on, perhaps on its own CPU"
         )
     yield when(lambda: lock.writer == 0)
-    lock.writer = u8(me() + 1)
+    lock_exclusively(lock)
     m.cpu[me()].spinning += 1
 
 
 def spin_unlock(m, lock):
     """spin_unlock()."""
     assert holds_exclusively(lock), "context: a spinlock is released that this CPU does not hold"
-    note_hold(lock)
-    lock.writer = 0
+    unlock_exclusively(lock)
     m.cpu[me()].spinning -= 1
 
 
@@ -92,14 +118,14 @@ def read_lock(m, lock):
     """read_lock(): shared with other readers."""
     yield when(lambda: lock.writer == 0)
     assert not holds_shared(lock), "context: read_lock() of a lock that this CPU holds already"
-    lock.readers |= my_bit()
+    lock_shared(lock)
     m.cpu[me()].spinning += 1
 
 
 def read_unlock(m, lock):
     """read_unlock()."""
     assert holds_shared(lock), "context: read_unlock() of a lock that this CPU does not hold"
-    lock.readers ^= my_bit()
+    unlock_shared(lock)
     m.cpu[me()].spinning -= 1
 
 
@@ -107,15 +133,14 @@ def read_unlock(m, lock):
 def write_lock(m, lock):
     """write_lock(): waits for readers and writer."""
     yield when(lambda: lock.writer == 0 and lock.readers == 0)
-    lock.writer = u8(me() + 1)
+    lock_exclusively(lock)
     m.cpu[me()].spinning += 1
 
 
 def write_unlock(m, lock):
     """write_unlock()."""
     assert holds_exclusively(lock), "context: write_unlock() of a lock that this CPU does not hold"
-    note_hold(lock)
-    lock.writer = 0
+    unlock_exclusively(lock)
     m.cpu[me()].spinning -= 1
 
 
@@ -124,11 +149,10 @@ def mutex_lock(m, lock):
     """mutex_lock(): may sleep."""
     might_sleep(m)
     yield when(lambda: lock.writer == 0)
-    lock.writer = u8(me() + 1)
+    lock_exclusively(lock)
 
 
 def mutex_unlock(m, lock):
     """mutex_unlock()."""
     assert holds_exclusively(lock), "context: mutex_unlock() of a mutex that this thread does not hold"
-    note_hold(lock)
-    lock.writer = 0
+    unlock_exclusively(lock)

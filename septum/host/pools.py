@@ -4,7 +4,7 @@ A top-up is one step: what it allocates nobody else can see, so it has a schedul
 """
 
 from septum.host.cpu import might_sleep
-from septum.host.frames import Content, Gfp, Role, alloc_page, free_page, note_failure, take, ways_to_fail
+from septum.host.frames import Content, Gfp, Role, alloc_page, free_page, may_fail, note_failure, take, ways_to_fail
 from septum.host.geometry import CACHE_CAPACITY, PAMT_PAGES, PT64_ROOT_MAX_LEVEL, Pfn
 from septum.lang import Enum, Meter, Size, Struct, address, choose, observe, process, u8, warn_on
 
@@ -50,7 +50,7 @@ def kvm_mmu_topup_memory_cache(m, mc, minimum):
         return OK
     might_sleep(m)
     target = u8(len(mc.objects))
-    if m.failures != 0:
+    if may_fail(m):
         failing = yield choose(lambda: ways_to_fail(m, u8(len(mc.objects) - mc.nobjs)))
         if failing != 0:
             note_failure(m)
@@ -91,7 +91,7 @@ def alloc_atomic(m, content: Content):
 @process
 def alloc_or_fail(m, gfp: Gfp, content: Content):
     """alloc_page() that may be made to fail: then 0. It has a scheduling point only where that may be."""
-    if m.failures != 0:
+    if may_fail(m):
         failing = yield choose(lambda: ways_to_fail(m, 1))
         if failing != 0:
             note_failure(m)
@@ -114,7 +114,7 @@ def topup_list(m, pool, minimum, gfp: Gfp):
         return OK
     might_sleep(m)
     target = u8(minimum)
-    if m.failures != 0:
+    if may_fail(m):
         failing = yield choose(lambda: ways_to_fail(m, u8(minimum - pool.cnt)))
         if failing != 0:
             note_failure(m)

@@ -5,7 +5,7 @@ matters, as a choice that is explored: any range that other pages of the scenari
 """
 
 from septum.host.geometry import ENTRIES, LAZY_RANGES, Pfn, RangeId
-from septum.lang import Slot, Struct, Witness, alike, choose, each, process, reached, u8, u16, u64
+from septum.lang import Slot, Struct, Witness, alike, choose, commutes, each, process, reached, u8, u16, u64
 
 range_shared = Witness("range_shared", "two pages given to the module lie in one 2M range")
 
@@ -30,6 +30,7 @@ def range_of(m, page: Pfn):
 
 def in_use(m, r: RangeId):
     """Whether anything is known of a range; the others are all alike."""
+    commutes("which ranges a page may lie in is the scenario's choice")
     return m.range[r].placed != 0 or m.range[r].refcount != 0 or m.pamt[r].page0 != 0
 
 
@@ -77,8 +78,13 @@ def place(m, page: Pfn):
             choice = yield choose(lambda: candidates(m) + has_fresh(m))
         if LAZY_RANGES == 2:
             choice = candidates(m)
-        r = candidate(m, choice)
-        if m.range[r].placed != 0:
-            reached(range_shared)
-        m.frame[page].range = r
-        m.range[r].placed += 1
+        lies_in(m, page, candidate(m, choice))
+
+
+def lies_in(m, page: Pfn, r: RangeId):
+    """From now on it is known that a page lies in a range."""
+    commutes("the page lay there all along")
+    if m.range[r].placed != 0:
+        reached(range_shared)
+    m.frame[page].range = r
+    m.range[r].placed += 1

@@ -2,7 +2,7 @@
 
 from septum.host.cpu import me, my_bit
 from septum.host.geometry import RCU_QUEUE, Pfn, ThreadId
-from septum.lang import Struct, each, u8
+from septum.lang import Struct, atomic, commutes, each, u8
 
 
 class RcuHead(Struct):
@@ -21,11 +21,13 @@ class Rcu(Struct):
 
 def rcu_read_lock(m):
     """rcu_read_lock()."""
+    commutes("a section that opens later lets a grace period begin sooner")
     m.cpu[me()].rcu += 1
 
 
 def rcu_read_unlock(m):
     """rcu_read_unlock(): the end of the outermost section lets callbacks go on."""
+    commutes("a section that closes later lets a grace period end later")
     m.cpu[me()].rcu -= 1
     if m.cpu[me()].rcu == 0:
         for i in range(RCU_QUEUE):
@@ -35,6 +37,7 @@ def rcu_read_unlock(m):
 
 def call_rcu(m, page: Pfn):
     """call_rcu(): the callback for `page` runs after a grace period."""
+    atomic("queues are per CPU, and a grace period may begin later")
     assert m.rcu.queued < RCU_QUEUE, "scope: too many RCU callbacks at a time, raise RCU_QUEUE"
     head = m.rcu.head[m.rcu.queued]
     head.page = page
@@ -53,6 +56,7 @@ def callback_ready(m):
 
 def dequeue_callback(m):
     """Takes the oldest callback out of the queue; its page."""
+    commutes("rcu_do_batch() works on a list of its own")
     page = m.rcu.head[0].page
     for i in range(RCU_QUEUE - 1):
         m.rcu.head[i].page = m.rcu.head[i + 1].page

@@ -1,11 +1,11 @@
 """guest_memfd: the pages of an inode, punch hole, and the bracket of an invalidation; kvm-mmu.md 6.4, 6.5."""
 
-from septum.host.frames import Content, Gfp, Role, alloc_page, get_page, note_failure, put_page, take, ways_to_fail
+from septum.host.frames import Content, Gfp, Role, alloc_page, get_page, may_fail, note_failure, put_page, take, ways_to_fail
 from septum.host.geometry import Gfn, Pfn, VmId
 from septum.host.locks import mutex_lock, mutex_unlock, write_lock, write_unlock
 from septum.kvm.machine import Machine
 from septum.kvm.tdp_mmu import tdp_mmu_zap_leafs
-from septum.lang import Witness, choose, process, reached
+from septum.lang import Witness, atomic, choose, process, reached
 
 hole_punched = Witness("hole_punched", "a hole was punched where a page was")
 
@@ -14,7 +14,7 @@ hole_punched = Witness("hole_punched", "a hole was punched where a page was")
 def kvm_gmem_get_pfn(m: Machine, vm: VmId, gfn: Gfn):
     """kvm_gmem_get_pfn() [7.1]: gets or creates the folio, with a reference; 0 without memory. No lock excludes a punch hole."""
     yield
-    if m.vm[vm].gmem[gfn] == 0 and m.failures != 0:
+    if m.vm[vm].gmem[gfn] == 0 and may_fail(m):
         failing = yield choose(lambda: ways_to_fail(m, 1))
         if failing != 0:
             note_failure(m)
@@ -31,6 +31,7 @@ def kvm_gmem_get_pfn(m: Machine, vm: VmId, gfn: Gfn):
 
 def kvm_mmu_invalidate_start(m: Machine, vm: VmId, first: Gfn, last: Gfn):
     """kvm_mmu_invalidate_start() and _range_add() [7.2]; mmu_lock held for write. One invalidation at a time in this slice."""
+    atomic("who reads this without mmu_lock looks at it again under the lock")
     kvm = m.vm[vm]
     assert kvm.mmu_invalidate_in_progress == 0, "scope: two invalidations of one VM at a time"
     kvm.mmu_invalidate_in_progress += 1
@@ -40,6 +41,7 @@ def kvm_mmu_invalidate_start(m: Machine, vm: VmId, first: Gfn, last: Gfn):
 
 def kvm_mmu_invalidate_end(m: Machine, vm: VmId):
     """kvm_mmu_invalidate_end() [7.1]; mmu_lock held for write."""
+    atomic("who reads this without mmu_lock looks at it again under the lock")
     kvm = m.vm[vm]
     kvm.mmu_invalidate_seq += 1
     kvm.mmu_invalidate_in_progress -= 1

@@ -8,7 +8,7 @@ from septum.kvm.gmem import kvm_gmem_get_pfn
 from septum.kvm.machine import Machine
 from septum.kvm.ops import ops
 from septum.kvm.tdp_mmu import Fault, kvm_tdp_mmu_map
-from septum.lang import MEASURING, Meter, Size, Witness, observe, process, reached
+from septum.lang import MEASURING, Meter, Size, Witness, atomic, observe, process, reached
 
 TOPS_UP = Size("TOPS_UP", 1)  # 0: faults find empty caches, to see what is done about it
 popped = Meter("popped", "a fault is done: so many pages it took from the design's pools of its vCPU")
@@ -28,16 +28,14 @@ def mmu_topup_memory_caches(m: Machine, vcpu: VcpuId):
 
 @process
 def kvm_tdp_mmu_page_fault(m: Machine, vcpu: VcpuId, gfn: Gfn):
-    """kvm_tdp_mmu_page_fault() [7.1] of a private GPA, kvm-mmu.md 4.2.
-
-    The checks without mmu_lock join the steps that read what they compare: a miss is found again under the lock.
-    """
+    """kvm_tdp_mmu_page_fault() [7.1] of a private GPA, kvm-mmu.md 4.2."""
     error = yield from mmu_topup_memory_caches(m, vcpu)
     if error != OK:
         return Fault.NO_MEMORY
     if MEASURING:
         pooled = ops.vcpu_pool_pages(m, vcpu)
     yield
+    atomic("whoever changes the VM between these reads is found again under mmu_lock")
     vm = m.vcpu[vcpu].vm
     mmu_seq = m.vm[vm].mmu_invalidate_seq
     if m.vm[vm].shared[gfn]:

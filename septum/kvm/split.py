@@ -4,7 +4,7 @@ Upstream has no such path for a TD: a design that can split has the operation sp
 """
 
 from septum.host.entry import FROZEN_SPTE
-from septum.host.frames import Content, Gfp, Role, alloc_page, free_page, note_failure, take, ways_to_fail
+from septum.host.frames import Content, Gfp, Role, alloc_page, free_page, may_fail, note_failure, take, ways_to_fail
 from septum.host.geometry import ENTRIES, Gfn, Level, Pfn, VcpuId, VmId, index_at, leaf_base, table_base
 from septum.host.locks import holds_exclusively, mutex_lock, mutex_unlock, write_lock, write_unlock
 from septum.host.pools import ENOMEM, OK
@@ -117,7 +117,7 @@ def is_huge_leaf(m: Machine, vm: VmId, gfn: Gfn):
 @process
 def tdp_mmu_alloc_sp_for_split(m: Machine):
     """tdp_mmu_alloc_sp_for_split(mirror) [H v3]: table and S-EPT page straight from the allocator; 0 without memory."""
-    if m.failures != 0:
+    if may_fail(m):
         failing = yield choose(lambda: ways_to_fail(m, 1))
         if failing != 0:
             note_failure(m)

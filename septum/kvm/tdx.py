@@ -6,7 +6,7 @@ from septum.host.locks import holds_exclusively
 from septum.host.pools import EBUSY, OK
 from septum.kvm.bug import tdx_bug_on
 from septum.kvm.machine import Machine
-from septum.lang import Size, Witness, each, process, reached, when
+from septum.lang import Size, Witness, atomic, each, process, reached, when
 from septum.tdx.mem_page import tdh_mem_page_aug, tdh_mem_page_remove
 from septum.tdx.mem_range import tdh_mem_range_block
 from septum.tdx.mem_sept import tdh_mem_sept_add
@@ -91,6 +91,7 @@ def no_vcpus_enter_start(m: Machine, vm: VmId):
         assert holds_exclusively(m.vm[vm].mmu_lock), "context: vCPUs are kicked out without mmu_lock held for write"
     reached(busy_retried)
     yield
+    atomic("a vCPU that comes between the flag and the IPIs sees the flag, or was in the guest before and gets an IPI")
     m.vm[vm].wait_for_sept_zap = True
     yield from kvm_make_all_cpus_request(m, vm)
 
@@ -102,14 +103,17 @@ def no_vcpus_enter_stop(m: Machine, vm: VmId):
 
 @process
 def kvm_make_all_cpus_request(m: Machine, vm: VmId):
-    """kvm_make_all_cpus_request(KVM_REQ_OUTSIDE_GUEST_MODE) [7.1]: an IPI to every vCPU in guest mode; waits until they are out.
+    """kvm_make_all_cpus_request(KVM_REQ_OUTSIDE_GUEST_MODE) [7.1]: an IPI to every vCPU in guest mode; waits for them."""
+    kick_vcpus(m, vm)
+    yield when(lambda: not any_kicked(m, vm))
 
-    The IPIs join the step before: until a vCPU gets its own, it goes on as if it were late.
-    """
+
+def kick_vcpus(m: Machine, vm: VmId):
+    """An IPI to every vCPU that is in the guest."""
+    atomic("until a vCPU gets its own IPI, it goes on as if the first one were late")
     for vcpu in each(VcpuId):
         if m.vcpu[vcpu].vm == vm and m.vcpu[vcpu].in_guest:
             m.vcpu[vcpu].kicked = True
-    yield when(lambda: not any_kicked(m, vm))
 
 
 def any_kicked(m: Machine, vm: VmId):

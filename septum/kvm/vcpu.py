@@ -6,7 +6,7 @@ from septum.kvm.machine import Machine
 from septum.kvm.mmu import kvm_tdp_mmu_page_fault
 from septum.kvm.ops import ops
 from septum.kvm.tdp_mmu import Fault
-from septum.lang import process, when
+from septum.lang import atomic, commutes, process, when
 from septum.tdx.guest import Accepted, tdg_mem_page_accept
 from septum.tdx.status import TDX_SUCCESS
 from septum.tdx.tracking import td_exit, tdh_vp_enter
@@ -54,12 +54,12 @@ def tdx_vcpu_run(m: Machine, vcpu: VcpuId):
     entered = False
     while not entered:
         yield when(lambda: not m.vm[vm].wait_for_sept_zap)
+        atomic("the mode is set before the flag is tested, with interrupts off: of flag and IPI one is met in every order")
         m.vcpu[vcpu].in_guest = True
         status = yield from tdh_vp_enter(m, vm, vcpu)
         entered = status == TDX_SUCCESS
         if not entered:
-            m.vcpu[vcpu].in_guest = False
-            m.vcpu[vcpu].kicked = False
+            serve_kick(m, vcpu)
 
 
 @process
@@ -78,6 +78,12 @@ def accept(m: Machine, vcpu: VcpuId, gfn: Gfn):
 def leave_guest(m: Machine, vcpu: VcpuId, accepted: Accepted):
     """A TD exit; the IPI of a kick is served."""
     td_exit(m, m.vcpu[vcpu].vm, vcpu, accepted == Accepted.VIOLATION)
+    serve_kick(m, vcpu)
+
+
+def serve_kick(m: Machine, vcpu: VcpuId):
+    """The vCPU is out of guest mode; an IPI that came is served."""
+    commutes("a kick that comes before this waits for it, and one that comes after finds nobody to wait for")
     m.vcpu[vcpu].in_guest = False
     m.vcpu[vcpu].kicked = False
 

@@ -184,11 +184,11 @@ def _atomic(self: Calls, node: ast.Call) -> Value:
     return Value(NOTHING, "say_atomic()" if self.is_process else "(void)0")
 
 
-def _release(self: Calls, node: ast.Call) -> Value:
-    _check_reason(self, node, 'release("an unlock can only let others go on sooner")')
+def _commutes(self: Calls, node: ast.Call) -> Value:
+    _check_reason(self, node, 'commutes("an unlock can only let others go on sooner")')
     if self.is_process:
-        self.source.refuse(node, "release() in a process", "a routine for the release, or atomic(...)")
-    self.piece = "RELEASE"
+        self.source.refuse(node, "commutes() in a process", "a routine of its own, or atomic(...)")
+    self.piece = "COMMUTES"
     return Value(NOTHING, "(void)0")
 
 
@@ -230,7 +230,7 @@ def _misplaced(self: Calls, node: ast.Call) -> Value:
 
 BUILTINS: dict[Any, Callable[[Calls, ast.Call], Value]] = {
     min: _extreme("<", min), max: _extreme(">", max), len: _length, processes.current: _current, processes.reached: _reached,
-    processes.alike: _alike, processes.atomic: _atomic, processes.release: _release,
+    processes.alike: _alike, processes.atomic: _atomic, processes.commutes: _commutes,
     processes.observe: _observe, processes.origin: _origin, processes.address: _address,
     processes.warn_on: _kernel_assertion("warn_on"), processes.bug_on: _kernel_assertion("bug_on"),
     processes.when: _misplaced, processes.choose: _misplaced, processes.each: _misplaced, range: _misplaced,

@@ -133,8 +133,8 @@ def atomic(reason: str) -> None:
     """Why a routine, or the step of a process that says it, may touch several places that other threads touch meanwhile."""
 
 
-def release(reason: str) -> None:
-    """Why what a routine touches may join any step: an unlock can only let others go on sooner."""
+def commutes(reason: str) -> None:
+    """Why what a routine touches may join any step: it commutes with what others may do there meanwhile."""
 
 
 def current() -> int:

@@ -37,7 +37,7 @@ typedef struct context {
 #define PIECE(call, kind) ({ uint32_t outer_ = begin_piece(kind); __typeof__(call) result_ = call; end_piece(outer_); result_; })
 #define PIECE_DONE(call, kind) ({ uint32_t outer_ = begin_piece(kind); call; end_piece(outer_); })
 static void *touched(const void *world, void *place, void *word, size_t size, int written, uint32_t site);
-enum { ATOMIC, RELEASE };
+enum { ATOMIC, COMMUTES };
 static uint32_t begin_piece(int kind);
 static void end_piece(uint32_t outer);
 static void say_atomic(void);

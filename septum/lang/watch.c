@@ -2,11 +2,11 @@
 #ifdef WATCHED
 
 enum { MOST_ACCESSES = 4096 };
-static const uint32_t RELEASED = UINT32_MAX;
+static const uint32_t COMMUTING = UINT32_MAX;
 
 typedef struct access {
     uint32_t offset, site;      /* of the place in the world; of the expression in the code */
-    uint32_t word, piece;       /* where the word begins that holds it; the atomic routine that touched it, RELEASED, or 0 */
+    uint32_t word, piece;       /* where the word begins that holds it; the atomic routine that touched it, COMMUTING, or 0 */
     uint8_t size, written, padding[6];
 } access_t;
 
@@ -33,13 +33,13 @@ static void *touched(const void *world, void *place, void *word, size_t size, in
     return place;
 }
 
-/* What a routine that says why it is atomic touches counts as one place, and what one touches that releases as none. */
+/* What a routine that says why it is atomic touches counts as one place, and what one touches that commutes as none. */
 static uint32_t begin_piece(int kind)
 {
     uint32_t outer = watching ? watching->piece : 0;
 
-    if (watching && !outer)
-        watching->piece = kind == RELEASE ? RELEASED : ++watching->pieces;
+    if (watching && (!outer || kind == COMMUTES))
+        watching->piece = kind == COMMUTES ? COMMUTING : ++watching->pieces;
     return outer;
 }
 

@@ -31,6 +31,7 @@ from septum.tdx.status import (
     TDX_OPERAND_BUSY,
     TDX_SUCCESS,
 )
+from septum.tdx.td import add_children
 from septum.tdx.tracking import tracking
 
 demoted = Witness("demoted", "DEMOTE split a 2M leaf")
@@ -61,7 +62,7 @@ def tdh_mem_page_demote(m, vm: VmId, gfn: Gfn, level: Level, page: Pfn, page0: P
     if not WHOLE:
         write_children(m, page, large, level)
     assign(m, page, Level(1), Role.EXTERNAL, PageType.EPT, vm)
-    m.td[vm].chldcnt += 1
+    add_children(m.td[vm], 1)
     unlock_split(m, page, first, level, page0, page1)
     split_metadata(m, first, level, page0, page1)
     set_entry(m, vm, gfn, level, mapped_table(page))

@@ -3,7 +3,7 @@
 from septum.host.entry import PAGE_SHIFT
 from septum.host.frames import PageType
 from septum.host.geometry import ENTRIES, Gfn, Level, Pfn, VmId, index_at
-from septum.lang import Enum, Witness, process, reached, u8, u64
+from septum.lang import Enum, Witness, atomic, process, reached, u8, u64
 from septum.tdx.geometry import WHOLE
 from septum.tdx.mem_range import ACCEPT_COUNTER
 from septum.tdx.pamt import owner_at, type_at
@@ -49,6 +49,7 @@ class Accepted(Enum):
 @process
 def tdg_mem_page_accept(m, vm: VmId, gfn: Gfn, level: Level):
     """TDG.MEM.PAGE.ACCEPT: a PENDING entry becomes MAPPED, its page zeroed; holds the entry's lock meanwhile."""
+    atomic("one walk: no table of it goes before TRACK saw the vCPU leave the guest")
     table = sept_table(m, vm, gfn, level)
     if table == 0:
         return above(m, vm, gfn, level)

@@ -1,6 +1,6 @@
 """The module's locks: try-locks, shared or exclusive; contention is TDX_OPERAND_BUSY, nothing waits. tdx-module.md 3."""
 
-from septum.lang import Struct, Witness, reached, u8
+from septum.lang import Struct, Witness, commutes, reached, u8
 
 busy = Witness("busy", "a SEAMCALL answered TDX_OPERAND_BUSY")
 
@@ -14,6 +14,7 @@ class TryLock(Struct):
 
 def try_shared(lock):
     """Takes the lock shared; whether that was possible."""
+    commutes("a call tries all its locks before it acts, and who is BUSY in between is BUSY after that too")
     if lock.exclusive:
         reached(busy)
         return False
@@ -23,6 +24,7 @@ def try_shared(lock):
 
 def try_exclusive(lock):
     """Takes the lock exclusively; whether that was possible."""
+    commutes("a call tries all its locks before it acts, and who is BUSY in between is BUSY after that too")
     if lock.exclusive or lock.readers != 0:
         reached(busy)
         return False
@@ -32,9 +34,11 @@ def try_exclusive(lock):
 
 def release_shared(lock):
     """Gives a shared lock back."""
+    commutes("a call has acted before it releases, and who is BUSY in between was BUSY before that too")
     lock.readers -= 1
 
 
 def release_exclusive(lock):
     """Gives an exclusive lock back."""
+    commutes("a call has acted before it releases, and who is BUSY in between was BUSY before that too")
     lock.exclusive = False

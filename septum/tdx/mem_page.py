@@ -43,7 +43,7 @@ from septum.tdx.status import (
     TDX_OPERAND_INVALID,
     TDX_SUCCESS,
 )
-from septum.tdx.td import enter_tdr, leave_tdr
+from septum.tdx.td import add_children, drop_children, enter_tdr, leave_tdr
 from septum.tdx.tracking import tracking
 
 
@@ -66,7 +66,7 @@ def tdh_mem_page_aug(m, vm: VmId, gfn: Gfn, level: Level, page: Pfn):
         return status
     yield
     assign(m, page, level, Role.GUEST, PageType.REG, vm)
-    m.td[vm].chldcnt += pages_per_leaf(level)
+    add_children(m.td[vm], pages_per_leaf(level))
     set_entry(m, vm, gfn, level, pending_leaf(page))
     if WHOLE:
         unlock_walk(m, page, level, True)
@@ -99,7 +99,7 @@ def tdh_mem_page_remove(m, vm: VmId, gfn: Gfn, level: Level):
     yield
     page = leaf_page(entry_of(m, vm, gfn, level), level)
     set_entry(m, vm, gfn, level, SEPT_FREE)
-    m.td[vm].chldcnt -= pages_per_leaf(level)
+    drop_children(m.td[vm], pages_per_leaf(level))
     release(m, page, level)
     if WHOLE:
         yield
@@ -134,7 +134,7 @@ def tdh_mem_page_add(m, vm: VmId, gfn: Gfn, level: Level, page: Pfn):
         return status
     yield
     assign(m, page, level, Role.GUEST, PageType.REG, vm)
-    m.td[vm].chldcnt += 1
+    add_children(m.td[vm], 1)
     m.table[sept_table(m, vm, gfn, level)].word[index_at(gfn, level)] = mapped_leaf(page)
     unlock_page(m, page)
     leave_tdr(m, True)

@@ -31,6 +31,7 @@ from septum.tdx.status import (
     TDX_OPERAND_INVALID,
     TDX_SUCCESS,
 )
+from septum.tdx.td import add_children, drop_children
 from septum.tdx.tracking import tracking
 
 REMOVAL_HINT = 1 << 62  # Dynamic PAMT: no 4K page of the range is in use any more
@@ -55,7 +56,7 @@ def tdh_mem_sept_add(m, vm: VmId, gfn: Gfn, level: Level, page: Pfn):
         return TDX_SUCCESS
     fill(m, page, SEPT_FREE)
     assign(m, page, Level(1), Role.EXTERNAL, PageType.EPT, vm)
-    m.td[vm].chldcnt += 1
+    add_children(m.td[vm], 1)
     set_entry(m, vm, gfn, level, mapped_table(page))
     unlock_page(m, page)
     end(m, vm, gfn, level, False)
@@ -108,7 +109,7 @@ def tdh_mem_sept_remove(m, vm: VmId, gfn: Gfn, level: Level):
     unlock_implicit(m, page, Level(1))
     last = uncount_page(m, page)
     set_entry(m, vm, gfn, level, SEPT_FREE)
-    m.td[vm].chldcnt -= 1
+    drop_children(m.td[vm], 1)
     end(m, vm, gfn, level, True)
     return succeed(m, freed(page, last), 0)
 

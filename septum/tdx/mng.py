@@ -29,7 +29,7 @@ from septum.tdx.status import (
     TDX_TDCX_NUM_INCORRECT,
     TDX_WBCACHE_NOT_COMPLETE,
 )
-from septum.tdx.td import Lifecycle, enter_tdr, leave_tdr
+from septum.tdx.td import Lifecycle, add_children, enter_tdr, leave_tdr
 
 
 @process
@@ -148,7 +148,7 @@ def tdh_mng_addcx(m, vm: VmId, page: Pfn):
         td.root = page
     assign(m, page, Level(1), Role.CONTROL, PageType.TDCX, vm)
     td.build.num_tdcx += 1
-    td.chldcnt += 1
+    add_children(td, 1)
     unlock_page(m, page)
     leave_tdr(m, True)
     return TDX_SUCCESS

@@ -8,7 +8,7 @@ A bit of the PAMT page bitmap is kept as the type of the page: PAMT for a page o
 from septum.host.frames import PageType, Role, gift, give_back, held_by_module
 from septum.host.geometry import DYNAMIC_PAMT, ENTRIES, Level, Pfn, RangeId, VmId
 from septum.host.ranges import place, range_of
-from septum.lang import Slot, Struct, process, u8, u16, u64
+from septum.lang import Slot, Struct, commutes, process, u8, u16, u64
 from septum.tdx.geometry import WHOLE, Epoch, Gig
 from septum.tdx.locks import TryLock, release_exclusive, release_shared, try_exclusive, try_shared
 from septum.tdx.processor import malformed, refuse
@@ -282,6 +282,7 @@ def release(m, page: Pfn, level: Level):
 
 def count_page(m, page: Pfn):
     """A page is in use at 4K."""
+    commutes("the module counts with atomic additions, and who needs zero holds the range exclusively")
     if DYNAMIC_PAMT and paired(m):
         m.pamt[range_of(m, page)].count += 1
 

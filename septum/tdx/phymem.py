@@ -36,7 +36,7 @@ from septum.tdx.status import (
     TDX_TD_ASSOCIATED_PAGES_EXIST,
     TDX_WBCACHE_RESUME_ERROR,
 )
-from septum.tdx.td import Lifecycle
+from septum.tdx.td import Lifecycle, drop_children
 from septum.tdx.vp import forget_vcpu
 
 
@@ -72,7 +72,7 @@ def tdh_phymem_page_reclaim(m, page: Pfn):
     vm = owner_at(m, page, level)
     root = type_at(m, page, level) == PageType.TDR
     if not root:
-        m.td[vm].chldcnt -= pages_per_leaf(level)
+        drop_children(m.td[vm], pages_per_leaf(level))
     if WHOLE and type_at(m, page, level) == PageType.TDVPR:
         forget_vcpu(m, page)
     release(m, page, level)

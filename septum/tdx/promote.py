@@ -41,6 +41,7 @@ from septum.tdx.status import (
     TDX_OPERAND_BUSY,
     TDX_SUCCESS,
 )
+from septum.tdx.td import drop_children
 from septum.tdx.tracking import tracking
 
 promoted = Witness("promoted", "PROMOTE merged a table into a leaf")
@@ -68,7 +69,7 @@ def tdh_mem_page_promote(m, vm: VmId, gfn: Gfn, level: Level):
     yield
     unlock_implicit(m, page, Level(1))
     last = uncount_page(m, page)
-    m.td[vm].chldcnt -= 1
+    drop_children(m.td[vm], 1)
     end(m, vm, gfn, level, False)
     reached(promoted)
     return succeed(m, freed(page, last), 0)

@@ -5,7 +5,7 @@ The encodings are those of tdx-module.md 5.1; a state is read from the bits PS, 
 
 from septum.host.entry import ADDRESS_MASK, PAGE_SHIFT, SEPT_FREE
 from septum.host.geometry import ENTRY_BITS, LEVELS, Gfn, Level, Pfn, VmId, index_at
-from septum.lang import Enum, Witness, reached, u8, u64
+from septum.lang import Enum, Witness, atomic, commutes, reached, u8, u64
 from septum.tdx.geometry import WHOLE
 from septum.tdx.locks import busy, release_exclusive, release_shared, try_exclusive, try_shared
 from septum.tdx.operands import RCX, SEPT_TREE
@@ -149,11 +149,13 @@ def host_lock(m, table: Pfn, i):
 
 def unlock_entry(m, table: Pfn, i):
     """Gives the lock of an entry back; host priority stays."""
+    commutes("a call has acted before it releases, and who is BUSY in between was BUSY before that too")
     m.table[table].word[i] = m.table[table].word[i] & ~TDEL
 
 
 def begin(m, vm: VmId, gfn: Gfn, level: Level, exclusive: bool):
     """entry_op() of tdx-module.md 15: TD, operand, tree lock, walk, entry lock; on an error nothing stays locked."""
+    atomic("one walk, below a tree that is locked; docs/fidelity.md says what a call that loses a later lock hides")
     td = m.td[vm]
     status = enter_td(m, vm)
     if status != TDX_SUCCESS:
@@ -198,6 +200,7 @@ def entry_of(m, vm: VmId, gfn: Gfn, level: Level):
 
 def set_entry(m, vm: VmId, gfn: Gfn, level: Level, word):
     """Writes an entry that is locked; it stays locked."""
+    atomic("the module walks once, when it locks the entry, and the tree is locked against who removes tables")
     m.table[sept_table(m, vm, gfn, level)].word[index_at(gfn, level)] = word | TDEL
 
 

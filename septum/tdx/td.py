@@ -2,7 +2,7 @@
 
 from septum.host.frames import PageType
 from septum.host.geometry import Level, Pfn, VmId
-from septum.lang import Enum, Slot, Struct, u8, u16, u32
+from septum.lang import Enum, Slot, Struct, commutes, u8, u16, u32
 from septum.tdx.geometry import MIN_TDCX, WHOLE, Epoch, Hkid, PageCount
 from septum.tdx.leaves import TRACKED, OpState, op_states
 from septum.tdx.locks import TryLock, release_shared, try_shared
@@ -85,6 +85,18 @@ class Tdvps(Struct):
     epoch: Epoch
     faulted: bool  # its last exits were private EPT violations at one RIP: the zero-step list is not empty
     build: TDVPS_BUILD
+
+
+def add_children(td, pages: PageCount):
+    """TDR.CHLDCNT: the TD has `pages` more."""
+    commutes("the module counts with atomic additions, and who tests for zero holds the TDR exclusively")
+    td.chldcnt += pages
+
+
+def drop_children(td, pages: PageCount):
+    """TDR.CHLDCNT: the TD has `pages` fewer."""
+    commutes("the module counts with atomic additions, and who tests for zero holds the TDR exclusively")
+    td.chldcnt -= pages
 
 
 def enter_td(m, vm: VmId):

@@ -1,7 +1,7 @@
 """TLB tracking: TD epoch, VP.ENTER and TD exit, TRACK; tdx-module.md 8."""
 
 from septum.host.geometry import Level, Pfn, VcpuId, VmId
-from septum.lang import process
+from septum.lang import commutes, process
 from septum.tdx.geometry import WHOLE, Epoch
 from septum.tdx.locks import release_exclusive, release_shared, try_exclusive, try_shared
 from septum.tdx.operands import RCX, TD_EPOCH
@@ -58,6 +58,18 @@ def tdh_mem_track(m, vm: VmId):
     return TDX_SUCCESS
 
 
+def count_vcpu(td, epoch: Epoch):
+    """A vCPU runs that entered in `epoch`."""
+    commutes("atomic_inc(); TRACK waits for the lock that is held here")
+    td.refcount[epoch % 2] += 1
+
+
+def uncount_vcpu(td, epoch: Epoch):
+    """A vCPU that entered in `epoch` runs no more."""
+    commutes("atomic_dec(): TRACK that comes between finds a vCPU that is about to leave, as one that comes before")
+    td.refcount[epoch % 2] -= 1
+
+
 @process
 def tdh_vp_enter(m, vm: VmId, vcpu: VcpuId):
     """TDH.VP.ENTER, tdx-module.md 9.1, as far as the epoch goes: TDR shared while the guest runs, the epoch lock for a moment.
@@ -83,7 +95,7 @@ def tdh_vp_enter(m, vm: VmId, vcpu: VcpuId):
     if filtered:
         release_exclusive(td.tree)
     m.tdvps[vcpu].epoch = td.epoch
-    td.refcount[td.epoch % 2] += 1
+    count_vcpu(td, td.epoch)
     release_shared(td.epoch_lock)
     return TDX_SUCCESS
 
@@ -91,6 +103,6 @@ def tdh_vp_enter(m, vm: VmId, vcpu: VcpuId):
 def td_exit(m, vm: VmId, vcpu: VcpuId, faulted: bool):
     """A TD exit: the vCPU no longer counts for the epoch that it entered in."""
     m.tdvps[vcpu].faulted = m.zero_step and faulted
-    m.td[vm].refcount[m.tdvps[vcpu].epoch % 2] -= 1
+    uncount_vcpu(m.td[vm], m.tdvps[vcpu].epoch)
     m.tdvps[vcpu].epoch = 0
     leave_td(m, vm)

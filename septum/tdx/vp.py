@@ -22,7 +22,7 @@ from septum.tdx.status import (
     TDX_VCPU_STATE_INCORRECT,
     TDX_X2APIC_ID_NOT_UNIQUE,
 )
-from septum.tdx.td import Lifecycle, VcpuState, enter_td, leave_td, td_state
+from septum.tdx.td import Lifecycle, VcpuState, add_children, enter_td, leave_td, td_state
 from septum.tdx.tlb import invept
 
 EPT_VIOLATION = 48  # exit reasons
@@ -53,7 +53,7 @@ def tdh_vp_create(m, vm: VmId, page: Pfn):
     build.in_guest = False
     m.tdvps[vcpu].epoch = 0
     forget_faults(m, vcpu)
-    m.td[vm].chldcnt += 1
+    add_children(m.td[vm], 1)
     unlock_page(m, page)
     leave_td(m, vm)
     return TDX_SUCCESS
@@ -115,7 +115,7 @@ def tdh_vp_addcx(m, vcpu: VcpuId, tdvpr: Pfn, page: Pfn):
     vm = m.tdvps[vcpu].build.vm
     assign(m, page, Level(1), Role.CONTROL, PageType.TDCX, vm)
     m.tdvps[vcpu].build.num_pages += 1
-    m.td[vm].chldcnt += 1
+    add_children(m.td[vm], 1)
     unlock_page(m, page)
     unlock_parent(m, vm)
     unlock_walk(m, tdvpr, Level(1), True)

@@ -7,7 +7,7 @@ import pytest
 from septum.check.build import build
 from septum.check.check import check
 from septum.check.granularity import races
-from septum.lang import Model, Scenario, Struct, Word, atomic, call, process, release, u8, when
+from septum.lang import Model, Scenario, Struct, Word, atomic, call, commutes, process, u8, when
 from septum.lang.errors import ModelError
 from septum.lang.types import scope
 
@@ -72,7 +72,7 @@ def reads_both_in_a_routine(w: World):
 
 
 def reset_y(w: World):
-    release("nobody can tell a zero that comes early")
+    commutes("nobody can tell a zero that comes early")
     w.pair.y = 0
 
 
