@@ -7,6 +7,7 @@ import pytest
 from septum.check.build import build
 from septum.check.check import check
 from septum.check.granularity import races
+from septum.check.loading import load
 from septum.lang import Model, Scenario, Struct, Word, atomic, call, commutes, process, u8, when
 from septum.lang.errors import ModelError
 from septum.lang.types import scope
@@ -146,3 +147,51 @@ def test_check_refuses_and_says_what_to_write(capsys):
     assert 'atomic("why' in str(refused.value)
     assert check(model(writes_one_by_one, reads_both_at_once), "s").holds
     assert check(model(writes_one_by_one, reads_one_by_one), "s", granularity=True).holds
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("design", "scenario"),
+    [("upstream", one.name) for one in load("upstream").scenarios if one.needs <= load("upstream").operations]
+    + [("dpamt_merged_split", "split")],
+)
+def test_every_step_of_the_model_says_why_it_touches_what_races(design, scenario):
+    assert check(design, scenario, scope_name="tiny", granularity=True).holds
+
+
+def read_as_one(lock):
+    commutes("readers do not exclude each other")
+    lock.y += 1
+
+
+@process
+def locked_among_readers(w: World):
+    yield when(lambda: w.pair.lock == 0)
+    read_as_one(w.word)
+    w.pair.x += 1
+    w.word.x += 1
+    yield
+
+
+def take_lock(pair):
+    commutes("who comes in between finds the lock taken")
+    pair.lock = 1
+
+
+@process
+def locked_for_one_step(w: World):
+    yield when(lambda: w.pair.lock == 0)
+    take_lock(w.pair)
+    w.pair.x += 1
+    w.pair.y += 1
+    w.pair.lock = 0
+    yield
+
+
+def test_a_lock_that_a_step_takes_and_releases_keeps_another_out():
+    assert races_of(locked_for_one_step, locked_for_one_step) == []
+
+
+def test_a_lock_that_does_not_exclude_keeps_nobody_out():
+    (found, *_) = races_of(locked_among_readers, locked_among_readers)
+    assert {place.text for place, _ in found.places} >= {"w.pair.x", "w.word.x"}
