@@ -4,7 +4,7 @@ from septum.host.entry import ADDRESS_MASK, PAGE_SHIFT, SEPT_FREE
 from septum.host.frames import PageType, Role
 from septum.host.geometry import Gfn, Level, Pfn, VmId, index_at, pages_per_leaf
 from septum.lang import process, u64
-from septum.tdx.geometry import WHOLE
+from septum.tdx.geometry import WHOLE, PageCount
 from septum.tdx.mem_range import unblocked
 from septum.tdx.mem_sept import freed
 from septum.tdx.operands import R8, R9, RCX
@@ -66,7 +66,7 @@ def tdh_mem_page_aug(m, vm: VmId, gfn: Gfn, level: Level, page: Pfn):
         return status
     yield
     assign(m, page, level, Role.GUEST, PageType.REG, vm)
-    add_children(m.td[vm], pages_per_leaf(level))
+    add_children(m.td[vm], PageCount(pages_per_leaf(level)))
     set_entry(m, vm, gfn, level, pending_leaf(page))
     if WHOLE:
         unlock_walk(m, page, level, True)
@@ -99,7 +99,7 @@ def tdh_mem_page_remove(m, vm: VmId, gfn: Gfn, level: Level):
     yield
     page = leaf_page(entry_of(m, vm, gfn, level), level)
     set_entry(m, vm, gfn, level, SEPT_FREE)
-    drop_children(m.td[vm], pages_per_leaf(level))
+    drop_children(m.td[vm], PageCount(pages_per_leaf(level)))
     release(m, page, level)
     if WHOLE:
         yield

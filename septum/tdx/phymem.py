@@ -5,7 +5,7 @@ from septum.host.frames import PageType
 from septum.host.geometry import DYNAMIC_PAMT, Level, Pfn, VmId, pages_per_leaf
 from septum.host.ranges import range_of
 from septum.lang import each, process, u8, u64
-from septum.tdx.geometry import WHOLE, Hkid, Package
+from septum.tdx.geometry import WHOLE, Hkid, Package, PageCount
 from septum.tdx.keys import KotState, key_lock_shared
 from septum.tdx.locks import release_exclusive, release_shared, try_exclusive, try_shared
 from septum.tdx.mem_sept import REMOVAL_HINT
@@ -72,7 +72,7 @@ def tdh_phymem_page_reclaim(m, page: Pfn):
     vm = owner_at(m, page, level)
     root = type_at(m, page, level) == PageType.TDR
     if not root:
-        drop_children(m.td[vm], pages_per_leaf(level))
+        drop_children(m.td[vm], PageCount(pages_per_leaf(level)))
     if WHOLE and type_at(m, page, level) == PageType.TDVPR:
         forget_vcpu(m, page)
     release(m, page, level)
