@@ -17,12 +17,13 @@ WIDE = """
 from septum.lang import *
 
 class World(Struct):
-    slot: u64[6]
+    slot: u64[12]
 
 @process
 def fill(m: World, i: u8):
     x = yield choose(64)
-    m.slot[i] = u64(x) << 40
+    m.slot[2 * i] = u64(x) * 0x0101010101010101
+    m.slot[2 * i + 1] = u64(x) * 0x0101010101010101
     yield
 
 def six(setup):
