@@ -17,13 +17,13 @@ WIDE = """
 from septum.lang import *
 
 class World(Struct):
-    slot: u64[12]
+    slot: u64[96]
 
 @process
 def fill(m: World, i: u8):
     x = yield choose(64)
-    m.slot[2 * i] = u64(x) * 0x0101010101010101
-    m.slot[2 * i + 1] = u64(x) * 0x0101010101010101
+    for word in range(16):
+        m.slot[16 * i + word] = x + 1
     yield
 
 def six(setup):
