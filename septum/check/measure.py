@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from septum.check.build import DEADLOCK, Build, build
 from septum.check.explore import Budget, Exploration, Outcome, explore
 from septum.check.result import Verdict
-from septum.host.locks import Lock, Mutex
+from septum.host.locks import Lock, Mutex, RwLock, SpinLock
+from septum.host.pools import POOL_PLACES
 from septum.lang.compile import compiler
 from septum.lang.errors import UserError
 from septum.lang.measure import LOCK_CLASSES, Place, unpacked
@@ -23,6 +24,7 @@ from septum.lang.types import scope
 from septum.properties.measures import measured
 
 NOTES = 1 << 16
+LOCK_KINDS: dict[type[Struct], str] = {SpinLock: "spinlock", RwLock: "rwlock", Mutex: "mutex"}
 UNJUDGED = "scope"
 """Of a scenario that is only measured, whether its scope suffices is all that is judged."""
 
@@ -53,7 +55,7 @@ class Observation:
 class Measured:
     """One scenario of one design, measured: up to its end, or to what ended it. `violated` is the property that was.
 
-    `names` says which struct lies at an offset; `lines` are the places by number.
+    `names` says which struct lies at an offset, `locks` of which kind a class of locks is; `lines` are the places by number.
     """
 
     scenario: str
@@ -64,6 +66,7 @@ class Measured:
     seconds: float
     observations: tuple[Observation, ...]
     names: Mapping[int, str]
+    locks: Mapping[str, str]
     lines: tuple[Place, ...]
     entered: tuple[str, ...]
     reached: frozenset[str]
@@ -107,12 +110,15 @@ def measure(
     """
     compiler()
     built = build(model, scenario, property="" if judged else UNJUDGED)
+    if built.translation.world_size > POOL_PLACES:
+        raise UserError(f"{model.name}, {scenario.name}: the world is too large to be measured")
     with scope(built.bindings):
         library = built.reducible()
         places = Places(model.world, built.translation.realised)
         names = dict(_structs(places, model.world, "", 0))
         classes = lock_classes(places)
         _tell_locks(library, places, classes)
+        locks = {template(path): LOCK_KINDS.get(kind, kind.__name__) for path, _, kind in places.structs(Lock)}
         found = explore(
             library,
             built.initial,
@@ -128,7 +134,7 @@ def measure(
     verdict, violated, ended = _verdict(built, found, reached if judged else None)
     translation = built.translation
     return Measured(
-        scenario.name, verdict, violated, ended, found.states, found.seconds, observations, names,
+        scenario.name, verdict, violated, ended, found.states, found.seconds, observations, names, locks,
         tuple(translation.places), tuple(translation.entered), reached,
     )  # fmt: skip
 
@@ -176,7 +182,7 @@ def lock_classes(places: Places) -> list[str]:
 
 
 def _tell_locks(library: ctypes.CDLL, places: Places, classes: Sequence[str]) -> None:
-    """Where the locks lie. How long one is held counts where it keeps others spinning: the steps under a mutex are not counted."""
+    """Where the locks lie. How long one is held counts where others spin for it: steps under a mutex are not counted."""
     *parts, age = _parts(places)
     table = [
         _LockPlace(*(at + part for part in parts), 0 if issubclass(kind, Mutex) else at + age, classes.index(template(path)))
