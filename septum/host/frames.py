@@ -67,7 +67,7 @@ class PageFrame(Struct):
     type: PageType
     owner: VmId
     bepoch: u8
-    origin: u16  # in a build that measures: the line that allocated it
+    origin: u16  # in a build that measures: the line that allocated it, with which content and flags
 
 
 class PageTable(Struct):
@@ -109,7 +109,7 @@ def alloc_page(m, gfp: Gfp, content: Content):
     assert found != 0, "scope: out of page frames, raise PAGES"
     m.frame[found].role = Role.HAND
     if MEASURING:
-        m.frame[found].origin = origin()
+        m.frame[found].origin = u16((origin() * 4 + u64(content)) * 4 + u64(gfp))
         observe(allocated, (context(m) * 4 + u64(content)) * 4 + u64(gfp))
     if content == Content.UNDEFINED:
         fill(m, found, POISON)

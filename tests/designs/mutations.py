@@ -210,7 +210,7 @@ MUTATIONS = (
     # v4 and its split
     Mutation(
         "list topped up two pages short",
-        "designs/dpamt_v4.py",
+        "designs/dpamt_v3.py",
         "topup_external_cache",
         "tables + PAMT_PAGES",
         "tables - 2 + PAMT_PAGES",
