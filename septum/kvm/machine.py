@@ -7,13 +7,21 @@ from septum.host.locks import Mutex, RwLock, SpinLock
 from septum.host.pools import MemoryCache
 from septum.host.ranges import Range
 from septum.host.rcu import Rcu
-from septum.lang import Enum, Slot, Struct, boolean, u8
+from septum.lang import Enum, Size, Slot, Struct, boolean, u8
 from septum.tdx.pamt import Pamt2M
 from septum.tdx.td import Td, Tdvps
 
 VCPU_DESIGN = Slot("vcpu.design")
 VM_DESIGN = Slot("vm.design")
 SP_DESIGN = Slot("sp.design")
+
+BUILDS = Size("BUILDS", 0)  # VMs are created, populated and destroyed by the scenario; 0: TDs run from the start
+EXITS = Size("EXITS", 0)  # KVM_RUN says why it ended
+CHECKS_CONTENTS = Size("CHECKS_CONTENTS", 0)  # private memory may go only where somebody asked for it
+VM_LIFE = Slot("vm.life")
+VM_CONTENTS = Slot("vm.contents")
+VCPU_LIFE = Slot("vcpu.life")
+VCPU_RUN = Slot("vcpu.run")
 
 
 class MmuPage(Struct):
@@ -52,6 +60,8 @@ class Vm(Struct):
     huge: boolean[Gfn]  # may be mapped at 2M: its folio is, and the guest did not inhibit it
     shared: boolean[Gfn]  # memory attribute: not private
     design: VM_DESIGN
+    life: VM_LIFE
+    contents: VM_CONTENTS
 
 
 class Vcpu(Struct):
@@ -62,6 +72,8 @@ class Vcpu(Struct):
     kicked: bool  # an IPI of KVM_REQ_OUTSIDE_GUEST_MODE is on its way
     mmu_shadow_page_cache: MemoryCache
     design: VCPU_DESIGN
+    life: VCPU_LIFE
+    run: VCPU_RUN
 
 
 class Machine(Struct):

@@ -5,6 +5,7 @@ from septum.host.geometry import Gfn, Level, Pfn, VcpuId, VmId
 from septum.host.locks import holds_exclusively
 from septum.host.pools import EBUSY, OK
 from septum.kvm.bug import tdx_bug_on
+from septum.kvm.contents import check_wanted
 from septum.kvm.machine import Machine
 from septum.lang import Size, Witness, atomic, each, process, reached, when
 from septum.tdx.mem_page import tdh_mem_page_aug, tdh_mem_page_remove
@@ -43,6 +44,7 @@ def tdx_sept_remove_leaf_spte(m: Machine, vm: VmId, gfn: Gfn, level: Level, page
     """tdx_sept_remove_leaf_spte() [7.2], kvm-mmu.md 5.5: BLOCK, TRACK and kick, REMOVE; mmu_lock held for write."""
     assert m.td[vm].lifecycle == Lifecycle.KEYS_CONFIGURED, "asserts: KVM_BUG_ON(!is_hkid_assigned)"
     assert level == 1, "asserts: KVM_BUG_ON(level != PG_LEVEL_4K)"
+    check_wanted(m, vm, gfn, level)
     error = yield from block(m, vm, gfn, level)
     if error != OK:
         return error

@@ -23,20 +23,23 @@ def touch(m: Machine, vcpu: VcpuId, gfn: Gfn):
     """The guest needs `gfn`: it accepts the page, again and again, and KVM serves its faults, until it has it.
 
     It gives up if userspace would have to convert the page, and after a KVM_BUG_ON. An -ENOMEM goes to userspace, which calls
-    KVM_RUN again.
+    KVM_RUN again. Whether the guest has the page.
     """
     need = True
+    has = False
     while need:
         yield from tdx_vcpu_run(m, vcpu)
         accepted = yield from accept(m, vcpu, gfn)
         leave_guest(m, vcpu, accepted)
         if accepted == Accepted.DONE:
             need = False
+            has = True
         elif accepted == Accepted.VIOLATION:
             result = yield from tdx_handle_ept_violation(m, vcpu, gfn)
             need = result != Fault.MEMORY_FAULT and result != Fault.DEAD
         elif accepted == Accepted.TOO_LARGE:
             need = yield from ops.check_accept_level(m, vcpu, gfn)
+    return has
 
 
 @process

@@ -4,6 +4,7 @@ from septum.kvm.design import Design
 from septum.kvm.machine import Machine
 from septum.lang import Model
 from septum.properties import PROPERTIES
+from septum.scenarios.convert import convert_both_ways, convert_punch_hole, fault_convert, hypercalls
 from septum.scenarios.faults import neighbours, neighbours_enomem, same_gfn, same_gfn_enomem, zero_step
 from septum.scenarios.punch_hole import punch_hole, punch_hole_zero_step
 from septum.scenarios.scopes import SCOPES
@@ -15,10 +16,15 @@ SCENARIOS = (
     rcu_callbacks, split, two_splits, dirty_logging, split_two_tds, split_teardown,
 )  # fmt: skip
 
+KVM_SCENARIOS = (fault_convert, convert_both_ways, hypercalls, convert_punch_hole)
+"""The kernel's own paths, in which a design has little part: for those named in WITH_KVM, and for a design in a file."""
+
 
 def kvm_model(design: Design) -> Model:
     """The machine with this design's operations, every scenario, every property."""
-    return Model(design.name, Machine, SCENARIOS, PROPERTIES, design.bindings(), design.operations, design.file, SCOPES)
+    return Model(
+        design.name, Machine, (*SCENARIOS, *KVM_SCENARIOS), PROPERTIES, design.bindings(), design.operations, design.file, SCOPES
+    )
 
 
 __all__ = ["SCENARIOS", "SCOPES", "kvm_model"]

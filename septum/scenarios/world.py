@@ -24,12 +24,14 @@ from septum.host.geometry import (
     Level,
     index_at,
 )  # fmt: skip
+from septum.kvm.contents import VmContents
 from septum.kvm.design import VCPU_POOL, VM_POOL
-from septum.kvm.machine import VmState
+from septum.kvm.exits import KvmRun
+from septum.kvm.machine import CHECKS_CONTENTS, EXITS, VCPU_RUN, VM_CONTENTS, VmState
 from septum.kvm.spte import make_nonleaf_spte, make_spte
 from septum.kvm.tdp_mmu import init_sp, table_at
 from septum.kvm.vcpu import kvm_mmu_create
-from septum.lang import Call, Scenario, Setup, Size, UserError, Witness, call
+from septum.lang import Call, Scenario, Setup, UserError, Witness, call
 from septum.tdx.sept import mapped_leaf, mapped_table, pending_leaf, sept_table
 from septum.tdx.td import Lifecycle
 
@@ -38,6 +40,9 @@ SPARE = 4  # so that a leak is found as a leak, when all threads have ended, and
 
 ONE_VM: Mapping[str, int] = {"tables": 3, "pages": 2, "others": 2}
 """The scope of the scenarios of one VM without 2M folios: one for all of them, so that one translation serves all."""
+
+LIVING: Mapping[str, Any] = {**ONE_VM, "sizes": {CHECKS_CONTENTS: 1, VM_CONTENTS: VmContents, EXITS: 1, VCPU_RUN: KvmRun}}
+"""The scope of a VM whose userspace looks at exits, and whose guest's data are watched."""
 
 
 class World:
@@ -194,7 +199,7 @@ def scenario(
     folios: int = 0,
     linked: int = 0,
     alone: int = 0,
-    sizes: Mapping[Size, object] | None = None,
+    sizes: Mapping[Any, object] | None = None,
     needs: Sequence[str] = (),
     levels: int = 2,
     few_states: bool = False,
