@@ -3,7 +3,7 @@
 from septum.host.cpu import Cpu
 from septum.host.frames import PageFrame, PageTable
 from septum.host.geometry import Gfn, Level, Pfn, RangeId, ThreadId, VcpuId, VmId
-from septum.host.locks import Mutex, RwLock, SpinLock
+from septum.host.locks import InvalidateLock, MmuLock, PamtLock, SlotsLock
 from septum.host.pools import MemoryCache
 from septum.host.ranges import Range
 from septum.host.rcu import Rcu
@@ -46,9 +46,9 @@ class Vm(Struct):
 
     state: VmState
     bugged: bool  # KVM_BUG_ON(): vm_bugged and vm_dead
-    mmu_lock: RwLock
-    slots_lock: Mutex
-    invalidate_lock: Mutex  # filemap_invalidate_lock of the guest_memfd inode
+    mmu_lock: MmuLock
+    slots_lock: SlotsLock
+    invalidate_lock: InvalidateLock  # filemap_invalidate_lock of the guest_memfd inode
     mirror_root: Pfn
     mmu_invalidate_in_progress: u8
     mmu_invalidate_seq: u8
@@ -84,7 +84,7 @@ class Machine(Struct):
     sp: MmuPage[Pfn]
     range: Range[RangeId]
     pamt: Pamt2M[RangeId]
-    pamt_lock: SpinLock
+    pamt_lock: PamtLock
     rcu: Rcu
     cpu: Cpu[ThreadId]
     vm: Vm[VmId]
