@@ -9,7 +9,7 @@ from septum.lang import u8
 
 
 def lockdep_acquire(m, lock):
-    """lock_acquire(): no lock of this class or of one behind it may be held. Locks that NEST are taken together, under an outer one."""
+    """lock_acquire(): no lock of this class, unless such locks NEST, or of one behind it may be held."""
     cpu = m.cpu[me()]
     assert lock.ORDER == 0 or cpu.held >> (lock.ORDER + lock.NESTS) == 0, "context: locks are taken against their order"
     if lock.ORDER != 0:

@@ -1,7 +1,7 @@
 """Locks of the kernel. A lock says who holds it: `writer` is a CPU number plus one, `readers` a mask of CPUs.
 
-The classes at the end are those of KVM in their order (kvm-mmu.md 0.2), which `lockdep` checks. An rwlock is fair where a scenario
-says so (FAIR): a writer that waits keeps new readers out.
+The classes at the end are those of KVM in their order (kvm-mmu.md 0.2), which `lockdep` checks. An rwlock is fair where a
+scenario says so (FAIR): a writer that waits keeps new readers out.
 """
 
 from septum.host.cpu import me, might_sleep, my_bit

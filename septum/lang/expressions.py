@@ -152,8 +152,8 @@ class Expressions:
         if not isinstance(base.kind, Ref) or isinstance(base.kind.to, Array):
             self.source.refuse(node, f"{base.kind} has no fields", "a struct")
         types = self.unit.fields(base.kind.to)
-        if node.attr not in types and isinstance(found := constants(base.kind.to).get(node.attr), int):
-            return number(found)
+        if node.attr not in types and isinstance(base.kind.to, type) and node.attr in constants(base.kind.to):
+            return number(constants(base.kind.to)[node.attr])
         if node.attr not in types:
             self.source.refuse(node, f"{type_name(base.kind.to)} has no field {node.attr}", f"one of {', '.join(types)}")
         of = types[node.attr]
