@@ -6,6 +6,7 @@ from septum.host.locks import read_lock, read_unlock
 from septum.host.pools import OK, kvm_mmu_topup_memory_cache
 from septum.kvm.gmem import kvm_gmem_get_pfn
 from septum.kvm.machine import Machine
+from septum.kvm.memslots import MEMSLOTS, gfn_to_memslot, is_dying, met_dying_slot
 from septum.kvm.ops import ops
 from septum.kvm.tdp_mmu import Fault, kvm_tdp_mmu_map
 from septum.lang import MEASURING, Meter, Size, Witness, atomic, observe, process, reached
@@ -40,6 +41,13 @@ def kvm_tdp_mmu_page_fault(m: Machine, vcpu: VcpuId, gfn: Gfn):
     mmu_seq = m.vm[vm].mmu_invalidate_seq
     if m.vm[vm].shared[gfn]:
         return Fault.MEMORY_FAULT
+    if MEMSLOTS:
+        slot = gfn_to_memslot(m, vm, gfn)
+        if slot == 0:
+            return Fault.MEMORY_FAULT
+        if is_dying(m, vm, slot):
+            reached(met_dying_slot)
+            return Fault.RETRY
     if mmu_invalidate_retry_gfn(m, vm, mmu_seq, gfn):
         return Fault.RETRY
     page = yield from kvm_gmem_get_pfn(m, vm, gfn)
