@@ -326,4 +326,4 @@ class _Check:
         return tuple(sorted(line for line, ran in zip(lines, found.covered, strict=False) if not ran))
 
 
-__all__ = ["Budget", "check", "designs", "explain", "load"]
+__all__ = ["Budget", "check", "designs", "explain", "load", "sides"]

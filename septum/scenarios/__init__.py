@@ -1,7 +1,7 @@
 """Who runs what in a check, one file a family. `SCENARIOS` has them in the order in which a table shows them.
 
-`KVM` has the scenarios of KVM's own side, in which designs differ little or not at all: they make models of their own, one for the
-kernel that was released and one for each design that was merged.
+`KVM` has the scenarios of KVM's own side, in which designs differ little or not at all: they make models of their own, one for
+the kernel that was released and one for each design that was merged.
 """
 
 from septum.kvm.design import Design

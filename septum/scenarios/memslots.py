@@ -6,7 +6,8 @@ period never ends because a fault waits, inside of its SRCU section, for the del
 
 from septum.kvm.bug import page_mapped
 from septum.kvm.machine import VM_MEMSLOTS
-from septum.kvm.memslots import HVAS, MEMSLOTS, Memslots, kvm_set_memory_region, met_dying_slot, slot_deleted
+from septum.kvm.memory_region import kvm_set_memory_region, slot_deleted
+from septum.kvm.memslots import HVAS, MEMSLOTS, Memslots, met_dying_slot
 from septum.kvm.vcpu import fault, touch
 from septum.lang import call
 from septum.scenarios.world import World, scenario
