@@ -16,7 +16,7 @@ from septum.check.checkpoint import Checkpoint, remove_stale
 from septum.check.explore import Budget, Exploration, Outcome, Progress, explore
 from septum.check.granularity import refuse_races
 from septum.check.livelock import Livelock, find_livelock
-from septum.check.loading import designs, load
+from septum.check.loading import designs, load, sides
 from septum.check.result import Counterexample, Result, Verdict
 from septum.check.search import Search
 from septum.check.switches import fewest_switches
@@ -110,7 +110,7 @@ def spill_directory() -> Path | None:
 def explain(token: str, design: str = "") -> Result:
     """Replays a counterexample from its token in the Python engine; UserError where the token belongs to something else."""
     read = tokens.read(token)
-    for name in [design] if design else designs():
+    for name in [design] if design else [*designs(), *sides()]:
         model = load(name)
         if design or tokens.name_hash(model.name) == read.design:
             return _explained(model, read, token)
@@ -326,4 +326,4 @@ class _Check:
         return tuple(sorted(line for line, ran in zip(lines, found.covered, strict=False) if not ran))
 
 
-__all__ = ["Budget", "check", "designs", "explain", "load"]
+__all__ = ["Budget", "check", "designs", "explain", "load", "sides"]

@@ -22,12 +22,19 @@ def designs() -> dict[str, Any]:
     return {design.name: design for design in BUILT_IN}
 
 
+def sides() -> dict[str, Any]:
+    """The designs with which KVM's own side is checked, by the name of that model."""
+    return {f"kvm_{name}": designs()[name] for name in ("upstream", "dpamt_merged", "dpamt_merged_split")}
+
+
 def load(name: str) -> Model:
     """The model of a built-in design, or of a file; UserError, with file and line, for what cannot be loaded."""
-    from septum.scenarios import kvm_model
+    from septum.scenarios import kvm_model, kvm_side
 
     if name in designs():
         return kvm_model(designs()[name])
+    if name in sides():
+        return kvm_side(sides()[name])
     module = _imported(Path(name))
     return _model_in(module, name)
 

@@ -19,12 +19,17 @@ class Errno(Enum):
     ENOMEM = 2
     EIO = 3
     EFAULT = 4
+    EINVAL = 5
+    EEXIST = 6
+    EAGAIN = 7
+    ENOENT = 8
+    EOPNOTSUPP = 9
 
 
 POOL_PLACES = 1 << 17
 PAIR_CAPACITY = Size("PAIR_CAPACITY", lambda: max(CACHE_CAPACITY.value, PAMT_PAGES * (PT64_ROOT_MAX_LEVEL.value + 1)))
 
-OK, EBUSY, ENOMEM, EIO, EFAULT = Errno
+OK, EBUSY, ENOMEM, EIO, EFAULT, EINVAL, EEXIST, EAGAIN, ENOENT, EOPNOTSUPP = Errno
 
 
 class MemoryCache(Struct):

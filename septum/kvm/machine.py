@@ -14,6 +14,10 @@ from septum.tdx.td import Td, Tdvps
 VCPU_DESIGN = Slot("vcpu.design")
 VM_DESIGN = Slot("vm.design")
 SP_DESIGN = Slot("sp.design")
+VM_MEMSLOTS = Slot("vm.memslots")  # where scenarios have memslots: septum/kvm/memslots.py
+VM_DIRECT = Slot("vm.direct")  # where they have direct trees: septum/kvm/direct.py
+VCPU_DIRECT = Slot("vcpu.direct")
+SP_DIRECT = Slot("sp.direct")
 
 BUILDS = Size("BUILDS", 0)  # VMs are created, populated and destroyed by the scenario; 0: TDs run from the start
 EXITS = Size("EXITS", 0)  # KVM_RUN says why it ended
@@ -30,6 +34,7 @@ class MmuPage(Struct):
     external_spt: Pfn
     level: Level
     gfn: Gfn
+    direct: SP_DIRECT
     design: SP_DESIGN
 
 
@@ -59,6 +64,8 @@ class Vm(Struct):
     gmem: Pfn[Gfn]  # the pages of the guest_memfd inode
     huge: boolean[Gfn]  # may be mapped at 2M: its folio is, and the guest did not inhibit it
     shared: boolean[Gfn]  # memory attribute: not private
+    memslots: VM_MEMSLOTS
+    direct: VM_DIRECT
     design: VM_DESIGN
     life: VM_LIFE
     contents: VM_CONTENTS
@@ -71,6 +78,7 @@ class Vcpu(Struct):
     in_guest: bool  # mode IN_GUEST_MODE
     kicked: bool  # an IPI of KVM_REQ_OUTSIDE_GUEST_MODE is on its way
     mmu_shadow_page_cache: MemoryCache
+    direct: VCPU_DIRECT
     design: VCPU_DESIGN
     life: VCPU_LIFE
     run: VCPU_RUN

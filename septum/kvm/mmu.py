@@ -7,6 +7,7 @@ from septum.host.pools import EFAULT, OK, kvm_mmu_topup_memory_cache
 from septum.kvm.exits import kvm_prepare_memory_fault_exit
 from septum.kvm.gmem import kvm_gmem_get_pfn
 from septum.kvm.machine import Machine
+from septum.kvm.memslots import MEMSLOTS, gfn_to_memslot, is_dying, met_dying_slot
 from septum.kvm.ops import ops
 from septum.kvm.tdp_mmu import Fault, kvm_tdp_mmu_map
 from septum.lang import MEASURING, Meter, Size, Witness, atomic, observe, process, reached
@@ -42,6 +43,14 @@ def kvm_tdp_mmu_page_fault(m: Machine, vcpu: VcpuId, gfn: Gfn):
     if m.vm[vm].shared[gfn]:
         kvm_prepare_memory_fault_exit(m, vcpu, gfn, True, EFAULT)
         return Fault.MEMORY_FAULT
+    if MEMSLOTS:
+        slot = gfn_to_memslot(m, vm, gfn)
+        if slot == 0:
+            kvm_prepare_memory_fault_exit(m, vcpu, gfn, True, EFAULT)
+            return Fault.MEMORY_FAULT
+        if is_dying(m, vm, slot):
+            reached(met_dying_slot)
+            return Fault.INVALID_SLOT
     if mmu_invalidate_retry_gfn(m, vm, mmu_seq, gfn):
         return Fault.RETRY
     page = yield from kvm_gmem_get_pfn(m, vm, gfn)

@@ -43,6 +43,7 @@ class Fault(Enum):
     NO_MEMORY = 4
     MEMORY_FAULT = 5  # KVM_EXIT_MEMORY_FAULT: userspace has to convert
     DEAD = 6  # KVM_REQ_VM_DEAD: -EIO
+    INVALID_SLOT = 7  # RETRY because the slot is being deleted or moved: -EAGAIN for a prefault
 
 
 @process

@@ -2,7 +2,9 @@
 
 from septum.host.frames import Content
 from septum.host.geometry import Gfn, Level, VcpuId
+from septum.host.srcu import srcu_read_lock, srcu_read_unlock
 from septum.kvm.machine import Machine
+from septum.kvm.memslots import LOCAL_RETRY_LOOKS_AT_SLOT, MEMSLOTS, slot_is_dying
 from septum.kvm.mmu import kvm_tdp_mmu_page_fault
 from septum.kvm.ops import ops
 from septum.kvm.tdp_mmu import Fault
@@ -46,7 +48,7 @@ def touch(m: Machine, vcpu: VcpuId, gfn: Gfn):
 def fault(m: Machine, vcpu: VcpuId, gfn: Gfn):
     """KVM_PRE_FAULT_MEMORY: the fault alone, without the guest; kvm-mmu.md 6.2."""
     result = Fault.NO_MEMORY
-    while result == Fault.NO_MEMORY:
+    while result == Fault.NO_MEMORY or result == Fault.RETRY:
         result = yield from tdx_handle_ept_violation(m, vcpu, gfn)
 
 
@@ -93,10 +95,24 @@ def serve_kick(m: Machine, vcpu: VcpuId):
 
 @process
 def tdx_handle_ept_violation(m: Machine, vcpu: VcpuId, gfn: Gfn):
-    """tdx_handle_ept_violation() [7.1], kvm-mmu.md 6.1: retries locally, so that the zero-step mitigation is not provoked."""
+    """tdx_handle_ept_violation() [7.1], kvm-mmu.md 6.1: retries locally, so that the zero-step mitigation is not provoked.
+
+    Not while the memslot is being deleted or moved [6.18]: that waits for this SRCU section.
+    """
+    vm = m.vcpu[vcpu].vm
     result = Fault.RETRY
-    while result == Fault.RETRY:
+    again = True
+    if MEMSLOTS:
+        srcu_read_lock(m.vm[vm].memslots.srcu)
+    while again:
         result = yield from kvm_tdp_mmu_page_fault(m, vcpu, gfn)
-        if result == Fault.RETRY and m.vm[m.vcpu[vcpu].vm].bugged:
+        if result == Fault.INVALID_SLOT:
+            result = Fault.RETRY
+        if result == Fault.RETRY and m.vm[vm].bugged:
             result = Fault.DEAD
+        again = result == Fault.RETRY
+        if MEMSLOTS and LOCAL_RETRY_LOOKS_AT_SLOT:
+            again = again and not slot_is_dying(m, vm, gfn)
+    if MEMSLOTS:
+        srcu_read_unlock(m.vm[vm].memslots.srcu)
     return result

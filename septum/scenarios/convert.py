@@ -60,3 +60,6 @@ def convert_punch_hole(world: World) -> None:
         vcpu.runs((touch, 0), (touch, 1))
     td.runs("convert", call(kvm_vm_ioctl_set_mem_attributes, td.vm, 0, 0, True))
     td.runs("punch hole", call(kvm_gmem_punch_hole, td.vm, 0, 1))
+
+
+CONVERSIONS = (fault_convert, convert_both_ways, hypercalls, convert_punch_hole)
