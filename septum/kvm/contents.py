@@ -3,8 +3,9 @@
 A scenario that wants this checked binds VM_CONTENTS; elsewhere nothing of it is part of a state.
 """
 
+from septum.host.frames import CHECKS_CONTENTS
 from septum.host.geometry import Gfn, VmId
-from septum.kvm.machine import CHECKS_CONTENTS, Machine
+from septum.kvm.machine import Machine
 from septum.lang import Struct, commutes
 from septum.tdx.sept import SeptState, entry_of, sept_state
 

@@ -19,9 +19,7 @@ VM_DIRECT = Slot("vm.direct")  # where they have direct trees: septum/kvm/direct
 VCPU_DIRECT = Slot("vcpu.direct")
 SP_DIRECT = Slot("sp.direct")
 
-BUILDS = Size("BUILDS", 0)  # VMs are created, populated and destroyed by the scenario; 0: TDs run from the start
 EXITS = Size("EXITS", 0)  # KVM_RUN says why it ended
-CHECKS_CONTENTS = Size("CHECKS_CONTENTS", 0)  # private memory may go only where somebody asked for it
 VM_LIFE = Slot("vm.life")
 VM_CONTENTS = Slot("vm.contents")
 VCPU_LIFE = Slot("vcpu.life")
@@ -39,11 +37,19 @@ class MmuPage(Struct):
 
 
 class VmState(Enum):
-    """How far a VM has come: it runs, or it was destroyed to the last page."""
+    """How far a VM has come: it is there, or it was destroyed to the last page."""
 
     NONE = 0
     RUNNABLE = 1
     DESTROYED = 2
+
+
+class TdState(Enum):
+    """kvm_tdx->state, and vcpu_tdx->state as far as INITIALIZED; kvm-mmu.md 5.2."""
+
+    UNINITIALIZED = 0
+    INITIALIZED = 1
+    RUNNABLE = 2
 
 
 class Vm(Struct):

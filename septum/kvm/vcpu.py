@@ -2,11 +2,14 @@
 
 from septum.host.frames import Content
 from septum.host.geometry import Gfn, Level, VcpuId
+from septum.host.locks import mutex_lock, mutex_unlock
+from septum.host.pools import EFAULT, EINVAL, OK
 from septum.host.srcu import srcu_read_lock, srcu_read_unlock
-from septum.kvm.machine import Machine
+from septum.kvm.machine import Machine, TdState
 from septum.kvm.memslots import LOCAL_RETRY_LOOKS_AT_SLOT, MEMSLOTS, slot_is_dying
 from septum.kvm.mmu import kvm_tdp_mmu_page_fault
 from septum.kvm.ops import ops
+from septum.kvm.roots import kvm_mmu_reload
 from septum.kvm.tdp_mmu import Fault
 from septum.lang import atomic, commutes, process, when
 from septum.tdx.guest import Accepted, tdg_mem_page_accept
@@ -116,3 +119,18 @@ def tdx_handle_ept_violation(m: Machine, vcpu: VcpuId, gfn: Gfn):
     if MEMSLOTS:
         srcu_read_unlock(m.vm[vm].memslots.srcu)
     return result
+
+
+@process
+def kvm_vcpu_ioctl_run(m: Machine, vcpu: VcpuId, gfn: Gfn):
+    """KVM_RUN of a vCPU whose guest needs `gfn`, with vcpu->mutex held; -EINVAL before the TD and the vCPU are ready. Errno."""
+    vm = m.vcpu[vcpu].vm
+    yield from mutex_lock(m, m.vcpu[vcpu].life.mutex)
+    error = EINVAL
+    if m.vm[vm].life.state == TdState.RUNNABLE and m.vcpu[vcpu].life.state == TdState.INITIALIZED:
+        error = yield from kvm_mmu_reload(m, vcpu)
+        if error == OK:
+            has = yield from touch(m, vcpu, gfn)
+            error = OK if has else EFAULT
+    mutex_unlock(m, m.vcpu[vcpu].life.mutex)
+    return error

@@ -6,8 +6,10 @@ the kernel that was released and one for each design that was merged.
 
 from septum.kvm.design import Design
 from septum.kvm.machine import Machine
+from septum.kvm.versions import KERNEL, V7_2
 from septum.lang import Model
 from septum.properties import PROPERTIES
+from septum.scenarios.build import BUILDING
 from septum.scenarios.convert import CONVERSIONS
 from septum.scenarios.faults import neighbours, neighbours_enomem, same_gfn, same_gfn_enomem, zero_step
 from septum.scenarios.memslots import memslot_delete
@@ -21,17 +23,22 @@ SCENARIOS = (
     rcu_callbacks, split, two_splits, dirty_logging, split_two_tds, split_teardown,
 )  # fmt: skip
 
-KVM = (*CONVERSIONS, memslot_delete)
+KVM = (*CONVERSIONS, *BUILDING, memslot_delete)
 
 
 def kvm_model(design: Design) -> Model:
     """The machine with this design's operations, every scenario, every property."""
-    return Model(design.name, Machine, SCENARIOS, PROPERTIES, design.bindings(), design.operations, design.file, SCOPES)
+    return Model(design.name, Machine, SCENARIOS, PROPERTIES, _bindings(design), design.operations, design.file, SCOPES)
 
 
 def kvm_side(design: Design) -> Model:
     """The same with the scenarios of KVM's own side."""
-    return Model(f"kvm_{design.name}", Machine, KVM, PROPERTIES, design.bindings(), design.operations, design.file, SCOPES)
+    return Model(f"kvm_{design.name}", Machine, KVM, PROPERTIES, _bindings(design), design.operations, design.file, SCOPES)
+
+
+def _bindings(design: Design) -> dict[object, object]:
+    """What the design fixes, and the newest kernel, which a check may replace."""
+    return {KERNEL: V7_2, **design.bindings()}
 
 
 __all__ = ["KVM", "SCENARIOS", "SCOPES", "kvm_model", "kvm_side"]
