@@ -77,10 +77,15 @@ class World:
         for i in range(ENTRIES.value):
             self.m.table[page].word[i] = word
 
+    def vm(self) -> int:
+        """The next VM, with nothing in it."""
+        self._vm += 1
+        return self._vm
+
     def td(self, apart: bool = False) -> Td:
         """A TD that runs, without private memory. `apart`: no other page lies in the 2M range of its control pages."""
-        self._vm += 1
-        vm, kvm, td = self._vm, self.m.vm[self._vm], self.m.td[self._vm]
+        vm = self.vm()
+        kvm, td = self.m.vm[vm], self.m.td[vm]
         tdr, root, mirror = self.page(Role.CONTROL), self.page(Role.CONTROL), self.page(Role.SPT)
         for page, of in ((tdr, PageType.TDR), (root, PageType.TDCX)):
             self.m.frame[page].type = of
