@@ -71,10 +71,10 @@ def check(
     """Explores one scenario of a design; the Result says what came out.
 
     `design` is a built-in name, a path, or a Model. With `property` only that one is judged.
-    `scope_name` names sizes, `vcpus` and `pages` override them; `kernel` is the release to follow where they differ. `threads` are
-    the cores to use (default: all), `reduce` names the reductions to use, of REDUCTIONS. Without a C compiler the Python engine
-    does it all, and the Result says so. A long check is kept in the cache directory; with `resume` it goes on from there, and
-    `notice` is told from where, and what was lost.
+    `scope_name` names sizes, `vcpus` and `pages` override them; `kernel` is the release to follow where they differ. `threads`
+    are the cores to use (default: all), `reduce` names the reductions to use, of REDUCTIONS. Without a C compiler the Python
+    engine does it all, and the Result says so. A long check is kept in the cache directory; with `resume` it goes on from there,
+    and `notice` is told from where, and what was lost.
 
     A scenario that is explored to the end is searched for fair cycles with `livelocks`, or where `property` is progress. With
     `granularity` its steps are watched, and ModelError names those that touch several places which race. Raises UserError for a

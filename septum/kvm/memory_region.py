@@ -4,9 +4,12 @@ from septum.host.geometry import GFNS, Gfn, VmId
 from septum.host.locks import mutex_lock, mutex_unlock, write_lock, write_unlock
 from septum.host.pools import EEXIST, EINVAL, OK
 from septum.host.srcu import synchronize_srcu
+from septum.kvm.direct import DIRECT
 from septum.kvm.machine import Machine
 from septum.kvm.memslots import MEMSLOTS, SLOT_IDS, Hva, MemslotId, SlotNumber
+from septum.kvm.notifier import kvm_unmap_gfn_range
 from septum.kvm.tdp_mmu import tdp_mmu_zap_leafs
+from septum.kvm.tlb import kvm_flush_remote_tlbs
 from septum.lang import Witness, each, process, reached, u8, when
 
 slot_deleted = Witness("slot_deleted", "a memslot was deleted")
@@ -123,8 +126,14 @@ def kvm_activate_memslot(m: Machine, vm: VmId, number: SlotNumber, slot: Memslot
 def kvm_arch_flush_shadow_memslot(m: Machine, vm: VmId, slot: MemslotId):
     """kvm_mmu_zap_memslot() [7.1], kvm-mmu.md 4.11: the leaves of the slot, mirror and direct, with mmu_lock held for write."""
     memslot = m.vm[vm].memslots.memslot[slot]
+    last = Gfn(memslot.base_gfn + memslot.npages - 1)
     yield from write_lock(m, m.vm[vm].mmu_lock)
-    yield from tdp_mmu_zap_leafs(m, vm, memslot.base_gfn, Gfn(memslot.base_gfn + memslot.npages - 1))
+    if DIRECT:
+        flush = yield from kvm_unmap_gfn_range(m, vm, memslot.base_gfn, last, True, True)
+        if flush:
+            yield from kvm_flush_remote_tlbs(m, vm)
+    else:
+        yield from tdp_mmu_zap_leafs(m, vm, memslot.base_gfn, last)
     write_unlock(m, m.vm[vm].mmu_lock)
 
 

@@ -8,8 +8,8 @@ from septum.kvm.bug import tdx_bug_on
 from septum.kvm.gmem import kvm_gmem_get_pfn
 from septum.kvm.life import tdx_acquire_vm_state_locks, tdx_release_vm_state_locks
 from septum.kvm.machine import Machine, TdState
+from septum.kvm.mirror_root import kvm_mmu_reload
 from septum.kvm.mmu import mmu_topup_memory_caches
-from septum.kvm.roots import kvm_mmu_reload
 from septum.kvm.tdp_mmu import Fault, kvm_tdp_mmu_map
 from septum.kvm.versions import KERNEL, V6_19
 from septum.lang import Witness, process, reached, u8

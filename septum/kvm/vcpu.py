@@ -7,9 +7,9 @@ from septum.host.pools import EFAULT, EINVAL, OK
 from septum.host.srcu import srcu_read_lock, srcu_read_unlock
 from septum.kvm.machine import Machine, TdState
 from septum.kvm.memslots import LOCAL_RETRY_LOOKS_AT_SLOT, MEMSLOTS, slot_is_dying
+from septum.kvm.mirror_root import kvm_mmu_reload
 from septum.kvm.mmu import kvm_tdp_mmu_page_fault
 from septum.kvm.ops import ops
-from septum.kvm.roots import kvm_mmu_reload
 from septum.kvm.tdp_mmu import Fault
 from septum.lang import atomic, commutes, process, when
 from septum.tdx.guest import Accepted, tdg_mem_page_accept

@@ -11,8 +11,8 @@ from septum.kvm.bug import tdx_bug_on
 from septum.kvm.contents import dropped, dropping
 from septum.kvm.gmem import kvm_mmu_invalidate_end, kvm_mmu_invalidate_start, truncate
 from septum.kvm.machine import Machine, VmState
+from septum.kvm.mirror_root import put_mirror_root
 from septum.kvm.ops import ops
-from septum.kvm.roots import kvm_tdp_mmu_put_root
 from septum.kvm.tdp_mmu import BACKED_AT_ALLOCATION, tdp_mmu_free_sp, tdp_mmu_zap_leafs, tdp_mmu_zap_root
 from septum.lang import Witness, each, process, reached, when
 from septum.tdx.building import tdh_vp_flush
@@ -81,7 +81,7 @@ def tdx_vcpu_free(m: Machine, vcpu: VcpuId):
     vm = m.vcpu[vcpu].vm
     if m.vcpu[vcpu].life.has_root:
         yield from read_lock(m, m.vm[vm].mmu_lock)
-        kvm_tdp_mmu_put_root(m, vm)
+        put_mirror_root(m, vm)
         m.vcpu[vcpu].life.has_root = False
         read_unlock(m, m.vm[vm].mmu_lock)
     assert not m.vcpu[vcpu].life.associated, "asserts: KVM_BUG_ON: a vCPU is freed that is associated with a CPU"
@@ -121,7 +121,7 @@ def kvm_mmu_uninit_tdp_mmu(m: Machine, vm: VmId):
     if BUILDS:
         if m.vm[vm].mirror_root != 0:
             yield from tdp_mmu_zap_root(m, vm)
-            kvm_tdp_mmu_put_root(m, vm)
+            put_mirror_root(m, vm)
     else:
         yield from tdp_mmu_zap_root(m, vm)
         call_rcu(m, m.vm[vm].mirror_root)

@@ -4,13 +4,15 @@
 the kernel that was released and one for each design that was merged.
 """
 
+from septum.designs.upstream import design as upstream
 from septum.kvm.design import Design
 from septum.kvm.machine import Machine
 from septum.kvm.versions import KERNEL, V7_2
 from septum.lang import Model
-from septum.properties import PROPERTIES
+from septum.properties import KVM_PROPERTIES, PROPERTIES
 from septum.scenarios.build import BUILDING
 from septum.scenarios.convert import CONVERSIONS
+from septum.scenarios.direct import notifier
 from septum.scenarios.faults import neighbours, neighbours_enomem, same_gfn, same_gfn_enomem, zero_step
 from septum.scenarios.memslots import memslot_delete
 from septum.scenarios.punch_hole import punch_hole, punch_hole_zero_step
@@ -24,6 +26,7 @@ SCENARIOS = (
 )  # fmt: skip
 
 KVM = (*CONVERSIONS, *BUILDING, memslot_delete)
+PLAIN_VMS = (notifier,)
 
 
 def kvm_model(design: Design) -> Model:
@@ -31,9 +34,14 @@ def kvm_model(design: Design) -> Model:
     return Model(design.name, Machine, SCENARIOS, PROPERTIES, _bindings(design), design.operations, design.file, SCOPES)
 
 
+def plain_vms() -> Model:
+    """VMs that are no TDs: the design does not matter."""
+    return Model("kvm", Machine, PLAIN_VMS, KVM_PROPERTIES, upstream.bindings(), upstream.operations, None, SCOPES)
+
+
 def kvm_side(design: Design) -> Model:
     """The same with the scenarios of KVM's own side."""
-    return Model(f"kvm_{design.name}", Machine, KVM, PROPERTIES, _bindings(design), design.operations, design.file, SCOPES)
+    return Model(f"kvm_{design.name}", Machine, KVM, KVM_PROPERTIES, _bindings(design), design.operations, design.file, SCOPES)
 
 
 def _bindings(design: Design) -> dict[object, object]:
@@ -41,4 +49,4 @@ def _bindings(design: Design) -> dict[object, object]:
     return {KERNEL: V7_2, **design.bindings()}
 
 
-__all__ = ["KVM", "SCENARIOS", "SCOPES", "kvm_model", "kvm_side"]
+__all__ = ["KVM", "PLAIN_VMS", "SCENARIOS", "SCOPES", "kvm_model", "kvm_side", "plain_vms"]

@@ -36,7 +36,7 @@ def initialised(vm: int, *vcpus: int) -> tuple[Call, ...]:
     witnesses=(populated, vcpu_initialized, state_locked, hole_punched), tables=3, pages=2, others=1, built=1,
 )  # fmt: skip
 def populate_punch_hole(world: World) -> None:
-    vm, first, second = world.new_vm(), world.new_vcpu(), world.new_vcpu()
+    vm, first, second = world.vm(), world.new_vcpu(), world.new_vcpu()
     world.setup.thread("populate", *initialised(vm, first), call(tdx_vcpu_init_mem_region, first, 0, 1, True))
     world.setup.thread("vCPU", call(wait_for_vcpu, first), *initialised(vm, second)[2:])
     world.setup.thread("punch hole", call(wait_for_td, vm), call(kvm_gmem_punch_hole, vm, 0, 0))
@@ -47,7 +47,7 @@ def populate_punch_hole(world: World) -> None:
     witnesses=(populated, finalized, hole_punched), tables=3, pages=2, others=1, vcpus=1, built=1,
 )  # fmt: skip
 def finalize_punch_hole(world: World) -> None:
-    vm, vcpu = world.new_vm(), world.new_vcpu()
+    vm, vcpu = world.vm(), world.new_vcpu()
     world.setup.thread(
         "build", *initialised(vm, vcpu), call(tdx_vcpu_init_mem_region, vcpu, 0, 1, False), call(tdx_td_finalize, vm)
     )

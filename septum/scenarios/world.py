@@ -95,10 +95,15 @@ class World:
         for i in range(ENTRIES.value):
             self.m.table[page].word[i] = word
 
+    def vm(self) -> int:
+        """The next VM, with nothing in it."""
+        self._vm += 1
+        return self._vm
+
     def td(self, apart: bool = False) -> Td:
         """A TD that runs, without private memory. `apart`: no other page lies in the 2M range of its control pages."""
-        self._vm += 1
-        vm, kvm, td = self._vm, self.m.vm[self._vm], self.m.td[self._vm]
+        vm = self.vm()
+        kvm, td = self.m.vm[vm], self.m.td[vm]
         tdr, root, mirror = self.page(Role.CONTROL), self.page(Role.CONTROL), self.page(Role.SPT)
         for page, of in ((tdr, PageType.TDR), (root, PageType.TDCX)):
             self.m.frame[page].type = of
@@ -111,11 +116,6 @@ class World:
         if DYNAMIC_PAMT:
             self.back(self.range(tdr, root, closed=apart), 2)
         return Td(self, vm)
-
-    def new_vm(self) -> int:
-        """The number of a VM that the scenario creates."""
-        self._vm += 1
-        return self._vm
 
     def new_vcpu(self) -> int:
         """The number of a vCPU that the scenario creates."""
