@@ -64,6 +64,18 @@ def unlock_shared(lock):
     lock.readers ^= my_bit()
 
 
+def wait_to_write(lock):
+    """From now on a writer waits, and new readers do too."""
+    commutes("a writer that comes later keeps fewer readers out")
+    lock.waiting |= my_bit()
+
+
+def wait_no_more(lock):
+    """The writer has the lock."""
+    commutes("whoever waits for a writer that waited waits for it as long as it has the lock")
+    lock.waiting ^= my_bit()
+
+
 def note_hold(lock):
     """How long a lock was held, in steps of its holder."""
     if MEASURING:
@@ -146,11 +158,11 @@ def write_lock(m, lock):
     """write_lock(): waits for readers and writer."""
     if FAIR:
         yield
-        lock.waiting |= my_bit()
+        wait_to_write(lock)
     yield when(lambda: lock.writer == 0 and lock.readers == 0)
     lockdep_acquire(m, lock)
     if FAIR:
-        lock.waiting ^= my_bit()
+        wait_no_more(lock)
     lock_exclusively(lock)
     m.cpu[me()].spinning += 1
 

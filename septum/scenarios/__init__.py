@@ -15,6 +15,7 @@ from septum.scenarios.convert import CONVERSIONS
 from septum.scenarios.direct import notifier
 from septum.scenarios.faults import neighbours, neighbours_enomem, same_gfn, same_gfn_enomem, zero_step
 from septum.scenarios.memslots import memslot_delete
+from septum.scenarios.prefault import PREFAULTS
 from septum.scenarios.punch_hole import punch_hole, punch_hole_zero_step
 from septum.scenarios.scopes import SCOPES
 from septum.scenarios.split import dirty_logging, split, split_two_tds, two_splits
@@ -25,7 +26,7 @@ SCENARIOS = (
     rcu_callbacks, split, two_splits, dirty_logging, split_two_tds, split_teardown,
 )  # fmt: skip
 
-KVM = (*CONVERSIONS, *BUILDING, memslot_delete)
+KVM = (*CONVERSIONS, *PREFAULTS, *BUILDING, memslot_delete)
 PLAIN_VMS = (notifier,)
 
 

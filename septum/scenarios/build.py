@@ -5,6 +5,7 @@ or to a TD that runs, or augmented before it does; a page is punched out between
 allowed sees a TD that is not finalized; two vCPUs allocate two roots.
 """
 
+from septum.kvm.bug import page_mapped
 from septum.kvm.gmem import hole_punched, kvm_gmem_punch_hole
 from septum.kvm.life import (
     finalized,
@@ -19,8 +20,12 @@ from septum.kvm.life import (
     wait_for_vcpu,
 )
 from septum.kvm.populate import populated, tdx_vcpu_init_mem_region
+from septum.kvm.prefault import kvm_vcpu_pre_fault_memory, prefaulted
+from septum.kvm.vcpu import kvm_vcpu_ioctl_run, touch
+from septum.kvm.vm import close_vcpu, close_vm, kvm_destroy_vm, rcu_softirq, vm_destroyed
 from septum.lang import Call, call
 from septum.scenarios.world import World, scenario
+from septum.tdx.guest import page_accepted
 
 
 def initialised(vm: int, *vcpus: int) -> tuple[Call, ...]:
@@ -54,4 +59,31 @@ def finalize_punch_hole(world: World) -> None:
     world.setup.thread("punch hole", call(wait_for_td, vm), call(kvm_gmem_punch_hole, vm, 0, 0))
 
 
-BUILDING = (populate_punch_hole, finalize_punch_hole)
+@scenario(
+    "a TD is finalized while a vCPU prefaults, and then it runs",
+    witnesses=(populated, finalized, prefaulted, page_mapped, page_accepted), tables=3, pages=2, others=0, built=1,
+)  # fmt: skip
+def finalize_prefault(world: World) -> None:
+    vm, first, second = world.vm(), world.new_vcpu(), world.new_vcpu()
+    build = (*initialised(vm, first, second), call(tdx_vcpu_init_mem_region, first, 0, 1, False), call(tdx_td_finalize, vm))
+    world.setup.thread("build", *build, call(kvm_vcpu_ioctl_run, first, 1))
+    world.setup.thread("prefault", call(wait_for_vcpu, second), call(kvm_vcpu_pre_fault_memory, second, 0, 2))
+
+
+@scenario(
+    "a TD is created, populated, run and destroyed to the last page while another TD runs",
+    witnesses=(populated, finalized, page_accepted, vm_destroyed), tables=6, pages=3, others=2, vcpus=2, vms=2, built=1,
+)  # fmt: skip
+def life(world: World) -> None:
+    td = world.td(apart=True)
+    for vcpu in td.vcpus(1):
+        vcpu.runs((touch, 0))
+    vm, first = world.vm(), world.new_vcpu()
+    build = (*initialised(vm, first), call(tdx_vcpu_init_mem_region, first, 0, 1, False), call(tdx_td_finalize, vm))
+    world.setup.thread(
+        "life", *build, call(kvm_vcpu_ioctl_run, first, 1), call(close_vcpu, first), call(close_vm, vm), call(kvm_destroy_vm, vm)
+    )
+    world.setup.thread("RCU softirq", call(rcu_softirq), daemon=True)
+
+
+BUILDING = (populate_punch_hole, finalize_punch_hole, finalize_prefault, life)

@@ -5,6 +5,7 @@ content of a page next to the range goes with it; a vCPU keeps a translation of 
 for ever for a conversion that ended.
 """
 
+from septum.host.locks import FAIR
 from septum.kvm.attributes import kvm_vm_ioctl_set_mem_attributes, made_private, made_shared
 from septum.kvm.bug import page_mapped
 from septum.kvm.exits import memory_fault
@@ -62,4 +63,16 @@ def convert_punch_hole(world: World) -> None:
     td.runs("punch hole", call(kvm_gmem_punch_hole, td.vm, 0, 1))
 
 
-CONVERSIONS = (fault_convert, convert_both_ways, hypercalls, convert_punch_hole)
+@scenario(
+    "a punched hole and a conversion yield between leaves, under a fair mmu_lock, while a vCPU faults in both",
+    witnesses=(page_mapped, made_shared, hole_punched, stale_fault), **{**LIVING, "sizes": {**LIVING["sizes"], FAIR: 1}},
+)  # fmt: skip
+def yielding(world: World) -> None:
+    td = world.td()
+    for vcpu in td.vcpus(1):
+        vcpu.runs((touch, 0), (touch, 1))
+    td.runs("convert", call(kvm_vm_ioctl_set_mem_attributes, td.vm, 1, 1, True))
+    td.runs("punch hole", call(kvm_gmem_punch_hole, td.vm, 0, 1))
+
+
+CONVERSIONS = (fault_convert, convert_both_ways, hypercalls, convert_punch_hole, yielding)

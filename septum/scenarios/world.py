@@ -28,13 +28,14 @@ from septum.kvm.contents import VmContents
 from septum.kvm.design import VCPU_POOL, VM_POOL
 from septum.kvm.exits import KvmRun
 from septum.kvm.life import VcpuLife, VmLife
-from septum.kvm.machine import EXITS, VCPU_LIFE, VCPU_RUN, VM_CONTENTS, VM_LIFE, VmState
+from septum.kvm.machine import EXITS, VCPU_LIFE, VCPU_RUN, VM_CONTENTS, VM_LIFE, TdState, VmState
 from septum.kvm.spte import make_nonleaf_spte, make_spte
 from septum.kvm.tdp_mmu import init_sp, table_at
 from septum.kvm.vcpu import kvm_mmu_create
 from septum.lang import Call, Scenario, Setup, UserError, Witness, call
 from septum.tdx.building import TdBuilding, TdvpsBuilding
 from septum.tdx.geometry import BUILDS
+from septum.tdx.leaves import OpState
 from septum.tdx.sept import mapped_leaf, mapped_table, pending_leaf, sept_table
 from septum.tdx.td import TD_BUILD, TDVPS_BUILD, Lifecycle
 
@@ -113,6 +114,9 @@ class World:
         self.m.sp[mirror].level = LEVELS.value
         td.tdr, td.root, td.lifecycle, td.chldcnt, td.epoch = tdr, root, Lifecycle.KEYS_CONFIGURED, 1, 1
         kvm.state, kvm.mirror_root = VmState.RUNNABLE, mirror
+        if BUILDS:
+            td.build.op_state, kvm.life.state, kvm.life.root_count = OpState.RUNNABLE, TdState.RUNNABLE, 1
+            kvm.life.direct_bits = kvm.life.pre_fault_allowed = True
         if DYNAMIC_PAMT:
             self.back(self.range(tdr, root, closed=apart), 2)
         return Td(self, vm)
@@ -143,6 +147,9 @@ class World:
         self._vcpu += 1
         self.m.vcpu[self._vcpu].vm = vm
         kvm_mmu_create(self.m, self._vcpu)
+        if BUILDS:
+            self.m.vm[vm].life.root_count += 1
+            self.m.vcpu[self._vcpu].life.state, self.m.vcpu[self._vcpu].life.has_root = TdState.INITIALIZED, True
         self.m.vm[vm].users += 1
         return self._vcpu
 
