@@ -5,6 +5,7 @@ from septum.host.locks import mutex_lock, mutex_unlock, write_lock, write_unlock
 from septum.host.pools import EEXIST, EINVAL, OK
 from septum.host.srcu import synchronize_srcu
 from septum.kvm.direct import DIRECT
+from septum.kvm.dirty_log import kvm_mmu_slot_apply_flags
 from septum.kvm.machine import Machine
 from septum.kvm.memslots import MEMSLOTS, SLOT_IDS, Hva, MemslotId, SlotNumber
 from septum.kvm.notifier import kvm_unmap_gfn_range
@@ -61,6 +62,8 @@ def kvm_change_memslot(m: Machine, vm: VmId, number: SlotNumber, npages: u8, bas
         yield from kvm_activate_memslot(m, vm, number, new)
         if old != 0:
             free_memslot(m, vm, old)
+            if DIRECT:
+                yield from kvm_mmu_slot_apply_flags(m, vm, new)
     return OK
 
 

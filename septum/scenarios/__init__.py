@@ -10,6 +10,7 @@ from septum.kvm.machine import Machine
 from septum.lang import Model
 from septum.properties import KVM_PROPERTIES, PROPERTIES
 from septum.scenarios.direct import notifier
+from septum.scenarios.dirty_log import log_eager, log_lazy, log_pml, log_writes, recover
 from septum.scenarios.faults import neighbours, neighbours_enomem, same_gfn, same_gfn_enomem, zero_step
 from septum.scenarios.memslots import memslot_delete
 from septum.scenarios.punch_hole import punch_hole, punch_hole_zero_step
@@ -23,7 +24,7 @@ SCENARIOS = (
 )  # fmt: skip
 
 KVM = (memslot_delete,)
-PLAIN_VMS = (notifier,)
+PLAIN_VMS = (notifier, log_writes, log_pml, log_eager, log_lazy, recover)
 
 
 def kvm_model(design: Design) -> Model:

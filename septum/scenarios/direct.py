@@ -7,7 +7,7 @@ root is freed that somebody still walks, or the last reference of a valid one is
 from collections.abc import Mapping
 
 from septum.host.frames import Role
-from septum.host.geometry import FIXED_PAGES
+from septum.host.geometry import ENTRIES, FIXED_PAGES
 from septum.kvm.bug import lost_race
 from septum.kvm.direct import DIRECT, SpRole, VcpuDirect, VmDirect
 from septum.kvm.direct_run import access, accessed
@@ -23,11 +23,11 @@ from septum.scenarios.world import Td, World, scenario
 
 PLAIN: Mapping[Size, object] = {
     DIRECT: 1, MEMSLOTS: 2, HVAS: 2, VM_MEMSLOTS: Memslots, VM_DIRECT: VmDirect, VCPU_DIRECT: VcpuDirect, SP_DIRECT: SpRole,
-    FIXED_PAGES: 3,
+    FIXED_PAGES: 2,
 }  # fmt: skip
 
 
-def plain_vm(world: World, pages: int = 1) -> Td:
+def plain_vm(world: World, pages: int = 1, huge: bool = False) -> Td:
     """A VM that is no TD: the VMM has mapped so many pages; one slot, number 0, has them from GFN 0 on."""
     vm = world.vm()
     kvm = world.m.vm[vm]
@@ -35,9 +35,11 @@ def plain_vm(world: World, pages: int = 1) -> Td:
     kvm.direct.shadow_mmio_value = MMIO_VALUE
     slot = kvm.memslots.memslot[1]
     slot.npages, kvm.memslots.active.slot[0] = HVAS.value, 1
+    pool = iter(range(ENTRIES.value, 2 * ENTRIES.value)) if huge else None
     for hva in range(pages):
-        page = world.page(Role.GUEST)
-        world.m.frame[page].refcount, kvm.direct.mm.page[hva] = 1, page
+        page = next(pool) if pool else world.page(Role.GUEST)
+        world.m.frame[page].role, world.m.frame[page].refcount = Role.GUEST, 1
+        kvm.direct.mm.page[hva], kvm.direct.mm.huge[hva] = page, huge
     return Td(world, vm)
 
 
@@ -48,6 +50,7 @@ def plain_vm(world: World, pages: int = 1) -> Td:
 )  # fmt: skip
 def notifier(world: World) -> None:
     vm = plain_vm(world)
-    for vcpu in vm.vcpus(2):
-        vcpu.runs((access, 0, 1))
+    first, second = vm.vcpus(2)
+    first.runs((access, 0, 1), (access, 0, 0))
+    second.runs((access, 0, 1))
     vm.runs("madvise", call(madvise_dontneed, vm.vm, 0))
