@@ -87,6 +87,12 @@ class VmDirect(Struct):
     copy: array(Copy, Gfn)
 
 
+def root_at(m: Machine, vm: VmId, i: RootSlot):
+    """An element of tdp_mmu_roots, as who walks the list finds it; 0: none."""
+    commutes("a root that is added meanwhile is found by the next walk; one that is taken off has an end of its own")
+    return m.vm[vm].direct.roots[i]
+
+
 def is_mirror_sp(m: Machine, spt: Pfn):
     """is_mirror_sp() [7.1]."""
     return m.sp[spt].direct.is_mirror

@@ -19,6 +19,7 @@ from septum.kvm.direct import (
     direct_mapping_level,
     is_mirror_sp,
     read_direct,
+    root_at,
 )
 from septum.kvm.machine import Machine
 from septum.kvm.memslots import MemslotId, SlotNumber
@@ -53,7 +54,7 @@ def kvm_mmu_slot_apply_flags(m: Machine, vm: VmId, slot: MemslotId):
         yield from kvm_mmu_slot_try_split_huge_pages(m, vm, slot)
     yield from read_lock(m, m.vm[vm].mmu_lock)
     for i in range(ROOTS):
-        root = m.vm[vm].direct.roots[RootSlot(i)]
+        root = root_at(m, vm, RootSlot(i))
         if root != 0 and not is_mirror_sp(m, root) and not m.sp[root].direct.invalid and tdp_mmu_get_root(m, root):
             yield from wrprot_gfn_range(m, vm, root, slot)
             yield from kvm_tdp_mmu_put_root(m, vm, root)
@@ -102,7 +103,7 @@ def kvm_mmu_slot_try_split_huge_pages(m: Machine, vm: VmId, slot: MemslotId):
     """kvm_mmu_slot_try_split_huge_pages() [7.1]: mmu_lock held for read, and dropped to allocate; kvm-mmu.md 4.12."""
     yield from read_lock(m, m.vm[vm].mmu_lock)
     for i in range(ROOTS):
-        root = m.vm[vm].direct.roots[RootSlot(i)]
+        root = root_at(m, vm, RootSlot(i))
         if root != 0 and not is_mirror_sp(m, root) and not m.sp[root].direct.invalid and tdp_mmu_get_root(m, root):
             yield from tdp_mmu_split_huge_pages_root(m, vm, root, slot)
             yield from kvm_tdp_mmu_put_root(m, vm, root)
@@ -165,7 +166,7 @@ def get_dirty_log(m: Machine, vm: VmId, number: SlotNumber):
     yield from write_lock(m, m.vm[vm].mmu_lock)
     mask = take_dirty_bits(m, vm, m.vm[vm].memslots.active.slot[number])
     for i in range(ROOTS):
-        root = m.vm[vm].direct.roots[RootSlot(i)]
+        root = root_at(m, vm, RootSlot(i))
         if mask != 0 and root != 0 and not is_mirror_sp(m, root) and not m.sp[root].direct.invalid:
             yield from clear_dirty_pt_masked(m, vm, root, mask)
     write_unlock(m, m.vm[vm].mmu_lock)
@@ -229,7 +230,7 @@ def kvm_mmu_recover_huge_pages(m: Machine, vm: VmId, slot: MemslotId):
     """kvm_mmu_recover_huge_pages() [7.1], kvm-mmu.md 4.13, when logging ends: tables become 2M leaves again."""
     yield from read_lock(m, m.vm[vm].mmu_lock)
     for i in range(ROOTS):
-        root = m.vm[vm].direct.roots[RootSlot(i)]
+        root = root_at(m, vm, RootSlot(i))
         if root != 0 and not is_mirror_sp(m, root) and not m.sp[root].direct.invalid and tdp_mmu_get_root(m, root):
             yield from recover_huge_pages_range(m, vm, root, slot)
             yield from kvm_tdp_mmu_put_root(m, vm, root)

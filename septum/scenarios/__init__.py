@@ -9,8 +9,18 @@ from septum.kvm.design import Design
 from septum.kvm.machine import Machine
 from septum.lang import Model
 from septum.properties import KVM_PROPERTIES, PROPERTIES
-from septum.scenarios.direct import notifier
-from septum.scenarios.dirty_log import log_eager, log_lazy, log_pml, log_writes, recover
+from septum.scenarios.direct import (
+    age_notifier,
+    age_zap,
+    fast_zap_faults,
+    fast_zap_notifier,
+    mmio,
+    notifier,
+    notifier_slots,
+    slot_delete,
+    slot_move,
+)
+from septum.scenarios.dirty_log import log_eager, log_lazy, log_pml, log_writes, recover, recover_age
 from septum.scenarios.faults import neighbours, neighbours_enomem, same_gfn, same_gfn_enomem, zero_step
 from septum.scenarios.memslots import memslot_delete
 from septum.scenarios.punch_hole import punch_hole, punch_hole_zero_step
@@ -24,7 +34,10 @@ SCENARIOS = (
 )  # fmt: skip
 
 KVM = (memslot_delete,)
-PLAIN_VMS = (notifier, log_writes, log_pml, log_eager, log_lazy, recover)
+PLAIN_VMS = (
+    notifier, fast_zap_faults, fast_zap_notifier, age_zap, age_notifier, slot_delete, slot_move, mmio, notifier_slots,
+    log_writes, log_pml, log_eager, log_lazy, recover, recover_age,
+)  # fmt: skip
 
 
 def kvm_model(design: Design) -> Model:

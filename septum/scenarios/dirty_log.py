@@ -5,6 +5,8 @@ seen no dirty log was about to give it; a split that translates otherwise than t
 """
 
 from septum.host.geometry import ENTRIES, FIXED_PAGES
+from septum.kvm.aging import aged, kvm_age_hva
+from septum.kvm.changed_spte import table_removed
 from septum.kvm.direct import HUGE_PAGES
 from septum.kvm.direct_fault import fixed_fast
 from septum.kvm.direct_run import access
@@ -61,6 +63,19 @@ def log_eager(world: World) -> None:
 )  # fmt: skip
 def log_lazy(world: World) -> None:
     migrate(world, True)
+
+
+@scenario(
+    "logging ends, a page is aged, and a vCPU reads, while its table becomes a 2M leaf again",
+    witnesses=(direct_mapped, recovered, aged, table_removed), tables=5, pages=2, vcpus=1, others=2, sizes=HUGE,
+)  # fmt: skip
+def recover_age(world: World) -> None:
+    vm = plain_vm(world, pages=2, huge=True)
+    for vcpu in vm.vcpus(1):
+        vcpu.runs((access, 0, 0), (access, 1, 0))
+    vm.runs("logging ends", call(kvm_set_memory_region, vm.vm, 0, 2, 0, 0, 0))
+    vm.runs("age", call(kvm_age_hva, vm.vm, 0))
+    world.m.vm[vm.vm].memslots.memslot[1].log_dirty = True
 
 
 @scenario(
