@@ -17,6 +17,9 @@ from septum.scenarios.direct import (
     mmio,
     notifier,
     notifier_slots,
+    nx_recovery,
+    nx_recovery_age,
+    plain_teardown,
     slot_delete,
     slot_move,
 )
@@ -36,7 +39,7 @@ SCENARIOS = (
 KVM = (memslot_delete,)
 PLAIN_VMS = (
     notifier, fast_zap_faults, fast_zap_notifier, age_zap, age_notifier, slot_delete, slot_move, mmio, notifier_slots,
-    log_writes, log_pml, log_eager, log_lazy, recover, recover_age,
+    nx_recovery, plain_teardown, log_writes, log_pml, log_eager, log_lazy, recover, recover_age, nx_recovery_age,
 )  # fmt: skip
 
 

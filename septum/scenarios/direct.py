@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from septum.host.frames import Role
 from septum.host.geometry import ENTRIES, FIXED_PAGES
 from septum.kvm.aging import aged, aged_too_late, kvm_age_hva
-from septum.kvm.bug import lost_race
+from septum.kvm.bug import lost_race, met_frozen
+from septum.kvm.changed_spte import table_removed
 from septum.kvm.direct import DIRECT, RESCHED, SpRole, VcpuDirect, VmDirect
 from septum.kvm.direct_fault import old_mmio, root_obsolete
 from septum.kvm.direct_run import access, accessed, mmio_emulated
@@ -18,11 +19,13 @@ from septum.kvm.memory_region import kvm_set_memory_region, slot_deleted, slot_m
 from septum.kvm.memslots import HVAS, MEMSLOTS, Memslots, met_dying_slot
 from septum.kvm.mmu import stale_fault
 from septum.kvm.notifier import leaf_zapped, madvise_dontneed, page_unmapped
+from septum.kvm.nx_recovery import kvm_recover_nx_huge_pages, nx_recovered
+from septum.kvm.plain_vm import destroy_plain_vm
 from septum.kvm.roots import fast_zap, root_allocated, root_found, root_freed
 from septum.kvm.spte import MMIO_VALUE
 from septum.kvm.tdp_mmu import direct_mapped, mmio_mapped
 from septum.kvm.tlb import guest_wrote, tlb_flushed
-from septum.kvm.vm import rcu_softirq
+from septum.kvm.vm import close_vcpu, rcu_softirq, vm_destroyed
 from septum.kvm.walk import yielded
 from septum.lang import Size, call
 from septum.scenarios.world import Td, World, scenario
@@ -162,3 +165,41 @@ def notifier_slots(world: World) -> None:
         vcpu.runs((access, 0, 1))
     vm.runs("delete", call(kvm_set_memory_region, vm.vm, 0, 0, 0, 0, 0))
     vm.runs("madvise", call(madvise_dontneed, vm.vm, 0))
+
+
+@scenario(
+    "NX recovery unlinks the table that two vCPUs fault in",
+    witnesses=(direct_mapped, nx_recovered, table_removed, met_frozen, tlb_flushed), tables=6, pages=2, vcpus=2, others=2,
+    sizes=PLAIN,
+)  # fmt: skip
+def nx_recovery(world: World) -> None:
+    vm = plain_vm(world)
+    first, second = vm.vcpus(2)
+    first.runs((access, 0, 1), (access, 0, 0))
+    second.runs((access, 0, 1))
+    vm.runs("NX recovery", call(kvm_recover_nx_huge_pages, vm.vm, 0))
+    world.setup.thread("RCU softirq", call(rcu_softirq), daemon=True)
+
+
+@scenario(
+    "NX recovery unlinks the table that two vCPUs fault in, and one of its pages is aged",
+    witnesses=(direct_mapped, nx_recovered, aged, aged_too_late), tables=6, pages=2, vcpus=2, others=2, sizes=PLAIN,
+)  # fmt: skip
+def nx_recovery_age(world: World) -> None:
+    vm = plain_vm(world)
+    for vcpu in vm.vcpus(2):
+        vcpu.runs((access, 0, 0))
+    vm.runs("NX recovery", call(kvm_recover_nx_huge_pages, vm.vm, 0))
+    vm.runs("age", call(kvm_age_hva, vm.vm, 0))
+
+
+@scenario(
+    "a plain VM is destroyed to the last page after its vCPUs made their accesses",
+    witnesses=(direct_mapped, root_freed, vm_destroyed), tables=6, pages=2, vcpus=2, others=2, sizes={**PLAIN, RESCHED: 1},
+)  # fmt: skip
+def plain_teardown(world: World) -> None:
+    vm = plain_vm(world)
+    for gfn, vcpu in enumerate(vm.vcpus(2)):
+        vcpu.runs((access, gfn, 1), (close_vcpu,))
+    vm.runs("destroy", call(destroy_plain_vm, vm.vm))
+    world.setup.thread("RCU softirq", call(rcu_softirq), daemon=True)

@@ -66,8 +66,8 @@ def log_lazy(world: World) -> None:
 
 
 @scenario(
-    "logging ends, a page is aged, and a vCPU reads, while its table becomes a 2M leaf again",
-    witnesses=(direct_mapped, recovered, aged, table_removed), tables=5, pages=2, vcpus=1, others=2, sizes=HUGE,
+    "logging ends, a page is aged, and a vCPU faults on it, while its table becomes a 2M leaf again",
+    witnesses=(direct_mapped, recovered, aged, table_removed), tables=6, pages=2, vcpus=1, others=2, sizes=HUGE,
 )  # fmt: skip
 def recover_age(world: World) -> None:
     vm = plain_vm(world, pages=2, huge=True)
