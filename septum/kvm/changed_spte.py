@@ -103,4 +103,5 @@ def handle_removed_direct_pt(m: Machine, vm: VmId, child: Pfn, shared: bool):
             update_statistics(m, vm, level, old, Entry(FROZEN_SPTE))
             if is_shadow_present_pte(old):
                 reached(table_removed)
+    yield
     call_rcu(m, child)

@@ -4,12 +4,12 @@ A scenario without them (DIRECT 0) has one mirror root, and none of this.
 """
 
 from septum.host.frames import Role
-from septum.host.geometry import ENTRIES, ENTRY_BITS, Gfn, Level, Pfn, VmId, index_at
+from septum.host.geometry import ENTRIES, ENTRY_BITS, Gfn, Level, Pfn, VmId, index_at, leaf_base
 from septum.host.locks import SpinLock
 from septum.kvm.machine import Machine
-from septum.kvm.memslots import Hva, MemslotId
+from septum.kvm.memslots import Hva, MemslotId, covers, hva_of
 from septum.kvm.spte import read_spte
-from septum.lang import Index, Size, Struct, boolean, commutes, u8, u16
+from septum.lang import Enum, Index, Size, Struct, array, boolean, commutes, u8, u16
 
 DIRECT = Size("DIRECT", 0)  # VMs have direct roots
 ROOTS = Size("ROOTS", 2)  # roots that a VM may have at a time, those that are being zapped among them
@@ -65,6 +65,14 @@ class Mm(Struct):
     huge: boolean[Hva]
 
 
+class Copy(Enum):
+    """The VMM's copy of a page of the guest, when it migrates it."""
+
+    NONE = 0
+    CURRENT = 1
+    STALE = 2  # the guest wrote the page since
+
+
 class VmDirect(Struct):
     """What a VM has of the direct side; kvm-mmu.md 1.4."""
 
@@ -76,8 +84,13 @@ class VmDirect(Struct):
     stat: u16[Level]  # pages of direct leaves, by level
     mm: Mm
     dirty_bitmap: boolean[Gfn]
-    migrating: bool  # userspace has begun to copy the guest's memory
-    unsaved: boolean[Gfn]  # the guest wrote the page after userspace copied it
+    copy: array(Copy, Gfn)
+
+
+def root_at(m: Machine, vm: VmId, i: RootSlot):
+    """An element of tdp_mmu_roots, as who walks the list finds it; 0: none."""
+    commutes("a root that is added meanwhile is found by the next walk; one that is taken off has an end of its own")
+    return m.vm[vm].direct.roots[i]
 
 
 def is_mirror_sp(m: Machine, spt: Pfn):
@@ -120,3 +133,15 @@ def mark_page_dirty_in_slot(m: Machine, vm: VmId, slot: MemslotId, gfn: Gfn):
     assert memslot.npages != 0, f"custody: memslot object {slot} is read after its free"
     if memslot.log_dirty:
         m.vm[vm].direct.dirty_bitmap[gfn] = True
+
+
+def direct_mapping_level(m: Machine, vm: VmId, slot: MemslotId, gfn: Gfn):
+    """kvm_mmu_hugepage_adjust() [7.1]: 2M where the folio is, the slot has all of it and it is aligned, and no dirty log."""
+    if HUGE_PAGES:
+        if slot != 0 and not m.vm[vm].memslots.memslot[slot].log_dirty:
+            base = leaf_base(gfn, Level(2))
+            if covers(m, vm, slot, base) and covers(m, vm, slot, Gfn(base + ENTRIES - 1)):
+                hva = hva_of(m, vm, slot, base)
+                if hva % ENTRIES == 0 and m.vm[vm].direct.mm.huge[hva]:
+                    return Level(2)
+    return Level(1)

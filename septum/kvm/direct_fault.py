@@ -1,15 +1,15 @@
 """A fault of a shared GPA, or of any GPA of a plain VM: the host page, the retry checks, the map; MMIO; kvm-mmu.md 4.2, 4.3."""
 
 from septum.host.frames import Content, Gfp, Role, alloc_page, get_page, put_page, take
-from septum.host.geometry import ENTRIES, PT64_ROOT_MAX_LEVEL, Gfn, Level, Pfn, VcpuId, VmId, leaf_base
+from septum.host.geometry import PT64_ROOT_MAX_LEVEL, Gfn, Level, Pfn, VcpuId, VmId, leaf_base
 from septum.host.locks import read_lock, read_unlock
 from septum.host.pools import EFAULT, OK, kvm_mmu_topup_memory_cache
 from septum.host.rcu import rcu_read_lock, rcu_read_unlock
 from septum.kvm.changed_spte import is_leaf
-from septum.kvm.direct import HUGE_PAGES, direct_index, mark_page_dirty_in_slot, read_direct
+from septum.kvm.direct import direct_index, direct_mapping_level, mark_page_dirty_in_slot, read_direct
 from septum.kvm.exits import kvm_prepare_memory_fault_exit
 from septum.kvm.machine import Machine
-from septum.kvm.memslots import Hva, MemslotId, covers, gfn_to_memslot, hva_of, is_dying, met_dying_slot
+from septum.kvm.memslots import Hva, gfn_to_memslot, hva_of, is_dying, met_dying_slot
 from septum.kvm.mmu import mmu_invalidate_retry_gfn, stale_fault
 from septum.kvm.ops import ops
 from septum.kvm.spte import (
@@ -120,18 +120,6 @@ def hva_to_pfn(m: Machine, vcpu: VcpuId, hva: Hva, write: bool):
     get_page(m, page)
     m.vcpu[vcpu].direct.fault.map_writable = not mm.read_only[hva]
     return page
-
-
-def direct_mapping_level(m: Machine, vm: VmId, slot: MemslotId, gfn: Gfn):
-    """kvm_mmu_hugepage_adjust() [7.1]: 2M where the folio is, the slot has all of it and it is aligned, and no dirty log."""
-    if HUGE_PAGES:
-        if slot != 0 and not m.vm[vm].memslots.memslot[slot].log_dirty:
-            base = leaf_base(gfn, Level(2))
-            if covers(m, vm, slot, base) and covers(m, vm, slot, Gfn(base + ENTRIES - 1)):
-                hva = hva_of(m, vm, slot, base)
-                if hva % ENTRIES == 0 and m.vm[vm].direct.mm.huge[hva]:
-                    return Level(2)
-    return Level(1)
 
 
 @process

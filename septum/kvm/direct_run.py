@@ -9,7 +9,7 @@ from septum.kvm.roots import kvm_mmu_free_roots, kvm_tdp_mmu_alloc_root
 from septum.kvm.tdp_mmu import Fault
 from septum.kvm.tlb import PML, Access, flush_tlb, guest_access
 from septum.kvm.vcpu import serve_kick
-from septum.lang import Witness, atomic, each, process, reached
+from septum.lang import Witness, atomic, commutes, each, process, reached
 
 mmio_emulated = Witness("mmio_emulated", "an access was emulated as MMIO")
 accessed = Witness("accessed", "the guest made its access")
@@ -44,8 +44,7 @@ def vcpu_enter_guest(m: Machine, vcpu: VcpuId):
     """vcpu_enter_guest() [7.1]: requests and kvm_mmu_reload() first; a request that comes later is seen with the mode set."""
     entered = False
     while not entered:
-        if m.vcpu[vcpu].direct.free_obsolete_roots:
-            m.vcpu[vcpu].direct.free_obsolete_roots = False
+        if roots_are_obsolete(m, vcpu):
             yield from kvm_mmu_free_roots(m, vcpu)
         if m.vcpu[vcpu].direct.root == 0:
             yield from kvm_mmu_load(m, vcpu)
@@ -57,6 +56,14 @@ def vcpu_enter_guest(m: Machine, vcpu: VcpuId):
             if m.vcpu[vcpu].direct.tlb_flush:
                 m.vcpu[vcpu].direct.tlb_flush = False
                 flush_tlb(m, vcpu)
+
+
+def roots_are_obsolete(m: Machine, vcpu: VcpuId):
+    """kvm_check_request(KVM_REQ_MMU_FREE_OBSOLETE_ROOTS)."""
+    commutes("a request that comes after this is seen when the mode is set")
+    asked = m.vcpu[vcpu].direct.free_obsolete_roots
+    m.vcpu[vcpu].direct.free_obsolete_roots = False
+    return asked
 
 
 @process

@@ -6,12 +6,13 @@ from septum.host.pools import EEXIST, EINVAL, OK
 from septum.host.srcu import synchronize_srcu
 from septum.kvm.contents import dropped, dropping
 from septum.kvm.direct import DIRECT
+from septum.kvm.dirty_log import kvm_mmu_slot_apply_flags
 from septum.kvm.machine import Machine
 from septum.kvm.memslots import MEMSLOTS, SLOT_IDS, Hva, MemslotId, SlotNumber
 from septum.kvm.notifier import kvm_unmap_gfn_range
 from septum.kvm.tdp_mmu import tdp_mmu_zap_leafs
 from septum.kvm.tlb import kvm_flush_remote_tlbs
-from septum.lang import Witness, each, process, reached, u8, when
+from septum.lang import Witness, atomic, each, process, reached, u8, when
 
 slot_deleted = Witness("slot_deleted", "a memslot was deleted")
 slot_moved = Witness("slot_moved", "a memslot was moved")
@@ -62,6 +63,8 @@ def kvm_change_memslot(m: Machine, vm: VmId, number: SlotNumber, npages: u8, bas
         yield from kvm_activate_memslot(m, vm, number, new)
         if old != 0:
             free_memslot(m, vm, old)
+            if DIRECT:
+                yield from kvm_mmu_slot_apply_flags(m, vm, new)
     return OK
 
 
@@ -117,6 +120,7 @@ def kvm_activate_memslot(m: Machine, vm: VmId, number: SlotNumber, slot: Memslot
     """kvm_activate_memslot() and kvm_swap_active_memslots() [7.1]: not between start and end of an MMU notifier; then SRCU."""
     slots = m.vm[vm].memslots
     yield when(lambda: m.vm[vm].memslots.mn_active_invalidate_count == 0)
+    atomic("mn_invalidate_lock is held from this test to the assignment")
     slots.active.slot[SlotNumber(number)] = slot
     slots.active.generation += 1
     yield from synchronize_srcu(m, m.vm[vm].memslots.srcu)

@@ -16,7 +16,7 @@ from septum.host.locks import (
 )
 from septum.host.pools import OK, kvm_mmu_memory_cache_alloc
 from septum.host.rcu import call_rcu, rcu_read_lock, rcu_read_unlock
-from septum.kvm.direct import ROOTS, RootSlot, is_mirror_sp
+from septum.kvm.direct import ROOTS, RootSlot, is_mirror_sp, root_at
 from septum.kvm.machine import Machine
 from septum.kvm.spte import is_shadow_present_pte
 from septum.kvm.tdp_mmu import read_sptep, tdp_mmu_set_direct_spte, tdp_mmu_set_direct_spte_atomic
@@ -53,7 +53,7 @@ def get_valid_root(m: Machine, vm: VmId):
     """The valid direct root of the VM, with a reference more; 0 if there is none."""
     commutes("a root that is added meanwhile is found again with pages_lock held; none becomes invalid while mmu_lock is held")
     for i in range(ROOTS):
-        root = m.vm[vm].direct.roots[RootSlot(i)]
+        root = root_at(m, vm, RootSlot(i))
         if root != 0 and not is_mirror_sp(m, root) and not m.sp[root].direct.invalid:
             bug_on(m.sp[root].direct.root_count == 0, "asserts: WARN_ON_ONCE: a valid root without the TDP MMU's reference")
             m.sp[root].direct.root_count += 1
@@ -102,6 +102,7 @@ def kvm_tdp_mmu_put_root(m: Machine, vm: VmId, root: Pfn):
                 m.vm[vm].direct.roots[RootSlot(i)] = 0
         spin_unlock(m, m.vm[vm].direct.pages_lock)
         reached(root_freed)
+        yield
         call_rcu(m, root)
 
 
@@ -112,8 +113,8 @@ def kvm_mmu_free_roots(m: Machine, vcpu: VcpuId):
     root = m.vcpu[vcpu].direct.root
     if root != 0:
         yield from read_lock(m, m.vm[vm].mmu_lock)
-        yield from kvm_tdp_mmu_put_root(m, vm, root)
         m.vcpu[vcpu].direct.root = 0
+        yield from kvm_tdp_mmu_put_root(m, vm, root)
         read_unlock(m, m.vm[vm].mmu_lock)
 
 
@@ -121,7 +122,7 @@ def kvm_tdp_mmu_invalidate_roots(m: Machine, vm: VmId):
     """kvm_tdp_mmu_invalidate_roots(KVM_DIRECT_ROOTS) [7.1], kvm-mmu.md 4.11: they are left to zap_invalidated_roots()."""
     assert holds_exclusively(m.vm[vm].mmu_lock), "context: roots are invalidated without mmu_lock held for write"
     for i in range(ROOTS):
-        root = m.vm[vm].direct.roots[RootSlot(i)]
+        root = root_at(m, vm, RootSlot(i))
         if root != 0 and not is_mirror_sp(m, root) and not m.sp[root].direct.invalid:
             m.sp[root].direct.scheduled = True
             m.sp[root].direct.invalid = True
@@ -135,7 +136,7 @@ def kvm_tdp_mmu_zap_invalidated_roots(m: Machine, vm: VmId, shared: bool):
     else:
         yield from write_lock(m, m.vm[vm].mmu_lock)
     for i in range(ROOTS):
-        root = m.vm[vm].direct.roots[RootSlot(i)]
+        root = root_at(m, vm, RootSlot(i))
         if root != 0 and m.sp[root].direct.scheduled and tdp_mmu_get_root(m, root):
             m.sp[root].direct.scheduled = False
             bug_on(not m.sp[root].direct.invalid, "asserts: KVM_BUG_ON: a root is scheduled to be zapped, and is valid")
@@ -167,6 +168,7 @@ def tdp_mmu_zap_direct_root(m: Machine, vm: VmId, root: Pfn, shared: bool):
 @process
 def zap_direct_entry(m: Machine, vm: VmId, root: Pfn, gfn: Gfn, level: Level, shared: bool):
     """One entry of a pass of zap_root: a leaf or a table that is empty by now. Nobody links tables in a root that is invalid."""
+    yield
     spt = direct_table(m, vm, root, gfn, level)
     again = spt != 0
     while again:
@@ -186,12 +188,20 @@ def kvm_mmu_zap_all_fast(m: Machine, vm: VmId):
     """kvm_mmu_zap_all_fast() [7.1], kvm-mmu.md 4.11: slots_lock held. Roots are invalidated and requests made in one section."""
     yield from write_lock(m, m.vm[vm].mmu_lock)
     kvm_tdp_mmu_invalidate_roots(m, vm)
-    for vcpu in each(VcpuId):
-        if m.vcpu[vcpu].vm == vm:
-            m.vcpu[vcpu].direct.free_obsolete_roots = True
+    yield
+    request_free_obsolete_roots(m, vm)
+    yield
     yield from kvm_make_all_cpus_request(m, vm)
     write_unlock(m, m.vm[vm].mmu_lock)
     yield from kvm_tdp_mmu_zap_invalidated_roots(m, vm, True)
+
+
+def request_free_obsolete_roots(m: Machine, vm: VmId):
+    """KVM_REQ_MMU_FREE_OBSOLETE_ROOTS."""
+    commutes("a vCPU that enters before its own request is set gets an IPI after it")
+    for vcpu in each(VcpuId):
+        if m.vcpu[vcpu].vm == vm:
+            m.vcpu[vcpu].direct.free_obsolete_roots = True
 
 
 @process
@@ -207,7 +217,7 @@ def kvm_tdp_mmu_zap_all(m: Machine, vm: VmId):
     """kvm_tdp_mmu_zap_all() [7.1], kvm-mmu.md 4.11: the VMM's address space goes away; direct roots, valid or not, no mirror."""
     yield from write_lock(m, m.vm[vm].mmu_lock)
     for i in range(ROOTS):
-        root = m.vm[vm].direct.roots[RootSlot(i)]
+        root = root_at(m, vm, RootSlot(i))
         if root != 0 and not is_mirror_sp(m, root) and tdp_mmu_get_root(m, root):
             yield from tdp_mmu_zap_direct_root(m, vm, root, False)
             yield from kvm_tdp_mmu_put_root(m, vm, root)

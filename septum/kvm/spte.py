@@ -88,7 +88,7 @@ def make_direct_spte(page: Pfn, level: Level, map_writable, prefetch):
 
 def make_huge_spte(small, i):
     """make_huge_spte() [7.1]: the 2M leaf of which `small` is the i-th page."""
-    return Entry((small - (u64(i) << PAGE_SHIFT)) | PT_PAGE_SIZE_MASK)
+    return Entry((small ^ (u64(i) << PAGE_SHIFT)) | PT_PAGE_SIZE_MASK)
 
 
 def make_mmio_spte(gfn: Gfn, generation, value):

@@ -5,7 +5,7 @@ It takes no lock and knows no RCU: tables and pages are there for it until a flu
 
 from septum.host.geometry import ENTRIES, LEVELS, Gfn, Level, Pfn, VcpuId, VmId
 from septum.kvm.changed_spte import is_leaf
-from septum.kvm.direct import direct_index, read_direct
+from septum.kvm.direct import Copy, direct_index, read_direct
 from septum.kvm.machine import Machine
 from septum.kvm.memslots import HVAS, Hva
 from septum.kvm.spte import (
@@ -122,7 +122,8 @@ def touch_memory(m: Machine, vcpu: VcpuId, gfn: Gfn, page: Pfn, write: bool):
     vm = m.vcpu[vcpu].vm
     assert is_host_page(m, vm, page), f"translation: the guest uses page {page} at GFN {gfn} after the host took it away"
     if write:
-        m.vm[vm].direct.unsaved[gfn] = True
+        if m.vm[vm].direct.copy[gfn] == Copy.CURRENT:
+            m.vm[vm].direct.copy[gfn] = Copy.STALE
         reached(guest_wrote)
 
 

@@ -3,7 +3,7 @@
 from septum.host.entry import FROZEN_SPTE
 from septum.host.geometry import GFNS, LEVELS, Gfn, Level, Pfn, VcpuId, VmId, leaf_base
 from septum.kvm.changed_spte import is_leaf, is_table
-from septum.kvm.direct import DIRECT, ROOTS, RootSlot, direct_index, is_mirror_sp
+from septum.kvm.direct import DIRECT, ROOTS, Copy, RootSlot, direct_index, is_mirror_sp
 from septum.kvm.machine import Machine
 from septum.kvm.memslots import SLOT_IDS, Hva, MemslotId, SlotNumber
 from septum.kvm.spte import is_mmio_spte, make_small_spte, mmio_generation, spte_to_pfn
@@ -130,11 +130,18 @@ def dirty_log(m: Machine):
     """At rest: what the guest wrote after userspace copied it is in the dirty log, or in a vCPU's PML buffer."""
     if DIRECT:
         for vm in each(VmId):
-            direct = m.vm[vm].direct
-            if direct.migrating:
-                for gfn in range(GFNS):
-                    logged = direct.dirty_bitmap[Gfn(gfn)]
-                    assert logged or not direct.unsaved[Gfn(gfn)], f"dirty log: a write to GFN {gfn} is lost"
+            for gfn in range(GFNS):
+                logged = m.vm[vm].direct.dirty_bitmap[Gfn(gfn)] or in_pml(m, vm, Gfn(gfn))
+                lost = m.vm[vm].direct.copy[Gfn(gfn)] == Copy.STALE and not logged
+                assert not lost, f"dirty log: a write to GFN {gfn} is lost"
+
+
+def in_pml(m: Machine, vm: VmId, gfn: Gfn):
+    """Whether a vCPU has logged the page, and KVM has not seen it yet."""
+    for vcpu in each(VcpuId):
+        if m.vcpu[vcpu].vm == vm and m.vcpu[vcpu].direct.pml[gfn]:
+            return True
+    return False
 
 
 def linked_direct_tables(m: Machine):

@@ -12,7 +12,21 @@ from septum.lang import Model
 from septum.properties import KVM_PROPERTIES, PROPERTIES
 from septum.scenarios.build import BUILDING
 from septum.scenarios.convert import CONVERSIONS
-from septum.scenarios.direct import notifier
+from septum.scenarios.direct import (
+    age_notifier,
+    age_zap,
+    fast_zap_faults,
+    fast_zap_notifier,
+    mmio,
+    notifier,
+    notifier_slots,
+    nx_recovery,
+    nx_recovery_age,
+    plain_teardown,
+    slot_delete,
+    slot_move,
+)
+from septum.scenarios.dirty_log import log_eager, log_lazy, log_pml, log_writes, recover, recover_age
 from septum.scenarios.faults import neighbours, neighbours_enomem, same_gfn, same_gfn_enomem, zero_step
 from septum.scenarios.memslots import memslot_delete
 from septum.scenarios.prefault import PREFAULTS
@@ -27,7 +41,10 @@ SCENARIOS = (
 )  # fmt: skip
 
 KVM = (*CONVERSIONS, *PREFAULTS, *BUILDING, memslot_delete)
-PLAIN_VMS = (notifier,)
+PLAIN_VMS = (
+    notifier, fast_zap_faults, fast_zap_notifier, age_zap, age_notifier, slot_delete, slot_move, mmio, notifier_slots,
+    nx_recovery, plain_teardown, log_writes, log_pml, log_eager, log_lazy, recover, recover_age, nx_recovery_age,
+)  # fmt: skip
 
 
 def kvm_model(design: Design) -> Model:
