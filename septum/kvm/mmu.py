@@ -2,7 +2,7 @@
 
 from septum.host.frames import put_page
 from septum.host.geometry import ENTRIES, PT64_ROOT_MAX_LEVEL, Gfn, Level, VcpuId, VmId, leaf_base, table_base
-from septum.host.locks import read_lock, read_unlock
+from septum.host.locks import holds_exclusively, read_lock, read_unlock
 from septum.host.pools import EFAULT, OK, kvm_mmu_topup_memory_cache
 from septum.kvm.exits import kvm_prepare_memory_fault_exit
 from septum.kvm.gmem import kvm_gmem_get_pfn
@@ -11,6 +11,7 @@ from septum.kvm.memslots import MEMSLOTS, gfn_to_memslot, is_dying, met_dying_sl
 from septum.kvm.ops import ops
 from septum.kvm.tdp_mmu import Fault, kvm_tdp_mmu_map
 from septum.lang import MEASURING, Meter, Size, Witness, atomic, observe, process, reached
+from septum.tdx.geometry import BUILDS
 
 TOPS_UP = Size("TOPS_UP", 1)  # 0: faults find empty caches, to see what is done about it
 popped = Meter("popped", "a fault is done: so many pages it took from the design's pools of its vCPU")
@@ -20,6 +21,8 @@ stale_fault = Witness("stale_fault", "a fault found under mmu_lock that an inval
 @process
 def mmu_topup_memory_caches(m: Machine, vcpu: VcpuId):
     """mmu_topup_memory_caches() [7.1], kvm-mmu.md 3.2: external pages, then tables; an error leaves the former filled."""
+    if BUILDS:
+        assert holds_exclusively(m.vcpu[vcpu].life.mutex), "context: the caches of a vCPU are used without its mutex"
     if not TOPS_UP:
         return OK
     error = yield from ops.topup_external_cache(m, vcpu, PT64_ROOT_MAX_LEVEL)

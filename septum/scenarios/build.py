@@ -21,7 +21,7 @@ from septum.kvm.life import (
 )
 from septum.kvm.populate import populated, tdx_vcpu_init_mem_region
 from septum.kvm.prefault import kvm_vcpu_pre_fault_memory, prefaulted
-from septum.kvm.vcpu import kvm_vcpu_ioctl_run, touch
+from septum.kvm.vcpu import kvm_vcpu_ioctl_run
 from septum.kvm.vm import close_vcpu, close_vm, kvm_destroy_vm, rcu_softirq, vm_destroyed
 from septum.lang import Call, call
 from septum.scenarios.world import World, scenario
@@ -77,7 +77,7 @@ def finalize_prefault(world: World) -> None:
 def life(world: World) -> None:
     td = world.td(apart=True)
     for vcpu in td.vcpus(1):
-        vcpu.runs((touch, 0))
+        vcpu.runs((kvm_vcpu_ioctl_run, 0))
     vm, first = world.vm(), world.new_vcpu()
     build = (*initialised(vm, first), call(tdx_vcpu_init_mem_region, first, 0, 1, False), call(tdx_td_finalize, vm))
     world.setup.thread(
