@@ -3,10 +3,11 @@
 from septum.host.frames import Content, Gfp, Role, alloc_page, get_page, put_page, take
 from septum.host.geometry import PT64_ROOT_MAX_LEVEL, Gfn, Level, Pfn, VcpuId, VmId, leaf_base
 from septum.host.locks import read_lock, read_unlock
-from septum.host.pools import OK, kvm_mmu_topup_memory_cache
+from septum.host.pools import EFAULT, OK, kvm_mmu_topup_memory_cache
 from septum.host.rcu import rcu_read_lock, rcu_read_unlock
 from septum.kvm.changed_spte import is_leaf
 from septum.kvm.direct import direct_index, direct_mapping_level, mark_page_dirty_in_slot, read_direct
+from septum.kvm.exits import kvm_prepare_memory_fault_exit
 from septum.kvm.machine import Machine
 from septum.kvm.memslots import Hva, gfn_to_memslot, hva_of, is_dying, met_dying_slot
 from septum.kvm.mmu import mmu_invalidate_retry_gfn, stale_fault
@@ -60,6 +61,7 @@ def slow_page_fault(m: Machine, vcpu: VcpuId, gfn: Gfn, write: bool):
     atomic("whoever changes the VM between these reads is found again under mmu_lock")
     mmu_seq = m.vm[vm].mmu_invalidate_seq
     if m.vm[vm].direct.gfn_direct_bits != 0 and not m.vm[vm].shared[gfn]:
+        kvm_prepare_memory_fault_exit(m, vcpu, gfn, False, EFAULT)
         return Fault.MEMORY_FAULT
     page = Pfn(0)
     if slot != 0:

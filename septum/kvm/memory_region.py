@@ -4,6 +4,7 @@ from septum.host.geometry import GFNS, Gfn, VmId
 from septum.host.locks import mutex_lock, mutex_unlock, write_lock, write_unlock
 from septum.host.pools import EEXIST, EINVAL, OK
 from septum.host.srcu import synchronize_srcu
+from septum.kvm.contents import dropped, dropping
 from septum.kvm.direct import DIRECT
 from septum.kvm.dirty_log import kvm_mmu_slot_apply_flags
 from septum.kvm.machine import Machine
@@ -132,12 +133,14 @@ def kvm_arch_flush_shadow_memslot(m: Machine, vm: VmId, slot: MemslotId):
     memslot = m.vm[vm].memslots.memslot[slot]
     last = Gfn(memslot.base_gfn + memslot.npages - 1)
     yield from write_lock(m, m.vm[vm].mmu_lock)
+    dropping(m, vm, memslot.base_gfn, last)
     if DIRECT:
         flush = yield from kvm_unmap_gfn_range(m, vm, memslot.base_gfn, last, True, True)
         if flush:
             yield from kvm_flush_remote_tlbs(m, vm)
     else:
         yield from tdp_mmu_zap_leafs(m, vm, memslot.base_gfn, last)
+    dropped(m, vm)
     write_unlock(m, m.vm[vm].mmu_lock)
 
 

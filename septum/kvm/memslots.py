@@ -7,12 +7,13 @@ have found it, but replaced; the old one is freed after a grace period. Who hold
 from septum.host.geometry import Gfn, VmId
 from septum.host.srcu import Srcu, in_srcu
 from septum.kvm.machine import Machine
+from septum.kvm.versions import KERNEL, V6_18
 from septum.lang import Index, Size, Struct, Witness, Word, u8
 
 MEMSLOTS = Size("MEMSLOTS", 0)  # struct kvm_memory_slot objects that a VM may have at a time
 SLOT_IDS = Size("SLOT_IDS", 1)  # numbers of slots that userspace uses
 HVAS = Size("HVAS", 4)  # pages of the VMM's address space
-LOCAL_RETRY_LOOKS_AT_SLOT = Size("LOCAL_RETRY_LOOKS_AT_SLOT", 1)  # 0: before 6.18
+LOCAL_RETRY_LOOKS_AT_SLOT = Size("LOCAL_RETRY_LOOKS_AT_SLOT", lambda: int(KERNEL.value >= V6_18))
 MemslotId = Index("MemslotId", MEMSLOTS + 1, none=True)
 SlotNumber = Index("SlotNumber", SLOT_IDS)
 Hva = Index("Hva", HVAS)

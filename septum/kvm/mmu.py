@@ -3,7 +3,8 @@
 from septum.host.frames import put_page
 from septum.host.geometry import ENTRIES, PT64_ROOT_MAX_LEVEL, Gfn, Level, VcpuId, VmId, leaf_base, table_base
 from septum.host.locks import read_lock, read_unlock
-from septum.host.pools import OK, kvm_mmu_topup_memory_cache
+from septum.host.pools import EFAULT, OK, kvm_mmu_topup_memory_cache
+from septum.kvm.exits import kvm_prepare_memory_fault_exit
 from septum.kvm.gmem import kvm_gmem_get_pfn
 from septum.kvm.machine import Machine
 from septum.kvm.memslots import MEMSLOTS, gfn_to_memslot, is_dying, met_dying_slot
@@ -40,14 +41,16 @@ def kvm_tdp_mmu_page_fault(m: Machine, vcpu: VcpuId, gfn: Gfn):
     vm = m.vcpu[vcpu].vm
     mmu_seq = m.vm[vm].mmu_invalidate_seq
     if m.vm[vm].shared[gfn]:
+        kvm_prepare_memory_fault_exit(m, vcpu, gfn, True, EFAULT)
         return Fault.MEMORY_FAULT
     if MEMSLOTS:
         slot = gfn_to_memslot(m, vm, gfn)
         if slot == 0:
+            kvm_prepare_memory_fault_exit(m, vcpu, gfn, True, EFAULT)
             return Fault.MEMORY_FAULT
         if is_dying(m, vm, slot):
             reached(met_dying_slot)
-            return Fault.RETRY
+            return Fault.INVALID_SLOT
     if mmu_invalidate_retry_gfn(m, vm, mmu_seq, gfn):
         return Fault.RETRY
     page = yield from kvm_gmem_get_pfn(m, vm, gfn)

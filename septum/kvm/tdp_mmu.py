@@ -20,7 +20,7 @@ from septum.host.geometry import (
     pages_per_leaf,
     table_base,
 )
-from septum.host.locks import holds_exclusively, holds_shared
+from septum.host.locks import FAIR, cond_resched_rwlock_write, holds_exclusively, holds_shared
 from septum.host.pools import EBUSY, OK, kvm_mmu_memory_cache_alloc
 from septum.host.rcu import call_rcu, rcu_read_lock, rcu_read_unlock
 from septum.kvm.bug import lost_race, met_frozen, page_came_back, page_mapped, table_freed_unused, table_linked
@@ -65,6 +65,7 @@ class Fault(Enum):
     EMULATE = 7  # MMIO
     WRITE_PROTECTED = 8
     AGAIN = 9  # -EAGAIN of a prefault
+    INVALID_SLOT = 10  # RETRY because the slot is being deleted or moved: -EAGAIN for a prefault
 
 
 @process
@@ -342,12 +343,14 @@ def table_at(m: Machine, vm: VmId, gfn: Gfn, level: Level):
 
 @process
 def tdp_mmu_zap_leafs(m: Machine, vm: VmId, first: Gfn, last: Gfn):
-    """tdp_mmu_zap_leafs() [7.2], kvm-mmu.md 4.11: mmu_lock held for write; tables stay. 4K leaves; it does not yield here."""
+    """tdp_mmu_zap_leafs() [7.2], kvm-mmu.md 4.11: mmu_lock held for write; tables stay. 4K leaves."""
     assert holds_exclusively(m.vm[vm].mmu_lock), "context: leaves are zapped without mmu_lock held for write"
     done = 0
     while first + done <= last:
         yield from tdp_mmu_zap_leaf(m, vm, Gfn(first + done))
         done = done + 1
+        if FAIR:
+            yield from cond_resched_rwlock_write(m, m.vm[vm].mmu_lock)
 
 
 @process

@@ -2,9 +2,12 @@
 
 from septum.host.frames import Content
 from septum.host.geometry import Gfn, Level, VcpuId
+from septum.host.locks import mutex_lock, mutex_unlock
+from septum.host.pools import EFAULT, EINVAL, OK
 from septum.host.srcu import srcu_read_lock, srcu_read_unlock
-from septum.kvm.machine import Machine
+from septum.kvm.machine import Machine, TdState
 from septum.kvm.memslots import LOCAL_RETRY_LOOKS_AT_SLOT, MEMSLOTS, slot_is_dying
+from septum.kvm.mirror_root import kvm_mmu_reload
 from septum.kvm.mmu import kvm_tdp_mmu_page_fault
 from septum.kvm.ops import ops
 from septum.kvm.tdp_mmu import Fault
@@ -25,20 +28,23 @@ def touch(m: Machine, vcpu: VcpuId, gfn: Gfn):
     """The guest needs `gfn`: it accepts the page, again and again, and KVM serves its faults, until it has it.
 
     It gives up if userspace would have to convert the page, and after a KVM_BUG_ON. An -ENOMEM goes to userspace, which calls
-    KVM_RUN again.
+    KVM_RUN again. Whether the guest has the page.
     """
     need = True
+    has = False
     while need:
         yield from tdx_vcpu_run(m, vcpu)
         accepted = yield from accept(m, vcpu, gfn)
         leave_guest(m, vcpu, accepted)
         if accepted == Accepted.DONE:
             need = False
+            has = True
         elif accepted == Accepted.VIOLATION:
             result = yield from tdx_handle_ept_violation(m, vcpu, gfn)
             need = result != Fault.MEMORY_FAULT and result != Fault.DEAD
         elif accepted == Accepted.TOO_LARGE:
             need = yield from ops.check_accept_level(m, vcpu, gfn)
+    return has
 
 
 @process
@@ -103,6 +109,8 @@ def tdx_handle_ept_violation(m: Machine, vcpu: VcpuId, gfn: Gfn):
         srcu_read_lock(m.vm[vm].memslots.srcu)
     while again:
         result = yield from kvm_tdp_mmu_page_fault(m, vcpu, gfn)
+        if result == Fault.INVALID_SLOT:
+            result = Fault.RETRY
         if result == Fault.RETRY and m.vm[vm].bugged:
             result = Fault.DEAD
         again = result == Fault.RETRY
@@ -111,3 +119,18 @@ def tdx_handle_ept_violation(m: Machine, vcpu: VcpuId, gfn: Gfn):
     if MEMSLOTS:
         srcu_read_unlock(m.vm[vm].memslots.srcu)
     return result
+
+
+@process
+def kvm_vcpu_ioctl_run(m: Machine, vcpu: VcpuId, gfn: Gfn):
+    """KVM_RUN of a vCPU whose guest needs `gfn`, with vcpu->mutex held; -EINVAL before the TD and the vCPU are ready. Errno."""
+    vm = m.vcpu[vcpu].vm
+    yield from mutex_lock(m, m.vcpu[vcpu].life.mutex)
+    error = EINVAL
+    if m.vm[vm].life.state == TdState.RUNNABLE and m.vcpu[vcpu].life.state == TdState.INITIALIZED:
+        error = yield from kvm_mmu_reload(m, vcpu)
+        if error == OK:
+            has = yield from touch(m, vcpu, gfn)
+            error = OK if has else EFAULT
+    mutex_unlock(m, m.vcpu[vcpu].life.mutex)
+    return error

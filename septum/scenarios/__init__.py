@@ -7,8 +7,11 @@ the kernel that was released and one for each design that was merged.
 from septum.designs.upstream import design as upstream
 from septum.kvm.design import Design
 from septum.kvm.machine import Machine
+from septum.kvm.versions import KERNEL, V7_2
 from septum.lang import Model
 from septum.properties import KVM_PROPERTIES, PROPERTIES
+from septum.scenarios.build import BUILDING
+from septum.scenarios.convert import CONVERSIONS
 from septum.scenarios.direct import (
     age_notifier,
     age_zap,
@@ -26,6 +29,7 @@ from septum.scenarios.direct import (
 from septum.scenarios.dirty_log import log_eager, log_lazy, log_pml, log_writes, recover, recover_age
 from septum.scenarios.faults import neighbours, neighbours_enomem, same_gfn, same_gfn_enomem, zero_step
 from septum.scenarios.memslots import memslot_delete
+from septum.scenarios.prefault import PREFAULTS
 from septum.scenarios.punch_hole import punch_hole, punch_hole_zero_step
 from septum.scenarios.scopes import SCOPES
 from septum.scenarios.split import dirty_logging, split, split_two_tds, two_splits
@@ -36,7 +40,7 @@ SCENARIOS = (
     rcu_callbacks, split, two_splits, dirty_logging, split_two_tds, split_teardown,
 )  # fmt: skip
 
-KVM = (memslot_delete,)
+KVM = (*CONVERSIONS, *PREFAULTS, *BUILDING, memslot_delete)
 PLAIN_VMS = (
     notifier, fast_zap_faults, fast_zap_notifier, age_zap, age_notifier, slot_delete, slot_move, mmio, notifier_slots,
     nx_recovery, plain_teardown, log_writes, log_pml, log_eager, log_lazy, recover, recover_age, nx_recovery_age,
@@ -45,7 +49,7 @@ PLAIN_VMS = (
 
 def kvm_model(design: Design) -> Model:
     """The machine with this design's operations, every scenario, every property."""
-    return Model(design.name, Machine, SCENARIOS, PROPERTIES, design.bindings(), design.operations, design.file, SCOPES)
+    return Model(design.name, Machine, SCENARIOS, PROPERTIES, _bindings(design), design.operations, design.file, SCOPES)
 
 
 def plain_vms() -> Model:
@@ -55,7 +59,12 @@ def plain_vms() -> Model:
 
 def kvm_side(design: Design) -> Model:
     """The same with the scenarios of KVM's own side."""
-    return Model(f"kvm_{design.name}", Machine, KVM, KVM_PROPERTIES, design.bindings(), design.operations, design.file, SCOPES)
+    return Model(f"kvm_{design.name}", Machine, KVM, KVM_PROPERTIES, _bindings(design), design.operations, design.file, SCOPES)
+
+
+def _bindings(design: Design) -> dict[object, object]:
+    """What the design fixes, and the newest kernel, which a check may replace."""
+    return {KERNEL: V7_2, **design.bindings()}
 
 
 __all__ = ["KVM", "PLAIN_VMS", "SCENARIOS", "SCOPES", "kvm_model", "kvm_side", "plain_vms"]
