@@ -91,7 +91,7 @@ def kvm_tdp_mmu_map(m: Machine, vcpu: VcpuId, gfn: Gfn, goal: Level, page: Pfn):
             child = yield from tdp_mmu_alloc_sp(m, vcpu, gfn, Level(level - 1))
             error = yield from tdp_mmu_install(m, vcpu, spt, gfn, level, old, make_nonleaf_spte(child), m.sp[child].external_spt)
             if DIRECT:
-                if error == OK:
+                if error == OK and not is_mirror_sp(m, spt):
                     tdp_account_mmu_page(m, vm)
             if error != OK:
                 yield from tdp_mmu_free_sp(m, child)
