@@ -10,7 +10,7 @@ from septum.kvm.direct import direct_index, direct_mapping_level, mark_page_dirt
 from septum.kvm.exits import kvm_prepare_memory_fault_exit
 from septum.kvm.machine import Machine
 from septum.kvm.memslots import Hva, gfn_to_memslot, hva_of, is_dying, met_dying_slot
-from septum.kvm.mmu import mmu_invalidate_retry_gfn, stale_fault
+from septum.kvm.mmu import has_obsolete_root, mmu_invalidate_retry_gfn, root_obsolete, stale_fault
 from septum.kvm.ops import ops
 from septum.kvm.spte import (
     PT_WRITABLE_MASK,
@@ -25,7 +25,6 @@ from septum.kvm.walk import walk_to
 from septum.lang import Witness, atomic, process, reached
 
 fixed_fast = Witness("fixed_fast", "a fast page fault gave W back without mmu_lock")
-root_obsolete = Witness("root_obsolete", "a fault found its root invalid")
 old_mmio = Witness("old_mmio", "an MMIO SPTE of an older generation was met")
 
 
@@ -73,7 +72,7 @@ def slow_page_fault(m: Machine, vcpu: VcpuId, gfn: Gfn, write: bool):
         page = yield from hva_to_pfn(m, vcpu, hva_of(m, vm, slot, gfn), write)
     yield from read_lock(m, m.vm[vm].mmu_lock)
     result = Fault.RETRY
-    if m.sp[m.vcpu[vcpu].direct.root].direct.invalid:
+    if has_obsolete_root(m, vcpu):
         reached(root_obsolete)
     elif slot != 0 and mmu_invalidate_retry_gfn(m, vm, mmu_seq, gfn):
         reached(stale_fault)

@@ -1,15 +1,15 @@
 """KVM_RUN with direct roots: requests, the root, into the guest for one access, and out to handle what stopped it."""
 
 from septum.host.geometry import Gfn, VcpuId
-from septum.host.pools import OK
 from septum.host.srcu import srcu_read_lock, srcu_read_unlock
-from septum.kvm.direct_fault import direct_page_fault, handle_mmio_page_fault, topup
+from septum.kvm.direct_fault import direct_page_fault, handle_mmio_page_fault
 from septum.kvm.machine import Machine
-from septum.kvm.roots import kvm_mmu_free_roots, kvm_tdp_mmu_alloc_root
+from septum.kvm.reload import may_enter, reload_direct_root
 from septum.kvm.tdp_mmu import Fault
-from septum.kvm.tlb import PML, Access, flush_tlb, guest_access
-from septum.kvm.vcpu import serve_kick
-from septum.lang import Witness, atomic, commutes, each, process, reached
+from septum.kvm.tlb import PML, Access, guest_access
+from septum.kvm.vcpu import leave_guest, serve_kick, tdx_vcpu_run
+from septum.lang import Witness, atomic, each, process, reached
+from septum.tdx.guest import Accepted
 
 mmio_emulated = Witness("mmio_emulated", "an access was emulated as MMIO")
 accessed = Witness("accessed", "the guest made its access")
@@ -41,45 +41,29 @@ def access(m: Machine, vcpu: VcpuId, gfn: Gfn, write: bool):
 
 @process
 def vcpu_enter_guest(m: Machine, vcpu: VcpuId):
-    """vcpu_enter_guest() [7.1]: requests and kvm_mmu_reload() first; a request that comes later is seen with the mode set."""
+    """vcpu_enter_guest() [7.1]: of a TD by TDH.VP.ENTER; of a plain VM when requests are served and the root is there."""
+    if m.vm[m.vcpu[vcpu].vm].direct.gfn_direct_bits != 0:
+        yield from tdx_vcpu_run(m, vcpu)
+        return
     entered = False
     while not entered:
-        if roots_are_obsolete(m, vcpu):
-            yield from kvm_mmu_free_roots(m, vcpu)
-        if m.vcpu[vcpu].direct.root == 0:
-            yield from kvm_mmu_load(m, vcpu)
+        yield from reload_direct_root(m, vcpu)
         yield
         atomic("the mode is set before requests are tested, with interrupts off: of request and IPI one is met in every order")
-        entered = not m.vcpu[vcpu].direct.free_obsolete_roots
-        if entered:
-            m.vcpu[vcpu].in_guest = True
-            if m.vcpu[vcpu].direct.tlb_flush:
-                m.vcpu[vcpu].direct.tlb_flush = False
-                flush_tlb(m, vcpu)
-
-
-def roots_are_obsolete(m: Machine, vcpu: VcpuId):
-    """kvm_check_request(KVM_REQ_MMU_FREE_OBSOLETE_ROOTS)."""
-    commutes("a request that comes after this is seen when the mode is set")
-    asked = m.vcpu[vcpu].direct.free_obsolete_roots
-    m.vcpu[vcpu].direct.free_obsolete_roots = False
-    return asked
-
-
-@process
-def kvm_mmu_load(m: Machine, vcpu: VcpuId):
-    """kvm_mmu_load() [7.1], kvm-mmu.md 1.6: caches, the direct root, and nothing kept from the one before."""
-    error = yield from topup(m, vcpu)
-    if error == OK:
-        yield from kvm_tdp_mmu_alloc_root(m, vcpu)
-        flush_tlb(m, vcpu)
+        m.vcpu[vcpu].in_guest = True
+        entered = may_enter(m, vcpu)
+        if not entered:
+            serve_kick(m, vcpu)
 
 
 def leave(m: Machine, vcpu: VcpuId):
     """A VM exit: the kick is served; vmx_flush_pml_buffer() [7.1] puts what the CPU logged into the dirty log."""
     if PML:
         flush_pml(m, vcpu)
-    serve_kick(m, vcpu)
+    if m.vm[m.vcpu[vcpu].vm].direct.gfn_direct_bits != 0:
+        leave_guest(m, vcpu, Accepted.DONE)
+    else:
+        serve_kick(m, vcpu)
 
 
 def flush_pml(m: Machine, vcpu: VcpuId):

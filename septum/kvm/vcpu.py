@@ -5,15 +5,17 @@ from septum.host.geometry import Gfn, Level, VcpuId
 from septum.host.locks import mutex_lock, mutex_unlock
 from septum.host.pools import EFAULT, EINVAL, OK
 from septum.host.srcu import srcu_read_lock, srcu_read_unlock
+from septum.kvm.direct import DIRECT
 from septum.kvm.machine import Machine, TdState
 from septum.kvm.memslots import LOCAL_RETRY_LOOKS_AT_SLOT, MEMSLOTS, slot_is_dying
 from septum.kvm.mirror_root import kvm_mmu_reload
 from septum.kvm.mmu import kvm_tdp_mmu_page_fault
 from septum.kvm.ops import ops
+from septum.kvm.reload import may_enter, reload_direct_root
 from septum.kvm.tdp_mmu import Fault
-from septum.lang import atomic, commutes, process, when
+from septum.lang import atomic, choose, commutes, process, when
 from septum.tdx.guest import Accepted, tdg_mem_page_accept
-from septum.tdx.status import TDX_SUCCESS
+from septum.tdx.status import TDX_OPERAND_BUSY, TDX_SUCCESS
 from septum.tdx.tracking import td_exit, tdh_vp_enter
 
 
@@ -61,10 +63,14 @@ def tdx_vcpu_run(m: Machine, vcpu: VcpuId):
     vm = m.vcpu[vcpu].vm
     entered = False
     while not entered:
+        if DIRECT:
+            yield from reload_direct_root(m, vcpu)
         yield when(lambda: not m.vm[vm].wait_for_sept_zap)
         atomic("the mode is set before the flag is tested, with interrupts off: of flag and IPI one is met in every order")
         m.vcpu[vcpu].in_guest = True
-        status = yield from tdh_vp_enter(m, vm, vcpu)
+        status = TDX_OPERAND_BUSY
+        if not DIRECT or may_enter(m, vcpu):
+            status = yield from tdh_vp_enter(m, vm, vcpu)
         entered = status == TDX_SUCCESS
         if not entered:
             serve_kick(m, vcpu)
@@ -100,7 +106,8 @@ def serve_kick(m: Machine, vcpu: VcpuId):
 def tdx_handle_ept_violation(m: Machine, vcpu: VcpuId, gfn: Gfn):
     """tdx_handle_ept_violation() [7.1], kvm-mmu.md 6.1: retries locally, so that the zero-step mitigation is not provoked.
 
-    Not while the memslot is being deleted or moved [6.18]: that waits for this SRCU section.
+    Not while the memslot is being deleted or moved [6.18]: that waits for this SRCU section. With an obsolete direct root it gets
+    RETRY until an event for the guest or a signal ends the loop: the request to give up the root is not looked at here.
     """
     vm = m.vcpu[vcpu].vm
     result = Fault.RETRY
@@ -116,6 +123,10 @@ def tdx_handle_ept_violation(m: Machine, vcpu: VcpuId, gfn: Gfn):
         again = result == Fault.RETRY
         if MEMSLOTS and LOCAL_RETRY_LOOKS_AT_SLOT:
             again = again and not slot_is_dying(m, vm, gfn)
+        if DIRECT:
+            if again:
+                event = yield choose(2)
+                again = event == 0
     if MEMSLOTS:
         srcu_read_unlock(m.vm[vm].memslots.srcu)
     return result

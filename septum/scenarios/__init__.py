@@ -34,13 +34,14 @@ from septum.scenarios.punch_hole import punch_hole, punch_hole_zero_step
 from septum.scenarios.scopes import SCOPES
 from septum.scenarios.split import dirty_logging, split, split_two_tds, two_splits
 from septum.scenarios.tds import rcu_callbacks, split_teardown, teardown, two_tds
+from septum.scenarios.views import VIEWS
 
 SCENARIOS = (
     same_gfn, same_gfn_enomem, neighbours, neighbours_enomem, zero_step, punch_hole, punch_hole_zero_step, two_tds, teardown,
     rcu_callbacks, split, two_splits, dirty_logging, split_two_tds, split_teardown,
 )  # fmt: skip
 
-KVM = (*CONVERSIONS, *PREFAULTS, *BUILDING, memslot_delete)
+KVM = (*CONVERSIONS, *PREFAULTS, *BUILDING, memslot_delete, *VIEWS)
 PLAIN_VMS = (
     notifier, fast_zap_faults, fast_zap_notifier, age_zap, age_notifier, slot_delete, slot_move, mmio, notifier_slots,
     nx_recovery, plain_teardown, log_writes, log_pml, log_eager, log_lazy, recover, recover_age, nx_recovery_age,

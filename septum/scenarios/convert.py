@@ -5,40 +5,17 @@ content of a page next to the range goes with it; a vCPU keeps a translation of 
 for ever for a conversion that ended.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
-from septum.host.geometry import ENTRIES, GFNS
 from septum.host.locks import FAIR
 from septum.kvm.attributes import kvm_vm_ioctl_set_mem_attributes, made_private, made_shared
 from septum.kvm.bug import page_mapped
-from septum.kvm.direct import DIRECT, SpRole, VcpuDirect, VmDirect
-from septum.kvm.direct_run import access, accessed
 from septum.kvm.exits import memory_fault
 from septum.kvm.gmem import hole_punched, kvm_gmem_punch_hole
 from septum.kvm.guest import balloon, insist, map_gpa, release
-from septum.kvm.machine import SP_DIRECT, VCPU_DIRECT, VM_DIRECT, VM_MEMSLOTS
-from septum.kvm.memslots import HVAS, MEMSLOTS, Memslots
 from septum.kvm.mmu import stale_fault
-from septum.kvm.tdp_mmu import direct_mapped
 from septum.kvm.vcpu import touch
 from septum.lang import call
-from septum.scenarios.world import LIVING, Td, World, scenario
+from septum.scenarios.world import LIVING, World, scenario
 from septum.tdx.guest import page_accepted
-
-BOTH_VIEWS: Mapping[Any, object] = {
-    DIRECT: 1, MEMSLOTS: 2, HVAS: 2, VM_MEMSLOTS: Memslots, VM_DIRECT: VmDirect, VCPU_DIRECT: VcpuDirect, SP_DIRECT: SpRole,
-    GFNS: 4 * ENTRIES,
-}  # fmt: skip
-
-
-def share(world: World, td: Td) -> None:
-    """A TD with a direct side: slot 0 for GFN 0 on, which is shared; the shared bit is the highest of a GFN."""
-    kvm = world.m.vm[td.vm]
-    kvm.direct.gfn_direct_bits = GFNS.value // 2
-    kvm.shared[0] = True
-    world.m.sp[kvm.mirror_root].direct.is_mirror = True
-    kvm.memslots.memslot[1].npages, kvm.memslots.memslot[1].gmem, kvm.memslots.active.slot[0] = HVAS.value, True, 1
 
 
 @scenario(
@@ -98,18 +75,4 @@ def yielding(world: World) -> None:
     td.runs("punch hole", call(kvm_gmem_punch_hole, td.vm, 0, 1))
 
 
-@scenario(
-    "a shared GFN that a vCPU uses becomes private, and another vCPU needs it private: both views of one GFN",
-    witnesses=(direct_mapped, made_private, page_mapped, memory_fault, page_accepted, accessed),
-    tables=6, pages=3, vcpus=2, others=1, levels=2, sizes={**LIVING["sizes"], **BOTH_VIEWS},
-)  # fmt: skip
-def both_views(world: World) -> None:
-    td = world.td()
-    share(world, td)
-    first, second = td.vcpus(2)
-    first.runs((access, 0, True))
-    second.runs((touch, 0))
-    td.runs("to private", call(kvm_vm_ioctl_set_mem_attributes, td.vm, 0, 0, False))
-
-
-CONVERSIONS = (both_views, fault_convert, convert_both_ways, hypercalls, convert_punch_hole, yielding)
+CONVERSIONS = (fault_convert, convert_both_ways, hypercalls, convert_punch_hole, yielding)

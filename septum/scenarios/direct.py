@@ -12,12 +12,12 @@ from septum.kvm.aging import aged, aged_too_late, kvm_age_hva
 from septum.kvm.bug import lost_race, met_frozen
 from septum.kvm.changed_spte import table_removed
 from septum.kvm.direct import DIRECT, RESCHED, SpRole, VcpuDirect, VmDirect
-from septum.kvm.direct_fault import old_mmio, root_obsolete
+from septum.kvm.direct_fault import old_mmio
 from septum.kvm.direct_run import access, accessed, mmio_emulated
 from septum.kvm.machine import SP_DIRECT, VCPU_DIRECT, VM_DIRECT, VM_MEMSLOTS, VmState
 from septum.kvm.memory_region import kvm_set_memory_region, slot_deleted, slot_moved
 from septum.kvm.memslots import HVAS, MEMSLOTS, Memslots, met_dying_slot
-from septum.kvm.mmu import stale_fault
+from septum.kvm.mmu import root_obsolete, stale_fault
 from septum.kvm.notifier import leaf_zapped, madvise_dontneed, page_unmapped
 from septum.kvm.nx_recovery import kvm_recover_nx_huge_pages, nx_recovered
 from septum.kvm.plain_vm import destroy_plain_vm

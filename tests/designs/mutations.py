@@ -696,7 +696,7 @@ MUTATIONS = (
         "kvm_unmap_gfn_range(m, vm, first, last, False, True)",
         "kvm_unmap_gfn_range(m, vm, first, last, True, False)",
         "agreement",
-        "both_views",
+        "views_convert",
         KVM_SIDE,
     ),
     Mutation(
