@@ -50,7 +50,7 @@ def kvm_tdp_mmu_page_fault(m: Machine, vcpu: VcpuId, gfn: Gfn):
         return Fault.MEMORY_FAULT
     if MEMSLOTS:
         slot = gfn_to_memslot(m, vm, gfn)
-        if slot == 0:
+        if slot == 0 or not m.vm[vm].memslots.memslot[slot].gmem:
             kvm_prepare_memory_fault_exit(m, vcpu, gfn, True, EFAULT)
             return Fault.MEMORY_FAULT
         if is_dying(m, vm, slot):

@@ -181,7 +181,7 @@ class TestTdxChecks:
                 run(tdx_sept_remove_leaf_spte(made.m, vm, 0, LEAF, guest_page(made)))
 
     def test_b6_premapped_pages_are_counted(self):
-        with td("life") as (made, vm, spt), scope({**_scopes[-1], KERNEL: V6_18}):
+        with td("life") as (made, vm, _), scope({**_scopes[-1], KERNEL: V6_18}):
             building(made, vm)
             write_locked(made, vm)
             with broken("nr_premapped"):
@@ -245,7 +245,7 @@ class TestInvariants:
                 agreement(made.m)
 
     def test_i3_i4_mirror_and_s_ept_say_the_same(self):
-        with td() as (made, vm, spt):
+        with td() as (made, _, spt):
             agreement(made.m)
             made.m.table[spt].word[0] = make_spte(9, LEAF)
             with broken("the mirror maps"):
