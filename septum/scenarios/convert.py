@@ -12,8 +12,10 @@ from septum.kvm.exits import memory_fault
 from septum.kvm.gmem import hole_punched, kvm_gmem_punch_hole
 from septum.kvm.guest import balloon, insist, map_gpa, release
 from septum.kvm.mmu import stale_fault
+from septum.kvm.split import converted, kvm_vm_set_mem_attributes, split_done
 from septum.kvm.vcpu import touch
 from septum.lang import call
+from septum.scenarios.split import NEEDS
 from septum.scenarios.world import LIVING, World, scenario
 from septum.tdx.guest import page_accepted
 
@@ -75,4 +77,18 @@ def yielding(world: World) -> None:
     td.runs("punch hole", call(kvm_gmem_punch_hole, td.vm, 0, 1))
 
 
-CONVERSIONS = (fault_convert, convert_both_ways, hypercalls, convert_punch_hole, yielding)
+@scenario(
+    "a conversion from the tail of one 2M leaf to the head of the next splits both, while a vCPU accepts the other end",
+    witnesses=(split_done, converted, page_accepted),
+    tables=4, pages=0, vcpus=1, others=1, folios=2, linked=1, needs=NEEDS, levels=3,
+)  # fmt: skip
+def convert_ends(world: World) -> None:
+    td = world.td()
+    td.maps_huge(0, accepted=True)
+    td.maps_huge(2, accepted=False)
+    for vcpu in td.vcpus(1):
+        vcpu.runs((touch, 3))
+    td.runs("convert", call(kvm_vm_set_mem_attributes, td.vm, 1, 2))
+
+
+CONVERSIONS = (fault_convert, convert_both_ways, hypercalls, convert_punch_hole, yielding, convert_ends)
