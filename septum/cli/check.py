@@ -27,6 +27,7 @@ NUMBER = click.IntRange(min=1)
 @click.option("--scope", "scope_name", metavar="NAME", default="", help="How large; see `septum list scopes` (default: small).")
 @click.option("--vcpus", metavar="N", type=NUMBER, help="How many vCPUs the scenario runs.")
 @click.option("--pages", metavar="N", type=NUMBER, help="How many physical pages there are.")
+@click.option("--kernel", metavar="RELEASE", default="", help="Which kernel to follow: 6.16, 6.18 or 7.2 (default: 7.2).")
 @click.option(
     "--budget",
     metavar="LIMIT",
@@ -142,7 +143,7 @@ def mail(results: Sequence[Result], options: dict[str, Any]) -> str:
     words = ["septum", "check", *designs]
     for scenario in dict.fromkeys(one.scenario for one in results):
         words += ["--scenario", scenario]
-    for name in ("property", "vcpus", "pages"):
+    for name in ("property", "vcpus", "pages", "kernel"):
         words += [f"--{name}", str(options[name])] if options[name] else []
     if options["reduce"] != _reductions("all"):
         words += ["--reduce", ",".join(sorted(options["reduce"])) or "none"]

@@ -4,7 +4,7 @@ from septum.host.entry import SEPT_FREE
 from septum.host.frames import PageType, Role, fill
 from septum.host.geometry import VCPUS, Gfn, Level, Pfn, VmId
 from septum.lang import each, process, u8, u64
-from septum.tdx.geometry import FIRST_HKID, HKIDS, MAX_TDCX, MIN_TDCX, PACKAGES, SEPT_ROOT_TDCX, Hkid
+from septum.tdx.geometry import FIRST_HKID, HKIDS, MAX_TDCX, MIN_TDCX, PACKAGES, SEPT_ROOT_TDCX, WHOLE, Hkid
 from septum.tdx.keys import KotState, key_lock_exclusive
 from septum.tdx.leaves import OpState
 from septum.tdx.locks import release_exclusive
@@ -108,14 +108,14 @@ def tdh_mng_key_config(m, vm: VmId):
     package = m.lp[me()].package
     status = configurable(m, vm, u8(1 << package))
     if status != TDX_SUCCESS:
-        leave_tdr(m, True)
+        leave_tdr(m, vm, True)
         return status
     yield
     td = m.td[vm]
     td.build.packages |= 1 << package
     if td.build.packages == (1 << PACKAGES) - 1:
         td.lifecycle = Lifecycle.KEYS_CONFIGURED
-    leave_tdr(m, True)
+    leave_tdr(m, vm, True)
     return TDX_SUCCESS
 
 
@@ -139,7 +139,7 @@ def tdh_mng_addcx(m, vm: VmId, page: Pfn):
         return status
     status = extendable(m, vm, page)
     if status != TDX_SUCCESS:
-        leave_tdr(m, True)
+        leave_tdr(m, vm, True)
         return status
     yield
     td = m.td[vm]
@@ -150,7 +150,7 @@ def tdh_mng_addcx(m, vm: VmId, page: Pfn):
     td.build.num_tdcx += 1
     add_children(td, 1)
     unlock_page(m, page)
-    leave_tdr(m, True)
+    leave_tdr(m, vm, True)
     return TDX_SUCCESS
 
 
@@ -177,7 +177,7 @@ def tdh_mng_init(m, vm: VmId):
     if status != TDX_SUCCESS:
         return status
     if m.lp[me()].given.rdx % 1024 != 0:
-        leave_tdr(m, True)
+        leave_tdr(m, vm, True)
         return refuse(m, TDX_OPERAND_INVALID, RDX)
     yield
     td = m.td[vm]
@@ -186,22 +186,24 @@ def tdh_mng_init(m, vm: VmId):
     td.refcount[1] = 0
     td.build.vcpus = 0
     td.build.op_state = OpState.INITIALIZED
-    leave_tdr(m, True)
+    leave_tdr(m, vm, True)
     return TDX_SUCCESS
 
 
 @process
 def tdh_mr_extend(m, vm: VmId, gfn: Gfn, level: Level):
     """TDH.MR.EXTEND: 256 bytes of a page are measured. No page changes its state: its checks are what is kept."""
+    if not WHOLE:
+        yield
     status = enter_tdr(m, vm, True)
     if status != TDX_SUCCESS:
         return status
     status = measurable(m, vm, gfn, level)
     if status != TDX_SUCCESS:
-        leave_tdr(m, True)
+        leave_tdr(m, vm, True)
         return status
     yield
-    leave_tdr(m, True)
+    leave_tdr(m, vm, True)
     return TDX_SUCCESS
 
 
@@ -219,15 +221,17 @@ def measurable(m, vm: VmId, gfn: Gfn, level: Level):
 @process
 def tdh_mr_finalize(m, vm: VmId):
     """TDH.MR.FINALIZE: the TD may run."""
+    if not WHOLE:
+        yield
     status = enter_tdr(m, vm, True)
     if status != TDX_SUCCESS:
         return status
     if m.td[vm].build.vcpus == 0:
-        leave_tdr(m, True)
+        leave_tdr(m, vm, True)
         return refuse(m, TDX_NO_VCPUS, 0)
     yield
     m.td[vm].build.op_state = OpState.RUNNABLE
-    leave_tdr(m, True)
+    leave_tdr(m, vm, True)
     return TDX_SUCCESS
 
 
@@ -239,7 +243,7 @@ def tdh_mng_vpflushdone(m, vm: VmId):
         return status
     status = flushable(m, vm)
     if status != TDX_SUCCESS:
-        leave_tdr(m, True)
+        leave_tdr(m, vm, True)
         return status
     yield
     td = m.td[vm]
@@ -247,7 +251,7 @@ def tdh_mng_vpflushdone(m, vm: VmId):
     m.kot[td.build.hkid].state = KotState.FLUSHED
     m.kot[td.build.hkid].dirty = (1 << PACKAGES) - 1
     release_exclusive(m.kot_lock)
-    leave_tdr(m, True)
+    leave_tdr(m, vm, True)
     return TDX_SUCCESS
 
 
@@ -274,14 +278,14 @@ def tdh_mng_key_freeid(m, vm: VmId):
         return status
     status = freeable(m, vm)
     if status != TDX_SUCCESS:
-        leave_tdr(m, True)
+        leave_tdr(m, vm, True)
         return status
     yield
     td = m.td[vm]
     m.kot[td.build.hkid].state = KotState.FREE
     td.lifecycle = Lifecycle.TEARDOWN
     release_exclusive(m.kot_lock)
-    leave_tdr(m, True)
+    leave_tdr(m, vm, True)
     return TDX_SUCCESS
 
 
