@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from septum.host.entry import ADDRESS_MASK
-from septum.kvm.layout import PT_PAGE_SIZE_MASK, SPTE_MMU_PRESENT_MASK
+from septum.kvm.traced.layout import PT_PAGE_SIZE_MASK, SPTE_MMU_PRESENT_MASK
 from septum.lang.errors import UserError
 
 NONPRESENT = 1 << 63
@@ -44,12 +44,12 @@ ERAS = (
 OLD = replace(ERAS[1], name="5.15 to 6.9")  # what a trace alone cannot tell apart
 MIDDLE = replace(ERAS[3], name="6.10 to 7.1")
 ERA_FIELDS = ("parent_last", "silent_unfreeze", "recovers", "splits")
-SEEN_ACCESS = 4  # SEEN_ACCESS of scan.c
+SEEN_ACCESS = 4  # SEEN_ACCESS of fields.c
 
 
 @dataclass(frozen=True)
 class Format:
-    """A page-table format: the masks of septum.kvm.layout.Layout."""
+    """A page-table format: the masks of septum.kvm.traced.layout.Layout."""
 
     name: str
     nonleaf: int

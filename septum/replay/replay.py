@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace as with_fields
 from pathlib import Path
 
-from septum.kvm.events import Kind, Step
+from septum.kvm.traced.events import Kind, Step
 from septum.lang.errors import UserError
 from septum.replay.result import Divergence, Group, Reading, Result, Sample, Verdict
 from septum.replay.session import GROUP_LINES, Session, Settings

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from septum.kvm.events import Guard, Kind, Step
+from septum.kvm.traced.events import Guard, Kind, Step
 from septum.lang.errors import SeptumError
 from septum.replay.divergence import describe
 from septum.replay.kernels import Choice, choose

@@ -1,12 +1,13 @@
 """Which change of an SPTE a TDP MMU can make: each step of the kernel with the guards that it has to pass, in order.
 
-A guard only reads. It answers what stands in the way first, or Guard.NONE; septum/kvm/steps.py makes the change.
+A guard only reads. It answers what stands in the way first, or Guard.NONE; effects.py makes the change.
 """
 
 from septum.host.geometry import Level
-from septum.kvm.events import Guard
-from septum.kvm.followed import Followed, TableId, TaskId, first_gfn, index_of, kind_at
-from septum.kvm.layout import Word, frame_of, is_leaf_spte, is_nonleaf_spte, small_spte, word_of
+from septum.kvm.traced.events import Guard
+from septum.kvm.traced.followed import Followed, TableId, TaskId
+from septum.kvm.traced.layout import Word, frame_of, is_leaf_spte, is_nonleaf_spte, word_of
+from septum.kvm.traced.tables import first_gfn, index_of, kind_at
 
 
 def in_fault(m: Followed, task: TaskId, gfn, level: Level):
@@ -26,13 +27,6 @@ def has_page(m: Followed, task: TaskId, gfn, level: Level):
         return Guard.NO_PAGE
     made = m.task[task].page_gfn == gfn and m.task[task].page_level + 1 == level
     return Guard.NONE if made else Guard.NO_PAGE
-
-
-def by_kinds(m: Followed, level: Level, before, after, wanted_before: Word, wanted_after: Word):
-    """The kinds of the two values that every step begins with."""
-    if before != wanted_before:
-        return Guard.OLD_KIND
-    return Guard.NONE if after == wanted_after else Guard.NEW_KIND
 
 
 def new_table_guards(m: Followed):
@@ -199,16 +193,3 @@ def removal_over(m: Followed, task: TaskId, depth):
             if seen == Word.LEAF or seen == Word.TABLE:
                 return Guard.LEFT
     return Guard.NONE
-
-
-def child_of(m: Followed, table: TableId, gfn, level: Level):
-    """The table below the entry of `gfn` at `level`."""
-    return m.child[table].table[index_of(gfn, level)]
-
-
-def made_by_split(m: Followed, table: TableId, huge, level: Level):
-    """Whether a table still is what a split of `huge` made of it."""
-    for i in range(512):
-        if m.words[table].word[i] != small_spte(huge, level, i):
-            return False
-    return True

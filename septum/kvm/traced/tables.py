@@ -1,154 +1,10 @@
-"""The page tables of traced VMs at real geometry, as the events of a trace built them; one word for each SPTE.
-
-Tables are numbered as they come; a number is used again when its table is gone, so memory follows the tables that are mapped.
-Words start as UNKNOWN: a trace that begins in the middle of a VM's life fills them in.
-"""
+"""Tables, entries and roots: made, found, written and freed."""
 
 from septum.host.entry import SHADOW_NONPRESENT_VALUE
 from septum.host.geometry import Level
-from septum.kvm.events import Guard, Kind, Step
-from septum.kvm.layout import ENTRIES_SHIFT, UNKNOWN, Layout, Word, same_but_hardware, small_spte, word_of
-from septum.lang import Index, Size, Struct, array, each, u8, u16, u32, u64
-
-TABLES = Size("TABLES", 1 << 20)
-TASKS = Size("TASKS", 1 << 12)
-ROOTS = Size("ROOTS", 64)
-TableId = Index("TableId", TABLES, none=True)
-TaskId = Index("TaskId", TASKS, none=True)
-RootId = Index("RootId", ROOTS, none=True)
-ENTRIES = 512
-MAX_LEVEL = 5
-ANY_SPACE = 255  # a root whose address space no event has told yet
-STEPS, GUARDS = 40, 64
-
-
-class Event(Struct):
-    """The event that is followed. Fields that its kind does not have are 0."""
-
-    kind: Kind
-    as_id: u8
-    level: Level
-    failed: bool  # a split with an errno, a fast page fault that did not fix
-    task: TaskId
-    gfn: u64
-    pfn: u64
-    old: u64
-    new: u64
-    sptep: u64  # its address, where that is known
-    vcpu: u16  # its number and 1; 0 if the event has none
-
-
-class Traced(Struct):
-    """The events that were recorded at all: what they would tell is only asked for then."""
-
-    requested: bool
-    set_spte: bool
-    get_page: bool
-    zap_page: bool
-    split: bool
-
-
-class Removal(Struct):
-    """handle_removed_pt() in progress: a table whose entries one task freezes, in order."""
-
-    table: TableId
-    next: u16
-    announced: bool  # kvm_mmu_prepare_zap_page was seen
-    unlinked: bool  # the event of its parent was seen
-    shared: bool  # mmu_lock is held for read: non-present entries are traced as well
-    skipped: bool  # mmu_lock is held for write: non-present entries are not traced
-    first: u64  # the first present entry that it had
-
-
-class Task(Struct):
-    """What a thread of the kernel is in the middle of."""
-
-    vm: u32
-    vcpu: u16
-    root: RootId
-    blind: bool  # its first events are missing
-    faulting: bool
-    gfn: u64
-    pfn: u64
-    goal: Level
-    has_page: bool  # kvm_mmu_get_page, not linked yet
-    page_level: Level
-    page_gfn: u64
-    owes_set: bool  # the next event is kvm_mmu_set_spte
-    owes_split: bool  # the next event is kvm_mmu_split_huge_page
-    owed_level: Level
-    owed_gfn: u64
-    owed: u64
-    depth: u8
-    removal: Removal[MAX_LEVEL]
-
-
-class Words(Struct):
-    """A page of 512 SPTEs."""
-
-    word: u64[ENTRIES]
-
-
-class Children(Struct):
-    """The tables that the entries of a table point to."""
-
-    table: array(TableId, ENTRIES)
-
-
-class Table(Struct):
-    """struct kvm_mmu_page, as far as a trace shows it."""
-
-    pfn: u64  # 0: unknown
-    gfn: u64
-    level: Level  # of its entries
-    parent: TableId
-    slot: u16
-    epoch: u32
-    next_free: TableId
-
-
-class Root(Struct):
-    """A root: the page at the top of a tree."""
-
-    table: TableId
-    levels: Level
-    as_id: u8
-    vm: u32
-    born: u64
-    midlife: bool  # it was there before the trace
-
-
-class Followed(Struct):
-    """Everything that is known after an event."""
-
-    layout: Layout
-    event: Event
-    midlife: bool  # the trace began, or events were lost, while VMs were running
-    epoch: u32
-    traced: Traced
-    at: TableId
-    index: u16
-    entry_gfn: u64
-    roots: u32
-    births: u64
-    removals: u32
-    learned: u64
-    hardware: u64  # old values with A or D that a CPU set
-    in_removed: u64  # changes of tables that another task was removing
-    unfrozen: u64  # frozen entries that became non-present without an event
-    ambiguous: u64  # events that several roots could explain
-    tables: u32
-    used: u32
-    free: TableId
-    mapped: u64[6]
-    linked: u64[6]
-    step: Step
-    guard: Guard
-    task: Task[TaskId]
-    root: Root[RootId]
-    table: Table[TableId]
-    child: Children[TableId]
-    words: Words[TableId]
+from septum.kvm.traced.followed import ANY_SPACE, ENTRIES, TABLES, Followed, RootId, TableId, TaskId
+from septum.kvm.traced.layout import ENTRIES_SHIFT, UNKNOWN, Word, same_but_hardware, small_spte, word_of
+from septum.lang import each, u16, u64
 
 
 def index_of(gfn, level: Level):
@@ -274,21 +130,20 @@ def walk(m: Followed, root: RootId, gfn, level: Level):
     return table if at == level else TableId(0)
 
 
+def walk_known(m: Followed, root: RootId, gfn, level: Level):
+    """As walk, without making up tables."""
+    table = m.root[root].table
+    at = m.root[root].levels
+    while table != 0 and at > level:
+        table = m.child[table].table[index_of(gfn, at)]
+        at = Level(at - 1)
+    return table if at == level else TableId(0)
+
+
 def matches(m: Followed, table: TableId, i, old):
     """Whether an event that saw `old` may be about this entry."""
     held = word(m, table, i)
     return held == UNKNOWN or same_but_hardware(m, held, old)
-
-
-def root_of(m: Followed, table: TableId):
-    """The root above a linked table; 0 above one that was removed."""
-    top = table
-    while m.table[top].parent != 0:
-        top = m.table[top].parent
-    for r in each(RootId):
-        if m.root[r].table == top:
-            return RootId(r)
-    return RootId(0)
 
 
 def is_empty(m: Followed, table: TableId):
