@@ -227,24 +227,42 @@ static int scan_gfn(scan_t *s, text_t *t, record_t *r)
     return hex_after(t, "gfn ", &r->gfn);
 }
 
-/* (tdh_mem_page_aug+0x0/0x90) gpa=0x1000 level=0 hpa=0x2000 ret=0x0 */
+enum { CALL_AUG = 1, CALL_ADD, CALL_SEPT_ADD, CALL_BLOCK, CALL_TRACK, CALL_REMOVE, CALL_DEMOTE, CALL_OTHER };
+
+static int needs_gpa(int call)
+{
+    return call != CALL_TRACK && call != CALL_OTHER;
+}
+
+/* (tdx_mem_page_aug+0x4d/0x90 [kvm_intel] <- tdh_mem_page_aug) gpa=0x1000 level=0 pfn=0x2000 ret=0x0; docs/replay.md has the probes. */
 static int scan_seamcall(scan_t *s, text_t *t, record_t *r)
 {
     text_t start = *t;
     uint64_t value;
     (void)s;
-    if (!hex_after(t, "gpa=", &value))
+    if (hex_after(t, " gpa=", &value))
+        r->gfn = value >> 12;
+    else if (needs_gpa(r->as_id))
         return 0;
-    r->gfn = value >> 12;
     *t = start;
-    if (hex_after(t, "level=", &value))
+    if (hex_after(t, " pg_level=", &value))
+        r->level = (uint8_t)value;
+    else if (*t = start, hex_after(t, " level=", &value))
         r->level = (uint8_t)(value + 1);
+    else if (needs_gpa(r->as_id))
+        r->level = 1;
+    if (r->level > 5)
+        return 0;
     *t = start;
-    if (hex_after(t, "hpa=", &value))
-        r->pfn = value >> 12;
+    if (hex_after(t, " pfn=", &value))
+        r->pfn = value;
     *t = start;
-    if (hex_after(t, "ret=", &value))
-        r->old = value;
+    if (!hex_after(t, " ret=", &value))
+        return 0;
+    r->old = value;
+    r->failed = value >> 32 != 0;
+    if (r->level)
+        r->gfn = r->gfn >> 9 * (r->level - 1) << 9 * (r->level - 1);
     return 1;
 }
 
@@ -256,7 +274,6 @@ static int scan_other(scan_t *s, text_t *t, record_t *r)
 
 enum { K_CHANGED = 1, K_REQUESTED, K_SET, K_GET_PAGE, K_ZAP_PAGE, K_SPLIT, K_FAST, K_PAGE_FAULT, K_ENTRY, K_EXIT, K_UNMAP, K_AGE,
        K_MARKER, K_ZAP_ALL, K_MARK_MMIO, K_MMIO_FAULT, K_SEAMCALL, K_OTHER };
-enum { CALL_AUG = 1, CALL_ADD, CALL_SEPT_ADD, CALL_BLOCK, CALL_TRACK, CALL_REMOVE, CALL_SEPT_REMOVE, CALL_RECLAIM };
 
 static const struct event {
     const char *name;
@@ -287,10 +304,11 @@ static const struct event {
     {"tdh_mem_page_add", K_SEAMCALL, CALL_ADD, scan_seamcall},
     {"tdh_mem_sept_add", K_SEAMCALL, CALL_SEPT_ADD, scan_seamcall},
     {"tdh_mem_range_block", K_SEAMCALL, CALL_BLOCK, scan_seamcall},
-    {"tdh_mem_track", K_SEAMCALL, CALL_TRACK, scan_other},
+    {"tdh_mem_track", K_SEAMCALL, CALL_TRACK, scan_seamcall},
     {"tdh_mem_page_remove", K_SEAMCALL, CALL_REMOVE, scan_seamcall},
-    {"tdh_mem_sept_remove", K_SEAMCALL, CALL_SEPT_REMOVE, scan_seamcall},
-    {"tdh_phymem_page_reclaim", K_SEAMCALL, CALL_RECLAIM, scan_other},
+    {"tdh_mem_page_demote", K_SEAMCALL, CALL_DEMOTE, scan_seamcall},
+    {"tdh_phymem_page_reclaim", K_SEAMCALL, CALL_OTHER, scan_seamcall},
+    {"tdh_phymem_page_wbinvd_hkid", K_SEAMCALL, CALL_OTHER, scan_seamcall},
 };
 
 static void note_unknown(scan_t *s, const char *name, size_t length)

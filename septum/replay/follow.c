@@ -92,7 +92,8 @@ static void show(replay_t *p, const record_t *r)
 {
     __auto_type e = &p->world->event;
     e->kind = r->kind;
-    e->as_id = r->as_id;
+    e->call = r->kind == K_SEAMCALL ? r->as_id : 0;
+    e->as_id = r->kind == K_SEAMCALL ? 0 : r->as_id;
     e->level = r->level;
     e->failed = r->failed;
     e->task = r->task;

@@ -62,6 +62,7 @@ class Format:
     dirty: int
     mmio_mask: int
     mmio_value: int
+    mmio_ve: bool = False
 
     def explains(self, value: int, level: int) -> bool:
         """Whether a present value can be of this format."""
@@ -79,6 +80,7 @@ EPT_OPTIONAL = 0x37E | 3 << 57
 EPT = Format("EPT", 0x907, 0x801, EPT_OPTIONAL, 1 << 1, 1 << 58, 1 << 57, 1 << 8, 1 << 9, 7 | HIGH, 6)
 EPT_VE = Format(
     "EPT with suppress-#VE", HIGH | 0x907, HIGH | 0x801, EPT_OPTIONAL, 1 << 1, 1 << 58, 1 << 57, 1 << 8, 1 << 9, 7 | HIGH, 6,
+    True,
 )  # fmt: skip
 NO_AD = 1 << 52
 EPT_NO_AD = Format(
@@ -93,6 +95,7 @@ FORMATS = (NPT, EPT, EPT_VE, EPT_NO_AD, EPT_VE_NO_AD)
 
 FORMAT_FIELDS = (
     "nonleaf", "leaf", "optional", "writable", "mmu_writable", "host_writable", "accessed", "dirty", "mmio_mask", "mmio_value",
+    "mmio_ve",
 )  # fmt: skip
 
 

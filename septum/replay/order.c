@@ -70,7 +70,7 @@ void replay_start(replay_t *p, world_t *world)
     p->sample_every = 1000;
 }
 
-static void note_traced(replay_t *p, int kind)
+static void note_traced(replay_t *p, int kind, int call)
 {
     __auto_type t = &p->world->traced;
     t->requested |= kind == K_REQUESTED;
@@ -78,6 +78,8 @@ static void note_traced(replay_t *p, int kind)
     t->get_page |= kind == K_GET_PAGE;
     t->zap_page |= kind == K_ZAP_PAGE;
     t->split |= kind == K_SPLIT;
+    if (kind == K_SEAMCALL)
+        t->calls |= (uint16_t)(1 << call);
 }
 
 /* The first frozen value tells the kernel's; it is read long before the removal that it belongs to is followed. */
@@ -119,7 +121,7 @@ size_t replay_feed(replay_t *p, const char *bytes, size_t size, int last)
             r->offset = p->offset;
             r->length = (uint32_t)length;
             r->line = p->scan.lines;
-            note_traced(p, r->kind);
+            note_traced(p, r->kind, r->as_id);
             if (r->kind == K_CHANGED && !p->told)
                 note_frozen(p, r);
             p->tail++;

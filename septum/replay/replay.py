@@ -135,7 +135,7 @@ def _vms(session: Session) -> str:
     """How many VMs there are, and how that is known."""
     m = session.m
     if session.state.scan.formats & SEEN_TGID:
-        count = len({int(root.vm) for root in m.root if root.table})
+        count = len({int(m.root[i].vm) for i in range(len(m.root)) if m.root[i].table})
         return f"{count} by thread group"
     if m.births <= 1:
         return "1"

@@ -6,6 +6,7 @@ from septum.kvm.traced.events import Kind, Step
 from septum.kvm.traced.followed import Followed, RootId, TableId
 from septum.kvm.traced.layout import UNKNOWN, Word, frame_of, word_of
 from septum.kvm.traced.removals import advance, announce, unlink
+from septum.kvm.traced.seamcalls import call_made, mirror_changed
 from septum.kvm.traced.tables import attach, fill_split, new_root, new_table, store, word
 from septum.lang import each, u8
 
@@ -43,6 +44,8 @@ def apply(m: Followed, kept: u8):
     elif kind == Kind.FAST:
         if m.step == Step.FIX_FAST:
             store(m, m.at, m.index, e.old | m.layout.writable)
+    elif kind == Kind.SEAMCALL:
+        call_made(m)
     else:
         k.faulting = False
         if kind == Kind.PAGE_FAULT and e.vcpu != 0:
@@ -62,6 +65,7 @@ def change(m: Followed, kept: u8):
         m.hardware = m.hardware + 1
     child = m.child[m.at].table[m.index] if e.level != 1 else TableId(0)
     store(m, m.at, m.index, e.new)
+    below = TableId(0)
     if m.step == Step.FREEZE_ENTRY:
         advance(m, kept)
     elif m.step == Step.LINK or m.step == Step.SPLIT:
@@ -78,6 +82,8 @@ def change(m: Followed, kept: u8):
         k.owes_set = k.faulting
         k.owed_gfn = e.gfn
         k.owed_level = e.level
+    if m.table[m.at].mirror:
+        mirror_changed(m, below)
     if child != 0 and word_of(m, e.new, e.level) != Word.TABLE:
         unlink(m, child, kept)
     if m.step != Step.FREEZE_ENTRY:

@@ -5,9 +5,9 @@ Words start as UNKNOWN: a trace that begins in the middle of a VM's life fills t
 """
 
 from septum.host.geometry import Level
-from septum.kvm.traced.events import Guard, Kind, Step
+from septum.kvm.traced.events import Call, Guard, Kind, Step
 from septum.kvm.traced.layout import Layout
-from septum.lang import Index, Size, Struct, array, u8, u16, u32, u64
+from septum.lang import Enum, Index, Size, Struct, array, u8, u16, u32, u64
 
 TABLES = Size("TABLES", 1 << 20)
 TASKS = Size("TASKS", 1 << 12)
@@ -18,13 +18,13 @@ RootId = Index("RootId", ROOTS, none=True)
 ENTRIES = 512
 MAX_LEVEL = 5
 ANY_SPACE = 255  # a root whose address space no event has told yet
-STEPS, GUARDS = 40, 64
 
 
 class Event(Struct):
     """The event that is followed. Fields that its kind does not have are 0."""
 
     kind: Kind
+    call: Call
     as_id: u8
     level: Level
     failed: bool  # a split with an errno, a fast page fault that did not fix
@@ -45,6 +45,7 @@ class Traced(Struct):
     get_page: bool
     zap_page: bool
     split: bool
+    calls: u16  # a bit for each Call
 
 
 class Removal(Struct):
@@ -78,6 +79,12 @@ class Task(Struct):
     owed_level: Level
     owed_gfn: u64
     owed: u64
+    call: Call  # a SEAMCALL that succeeded, whose change is still to come
+    owes_call: Call  # what has to follow a change
+    tracked: bool  # TRACK since BLOCK
+    call_level: Level
+    call_gfn: u64
+    call_pfn: u64
     depth: u8
     removal: Removal[MAX_LEVEL]
 
@@ -94,12 +101,30 @@ class Children(Struct):
     table: array(TableId, ENTRIES)
 
 
+class Sept(Enum):
+    """What the TDX module holds for an entry of a mirror table."""
+
+    FREE = 0
+    TABLE = 1
+    MAPPED = 2
+    BLOCKED = 3
+    UNKNOWN = 4
+
+
+class External(Struct):
+    """The Secure EPT page of a mirror table."""
+
+    state: array(Sept, ENTRIES)
+
+
 class Table(Struct):
     """struct kvm_mmu_page, as far as a trace shows it."""
 
     pfn: u64  # 0: unknown
     gfn: u64
     level: Level  # of its entries
+    mirror: bool
+    running: bool  # of a mirror root: a page was added with AUG, so the TD is built
     parent: TableId
     slot: u16
     epoch: u32
@@ -148,3 +173,4 @@ class Followed(Struct):
     table: Table[TableId]
     child: Children[TableId]
     words: Words[TableId]
+    external: External[TableId]

@@ -52,16 +52,21 @@ def link(m: Followed):
 
 def leaf_in_fault(m: Followed):
     """tdp_mmu_map_handle_target_level() [6.1], kvm-mmu.md 4.5: the leaf is that which kvm_mmu_spte_requested named."""
-    e = m.event
-    if not is_leaf_spte(m, e.new, e.level):
+    if not is_leaf_spte(m, m.event.new, m.event.level):
         return Guard.ENCODING
+    return leaf_goal(m, frame_of(m.event.new))
+
+
+def leaf_goal(m: Followed, pfn):
+    """The fault that the task handles wants a leaf here, at this level, of this page if that is known."""
+    e = m.event
     guard = in_fault(m, e.task, e.gfn, e.level)
     if guard != Guard.NONE or not m.task[e.task].faulting:
         return guard
     if m.task[e.task].goal != e.level:
         return Guard.OTHER_LEVEL
     wanted = m.task[e.task].pfn
-    if first_gfn(wanted, e.level) != frame_of(e.new):
+    if pfn != 0 and first_gfn(wanted, e.level) != pfn:
         return Guard.OTHER_PFN
     into = wanted ^ first_gfn(wanted, e.level)
     return Guard.NONE if into == 0 or into == m.task[e.task].gfn ^ e.gfn else Guard.OTHER_PFN

@@ -28,6 +28,7 @@ class Layout(Struct):
     dirty: u64
     mmio_mask: u64
     mmio_value: u64
+    mmio_ve: bool  # a TD's MMIO SPTE has no RWX bits and no suppress-#VE
     parent_last: bool  # 7.3: the event of a removed table comes after those of its entries
     silent_unfreeze: bool  # 6.1: frozen becomes non-present without an event
     recovers: bool  # 6.17: a table becomes a huge leaf in one step, outside of a fault
@@ -57,6 +58,8 @@ def word_of(m, spte, level: Level):
     if spte == UNKNOWN:
         return Word.UNKNOWN
     if m.layout.mmio_mask != 0 and spte & m.layout.mmio_mask == m.layout.mmio_value:
+        return Word.MMIO
+    if m.layout.mmio_ve and spte & m.layout.mmio_mask == 0:
         return Word.MMIO
     return Word.ODD
 

@@ -1,7 +1,7 @@
 """What is known after events were lost, or after one that no step explains."""
 
 from septum.host.geometry import Level
-from septum.kvm.traced.events import Kind
+from septum.kvm.traced.events import Call, Kind
 from septum.kvm.traced.followed import Followed, RootId, TableId
 from septum.kvm.traced.layout import Word, frame_of, word_of
 from septum.kvm.traced.steps import follow
@@ -30,6 +30,8 @@ def adopt(m: Followed):
     k.owes_split = False
     k.faulting = False
     k.has_page = False
+    k.call = Call.NONE
+    k.owes_call = Call.NONE
     k.blind = True
     if e.kind == Kind.CHANGED:
         overwrite(m)

@@ -16,6 +16,8 @@ def removals_kept(m: Followed):
     e = m.event
     k = m.task[e.task]
     depth = k.depth
+    if e.kind == Kind.SEAMCALL:
+        return depth
     while depth != 0:
         if belongs(m, u8(depth)):
             return u8(depth)

@@ -11,6 +11,7 @@ from septum.kvm.traced.guards import removal_over
 from septum.kvm.traced.removals import judge_announcement, judge_removal, removals_kept
 from septum.kvm.traced.reports import judge_fast, judge_set, judge_split
 from septum.kvm.traced.roots import judge_change
+from septum.kvm.traced.seamcalls import calls_owed, judge_call
 from septum.kvm.traced.tables import free_table
 from septum.lang import u8
 
@@ -41,6 +42,10 @@ def debts(m: Followed, kept: u8):
     k = m.task[e.task]
     if e.task == 0:
         return Guard.NONE
+    if m.traced.calls != 0:
+        guard = calls_owed(m)
+        if guard != Guard.NONE:
+            return guard
     if k.owes_split and m.traced.split:
         if e.kind != Kind.SPLIT or e.failed:
             return Guard.SPLIT_MISSING
@@ -91,5 +96,7 @@ def judge(m: Followed, kept: u8):
         return judge_split(m)
     if kind == Kind.FAST:
         return judge_fast(m)
+    if kind == Kind.SEAMCALL:
+        return judge_call(m)
     m.step = Step.REQUEST if kind == Kind.REQUESTED else Step.FAULT if kind == Kind.PAGE_FAULT else Step.OTHER
     return Guard.NONE

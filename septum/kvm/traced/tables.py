@@ -2,7 +2,7 @@
 
 from septum.host.entry import SHADOW_NONPRESENT_VALUE
 from septum.host.geometry import Level
-from septum.kvm.traced.followed import ANY_SPACE, ENTRIES, TABLES, Followed, RootId, TableId, TaskId
+from septum.kvm.traced.followed import ANY_SPACE, ENTRIES, TABLES, Followed, RootId, Sept, TableId, TaskId
 from septum.kvm.traced.layout import ENTRIES_SHIFT, UNKNOWN, Word, same_but_hardware, small_spte, word_of
 from septum.lang import each, u16, u64
 
@@ -43,6 +43,11 @@ def new_table(m: Followed, pfn, gfn, level: Level, known):
     value = SHADOW_NONPRESENT_VALUE if known else UNKNOWN
     for i in range(ENTRIES):
         m.words[table].word[i] = value
+    t.mirror = False
+    t.running = False
+    if m.traced.calls != 0:
+        for i in range(ENTRIES):
+            m.external[table].state[i] = Sept.FREE if known else Sept.UNKNOWN
     if level != 1:
         for i in range(ENTRIES):
             m.child[table].table[i] = 0
@@ -62,6 +67,7 @@ def attach(m: Followed, parent: TableId, slot, table: TableId):
     m.child[parent].table[slot] = table
     m.table[table].parent = parent
     m.table[table].slot = u16(slot)
+    m.table[table].mirror = m.table[parent].mirror
 
 
 def detach(m: Followed, table: TableId):
@@ -95,6 +101,7 @@ def word(m: Followed, table: TableId, i):
         for other in range(ENTRIES):
             if m.words[table].word[other] != UNKNOWN:
                 store(m, table, other, UNKNOWN)
+            m.external[table].state[other] = Sept.UNKNOWN
     return m.words[table].word[i]
 
 

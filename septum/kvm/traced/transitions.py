@@ -16,11 +16,18 @@ from septum.kvm.traced.guards import (
     write_protect,
 )
 from septum.kvm.traced.layout import UNKNOWN, Word, frame_of, word_of
+from septum.kvm.traced.seamcalls import mirrored
 from septum.kvm.traced.tables import matches, word
 from septum.lang import u8
 
 
 def permitted(m: Followed):
+    """The step by the kinds of the two values, and its guards; those of the S-EPT as well where the table is a mirror."""
+    guard = by_kinds(m)
+    return mirrored(m) if guard == Guard.NONE and m.table[m.at].mirror else guard
+
+
+def by_kinds(m: Followed):
     """The step by the kinds of the two values, and its guards."""
     e = m.event
     before = word_of(m, e.old, e.level)
