@@ -57,6 +57,9 @@ static uint16_t task_of(replay_t *p, const record_t *r)
             }
         memset(&p->world->task.at[task], 0, sizeof p->world->task.at[task]);
         p->pid_of[task] = r->pid;
+        p->world->task.at[task].blind = 1;
+        p->world->task.at[task].vm = r->tgid;
+        p->world->task.at[task].pid = r->pid;
         memset(p->hash, 0, sizeof p->hash);
         for (uint32_t i = 1; i < MAX_TASKS; i++) {
             uint32_t g = p->pid_of[i] * 2654435761u % SLOTS;
@@ -70,6 +73,7 @@ static uint16_t task_of(replay_t *p, const record_t *r)
     p->hash[h] = task;
     p->world->task.at[task].blind = p->world->midlife;
     p->world->task.at[task].vm = r->tgid;
+    p->world->task.at[task].pid = r->pid;
     return task;
 }
 
@@ -138,10 +142,14 @@ static int follow_record(replay_t *p, uint64_t i)
         memset(&c, 0, sizeof c);
         LOSE(&c, p->world);
         for (uint32_t i = 1; i <= p->tasks; i++) {
-            uint32_t vm = p->world->task.at[i].vm;
-            memset(&p->world->task.at[i], 0, sizeof p->world->task.at[i]);
-            p->world->task.at[i].blind = 1;
-            p->world->task.at[i].vm = vm;
+            __auto_type task = &p->world->task.at[i];
+            __auto_type kept = *task;
+            memset(task, 0, sizeof *task);
+            task->blind = 1;
+            task->vm = kept.vm;
+            task->pid = kept.pid;
+            task->vcpu = kept.vcpu;
+            task->root = kept.root;
         }
         r->done = 1;
         return GUARD_NONE;

@@ -15,12 +15,21 @@ static void sample(replay_t *p, uint64_t time)
     p->sample_next = time + p->sample_every;
 }
 
+/* In the middle of a VM's life, a task that was not seen before may work on a root that was not either. */
+static int last_resort(replay_t *p, uint64_t i)
+{
+    p->world->last_resort = p->world->midlife;
+    int found = p->world->midlife && !p->stop && follow_record(p, i) == GUARD_NONE;
+    p->world->last_resort = 0;
+    return found;
+}
+
 static void step(replay_t *p)
 {
     record_t *r = at(p, p->next);
     if (!r->done) {
         int guard = follow_record(p, p->next);
-        if (guard != GUARD_NONE && !p->stop && !earlier(p, p->next, 0)) {
+        if (guard != GUARD_NONE && !p->stop && !earlier(p, p->next, 0) && !last_resort(p, p->next)) {
             if (!p->stop)
                 p->stop = STOP_DIVERGED;
             p->diverged_at = p->next;

@@ -45,6 +45,7 @@ STEPS = {
     Step.PAGE_DEMOTE: "split an S-EPT entry (PAGE.DEMOTE)",
     Step.SEAMCALL: "make another SEAMCALL",
     Step.SEAMCALL_REFUSED: "have a SEAMCALL refused",
+    Step.ZAP_ALL: "invalidate all roots",
     Step.OTHER: "other events",
 }
 

@@ -7,7 +7,7 @@ from septum.kvm.traced.followed import Followed, RootId, TableId
 from septum.kvm.traced.layout import UNKNOWN, Word, frame_of, word_of
 from septum.kvm.traced.removals import advance, announce, unlink
 from septum.kvm.traced.seamcalls import call_made, mirror_changed
-from septum.kvm.traced.tables import attach, fill_split, new_root, new_table, store, word
+from septum.kvm.traced.tables import attach, fill_split, forget, new_root, new_table, store, word
 from septum.lang import each, u8
 
 
@@ -39,17 +39,29 @@ def apply(m: Followed, kept: u8):
         k.has_page = False
         k.owes_split = False
     elif kind == Kind.SET:
-        if m.table[m.at].pfn == 0:
+        if m.at != 0 and m.table[m.at].pfn == 0:
             m.table[m.at].pfn = e.sptep >> 12
     elif kind == Kind.FAST:
         if m.step == Step.FIX_FAST:
             store(m, m.at, m.index, e.old | m.layout.writable)
     elif kind == Kind.SEAMCALL:
         call_made(m)
+    elif kind == Kind.ZAP_ALL:
+        invalidate(m)
     else:
         k.faulting = False
         if kind == Kind.PAGE_FAULT and e.vcpu != 0:
             k.vcpu = e.vcpu
+
+
+def invalidate(m: Followed):
+    """kvm_mmu_zap_all_fast() [6.1]: the direct roots of the VM are invalid, kvm-mmu.md 4.11; without TGIDs, of its own."""
+    k = m.task[m.event.task]
+    for r in each(RootId):
+        if m.root[r].table != 0 and not m.table[m.root[r].table].mirror:
+            known = k.vm != 0 and m.root[r].vm == k.vm
+            if known or (k.vm == 0 and (k.root == 0 or k.root == r)):
+                m.root[r].invalid = True
 
 
 def change(m: Followed, kept: u8):
@@ -64,6 +76,12 @@ def change(m: Followed, kept: u8):
     elif held != e.old:
         m.hardware = m.hardware + 1
     child = m.child[m.at].table[m.index] if e.level != 1 else TableId(0)
+    before = word_of(m, e.old, e.level)
+    if child != 0 and before != Word.TABLE:
+        forget(m, child)
+        child = TableId(0)
+    elif child == 0 and before == Word.TABLE and m.midlife:
+        child = new_table(m, frame_of(e.old), e.gfn, Level(e.level - 1), False)
     store(m, m.at, m.index, e.new)
     below = TableId(0)
     if m.step == Step.FREEZE_ENTRY:

@@ -83,6 +83,7 @@ class Step(Enum):
     PAGE_REMOVE = 36
     PAGE_DEMOTE = 37
     SEAMCALL = 38
+    ZAP_ALL = 39
 
 
 class Guard(Enum):

@@ -64,6 +64,7 @@ class Task(Struct):
     """What a thread of the kernel is in the middle of."""
 
     vm: u32
+    pid: u32
     vcpu: u16
     root: RootId
     blind: bool  # its first events are missing
@@ -138,6 +139,8 @@ class Root(Struct):
     levels: Level
     as_id: u8
     vm: u32
+    pid: u32  # of the task that made it
+    invalid: bool  # kvm_mmu_zap_all_fast came after it
     born: u64
     midlife: bool  # it was there before the trace
 
@@ -148,6 +151,7 @@ class Followed(Struct):
     layout: Layout
     event: Event
     midlife: bool  # the trace began, or events were lost, while VMs were running
+    last_resort: bool  # nothing that was read ahead explains the event either
     epoch: u32
     traced: Traced
     at: TableId

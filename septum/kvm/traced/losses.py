@@ -5,7 +5,7 @@ from septum.kvm.traced.events import Call, Kind
 from septum.kvm.traced.followed import Followed, RootId, TableId
 from septum.kvm.traced.layout import Word, frame_of, word_of
 from septum.kvm.traced.steps import follow
-from septum.kvm.traced.tables import attach, detach, free_table, index_of, new_table, store, walk
+from septum.kvm.traced.tables import attach, forget, index_of, new_table, store, walk
 from septum.lang import u8, u32
 
 
@@ -23,7 +23,7 @@ def adopt(m: Followed):
     while k.depth != 0:
         k.depth = u8(k.depth - 1)
         if m.table[k.removal[k.depth].table].parent == 0:
-            free_table(m, k.removal[k.depth].table)
+            forget(m, k.removal[k.depth].table)
         k.removal[k.depth].table = 0
         m.removals = m.removals - 1
     k.owes_set = False
@@ -47,7 +47,7 @@ def overwrite(m: Followed):
         child = m.child[table].table[i] if e.level != 1 else TableId(0)
         after = word_of(m, e.new, e.level)
         if child != 0 and after != Word.TABLE:
-            detach(m, child)
+            forget(m, child)
         store(m, table, i, e.new)
         if after == Word.TABLE and child == 0:
             attach(m, table, i, new_table(m, frame_of(e.new), e.gfn, Level(e.level - 1), False))

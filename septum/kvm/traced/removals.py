@@ -1,12 +1,11 @@
 """Tables that a task removes: handle_removed_pt() [6.1], event by event; kvm-mmu.md 4.9."""
 
 from septum.host.entry import FROZEN_SPTE
-from septum.host.geometry import Level
 from septum.kvm.traced.events import Guard, Kind, Step
 from septum.kvm.traced.followed import ROOTS, Followed, RootId, TableId
 from septum.kvm.traced.guards import first_present, freeze_entry
 from septum.kvm.traced.layout import Word, word_of
-from septum.kvm.traced.tables import detach, index_of, kind_at, matches, table_gfn, walk
+from septum.kvm.traced.tables import detach, forget, index_of, kind_at, matches, table_gfn, unseen_root, walk
 from septum.kvm.traced.transitions import permitted
 from septum.lang import u8, u16
 
@@ -87,9 +86,10 @@ def judge_announcement(m: Followed, kept: u8):
     for n in range(ROOTS):
         root = k.root if n == 0 else RootId(n)
         if m.at == 0 and root != 0 and m.root[root].table != 0:
-            above = walk(m, root, e.gfn, Level(e.level + 1))
-            if above != 0:
-                m.at = m.child[above].table[index_of(e.gfn, Level(e.level + 1))]
+            m.at = walk(m, root, e.gfn, e.level)
+    if m.at == 0 and m.midlife:
+        unseen = unseen_root(m)
+        m.at = walk(m, unseen, e.gfn, e.level)
     if m.at == 0:
         return Guard.NO_TABLE
     return Guard.NONE
@@ -126,6 +126,8 @@ def unlink(m: Followed, child: TableId, kept: u8):
     detach(m, child)
     if kept != 0 and k.removal[kept - 1].table == child:
         k.removal[kept - 1].unlinked = True
+    elif k.blind and m.layout.parent_last:
+        forget(m, child)
     else:
         begin_removal(m, child, True)
 

@@ -34,6 +34,9 @@ def judge_set(m: Followed):
                     place = table
     m.at = place
     m.index = u16(index_of(e.gfn, e.level))
+    if best == Guard.NO_TABLE and m.midlife:
+        m.step = Step.UNSEEN
+        return Guard.NONE
     return best
 
 

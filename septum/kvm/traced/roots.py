@@ -1,11 +1,10 @@
 """Which root a change is about. No event names it: the entry has to hold the old value, and the step has to be possible."""
 
-from septum.host.geometry import Level
 from septum.kvm.traced.events import Guard, Kind
 from septum.kvm.traced.followed import ANY_SPACE, Followed, RootId, TableId, TaskId
-from septum.kvm.traced.tables import first_gfn, index_of, new_root, table_gfn, walk
+from septum.kvm.traced.tables import first_gfn, index_of, table_gfn, unseen_root, walk
 from septum.kvm.traced.transitions import holds_old, permitted
-from septum.lang import each, u16
+from septum.lang import each, u16, u32
 
 
 def judge_change(m: Followed):
@@ -17,8 +16,9 @@ def judge_change(m: Followed):
         return Guard.NOT_A_CHANGE
     best = Guard.NO_TABLE
     place = TableId(0)
-    if m.task[e.task].root != 0:
-        best = consider(m, m.task[e.task].root)
+    own = m.task[e.task].root
+    if own != 0 and not m.root[own].invalid:
+        best = consider(m, own)
         place = m.at
     if best != Guard.NONE:
         best = best_root(m, best, place)
@@ -30,9 +30,9 @@ def judge_change(m: Followed):
                 if guard == Guard.NONE:
                     best = guard
                     place = m.at
-    if best != Guard.NONE and m.midlife and m.task[e.task].root == 0:
-        place = TableId(0)
-        best = consider(m, unseen_root(m))
+    if best != Guard.NONE and m.midlife and own == 0 and (m.roots == 0 or m.last_resort):
+        unseen = unseen_root(m)
+        best = consider(m, unseen)
         place = m.at
     m.at = place
     m.index = u16(index_of(e.gfn, e.level))
@@ -42,18 +42,18 @@ def judge_change(m: Followed):
 
 
 def best_root(m: Followed, before: Guard, at: TableId):
-    """The newest root that can explain the event, its table in m.at; or else what stands in the way."""
+    """The likeliest root that can explain the event, its table in m.at; or else what stands in the way."""
     best = before
     place = at
     found = RootId(0)
     for r in each(RootId):
-        if m.root[r].table != 0 and r != m.task[m.event.task].root and is_candidate(m, r):
-            guard = consider(m, r)
+        if m.root[r].table != 0 and is_candidate(m, RootId(r)):
+            guard = consider(m, RootId(r))
             if guard == Guard.NONE:
-                if found != 0 and not m.root[found].midlife and not m.root[r].midlife:
+                if found != 0 and m.task[m.event.task].vm == 0 and not m.root[found].midlife and not m.root[r].midlife:
                     m.ambiguous = m.ambiguous + 1
-                if found == 0 or (m.root[r].born > m.root[found].born and not m.root[r].midlife):
-                    found = r
+                if found == 0 or is_likelier(m, RootId(r), found):
+                    found = RootId(r)
                     place = m.at
                 best = Guard.NONE
             elif best != Guard.NONE and m.at != 0 and (place == 0 or (best == Guard.OLD_VALUE and guard != Guard.OLD_VALUE)):
@@ -64,32 +64,26 @@ def best_root(m: Followed, before: Guard, at: TableId):
 
 
 def is_candidate(m: Followed, root: RootId):
-    """Whether a task may work on a root: address space and VM agree where they are known, and no other thread is this vCPU."""
+    """Whether a task may work on a root: address space and VM agree where they are known."""
     space = m.root[root].as_id
     if m.event.kind == Kind.CHANGED and space != ANY_SPACE and space != m.event.as_id:
         return False
     k = m.task[m.event.task]
-    if k.vm != 0 and m.root[root].vm != 0 and m.root[root].vm != k.vm:
-        return False
-    if k.root != 0:
-        return m.root[k.root].midlife or not m.root[root].midlife
-    if k.vcpu != 0 and m.births > 1:
-        for other in each(TaskId):
-            if m.task[other].vcpu == k.vcpu and m.task[other].root == root:
-                return False
-    return True
+    return k.vm == 0 or m.root[root].vm == 0 or m.root[root].vm == k.vm
 
 
-def unseen_root(m: Followed):
-    """The root of a VM that ran before the trace began; made up when its first event comes."""
-    e = m.event
-    vm = m.task[e.task].vm
-    for r in each(RootId):
-        if m.root[r].midlife and m.root[r].table != 0 and m.root[r].vm == vm:
-            if m.root[r].as_id == ANY_SPACE or m.root[r].as_id == e.as_id:
-                return RootId(r)
-    levels = Level(5 if e.level == 5 or e.gfn >> 36 != 0 else 4)
-    return new_root(m, e.task, levels, False)
+def is_likelier(m: Followed, root: RootId, other: RootId):
+    """A valid root goes before an invalid one, then the root of the nearest PID, then the newest."""
+    if m.root[root].invalid != m.root[other].invalid:
+        return m.root[other].invalid
+    one = distance(m.task[m.event.task].pid, m.root[root].pid)
+    two = distance(m.task[m.event.task].pid, m.root[other].pid)
+    return one < two if one != two else m.root[root].born > m.root[other].born
+
+
+def distance(a, b):
+    """How far two PIDs are apart."""
+    return u32(a - b) if a > b else u32(b - a)
 
 
 def consider(m: Followed, root: RootId):

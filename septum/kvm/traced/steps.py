@@ -12,7 +12,7 @@ from septum.kvm.traced.removals import judge_announcement, judge_removal, remova
 from septum.kvm.traced.reports import judge_fast, judge_set, judge_split
 from septum.kvm.traced.roots import judge_change
 from septum.kvm.traced.seamcalls import calls_owed, judge_call
-from septum.kvm.traced.tables import free_table
+from septum.kvm.traced.tables import forget
 from septum.lang import u8
 
 
@@ -70,7 +70,7 @@ def settle(m: Followed, kept: u8):
     k = m.task[m.event.task]
     while k.depth != kept:
         k.depth = u8(k.depth - 1)
-        free_table(m, k.removal[k.depth].table)
+        forget(m, k.removal[k.depth].table)
         k.removal[k.depth].table = 0
         m.removals = m.removals - 1
     if kept == 0 and m.event.kind != Kind.ZAP_PAGE:
@@ -98,5 +98,8 @@ def judge(m: Followed, kept: u8):
         return judge_fast(m)
     if kind == Kind.SEAMCALL:
         return judge_call(m)
+    if kind == Kind.ZAP_ALL:
+        m.step = Step.ZAP_ALL
+        return Guard.NONE
     m.step = Step.REQUEST if kind == Kind.REQUESTED else Step.FAULT if kind == Kind.PAGE_FAULT else Step.OTHER
     return Guard.NONE

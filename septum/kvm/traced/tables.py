@@ -62,6 +62,31 @@ def free_table(m: Followed, table: TableId):
     m.tables = m.tables - 1
 
 
+def first_child(m: Followed, table: TableId):
+    """Any table below a table."""
+    if m.table[table].level != 1:
+        for i in range(ENTRIES):
+            if m.child[table].table[i] != 0:
+                return m.child[table].table[i]
+    return TableId(0)
+
+
+def forget(m: Followed, table: TableId):
+    """A table, and all below it, went without an event: its leaves are not mapped any more."""
+    at = table
+    while at != 0:
+        below = first_child(m, at)
+        if below != 0:
+            at = below
+        else:
+            above = m.table[at].parent if at != table else TableId(0)
+            for i in range(ENTRIES):
+                store(m, at, i, UNKNOWN)
+            detach(m, at)
+            free_table(m, at)
+            at = above
+
+
 def attach(m: Followed, parent: TableId, slot, table: TableId):
     """`table` is the child of an entry."""
     m.child[parent].table[slot] = table
@@ -185,6 +210,20 @@ def new_root(m: Followed, task: TaskId, levels: Level, known):
     m.root[place].levels = levels
     m.root[place].as_id = ANY_SPACE
     m.root[place].vm = m.task[task].vm
+    m.root[place].pid = m.task[task].pid
+    m.root[place].invalid = False
     m.root[place].born = m.births
     m.root[place].midlife = not known
     return place
+
+
+def unseen_root(m: Followed):
+    """The root of a VM that ran before the trace began; made up when its first event comes."""
+    e = m.event
+    vm = m.task[e.task].vm
+    for r in each(RootId):
+        if m.root[r].midlife and m.root[r].table != 0 and m.root[r].vm == vm:
+            if m.root[r].as_id == ANY_SPACE or m.root[r].as_id == e.as_id:
+                return RootId(r)
+    levels = Level(5 if e.level == 5 or e.gfn >> 36 != 0 else 4)
+    return new_root(m, e.task, levels, False)
