@@ -53,14 +53,16 @@ static int earlier(replay_t *p, uint64_t i, unsigned depth)
 {
     record_t *e = at(p, i);
     uint64_t end = p->tail < i + AHEAD ? p->tail : i + AHEAD, wanted, value;
+    uint64_t held = p->world->at ? p->world->words.at[p->world->at].word.at[p->world->index] & kept_bits(p) : 0;
     uint32_t passed[16];
     unsigned count = 0;
+    int chained = 0, elsewhere = p->world->guard == GUARD_NO_TABLE || p->world->guard == GUARD_OLD_VALUE;
     if (e->kind != K_CHANGED && e->kind != K_FAST && e->kind != K_SET && e->kind != K_ZAP_PAGE)
         return 0;
     wanted = in_model(p, e->kind == K_SET ? e->value : e->old) & kept_bits(p);
     for (uint64_t j = i + 1; j < end; j++) {
         record_t *r = at(p, j);
-        if (r->done || r->pid == e->pid || (r->kind != K_CHANGED && r->kind != K_FAST) || r->kind == K_LOST)
+        if (r->done || r->pid == e->pid || (r->kind != K_CHANGED && r->kind != K_FAST) || (r->tgid && e->tgid && r->tgid != e->tgid))
             continue;
         unsigned k = 0;
         while (k < count && passed[k] != r->pid)
@@ -68,9 +70,11 @@ static int earlier(replay_t *p, uint64_t i, unsigned depth)
         if (k < count)
             continue;
         int same = leaves(p, r, e, &value);
-        int above = r->kind == K_CHANGED && r->level > e->level && e->level && covers(r, e);
-        int fits = same && (value & kept_bits(p)) == wanted;
-        if (e->kind == K_SET && same && !fits && wanted == FROZEN)
+        int above = elsewhere && r->kind == K_CHANGED && r->level > e->level && e->level && covers(r, e);
+        if (same)
+            chained |= (in_model(p, r->old) & kept_bits(p)) == held;
+        int fits = same && (value & kept_bits(p)) == wanted && (e->kind != K_SET || chained);
+        if (e->kind == K_SET && same && chained && !fits && wanted == FROZEN)
             fits = 1;
         if (fits || (above && !same)) {
             if (e->kind == K_SET && fits) {

@@ -35,14 +35,13 @@ def replay(
     """
     groups: dict[tuple[str, str], Group] = {}
 
-    def note(found: Divergence) -> None:
-        key = (found.step, found.guard)
-        known = groups.get(key)
+    def note(kind: tuple[str, str], line: int, describe: Callable[[], Divergence]) -> None:
+        known = groups.get(kind)
         if known is None:
-            groups[key] = Group(found, 1, (found.at.number,))
+            groups[kind] = Group(describe(), 1, (line,))
         else:
-            lines = (*known.lines, found.at.number) if len(known.lines) < GROUP_LINES else known.lines
-            groups[key] = with_fields(known, count=known.count + 1, lines=lines)
+            lines = (*known.lines, line) if len(known.lines) < GROUP_LINES else known.lines
+            groups[kind] = with_fields(known, count=known.count + 1, lines=lines)
 
     session = Session(Settings(kernel, _formats(formats), midlife, keep_going), note)
     begun, truncated = time.monotonic(), ""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from septum.kvm.traced.events import Step
 from septum.replay.result import Divergence, Group, Result, Sample, Verdict
 from septum.replay.words import STEPS
 from septum.report.numbers import duration, memory
@@ -151,7 +152,8 @@ def divergence(group: Group, width: int, number: int, of: int) -> str:
         f" ({number} of {of} kinds, {group.count:,} times)" if of > 1 or group.count > 1 else ""
     )
     lines = [title, "=" * len(title), "", found.at.text.strip(), ""]
-    lines.append(wrapped(f"The model would {found.step}, but {found.guard}.", width))
+    claim = "No step of the model explains it:" if found.step == STEPS[Step.NONE] else f"The model would {found.step}, but"
+    lines.append(wrapped(f"{claim} {found.guard}.", width))
     if found.holds:
         lines.append(wrapped(f"It holds {found.holds} there.", width))
     lines.append(wrapped(f"{found.explained:,} events before it are explained.", width))

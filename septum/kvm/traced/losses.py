@@ -1,9 +1,11 @@
 """What is known after events were lost, or after one that no step explains."""
 
 from septum.host.geometry import Level
-from septum.kvm.traced.events import Call, Kind
+from septum.kvm.traced.effects import change
+from septum.kvm.traced.events import Call, Guard, Kind, Step
 from septum.kvm.traced.followed import Followed, RootId, TableId
 from septum.kvm.traced.layout import Word, frame_of, word_of
+from septum.kvm.traced.removals import removals_kept
 from septum.kvm.traced.steps import follow
 from septum.kvm.traced.tables import attach, forget, index_of, new_table, store, walk
 from septum.lang import u8, u32
@@ -19,7 +21,11 @@ def adopt(m: Followed):
     """After an event that no step explains: the entry holds what the event says, and the task may be anywhere."""
     e = m.event
     k = m.task[e.task]
+    kept = removals_kept(m)
     m.guard = follow(m)
+    if m.step == Step.FREEZE_ENTRY and kept != 0 and m.at != 0:
+        change(m, kept)
+        return
     while k.depth != 0:
         k.depth = u8(k.depth - 1)
         if m.table[k.removal[k.depth].table].parent == 0:
@@ -33,15 +39,18 @@ def adopt(m: Followed):
     k.call = Call.NONE
     k.owes_call = Call.NONE
     k.blind = True
-    if e.kind == Kind.CHANGED:
+    m.guard = follow(m)
+    if m.guard != Guard.NONE and e.kind == Kind.CHANGED:
         overwrite(m)
 
 
 def overwrite(m: Followed):
     """The entry that an unexplained event names takes its new value; what lies below it is forgotten."""
     e = m.event
+    table = m.at
     root = m.task[e.task].root if m.task[e.task].root != 0 else RootId(1)
-    table = walk(m, root, e.gfn, e.level) if m.root[root].table != 0 else TableId(0)
+    if table == 0 and m.root[root].table != 0:
+        table = walk(m, root, e.gfn, e.level)
     if table != 0:
         i = index_of(e.gfn, e.level)
         child = m.child[table].table[i] if e.level != 1 else TableId(0)

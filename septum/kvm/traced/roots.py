@@ -1,8 +1,9 @@
 """Which root a change is about. No event names it: the entry has to hold the old value, and the step has to be possible."""
 
-from septum.kvm.traced.events import Guard, Kind
+from septum.host.entry import FROZEN_SPTE
+from septum.kvm.traced.events import Guard, Kind, Step
 from septum.kvm.traced.followed import ANY_SPACE, Followed, RootId, TableId, TaskId
-from septum.kvm.traced.tables import first_gfn, index_of, table_gfn, unseen_root, walk
+from septum.kvm.traced.tables import index_of, table_gfn, unseen_root, walk
 from septum.kvm.traced.transitions import holds_old, permitted
 from septum.lang import each, u16, u32
 
@@ -10,10 +11,6 @@ from septum.lang import each, u16, u32
 def judge_change(m: Followed):
     """An entry of some root, or of a table that another task is about to free."""
     e = m.event
-    if e.gfn != first_gfn(e.gfn, e.level):
-        return Guard.UNALIGNED
-    if e.old == e.new:
-        return Guard.NOT_A_CHANGE
     best = Guard.NO_TABLE
     place = TableId(0)
     own = m.task[e.task].root
@@ -38,6 +35,9 @@ def judge_change(m: Followed):
     m.index = u16(index_of(e.gfn, e.level))
     if place != 0 and best != Guard.NONE and best != Guard.OLD_VALUE:
         best = permitted(m)
+    if best == Guard.NO_TABLE and m.task[e.task].blind and e.new == FROZEN_SPTE:
+        m.step = Step.UNSEEN
+        return Guard.NONE
     return best
 
 

@@ -12,7 +12,7 @@ from septum.kvm.traced.removals import judge_announcement, judge_removal, remova
 from septum.kvm.traced.reports import judge_fast, judge_set, judge_split
 from septum.kvm.traced.roots import judge_change
 from septum.kvm.traced.seamcalls import calls_owed, judge_call
-from septum.kvm.traced.tables import forget
+from septum.kvm.traced.tables import first_gfn, forget
 from septum.lang import u8
 
 
@@ -31,7 +31,13 @@ def follow(m: Followed):
         return guard
     settle(m, kept)
     apply(m, kept)
-    if e.kind == Kind.PAGE_FAULT or e.kind == Kind.REQUESTED or e.kind == Kind.EXIT or e.kind == Kind.ENTRY:
+    if (
+        e.kind == Kind.PAGE_FAULT
+        or e.kind == Kind.REQUESTED
+        or e.kind == Kind.EXIT
+        or e.kind == Kind.ENTRY
+        or e.kind == Kind.MARKER
+    ):
         m.task[e.task].blind = False
     return guard
 
@@ -82,6 +88,10 @@ def judge(m: Followed, kept: u8):
     """Finds the step that an event tells of."""
     kind = m.event.kind
     if kind == Kind.CHANGED:
+        if m.event.gfn != first_gfn(m.event.gfn, m.event.level):
+            return Guard.UNALIGNED
+        if m.event.old == m.event.new:
+            return Guard.NOT_A_CHANGE
         if kept != 0:
             return judge_removal(m, kept)
         return judge_change(m)
