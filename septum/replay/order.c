@@ -4,7 +4,7 @@ static void sample(replay_t *p, uint64_t time)
 {
     if (p->sample_count == SAMPLES) {
         for (uint32_t i = 0; i < SAMPLES / 2; i++)
-            p->sample[i] = p->sample[2 * i + 1];
+            p->sample[i] = p->sample[2 * i];
         p->sample_count = SAMPLES / 2;
         p->sample_every *= 2;
     }

@@ -83,20 +83,19 @@ def _result(trace: str, session: Session, groups: dict[tuple[str, str], Group], 
     assert choice is not None
     leaves = (int(m.mapped[1]), int(m.mapped[2]), int(m.mapped[3]))
     reading = _reading(session, truncated)
-    verdict = Verdict.DIVERGED if groups else Verdict.FOLLOWED
     reason = _nothing(session)
-    if reason and not groups:
-        verdict = Verdict.NOTHING
+    verdict = Verdict.NOTHING if reason else Verdict.DIVERGED if groups else Verdict.FOLLOWED
     steps = {STEPS[step]: int(state.steps[step]) for step in Step if state.steps[step]}
+    found = () if reason else tuple(groups.values())
     return Result(
-        trace=trace, verdict=verdict, reason=reason if verdict is Verdict.NOTHING else "",
+        trace=trace, verdict=verdict, reason=reason,
         kernel=choice.era.name, kernel_from=choice.era_from, format=choice.format.name, format_from=choice.format_from,
         reading=reading, steps=steps,
         seconds_in={STEPS[step]: state.step_time[step] / NANOSECONDS for step in Step if state.step_time[step]},
         rules=_rules(session), followed=int(state.followed),
         begins=state.first_time / NANOSECONDS, ends=state.last_time / NANOSECONDS,
         vms=_vms(session), roots=int(m.births), leaves=leaves, tables=int(m.tables),
-        seconds=seconds, samples=tuple(_samples(session)), groups=tuple(groups.values()), notes=tuple(_notes(session)),
+        seconds=seconds, samples=tuple(_samples(session)), groups=found, notes=tuple(_notes(session)),
         phases=tuple(session.phases),
     )  # fmt: skip
 

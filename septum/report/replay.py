@@ -123,9 +123,10 @@ def mapped(result: Result, width: int, colour: bool) -> str:
     rows = table()
     for name in ("time", *(size for size, _ in SIZES), "mapped"):
         rows.add_column(name, justify="right", no_wrap=True)
+    digits = 3 if samples[-1].time - samples[0].time > 1 else 6
     for one in samples:
         total = sum(count * size for count, (_, size) in zip(one.leaves, SIZES, strict=True))
-        rows.add_row(f"{one.time:.3f}", *(f"{count:,}" for count in one.leaves), memory(total))
+        rows.add_row(f"{one.time:.{digits}f}", *(f"{count:,}" for count in one.leaves), memory(total))
     return "Mapped pages by size over time:\n" + rendered(rows, width=width, colour=colour)
 
 

@@ -87,3 +87,51 @@ def merged(*texts: str) -> str:
     """The events of several traces by time."""
     lines = [line for text in texts for line in text.splitlines() if not line.startswith("#")]
     return "\n".join([*sorted(lines, key=lambda line: LINE.match(line).group(5, 6)), ""])
+
+
+VALUE = re.compile(r"((?:old_|new_)?spte |old 0x|new )([0-9a-f]+)")
+BITS = ((1, 1), (5, 8), (6, 9), (7, 7), (9, 57), (10, 58), (11, 11))
+
+
+def ept(text: str, always: int, *, ad: bool = True, nonpresent: int = 1 << 63) -> str:
+    """The same trace of a kernel that uses EPT; `always` are the bits of every present entry beside R and X."""
+
+    def value(found: re.Match[str]) -> str:
+        old = int(found[2], 16)
+        if not old & 1 << 11:
+            return f"{found[1]}{old & ~(1 << 63) | nonpresent:x}"
+        new = sum(1 << to for bit, to in BITS if old >> bit & 1 and (ad or bit not in (5, 6)))
+        table = not old & 1 << 9 and not old & 1 << 7 and old & 0xFFF == 0x827
+        accessed = 1 << 8 if table and ad else 0
+        return f"{found[1]}{new | accessed | old & 0xFFFFFFFFFF000 | always | 1 | 4 | (0 if table else 0x30):x}"
+
+    changed = re.sub(
+        r"^.*(?:kvm_mmu_s|spte_changed|fast_page).*$", lambda line: VALUE.sub(value, line[0]), text, flags=re.MULTILINE
+    )
+    return re.sub(r"^.*old_spte (\w+) new_spte \1\n", "", changed, flags=re.MULTILINE)
+
+
+def five_levels(text: str) -> str:
+    """The same trace of a VM whose root is at level 5."""
+    lines = text.splitlines()
+    root = next(n for n, line in enumerate(lines) if "kvm_mmu_get_page" in line)
+    first = next(n for n, line in enumerate(lines) if "kvm_mmu_spte_requested" in line)
+    begin = lines[first].partition("kvm_mmu_spte_requested")[0]
+    page = f"{begin}kvm_mmu_get_page: sp gen 0 gfn 0 l4 8-byte q0 direct wux nxe ad root 0 sync new"
+    link = f"{begin}kvm_tdp_mmu_spte_changed: as id 0 gfn 0 level 5 old_spte 8000000000000000 new_spte 7ffff827"
+    lines[root] = lines[root].replace(" l4 ", " l5 ")
+    return "\n".join([*lines[: first + 1], page, link, *lines[first + 1 :], ""])
+
+
+def recovered(text: str) -> str:
+    """The same trace of a kernel that makes a table a huge leaf in one event when logging ends."""
+    lines, pages = [], {}
+    for line in text.splitlines():
+        found = re.search(r"gfn (\w+) level [23] old_spte (\w+) new_spte (\w+)$", line)
+        if found and int(found[2], 16) & 0x880 == 0x880:
+            pages[found[1]] = int(found[2], 16)
+        if found and found[3] == "8000000000000000" and found[1] in pages and int(found[2], 16) & 0x880 == 0x800:
+            line = line.replace(f"new_spte {found[3]}", f"new_spte {pages[found[1]] & ~2:x}")
+            break
+        lines.append(line)
+    return "\n".join([*lines, line, ""])

@@ -4,10 +4,10 @@ from septum.host.geometry import Level
 from septum.kvm.traced.effects import change
 from septum.kvm.traced.events import Call, Guard, Kind, Step
 from septum.kvm.traced.followed import Followed, RootId, TableId
-from septum.kvm.traced.layout import Word, frame_of, word_of
+from septum.kvm.traced.layout import UNKNOWN, Word, frame_of, word_of
 from septum.kvm.traced.removals import removals_kept
 from septum.kvm.traced.steps import follow
-from septum.kvm.traced.tables import attach, forget, index_of, new_table, store, walk
+from septum.kvm.traced.tables import attach, fill_split, forget, index_of, new_table, store, walk
 from septum.lang import u8, u32
 
 
@@ -42,6 +42,22 @@ def adopt(m: Followed):
     m.guard = follow(m)
     if m.guard != Guard.NONE and e.kind == Kind.CHANGED:
         overwrite(m)
+    if e.kind == Kind.SPLIT and not e.failed:
+        split_unseen(m)
+
+
+def split_unseen(m: Followed):
+    """kvm_mmu_split_huge_page tells of a split whose change was not seen: the table is there, by whatever entry."""
+    e = m.event
+    root = m.task[e.task].root if m.task[e.task].root != 0 else RootId(1)
+    table = walk(m, root, e.gfn, e.level) if m.root[root].table != 0 else TableId(0)
+    if table != 0:
+        i = index_of(e.gfn, e.level)
+        if m.child[table].table[i] == 0:
+            below = new_table(m, 0, e.gfn, Level(e.level - 1), True)
+            store(m, table, i, UNKNOWN)
+            attach(m, table, i, below)
+            fill_split(m, below, e.old, e.level)
 
 
 def overwrite(m: Followed):

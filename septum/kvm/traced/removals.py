@@ -126,7 +126,7 @@ def unlink(m: Followed, child: TableId, kept: u8):
     detach(m, child)
     if kept != 0 and k.removal[kept - 1].table == child:
         k.removal[kept - 1].unlinked = True
-    elif k.blind and m.layout.parent_last:
+    elif m.layout.parent_last and (k.blind or not m.traced.zap_page):
         forget(m, child)
     else:
         begin_removal(m, child, True)

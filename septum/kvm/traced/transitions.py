@@ -91,7 +91,7 @@ def permitted_freeze(m: Followed, before: Word):
     """A frozen value outside of a removal: only 6.1 shows it, before a table or a huge leaf goes."""
     e = m.event
     m.step = Step.FREEZE_TABLE if before == Word.TABLE else Step.FREEZE_LEAF
-    if m.task[e.task].blind:
+    if m.task[e.task].blind or (m.layout.parent_last and not m.traced.zap_page):
         m.step = Step.UNSEEN
         return Guard.NONE
     if e.level == 1 or (before != Word.TABLE and before != Word.LEAF) or not m.layout.silent_unfreeze:
