@@ -15,8 +15,10 @@ from septum.check.build import Build
 from septum.host.entry import ADDRESS_MASK, FROZEN_SPTE, PAGE_SHIFT, SHADOW_NONPRESENT_VALUE
 from septum.host.frames import PageType
 from septum.host.geometry import ENTRIES, ENTRY_BITS, LEVELS, PAGES, VMS
+from septum.kvm.machine import Machine
 from septum.kvm.spte import NONLEAF_SPTE, PT_PAGE_SIZE_MASK, is_last_spte, is_shadow_present_pte
 from septum.lang.engine import Engine
+from septum.lang.errors import UserError
 from septum.lang.types import scope
 from septum.tdx.sept import SeptState, sept_page, sept_state
 from septum.tdx.td import Lifecycle
@@ -285,6 +287,8 @@ def call_of(old: SeptState, new: SeptState) -> str:
 
 def written(build: Build, schedule: tuple[tuple[int, int], ...], title: str) -> str:
     """The trace of a schedule, as tracefs prints it with record-tgid."""
+    if build.model.world is not Machine:
+        raise UserError(f"{build.model.name} has no mirror tables, of which a trace tells")
     with scope(build.bindings):
         engine = build.engine()
         writer = Writer(engine)
