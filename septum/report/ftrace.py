@@ -17,7 +17,7 @@ from septum.host.frames import PageType
 from septum.host.geometry import ENTRIES, ENTRY_BITS, LEVELS, PAGES, VMS
 from septum.kvm.machine import Machine
 from septum.kvm.spte import NONLEAF_SPTE, PT_PAGE_SIZE_MASK, is_last_spte, is_shadow_present_pte
-from septum.lang.engine import Engine
+from septum.lang.engine import Engine, Status
 from septum.lang.errors import UserError
 from septum.lang.types import scope
 from septum.tdx.sept import SeptState, sept_page, sept_state
@@ -294,7 +294,7 @@ def written(build: Build, schedule: tuple[tuple[int, int], ...], title: str) -> 
         writer = Writer(engine)
         writer.prologue()
         for thread, choice in schedule:
-            engine.step(thread, choice)
-            writer.step(thread)
+            if engine.step(thread, choice) is not Status.FAILED:
+                writer.step(thread)
     head = HEADER.format(len(writer.lines), len(engine.threads) + 1, title)
     return head + "".join(f"{line}\n" for line in writer.lines)

@@ -14,7 +14,7 @@ def judge_change(m: Followed):
     best = Guard.NO_TABLE
     place = TableId(0)
     own = m.task[e.task].root
-    if own != 0 and not m.root[own].invalid:
+    if own != 0 and not m.root[own].invalid and is_candidate(m, own):
         best = consider(m, own)
         place = m.at
     if best != Guard.NONE:
