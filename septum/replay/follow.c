@@ -15,7 +15,7 @@ typedef struct replay {
     world_t *world;
     uint64_t head, next, tail;      /* records: oldest in the ring, next to follow, behind the newest */
     uint64_t offset, followed, reordered, worst_back, overtaken, read_ahead, diverged, diverged_at;
-    uint64_t nonpresent, frozen, first_time, last_time;
+    uint64_t nonpresent, frozen, encrypted, first_time, last_time;
     uint64_t steps[STEP_KINDS], step_time[STEP_KINDS];
     uint64_t sample_every, sample_next;
     uint32_t sample_count, tasks, stop, site, hold, told;
@@ -80,7 +80,7 @@ static uint16_t task_of(replay_t *p, const record_t *r)
 /* -- one record to the model */
 
 enum { NO_VALUE = 2 };
-static const uint64_t NONPRESENT = 1ull << 63, FROZEN = 0x80000000000005A0ull;
+static const uint64_t PRESENT = 1 << 11, NONPRESENT = 1ull << 63, FROZEN = 0x80000000000005A0ull;
 
 /* The kernel's special values as the model has them. What is special in the model and not in this kernel is no value of an SPTE at all. */
 static uint64_t in_model(const replay_t *p, uint64_t value)
@@ -89,6 +89,8 @@ static uint64_t in_model(const replay_t *p, uint64_t value)
         return NONPRESENT;
     if (value == p->frozen)
         return FROZEN;
+    if (p->encrypted && value & PRESENT)
+        return value & p->encrypted ? value ^ p->encrypted : NO_VALUE;
     return value == NONPRESENT || value == FROZEN || value == 0 ? NO_VALUE : value;
 }
 

@@ -59,7 +59,7 @@ class State(ctypes.Structure):
         ("scan", Scan), ("world", ctypes.c_void_p),
         *((name, u64) for name in (
             "head", "next", "tail", "offset", "followed", "reordered", "worst_back", "overtaken", "read_ahead", "diverged",
-            "diverged_at", "nonpresent", "frozen", "first_time", "last_time",
+            "diverged_at", "nonpresent", "frozen", "encrypted", "first_time", "last_time",
         )),
         ("steps", u64 * STEP_KINDS), ("step_time", u64 * STEP_KINDS), ("sample_every", u64), ("sample_next", u64),
         *((name, u32) for name in ("sample_count", "tasks", "stop", "site", "hold", "told")), ("sample", Sample * SAMPLES),

@@ -124,6 +124,7 @@ def _rules(session: Session) -> dict[str, int]:
         "silent-unfreeze": int(m.unfrozen),
         "unlinked-page": int(state.steps[Step.NEW_TABLE]) - int(state.steps[Step.LINK]) - int(state.steps[Step.SPLIT]),
         "learned": int(m.learned),
+        "nx-huge-page": int(m.lowered),
         "ambiguous-root": int(m.ambiguous),
     }
     return {name: count for name, count in found.items() if count > 0}
@@ -176,6 +177,8 @@ def _notes(session: Session) -> list[str]:
         )
     elif m.midlife and not scan.losses:
         notes.append("it begins in the middle of a VM's life: entries are learned as they are seen")
+    if session.state.encrypted:
+        notes.append(f"bit {int(session.state.encrypted).bit_length() - 1} of every SPTE is taken as that of memory encryption")
     missing = [
         name for name, there in (
             ("kvm_mmu_spte_requested", m.traced.requested), ("kvm_mmu_set_spte", m.traced.set_spte),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from septum.kvm.traced.events import Guard, Kind, Step
 from septum.lang.errors import SeptumError
 from septum.replay.divergence import describe
-from septum.replay.kernels import Choice, choose
+from septum.replay.kernels import Choice, choose, encryption_bit
 from septum.replay.native import RING, Record, State, library
 from septum.replay.result import Divergence
 from septum.replay.words import GUARDS, STEPS
@@ -121,6 +121,8 @@ class Session:
             values.append((int(state.frozen), 1))
         seen = state.scan.formats
         by_exit = "EPT" if seen & SEEN_EPT else "NPT" if seen & SEEN_NPF else ""
+        state.encrypted = encryption_bit(values, [one.pfn for one in records if one.kind == Kind.REQUESTED])
+        values = [(value & ~int(state.encrypted), level) for value, level in values]
         self.choice = choose(values, self.settings.kernel, self.settings.formats, seen, by_exit)
         self.choice.fill(self.m.layout)
         state.nonpresent = self.choice.era.nonpresent

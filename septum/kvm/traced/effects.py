@@ -4,7 +4,7 @@ from septum.host.entry import FROZEN_SPTE
 from septum.host.geometry import Level
 from septum.kvm.traced.events import Kind, Step
 from septum.kvm.traced.followed import Followed, RootId, TableId
-from septum.kvm.traced.layout import UNKNOWN, Word, frame_of, word_of
+from septum.kvm.traced.layout import UNKNOWN, Word, frame_of, restored, word_of
 from septum.kvm.traced.removals import advance, announce, unlink
 from septum.kvm.traced.seamcalls import call_made, mirror_changed
 from septum.kvm.traced.tables import attach, fill_split, forget, new_root, new_table, store, word
@@ -24,9 +24,10 @@ def apply(m: Followed, kept: u8):
         k.gfn = e.gfn
         k.pfn = e.pfn
         k.goal = e.level
+        k.linked = False
         k.has_page = False
     elif kind == Kind.GET_PAGE:
-        if e.level == 5 or (e.level == 4 and not k.faulting):
+        if e.level == 5 or (e.level == 4 and not (k.faulting and k.root != 0 and m.root[k.root].levels == 5)):
             k.root = new_root(m, e.task, e.level, True)
             m.step = Step.NEW_ROOT
         else:
@@ -43,7 +44,7 @@ def apply(m: Followed, kept: u8):
             m.table[m.at].pfn = e.sptep >> 12
     elif kind == Kind.FAST:
         if m.step == Step.FIX_FAST:
-            store(m, m.at, m.index, e.old | m.layout.writable)
+            store(m, m.at, m.index, fixed_fast(m))
     elif kind == Kind.SEAMCALL:
         call_made(m)
     elif kind == Kind.ZAP_ALL:
@@ -52,6 +53,15 @@ def apply(m: Followed, kept: u8):
         k.faulting = False
         if kind == Kind.PAGE_FAULT and e.vcpu != 0:
             k.vcpu = e.vcpu
+
+
+def fixed_fast(m: Followed):
+    """What fast_page_fault() wrote: W, and the rights of an aged leaf. The event reads the entry again, maybe too late."""
+    e = m.event
+    right = restored(m, e.old)
+    if right != e.old and (e.new == right or e.old & m.layout.mmu_writable == 0):
+        return right
+    return right | m.layout.writable
 
 
 def invalidate(m: Followed):
@@ -96,7 +106,10 @@ def change(m: Followed, kept: u8):
             k.owed_gfn = e.gfn
             k.owed_level = e.level
         k.has_page = False
+        k.linked = True
     elif m.step == Step.MAP or m.step == Step.REMAP or m.step == Step.COLLAPSE:
+        if k.faulting and e.level < k.goal:
+            m.lowered = m.lowered + 1
         k.owes_set = k.faulting
         k.owed_gfn = e.gfn
         k.owed_level = e.level

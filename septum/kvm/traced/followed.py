@@ -72,6 +72,7 @@ class Task(Struct):
     gfn: u64
     pfn: u64
     goal: Level
+    linked: bool  # a table, in this fault
     has_page: bool  # kvm_mmu_get_page, not linked yet
     page_level: Level
     page_gfn: u64
@@ -164,6 +165,7 @@ class Followed(Struct):
     hardware: u64  # old values with A or D that a CPU set
     in_removed: u64  # changes of tables that another task was removing
     unfrozen: u64  # frozen entries that became non-present without an event
+    lowered: u64  # leaves below the level that their faults asked for
     ambiguous: u64  # events that several roots could explain
     tables: u32
     used: u32

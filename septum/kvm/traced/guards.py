@@ -6,7 +6,7 @@ A guard only reads. It answers what stands in the way first, or Guard.NONE; effe
 from septum.host.geometry import Level
 from septum.kvm.traced.events import Guard
 from septum.kvm.traced.followed import Followed, TableId, TaskId
-from septum.kvm.traced.layout import Word, frame_of, is_leaf_spte, is_nonleaf_spte, word_of
+from septum.kvm.traced.layout import SAVED_RIGHTS, Word, frame_of, is_leaf_spte, is_nonleaf_spte, word_of
 from septum.kvm.traced.tables import first_gfn, index_of, kind_at
 
 
@@ -51,25 +51,41 @@ def link(m: Followed):
 
 
 def leaf_in_fault(m: Followed):
-    """tdp_mmu_map_handle_target_level() [6.1], kvm-mmu.md 4.5: the leaf is that which kvm_mmu_spte_requested named."""
-    if not is_leaf_spte(m, m.event.new, m.event.level):
+    """tdp_mmu_map_handle_target_level() [6.1], kvm-mmu.md 4.5: the leaf is that which kvm_mmu_spte_requested named.
+
+    Up to 6.9 the notifier change_pte() maps another page read-only, in no fault.
+    """
+    e = m.event
+    if not is_leaf_spte(m, e.new, e.level):
         return Guard.ENCODING
-    return leaf_goal(m, frame_of(m.event.new))
+    if m.layout.silent_unfreeze and not m.task[e.task].faulting and e.level == 1 and e.new & m.layout.writable == 0:
+        return Guard.NONE
+    return leaf_goal(m, frame_of(e.new))
 
 
 def leaf_goal(m: Followed, pfn):
-    """The fault that the task handles wants a leaf here, at this level, of this page if that is known."""
+    """The fault that the task handles wants a leaf here, at this level, of this page if that is known.
+
+    Below the level that it asked for where a table was already: disallowed_hugepage_adjust() [6.1], with nx_huge_pages.
+    """
     e = m.event
+    k = m.task[e.task]
     guard = in_fault(m, e.task, e.gfn, e.level)
-    if guard != Guard.NONE or not m.task[e.task].faulting:
+    if guard != Guard.NONE or not k.faulting:
         return guard
-    if m.task[e.task].goal != e.level:
+    if e.level > k.goal or (e.level < k.goal and k.linked):
         return Guard.OTHER_LEVEL
-    wanted = m.task[e.task].pfn
-    if pfn != 0 and first_gfn(wanted, e.level) != pfn:
+    into = k.pfn ^ first_gfn(k.pfn, k.goal)
+    if into != 0 and into != k.gfn ^ first_gfn(k.gfn, k.goal):
         return Guard.OTHER_PFN
-    into = wanted ^ first_gfn(wanted, e.level)
-    return Guard.NONE if into == 0 or into == m.task[e.task].gfn ^ e.gfn else Guard.OTHER_PFN
+    return Guard.NONE if pfn == 0 or pfn == page_wanted(m) else Guard.OTHER_PFN
+
+
+def page_wanted(m: Followed):
+    """The page at the event's entry, as the fault that the task handles asked for it."""
+    e = m.event
+    k = m.task[e.task]
+    return first_gfn(k.pfn, k.goal) | (e.gfn ^ first_gfn(e.gfn, k.goal))
 
 
 def same_page(m: Followed):
@@ -108,8 +124,15 @@ def clear_dirty(m: Followed):
 
 
 def age(m: Followed):
-    """age_gfn_range() [6.1]: A goes."""
-    return cleared(m, m.layout.accessed)
+    """age_gfn_range() [6.1]: A goes; without A/D bits mark_spte_for_access_track() puts R and X aside, and W goes as well."""
+    if m.layout.accessed != 0:
+        return cleared(m, m.layout.accessed)
+    e = m.event
+    guard = same_page(m)
+    if guard != Guard.NONE:
+        return guard
+    rights = e.old & m.layout.access_track
+    return Guard.NONE if rights != 0 and e.new == (e.old ^ rights) | ((rights & 5) << SAVED_RIGHTS) else Guard.OTHER_BITS
 
 
 def split(m: Followed):

@@ -3,7 +3,8 @@
 from septum.host.geometry import Level
 from septum.kvm.traced.events import Guard, Step
 from septum.kvm.traced.followed import ROOTS, Followed, RootId, TableId, TaskId
-from septum.kvm.traced.layout import Word, frame_of, word_of
+from septum.kvm.traced.guards import page_wanted
+from septum.kvm.traced.layout import Word, frame_of, restored, word_of
 from septum.kvm.traced.roots import is_candidate
 from septum.kvm.traced.tables import first_gfn, index_of, kind_at, matches, table_gfn, walk, walk_known
 from septum.lang import each, u16
@@ -17,7 +18,7 @@ def judge_set(m: Followed):
     if m.traced.requested and not k.blind:
         if not k.faulting:
             return Guard.NOT_REQUESTED
-        if e.level != k.goal:
+        if e.level > k.goal or (e.level < k.goal and k.linked):
             return Guard.OTHER_LEVEL
         if first_gfn(k.gfn, e.level) != e.gfn:
             return Guard.OTHER_GFN
@@ -50,8 +51,9 @@ def reported(m: Followed, table: TableId):
         return Guard.OTHER_ADDRESS
     if not matches(m, table, i, e.new):
         return Guard.OLD_VALUE
-    if word_of(m, e.new, e.level) == Word.LEAF and first_gfn(m.task[e.task].pfn, e.level) != frame_of(e.new):
-        return Guard.NONE if m.task[e.task].blind or not m.traced.requested else Guard.OTHER_PFN
+    k = m.task[e.task]
+    if m.traced.requested and k.faulting and not k.blind and word_of(m, e.new, e.level) == Word.LEAF:
+        return Guard.NONE if page_wanted(m) == frame_of(e.new) else Guard.OTHER_PFN
     return Guard.NONE
 
 
@@ -101,7 +103,8 @@ def fast_at(m: Followed, root: RootId, level: Level):
     m.index = i
     if not matches(m, table, i, m.event.old):
         return Guard.OLD_VALUE
-    return Guard.NONE if m.event.old & m.layout.mmu_writable != 0 else Guard.NO_FAST_WRITE
+    may = m.event.old & m.layout.mmu_writable != 0 or restored(m, m.event.old) != m.event.old
+    return Guard.NONE if may else Guard.NO_FAST_WRITE
 
 
 def fast_among_removed(m: Followed, other: TaskId):

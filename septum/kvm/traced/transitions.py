@@ -20,6 +20,8 @@ from septum.kvm.traced.seamcalls import mirrored
 from septum.kvm.traced.tables import matches, word
 from septum.lang import u8
 
+MMIO_GFNS = (1 << 28) - 1  # above, bits against L1TF may stand
+
 
 def permitted(m: Followed):
     """The step by the kinds of the two values, and its guards; those of the S-EPT as well where the table is a mirror."""
@@ -106,7 +108,7 @@ def permitted_mmio(m: Followed, before: Word, after: Word):
         m.step = Step.MAP_MMIO
         if e.level != 1:
             return Guard.LEVEL
-        if frame_of(e.new) & 0x7FFFFFFFFF != e.gfn & 0x7FFFFFFFFF:
+        if frame_of(e.new) & MMIO_GFNS != e.gfn & MMIO_GFNS:
             return Guard.PFN
         return Guard.NONE if before == Word.NONPRESENT or before == Word.MMIO else Guard.OLD_KIND
     if after == Word.LEAF:
