@@ -91,15 +91,16 @@ def test_sept_add_version_1_and_the_flag_allow_existing():
 class TestContention:
     """tdx-module.md 3: which lock is lost, and the operand id that says so."""
 
-    @pytest.mark.parametrize(("first", "second", "operand"), [
-        ("MEM_RANGE_BLOCK", "MEM_SEPT_RD", "SEPT_TREE"), ("MEM_SEPT_RD", "MEM_RANGE_BLOCK", "SEPT_TREE"),
-        ("MEM_SEPT_RD", "MEM_SEPT_RD", "RCX"), ("MEM_TRACK", "MEM_TRACK", "TD_EPOCH"),
+    @pytest.mark.parametrize(("first", "steps", "second", "operand"), [
+        ("MEM_RANGE_BLOCK", 1, "MEM_SEPT_RD", "SEPT_TREE"), ("MEM_SEPT_RD", 1, "MEM_RANGE_BLOCK", "SEPT_TREE"),
+        ("MEM_SEPT_RD", 2, "MEM_SEPT_RD", "RCX"), ("MEM_TRACK", 1, "MEM_TRACK", "TD_EPOCH"),
     ])  # fmt: skip
-    def test_two_calls_on_one_entry(self, first, second, operand):
+    def test_two_calls_on_one_entry(self, first, steps, second, operand):
         module, _, td = made()
         td.augment(GPA)
         holding = begin(module, td, first, 1)
-        holding.step()
+        for _ in range(steps):
+            holding.step()
         assert begin(module, td, second, 0).finish().status == name("OPERAND_BUSY", operand)
         assert holding.finish().ok
         assert begin(module, td, second, 0).finish().ok or second == "MEM_RANGE_BLOCK"
@@ -112,13 +113,43 @@ class TestContention:
         assert module.seamcall(Leaf.MEM_PAGE_AUG, rcx=GPA + PAGE, rdx=td.tdr, r8=two).ok
         assert first.finish().ok
 
-    def test_a_busy_entry_says_what_it_is(self):
-        module, _, td = made()
-        page = td.augment(GPA)
+    def test_a_busy_entry_says_what_it_was_when_it_was_walked_to(self):
+        module, host, td = made()
+        page = host.page()
+        walking = module.begin(Leaf.MEM_SEPT_RD, rcx=GPA, rdx=td.tdr)
+        walking.step()
+        expect(module.seamcall(Leaf.MEM_PAGE_AUG, lp=1, rcx=GPA, rdx=td.tdr, r8=page))
         holding = module.begin(Leaf.MEM_SEPT_RD, lp=1, rcx=GPA, rdx=td.tdr)
         holding.step()
+        holding.step()
+        answer = walking.finish()
+        assert answer.status == name("OPERAND_BUSY", "RCX")
+        assert (answer.rcx, answer.rdx) == (ref.EXTENDED["FREE"], ref.REPORTED["FREE"] << 8)
         answer = module.seamcall(Leaf.MEM_SEPT_RD, rcx=GPA, rdx=td.tdr)
         assert (answer.rcx, answer.rdx) == (ref.EXTENDED["PENDING"] | page, 0 | ref.REPORTED["PENDING"] << 8)
+
+    def test_an_entry_is_read_again_when_it_is_locked(self):
+        module, host, td = made()
+        one, two = host.page(), host.page()
+        late = module.begin(Leaf.MEM_PAGE_AUG, rcx=GPA, rdx=td.tdr, r8=one)
+        late.step()
+        expect(module.seamcall(Leaf.MEM_PAGE_AUG, lp=1, rcx=GPA, rdx=td.tdr, r8=two))
+        answer = late.finish()
+        assert answer.status == name("EPT_ENTRY_STATE_INCORRECT", "RCX")
+        assert (answer.rcx, answer.rdx) == (ref.EXTENDED["PENDING"] | two, ref.REPORTED["PENDING"] << 8)
+
+    def test_an_entry_whose_table_was_promoted_away_is_busy(self):
+        module, host, td = made(finalized=False)
+        first = host.page(size=2 << 20)
+        for offset in range(0, 2 << 20, PAGE):
+            expect(module.seamcall(Leaf.MEM_PAGE_AUG, rcx=GPA + offset, rdx=td.tdr, r8=first + offset))
+        late = module.begin(Leaf.MEM_PAGE_REMOVE, lp=1, rcx=GPA, rdx=td.tdr)
+        late.step()
+        expect(td.call(Leaf.MEM_PAGE_PROMOTE, GPA, 1))
+        answer = late.finish()
+        assert answer.status == name("OPERAND_BUSY", "RCX")
+        assert (answer.rcx, answer.rdx) == (ref.EXTENDED["PENDING"] | first, ref.REPORTED["PENDING"] << 8)
+        assert module.seamcall(Leaf.MEM_PAGE_REMOVE, lp=1, rcx=GPA, rdx=td.tdr).status == name("EPT_WALK_FAILED", "RCX")
 
     def test_a_tdr_that_is_taken_is_busy_by_its_operand(self):
         module, host, td = made(finalized=False)
@@ -254,10 +285,12 @@ class TestPairs:
         host.back(region)
         expect(module.seamcall(Leaf.MEM_PAGE_AUG, rcx=GPA, rdx=td.tdr, r8=region))
         freeing = module.begin(Leaf.MEM_PAGE_REMOVE, lp=1, rcx=GPA, rdx=td.tdr)
-        freeing.step()
-        freeing.step()
+        for _ in range(3):
+            freeing.step()
         with pytest.raises(ModuleStopped, match="fatal"):
             module.seamcall(Leaf.PHYMEM_PAMT_REMOVE, rcx=region | 1)
+        with pytest.raises(ModuleStopped, match="fatal"):
+            module.seamcall(Leaf.MEM_TRACK, lp=2, rcx=td.tdr)
 
 
 class TestLargePages:

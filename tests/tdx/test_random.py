@@ -27,7 +27,7 @@ from septum.tdx.geometry import (
 )
 from septum.tdx.leaves import Leaf
 from septum.tdx.module import DRIVER, Geometry, Module, translated
-from septum.tdx.status import CODES, Status
+from septum.tdx.status import Status
 
 CALLS = Path(__file__).with_name("random_calls.c")
 SMALL = Geometry(
@@ -53,15 +53,12 @@ def run(calls: int, seed: int, *, dynamic: bool, life: int = 20_000, **options: 
     module = Module(SMALL, dynamic_pamt=dynamic, cmrs=MEMORY, **options)
     Host(module, dynamic=dynamic)
     with module.scope():
-        errors = [sum(1 << bit for bit in range(8) if 8 * byte + bit < len(Status) and CODES[Status(8 * byte + bit)] >> 63)
-                  for byte in range(len(Status) // 8 + 1)]  # fmt: skip
         macros = {
             "ENTRIES": 4, "ENTRY_BITS": 2, "LEVELS": 3, "GFNS": 64, "PAGES": 256, "TDS": 3, "VCPUS": 4, "LPS": 3, "TLB": 4,
             "HKIDS": 5, "PACKAGES_OF_LPS": 2, "STATUSES": len(Status), "RESUMABLE": int(Status.TDX_INTERRUPTED_RESUMABLE),
-            "DYNAMIC": int(bool(DYNAMIC_PAMT)),
+            "BUSY": int(Status.TDX_OPERAND_BUSY), "DYNAMIC": int(bool(DYNAMIC_PAMT)),
         }  # fmt: skip
         head = "".join(f"#define {name} {value}\n" for name, value in macros.items())
-        head += f"static const uint8_t ERRORS[] = {{ {', '.join(map(str, errors))} }};\n"
         driver = DRIVER + head + CALLS.read_text()
         translation = translated(frozenset(module.bindings.items()), SMALL.lps, driver)
         library = load(compiled(translation.code, ("-O2",)))
