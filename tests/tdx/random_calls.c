@@ -12,7 +12,7 @@ enum { DONE = 1, EXIT = 4 };
 #define is_blocked_word(word) (((word) & STATE_BITS) != (FREE_ENTRY & STATE_BITS) && ((word) >> 55 & 1))
 
 typedef struct report {
-    uint64_t calls, steps, races, pruned, errors, checked;
+    uint64_t calls, steps, races, pruned, errors, checked, merged, split;
     uint64_t seen[64][STATUSES];
     uint64_t guest[8][STATUSES];
     char wrong[256];
@@ -39,10 +39,16 @@ static world_t *world_of(uint8_t *state)
 
 /* -- operands */
 
+/* Pages of their own come mostly from the lower part of memory, so that the upper one has room for large ones. */
+static uint32_t a_page(void)
+{
+    return dice(16) ? dice(PAGES * 5 / 8) : dice(PAGES);
+}
+
 static uint32_t free_page(world_t *w)
 {
     for (int tries = 0; tries < 12; tries++) {
-        uint32_t page = dice(PAGES);
+        uint32_t page = a_page();
         if (w->frame.at[page].type == NDA && w->gig.at[page / (ENTRIES * ENTRIES)].initialised)
             return page;
     }
@@ -135,7 +141,7 @@ static int is_free(world_t *w, uint64_t first, uint64_t size, int paired)
 static uint64_t free_block(world_t *w, uint64_t size, int paired)
 {
     for (int tries = 0; tries < 16; tries++) {
-        uint64_t first = dice(PAGES) / size * size;
+        uint64_t first = (PAGES / 2 + dice(PAGES / 2)) / size * size;
         if (is_free(w, first, size, paired))
             return first << 12;
     }
@@ -148,7 +154,8 @@ static void reshape(world_t *w, unsigned lp)
 {
     __typeof__(w->lp.at[lp].given) *g = &w->lp.at[lp].given;
     uint32_t td = 1 + dice(TDS), level = dice(4) ? 1 : 2, shift = ENTRY_BITS * level;
-    uint64_t gfn = (uint64_t)(dice(2) * ENTRIES * ENTRIES + dice(2) * ENTRIES) >> shift << shift, size = 1ull << (shift - ENTRY_BITS);
+    uint64_t gfn = level == 2 ? GFNS / 2 + dice(2) * ENTRIES * ENTRIES : dice(2) * ENTRIES * ENTRIES + dice(2) * ENTRIES;
+    uint64_t size = 1ull << (shift - ENTRY_BITS);
     uint32_t table = w->td.at[td].root;
     memset(g, 0, sizeof *g);
     g->rdx = (uint64_t)w->td.at[td].tdr << 12;
@@ -260,6 +267,13 @@ static int dying;
 static void random_seamcall(world_t *w, unsigned lp)
 {
     __typeof__(w->lp.at[lp].given) *g = &w->lp.at[lp].given;
+    if (dice(12) == 0)
+        for (uint32_t vcpu = 1; vcpu <= VCPUS; vcpu++)
+            if (w->tdvps.at[vcpu].build.lp == lp + 1) { /* it goes to another LP */
+                memset(g, 0, sizeof *g);
+                g->rax = 18, g->rcx = (uint64_t)w->tdvps.at[vcpu].build.tdvpr << 12;
+                return;
+            }
     if (dice(3) == 0) {
         if (dying)
             end_of_a_life(w, lp);
@@ -273,7 +287,7 @@ static void random_seamcall(world_t *w, unsigned lp)
     }
     uint32_t leaf = LEAVES[dice(sizeof LEAVES)];
     memset(g, 0, sizeof *g);
-    if (dice(300) == 0)
+    if (dice(100) == 0)
         leaf = 18;
     if (dice(600) == 0)
         leaf = (uint32_t[]){ 19, 20, 20, 20, 40, 40 }[dice(6)];
@@ -300,7 +314,7 @@ static void random_seamcall(world_t *w, unsigned lp)
     case 40: g->rcx = dice(2); break;
     case 45: case 33: break;
     case 58: case 59:
-        g->rcx = (uint64_t)(dice(PAGES) / ENTRIES * ENTRIES) << 12 | 1;
+        g->rcx = (uint64_t)(a_page() / ENTRIES * ENTRIES) << 12 | 1;
         if (dice(64) == 0)
             g->rcx ^= 1ull << dice(64);
         g->rdx = an_address(w, free_page(w));
@@ -337,7 +351,8 @@ static uint32_t random_call(world_t *w, unsigned lp)
         }
         switch (dice(32)) {
         case 0: return INTERRUPT;
-        case 1: case 2: case 3: case 4: case 5: case 6: case 7: g->rax = dice(16) ? 6 : dice(64) ? 23 + dice(2) : dice(8); g->rcx = dice(4) ? dice(8) << 12 : an_entry(0, 1); return TDCALL;
+        case 1: case 2: case 3: case 4: case 5: case 6: case 7: case 10: case 11: case 12: case 13: g->rax = dice(16) ? 6 : dice(64) ? 23 + dice(2) : dice(8); g->rcx = dice(4) ? dice(8) << 12 : an_entry(0, 1); return TDCALL;
+        case 8: case 9: g->rcx = (GFNS / 2 + dice(GFNS / 2)) << 12; return ACCESS;
         default: g->rcx = dice(4) ? dice(8) << 12 : an_entry(0, 0) & ~7ull; g->rdx = dice(2); return ACCESS;
         }
     }
@@ -659,6 +674,8 @@ static int one_step(uint8_t *state, report_t *report, unsigned lp, uint32_t entr
     world_t *w = world_of(state);
     unsigned status = w->lp.at[lp].status;
     uint32_t leaf = entry == SEAMCALL ? w->lp.at[lp].given.rax & 63 : 100;
+    if (entry == SEAMCALL && !status && (w->lp.at[lp].given.rcx & 7) == 2)
+        report->merged += leaf == 23, report->split += leaf == 15;
     if (entry == SEAMCALL)
         report->seen[leaf][status]++;
     else
@@ -680,6 +697,11 @@ static void meet(world_t *w, unsigned first, uint32_t entry, unsigned lp, uint32
 {
     uint64_t rcx = w->lp.at[first].given.rcx, rdx = w->lp.at[first].given.rdx;
     uint32_t leaf = w->lp.at[first].given.rax & 63;
+    if (entry == TDCALL && mine == SEAMCALL) {
+        __typeof__(w->lp.at[lp].given) *g = &w->lp.at[lp].given;
+        g->rax = (uint32_t[]){ 7, 7, 25, 29, 6 }[dice(5)], g->rcx = rcx;
+        g->rdx = (uint64_t)w->td.at[w->tdvps.at[w->lp.at[first].vcpu].build.vm].tdr << 12;
+    }
     if (entry != SEAMCALL || !(leaf == 3 || leaf == 6 || leaf == 7 || leaf == 25 || leaf == 29 || leaf == 39 || leaf == 15 || leaf == 23))
         return;
     if (mine == SEAMCALL)
