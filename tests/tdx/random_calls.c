@@ -555,7 +555,8 @@ static int check_world(world_t *w, report_t *report)
  * association of a vCPU and its epoch, tdx-module.md 9.1; where the guest is), or an LP's own. */
 enum { CONTENT, LOCK, ENTRY, ENTERED, GUEST, OWN };
 
-static uint8_t kinds[STATE_SIZE], before[STATE_SIZE];
+enum { BLOCK = 256 };
+static uint8_t kinds[STATE_SIZE], before[STATE_SIZE], start[STATE_SIZE], touched[STATE_SIZE / BLOCK + 1];
 
 static void mark(uint8_t *state, void *at, size_t size, uint8_t kind)
 {
@@ -618,27 +619,39 @@ static void note_entry(world_t *w, size_t at, uint64_t was, uint64_t is, deeds_t
     deeds->marks += (is & ~was & TDHP) != 0;
 }
 
+static void note_word(uint8_t *state, unsigned lp, size_t at, deeds_t *deeds)
+{
+    uint64_t was, is;
+    memcpy(&was, before + at, 8);
+    memcpy(&is, state + at, 8);
+    if (was != is && kinds[at] == ENTRY)
+        note_entry(world_of(state), at, was, is, deeds);
+    for (size_t byte = at; was != is && byte < at + 8 && kinds[at] != ENTRY; byte++)
+        if (before[byte] != state[byte] && kinds[byte] != LOCK && kinds[byte] != OWN + lp)
+            *(kinds[byte] == ENTERED ? &deeds->entered : kinds[byte] == GUEST ? &deeds->guest : &deeds->content) = byte + 1;
+}
+
+/* What a step did, block by block; `before` is the state again then. */
 static void note_deeds(uint8_t *state, unsigned lp, deeds_t *deeds)
 {
-    for (size_t at = 0; at + 8 <= STATE_SIZE; at += 8) {
-        uint64_t was, is;
-        if (at % 256 == 0)
-            while (at + 256 <= STATE_SIZE && !memcmp(before + at, state + at, 256))
-                at += 256;
-        if (at + 8 > STATE_SIZE)
-            break;
-        memcpy(&was, before + at, 8);
-        memcpy(&is, state + at, 8);
-        if (was == is)
+    for (size_t block = 0; block < STATE_SIZE; block += BLOCK) {
+        size_t size = block + BLOCK <= STATE_SIZE ? BLOCK : STATE_SIZE - block;
+        if (!memcmp(before + block, state + block, size))
             continue;
-        if (kinds[at] == ENTRY) {
-            note_entry(world_of(state), at, was, is, deeds);
-            continue;
-        }
-        for (size_t byte = at; byte < at + 8; byte++)
-            if (before[byte] != state[byte] && kinds[byte] != LOCK && kinds[byte] != OWN + lp)
-                *(kinds[byte] == ENTERED ? &deeds->entered : kinds[byte] == GUEST ? &deeds->guest : &deeds->content) = byte + 1;
+        for (size_t at = block; at + 8 <= block + size; at += 8)
+            note_word(state, lp, at, deeds);
+        memcpy(before + block, state + block, size);
+        touched[block / BLOCK] = 1;
     }
+}
+
+/* What the rounds so far have left: a round that stops the module is undone. */
+static void keep_round(const uint8_t *state)
+{
+    for (size_t block = 0; block < STATE_SIZE; block += BLOCK)
+        if (touched[block / BLOCK])
+            memcpy(start + block, state + block, block + BLOCK <= STATE_SIZE ? BLOCK : STATE_SIZE - block);
+    memset(touched, 0, sizeof touched);
 }
 
 /* Locks apart, which `check_locks` finds open after the round: what a call that did not do its work may have done. */
@@ -658,7 +671,6 @@ static int forgivable(report_t *report, deeds_t *deeds, uint32_t entry, uint32_t
 static int one_step(uint8_t *state, report_t *report, unsigned lp, uint32_t entry, deeds_t *deeds, int *ended)
 {
     step_t step = { 0, -1, 0 };
-    memcpy(before, state, STATE_SIZE);
     int rc = module_step(state, lp, &step);
     report->steps++;
     *ended = rc != 0;
@@ -713,11 +725,10 @@ static void meet(world_t *w, unsigned first, uint32_t entry, unsigned lp, uint32
 /* A call that stopped the module keeps the locks of its earlier steps: its round is undone as a whole. */
 static int round_of(uint8_t *state, report_t *report, int racers)
 {
-    static uint8_t start[STATE_SIZE];
     uint32_t entry[LPS], order[LPS];
     deeds_t deeds[LPS];
     int running = racers, ended[LPS] = { 0 }, changed = 0;
-    memcpy(start, state, STATE_SIZE);
+    keep_round(state);
     memset(deeds, 0, sizeof deeds);
     for (int i = 0; i < racers; i++) {
         order[i] = racers == 1 ? dice(LPS) : (uint32_t)i;
@@ -728,6 +739,7 @@ static int round_of(uint8_t *state, report_t *report, int racers)
         report->calls++;
     }
     report->races += racers > 1;
+    memcpy(before, state, STATE_SIZE);
     while (running) {
         int i = (int)dice((uint32_t)racers);
         if (ended[i])
@@ -803,6 +815,7 @@ int random_calls(uint8_t *state, uint64_t seed, uint64_t calls, uint64_t life, r
     memset(report, 0, sizeof *report);
     dice_state = seed * 0x9E3779B97F4A7C15ull + 1;
     know_kinds(state);
+    memcpy(start, state, STATE_SIZE);
     while (report->calls < calls) {
         report->at = report->calls;
         dying = next - report->calls < life / 5;
@@ -812,6 +825,7 @@ int random_calls(uint8_t *state, uint64_t seed, uint64_t calls, uint64_t life, r
             next += life;
             if (reclaim_all(state, report))
                 return 1;
+            memcpy(start, state, STATE_SIZE);
         }
     }
     return reclaim_all(state, report);
