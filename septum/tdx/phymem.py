@@ -223,6 +223,8 @@ def tdh_phymem_page_rdmd(m, page: Pfn, least: Level):
     yield
     describe(m, page, level)
     answer = m.lp[me()].answer
+    answer.r10 = 0
+    answer.r11 = 0
     of = type_at(m, page, level)
     if of in (PageType.REG, PageType.EPT):
         answer.r9 = bepoch_at(m, page, level)
@@ -230,8 +232,8 @@ def tdh_phymem_page_rdmd(m, page: Pfn, least: Level):
         answer.rcx = u64(answer.rcx | NON_LEAF)
         answer.r10 = u64(m.pamt[range_of(m, page)].page0) << PAGE_SHIFT
         answer.r11 = u64(m.pamt[range_of(m, page)].page1) << PAGE_SHIFT
-    elif DYNAMIC_PAMT and paired(m) and level == 2 and m.frame[page].type == PageType.PAMT:
-        answer.rcx = u64(u8(PageType.PAMT))
+    elif DYNAMIC_PAMT and paired(m) and least == 1 and level != 3 and m.frame[page].type in (PageType.PAMT, PageType.RSVD):
+        answer.rcx = u64(u8(PageType.PAMT))  # its bit in the bitmap
         answer.r8 = 0
     unlock_walk(m, page, level, False)
     return TDX_SUCCESS
@@ -252,11 +254,13 @@ def tdh_phymem_cache_wb(m, resume: u64):
     status = key_lock_shared(m)
     if status == TDX_SUCCESS:
         status = begin_write_back(m, package, resume)
-        release_shared(m.kot_lock)
+        if status != TDX_SUCCESS:
+            release_shared(m.kot_lock)
     if status != TDX_SUCCESS:
         release_exclusive(wb.lock)
         return status
     yield
+    release_shared(m.kot_lock)
     if m.lp[me()].interrupt:
         wb.interrupted = True
         release_exclusive(wb.lock)
