@@ -6,7 +6,7 @@ Verifiers that are programs (SPIN's, Rumur's, the hand-written C) are generated 
 time; TLC, Harmony and septum are timed with their start, septum with its translation and compilation too. The column
 `with build` counts all of it on all sides. The tools take turns, so that noise is spread over all. A tool that is absent is
 named and left out. TLC is found through --tla-jar or TLA2TOOLS, Harmony through --harmony or PATH. Exit status 1: a tool
-counted other states than it should, or found a violation or a deadlock.
+counted other states than it should, found a violation or a deadlock, or failed.
 """
 
 import argparse
@@ -363,7 +363,7 @@ def main() -> int:
         print(table(lines))
         for line in absent:
             print(f"left out - {line}")
-    return int(any(line["counts"] == "WRONG" for line in lines))
+    return int(any(str(line["counts"]).startswith(("WRONG", "failed")) for line in lines))
 
 
 if __name__ == "__main__":
