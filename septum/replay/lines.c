@@ -185,6 +185,7 @@ static int scan_line(scan_t *s, const char *line, size_t length, record_t *r)
         if (events[i].call)
             r->as_id = (uint8_t)events[i].call;
         if (!events[i].fields(s, &t, r)) {
+            s->events--;
             s->cut++;
             return SCAN_LOST;
         }

@@ -63,6 +63,7 @@ class State(ctypes.Structure):
         )),
         ("steps", u64 * STEP_KINDS), ("step_time", u64 * STEP_KINDS), ("sample_every", u64), ("sample_next", u64),
         *((name, u32) for name in ("sample_count", "tasks", "stop", "site", "hold", "told")), ("sample", Sample * SAMPLES),
+        ("met", u64), ("asking", u64 * (int(TASKS) + 1)), ("asked_by", u16 * 4096),
         ("pid_of", u32 * (int(TASKS) + 1)), ("used_at", u64 * (int(TASKS) + 1)),
         ("seen_at", u64 * (int(TASKS) + 1)), ("hash", u16 * (4 * int(TASKS))),
         ("ring", Record * RING),
