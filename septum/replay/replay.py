@@ -15,7 +15,7 @@ from septum.replay.source import Truncated, chunks
 from septum.replay.words import STEPS
 
 NANOSECONDS = 1e9
-SEEN_TGID, SEEN_OLD_FAULT, SEEN_HEADER, SEEN_DIRECT = 1, 8, 1024, 2048
+SEEN_TGID, SEEN_OLD_FAULT = 1, 8
 
 
 def replay(

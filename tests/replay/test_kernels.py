@@ -216,3 +216,16 @@ def test_after_zap_all_fast_faults_are_for_the_new_root(tmp_path):
     assert result, result.groups
     assert result.roots == 2
     assert result.leaves == (1, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "how"),
+    [("kvm_entry: vcpu 0, rip 0x8000", "kvm_entry: vcpu 0, rip 0x8000 intr_info 0x00000000 error_code 0x00000000", "kvm_entry"),
+     ("[000] d..1.", "[000] dB.1.", "flags")],
+)  # fmt: skip
+def test_a_kernel_from_6_13_is_told_by_what_it_prints_more(old, new, how, tmp_path):
+    text = text_of(SMALL)
+    assert old in text
+    result = replayed(tmp_path, text.replace(old, new))
+    assert (result.kernel, bool(result)) == ("6.13 to 7.1", True)
+    assert how in result.kernel_from
