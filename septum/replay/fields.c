@@ -7,7 +7,7 @@ typedef struct record {
     uint32_t length, pid, tgid;
     uint16_t cpu, task;
     int16_t vcpu;
-    uint8_t kind, as_id, level, failed, done, resched;
+    uint8_t kind, as_id, level, failed, done;
 } record_t;
 
 typedef struct scan {

@@ -4,7 +4,7 @@
  * within what was read ahead. An event that the model cannot explain may have overtaken another one: the kernel writes an SPTE first and
  * traces it then. So the first event of each other task on the same entry is looked for among those that were read ahead, and followed first. */
 
-enum { RING = 1 << 15, AHEAD = 1 << 14, MASK = RING - 1, BATCH = 1 << 16, SAMPLES = 1024, STEP_KINDS = 40, ASKED = 4096 };
+enum { RING = 1 << 15, AHEAD = 1 << 14, MASK = RING - 1, SAMPLES = 1024, STEP_KINDS = 40, ASKED = 4096 };
 
 typedef struct sample {
     uint64_t time, mapped[6], linked[6];
@@ -13,7 +13,7 @@ typedef struct sample {
 typedef struct replay {
     scan_t scan;
     world_t *world;
-    uint64_t head, next, tail;      /* records: oldest in the ring, next to follow, behind the newest */
+    uint64_t next, tail;            /* records: next to follow, behind the newest */
     uint64_t offset, followed, reordered, worst_back, overtaken, read_ahead, diverged, diverged_at;
     uint64_t nonpresent, frozen, encrypted, first_time, last_time;
     uint64_t steps[STEP_KINDS], step_time[STEP_KINDS];

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from septum.lang.errors import UserError
 from septum.replay.kernels import era_of
 from septum.replay.result import Verdict
 from tests.replay import forms
-from tests.replay.samples import SAMPLES, SMALL, replayed, text_of
+from tests.replay.samples import SAMPLES, SMALL, lines_of, replayed, text_of
 
 VE, NO_AD = 1 << 63, 1 << 52
 TEXT = text_of("6.12-dirty-1g")
@@ -61,6 +63,16 @@ def test_logging_off_in_one_event_is_not_what_6_12_does(tmp_path):
     removal = forms.recovered(TEXT)
     assert replayed(tmp_path, removal, kernel="6.18")
     assert replayed(tmp_path, removal, kernel="6.12").verdict is Verdict.DIVERGED
+
+
+def test_a_huge_page_is_recovered_from_the_pages_below(tmp_path):
+    lines = lines_of("7.3-dirty-eager")
+    recovered = re.compile(r"(.* level 2 old_spte \w+827 new_spte )(\w+)$")
+    where = next(n for n, text in enumerate(lines) if (found := recovered.match(text)) and int(found[2], 16) & 0x880 == 0x880)
+    found = recovered.match(lines[where])
+    lines[where] = f"{found[1]}{int(found[2], 16) ^ 1 << 30:x}"
+    group = replayed(tmp_path, "\n".join(lines) + "\n").groups[0]
+    assert (group.first.at.number - 1, group.first.guard) == (where, "a present page changes its PFN")
 
 
 def test_format_files_tell_the_kernel(tmp_path):
