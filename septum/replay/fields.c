@@ -7,7 +7,7 @@ typedef struct record {
     uint32_t length, pid, tgid;
     uint16_t cpu, task;
     int16_t vcpu;
-    uint8_t kind, as_id, level, failed, done, resched;
+    uint8_t kind, as_id, level, failed, done;
 } record_t;
 
 typedef struct scan {
@@ -21,7 +21,7 @@ typedef struct scan {
 
 enum { SCAN_NOTHING, SCAN_RECORD, SCAN_LOST };
 enum { SEEN_TGID = 1, SEEN_PERF = 2, SEEN_ACCESS = 4, SEEN_OLD_FAULT = 8, SEEN_LAZY = 16, SEEN_NPF = 32, SEEN_EPT = 64,
-       SEEN_EXIT_INFO = 128, SEEN_NANOSECONDS = 256, SEEN_REQUESTS = 512, SEEN_HEADER = 1024, SEEN_DIRECT = 2048 };
+       SEEN_ENTRY_INFO = 128 };
 
 typedef struct text {
     const char *at, *end;
@@ -135,7 +135,6 @@ static int scan_page(scan_t *s, text_t *t, record_t *r)
         s->shadow++;
         return 1;
     }
-    s->formats |= SEEN_DIRECT;
     r->pfn = 1;
     return find(t, " root ");
 }
@@ -185,20 +184,18 @@ static int scan_fault(scan_t *s, text_t *t, record_t *r)
     return 1;
 }
 
+/* What the rest of a line says of the kernel that printed it. */
+static void note(scan_t *s, text_t t, uint32_t flag, const char *word)
+{
+    if (!(s->formats & flag) && find(&t, word))
+        s->formats |= flag;
+}
+
 static int scan_exit(scan_t *s, text_t *t, record_t *r)
 {
     if (!(s->formats & (SEEN_NPF | SEEN_EPT))) {
-        text_t copy = *t;
-        if (find(&copy, "reason npf"))
-            s->formats |= SEEN_NPF;
-        copy = *t;
-        if (find(&copy, "reason EPT_"))
-            s->formats |= SEEN_EPT;
-    }
-    if (!(s->formats & SEEN_REQUESTS)) {
-        text_t copy = *t;
-        if (find(&copy, " requests "))
-            s->formats |= SEEN_REQUESTS;
+        note(s, *t, SEEN_NPF, "reason npf");
+        note(s, *t, SEEN_EPT, "reason EPT_");
     }
     scan_vcpu(t, r);
     return 1;
@@ -206,11 +203,7 @@ static int scan_exit(scan_t *s, text_t *t, record_t *r)
 
 static int scan_entry(scan_t *s, text_t *t, record_t *r)
 {
-    if (!(s->formats & SEEN_EXIT_INFO)) {
-        text_t copy = *t;
-        if (find(&copy, " intr_info "))
-            s->formats |= SEEN_EXIT_INFO;
-    }
+    note(s, *t, SEEN_ENTRY_INFO, " intr_info ");
     scan_vcpu(t, r);
     return 1;
 }

@@ -4,7 +4,7 @@
  * within what was read ahead. An event that the model cannot explain may have overtaken another one: the kernel writes an SPTE first and
  * traces it then. So the first event of each other task on the same entry is looked for among those that were read ahead, and followed first. */
 
-enum { RING = 1 << 15, AHEAD = 1 << 14, MASK = RING - 1, BATCH = 1 << 16, SAMPLES = 1024, STEP_KINDS = 40 };
+enum { RING = 1 << 15, AHEAD = 1 << 14, MASK = RING - 1, SAMPLES = 1024, STEP_KINDS = 40, ASKED = 4096 };
 
 typedef struct sample {
     uint64_t time, mapped[6], linked[6];
@@ -13,13 +13,15 @@ typedef struct sample {
 typedef struct replay {
     scan_t scan;
     world_t *world;
-    uint64_t head, next, tail;      /* records: oldest in the ring, next to follow, behind the newest */
+    uint64_t next, tail;            /* records: next to follow, behind the newest */
     uint64_t offset, followed, reordered, worst_back, overtaken, read_ahead, diverged, diverged_at;
     uint64_t nonpresent, frozen, encrypted, first_time, last_time;
     uint64_t steps[STEP_KINDS], step_time[STEP_KINDS];
     uint64_t sample_every, sample_next;
     uint32_t sample_count, tasks, stop, site, hold, told;
     sample_t sample[SAMPLES];
+    uint64_t met, asking[MAX_TASKS + 1];     /* faults that met on a GFN; the GFN and 1 that a task asks for */
+    uint16_t asked_by[ASKED];
     uint32_t pid_of[MAX_TASKS + 1];
     uint64_t used_at[MAX_TASKS + 1], seen_at[MAX_TASKS + 1];
     uint16_t hash[4 * MAX_TASKS];
@@ -124,6 +126,20 @@ static uint64_t address_of(replay_t *p, uint64_t i)
     return 0;
 }
 
+/* Counts faults that ask for a GFN while another task's fault does. */
+static void note_asked(replay_t *p, const record_t *r)
+{
+    if (r->kind != K_REQUESTED) {
+        if (r->kind == K_SET || r->kind == K_PAGE_FAULT || r->kind == K_ENTRY || r->kind == K_EXIT)
+            p->asking[r->task] = 0;
+        return;
+    }
+    uint16_t *slot = &p->asked_by[r->gfn * 0x9E3779B97F4A7C15ull >> 52];
+    p->met += *slot && *slot != r->task && p->asking[*slot] == r->gfn + 1;
+    p->asking[r->task] = r->gfn + 1;
+    *slot = r->task;
+}
+
 /* Counts a step, and the time since the event of the same task before it. */
 static void account(replay_t *p, const record_t *r)
 {
@@ -133,6 +149,7 @@ static void account(replay_t *p, const record_t *r)
     if (before && r->time > before)
         p->step_time[p->world->step] += r->time - before;
     p->seen_at[r->task] = r->time;
+    note_asked(p, r);
 }
 
 /* The guard that an event does not pass; GUARD_NONE if the model followed it. */

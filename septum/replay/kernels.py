@@ -45,7 +45,7 @@ ERAS = (
 OLD = replace(ERAS[1], name="5.15 to 6.9")  # what a trace alone cannot tell apart
 MIDDLE = replace(ERAS[3], name="6.10 to 7.1")
 ERA_FIELDS = ("parent_last", "silent_unfreeze", "recovers", "splits")
-SEEN_ACCESS = 4  # SEEN_ACCESS of fields.c
+SEEN_ACCESS, SEEN_LAZY, SEEN_ENTRY_INFO = 4, 16, 128  # of fields.c
 
 
 @dataclass(frozen=True)
@@ -171,6 +171,8 @@ def _era(special: set[int], kernel: str, formats: str, seen: int) -> tuple[Era, 
         return ERAS[4], "by the frozen value"
     if seen & SEEN_ACCESS:
         return ERAS[4], "by the fields of kvm_mmu_spte_requested"
+    if seen & (SEEN_LAZY | SEEN_ENTRY_INFO):
+        return ERAS[3], "by the fields of kvm_entry" if seen & SEEN_ENTRY_INFO else "by the flags of tasks"
     return MIDDLE, "by the values of SPTEs"
 
 
@@ -186,7 +188,3 @@ def _era_of_formats(text: str) -> Era:
     if "name: kvm_set_spte_hva" in text:
         return OLD
     return ERAS[3] if "intr_info" in entry else MIDDLE
-
-
-def _format_of(text: str, event: str) -> str:
-    return text.partition(f"name: {event}\n")[2].partition("name: ")[0]

@@ -49,7 +49,7 @@ static int scan_task(scan_t *s, const char *from, const char *to, record_t *r)
     return 1;
 }
 
-static int scan_time(scan_t *s, text_t *t, record_t *r)
+static int scan_time(text_t *t, record_t *r)
 {
     uint64_t seconds, fraction = 0;
     text_t at = *t;
@@ -60,8 +60,6 @@ static int scan_time(scan_t *s, text_t *t, record_t *r)
         const char *start = at.at;
         if (!decimal(&at, &fraction))
             return 0;
-        if (at.at - start > 6)
-            s->formats |= SEEN_NANOSECONDS;
         for (long n = at.at - start; n < 9; n++)
             fraction *= 10;
         fraction += seconds * 1000000000ull;
@@ -83,7 +81,6 @@ static int scan_header(scan_t *s, text_t t)
         decimal(&t, &s->in_buffer);
         skip(&t, "/");
         decimal(&t, &s->written);
-        s->formats |= SEEN_HEADER;
     }
     return SCAN_NOTHING;
 }
@@ -147,7 +144,7 @@ static int scan_line(scan_t *s, const char *line, size_t length, record_t *r)
     }
     t.at = after;
     blanks(&t);
-    if (!scan_time(s, &t, r)) {
+    if (!scan_time(&t, r)) {
         const char *flags = t.at;
         while (t.at < t.end && *t.at != ' ')
             t.at++;
@@ -155,7 +152,7 @@ static int scan_line(scan_t *s, const char *line, size_t length, record_t *r)
             if (*p == 'l' || *p == 'L' || *p == 'B')
                 s->formats |= SEEN_LAZY;
         blanks(&t);
-        if (!scan_time(s, &t, r)) {
+        if (!scan_time(&t, r)) {
             s->cut++;
             return SCAN_LOST;
         }
@@ -185,6 +182,7 @@ static int scan_line(scan_t *s, const char *line, size_t length, record_t *r)
         if (events[i].call)
             r->as_id = (uint8_t)events[i].call;
         if (!events[i].fields(s, &t, r)) {
+            s->events--;
             s->cut++;
             return SCAN_LOST;
         }

@@ -32,7 +32,7 @@ class Record(ctypes.Structure):
     _fields_ = [
         *((name, u64) for name in ("offset", "line", "time", "gfn", "pfn", "old", "value", "sptep")),
         ("length", u32), ("pid", u32), ("tgid", u32), ("cpu", u16), ("task", u16), ("vcpu", ctypes.c_int16),
-        *((name, ctypes.c_uint8) for name in ("kind", "as_id", "level", "failed", "done", "resched")),
+        *((name, ctypes.c_uint8) for name in ("kind", "as_id", "level", "failed", "done")),
     ]  # fmt: skip
 
 
@@ -58,11 +58,12 @@ class State(ctypes.Structure):
     _fields_ = [
         ("scan", Scan), ("world", ctypes.c_void_p),
         *((name, u64) for name in (
-            "head", "next", "tail", "offset", "followed", "reordered", "worst_back", "overtaken", "read_ahead", "diverged",
+            "next", "tail", "offset", "followed", "reordered", "worst_back", "overtaken", "read_ahead", "diverged",
             "diverged_at", "nonpresent", "frozen", "encrypted", "first_time", "last_time",
         )),
         ("steps", u64 * STEP_KINDS), ("step_time", u64 * STEP_KINDS), ("sample_every", u64), ("sample_next", u64),
         *((name, u32) for name in ("sample_count", "tasks", "stop", "site", "hold", "told")), ("sample", Sample * SAMPLES),
+        ("met", u64), ("asking", u64 * (int(TASKS) + 1)), ("asked_by", u16 * 4096),
         ("pid_of", u32 * (int(TASKS) + 1)), ("used_at", u64 * (int(TASKS) + 1)),
         ("seen_at", u64 * (int(TASKS) + 1)), ("hash", u16 * (4 * int(TASKS))),
         ("ring", Record * RING),

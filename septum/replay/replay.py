@@ -15,7 +15,7 @@ from septum.replay.source import Truncated, chunks
 from septum.replay.words import STEPS
 
 NANOSECONDS = 1e9
-SEEN_TGID, SEEN_OLD_FAULT, SEEN_HEADER, SEEN_DIRECT = 1, 8, 1024, 2048
+SEEN_TGID, SEEN_OLD_FAULT = 1, 8
 
 
 def replay(
@@ -92,7 +92,7 @@ def _result(trace: str, session: Session, groups: dict[tuple[str, str], Group], 
         kernel=choice.era.name, kernel_from=choice.era_from, format=choice.format.name, format_from=choice.format_from,
         reading=reading, steps=steps,
         seconds_in={STEPS[step]: state.step_time[step] / NANOSECONDS for step in Step if state.step_time[step]},
-        rules=_rules(session), followed=int(state.followed),
+        rules=_rules(session), followed=int(state.followed), met=int(state.met),
         begins=state.first_time / NANOSECONDS, ends=state.last_time / NANOSECONDS,
         vms=_vms(session), roots=int(m.births), leaves=leaves, tables=int(m.tables),
         seconds=seconds, samples=tuple(_samples(session)), groups=found, notes=tuple(_notes(session)),

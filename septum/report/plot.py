@@ -107,7 +107,7 @@ td, th {{ padding: 0.15em 0.8em; text-align: right; border-bottom: 1px solid #dd
 td:first-child, th:first-child {{ text-align: left }}
 </style>
 <h1>{title}</h1>
-<p>Kernel {html.escape(result.kernel)}, {html.escape(result.format)}: {result.verdict}; {result.followed:,} events followed.</p>
+<p>Kernel {html.escape(result.kernel)}, {html.escape(result.format)}; {result.verdict}: {result.followed:,} events explained.</p>
 {picture[picture.index("<svg") :]}
 <table><tr><th>time</th>{heads}</tr>
 {rows}

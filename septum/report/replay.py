@@ -84,6 +84,8 @@ def summary(result: Result, width: int, colour: bool) -> str:
 def races(result: Result) -> Iterator[tuple[str, int]]:
     """What the counts say of races: retries, spurious faults, events of two CPUs on one entry."""
     steps = result.steps
+    if result.met:
+        yield "races: two CPUs fault on one GFN", result.met
     asked, reported, spurious = (steps.get(name, 0) for name in ("ask for a page", "report what was mapped", SPURIOUS))
     if asked > reported + spurious:
         yield "races: a fault retried after the walk", asked - reported - spurious

@@ -36,14 +36,19 @@ def trace_cmd(text: str) -> str:
     return "\n".join(["cpus=6", *lines, ""])
 
 
-def perf_script(text: str, tgid: int = 4711) -> str:
-    """As `perf script` prints it, with nanoseconds."""
+def perf_script(text: str, tgid: str = "4711/") -> str:
+    """As `perf script -F comm,pid,tid,cpu,time,event,trace` prints it, with nanoseconds."""
     lines = [
-        f"{task:>16} {tgid}/{pid} [{cpu}] {seconds:>6}.{micros}000: {'kvm' if event in HOST else 'kvmmmu'}:{event}: {fields}"
+        f"{task:>16} {tgid}{pid} [{cpu}] {seconds:>6}.{micros}000: {'kvm' if event in HOST else 'kvmmmu'}:{event}: {fields}"
         for task, pid, cpu, _, seconds, micros, event, fields in events(text)
         if event != "tracing_mark_write"
     ]
     return "\n".join([*lines, ""])
+
+
+def perf_script_of_tids(text: str) -> str:
+    """As `perf script` prints it, without thread groups."""
+    return perf_script(text, "")
 
 
 def shuffled(text: str, micros: int = 3000, seed: int = 1) -> str:

@@ -3,6 +3,8 @@ events out of order. Each is followed without a false alarm, and said."""
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from septum.replay.result import Verdict
@@ -100,3 +102,28 @@ def test_more_threads_than_there_are_numbers_for_are_no_defect(tmp_path):
     result = replayed(tmp_path, "\n".join([*lines[:13], *many, *lines[13:]]) + "\n")
     assert result.verdict is Verdict.FOLLOWED, result.groups
     assert result.followed == FULL + len(many)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_whatever_is_done_to_a_trace_it_is_followed_to_its_end(seed, tmp_path):
+    rng = random.Random(seed)
+    lines = lines_of(SMALL)
+    for _ in range(40):
+        at = rng.randrange(len(lines))
+        other = rng.randrange(len(lines))
+        damage = rng.randrange(5)
+        if damage == 0:
+            del lines[at : at + rng.randrange(20)]
+        elif damage == 1:
+            lines[at] = lines[at][: rng.randrange(100)]
+        elif damage == 2:
+            lines[at], lines[other] = lines[other], lines[at]
+        elif damage == 3:
+            lines[at] = lines[at].replace(rng.choice("0123456789abcdef"), rng.choice("0123456789abcdef"))
+        else:
+            lines.insert(at, rng.choice(["CPU:1 [LOST EVENTS]", lines[other]]))
+    result = replayed(tmp_path, "\n".join(lines) + "\n", keep_going=True)
+    assert result.reading.lines == len(lines)
+    assert result.reading.unreadable + result.reading.losses > 0
+    diverged = sum(group.count for group in result.groups)
+    assert result.followed + diverged + sum(result.reading.unknown.values()) == result.reading.events

@@ -32,7 +32,9 @@ def expected() -> dict[str, int]:
     return steps(replay(str(file_of(SMALL))))
 
 
-@pytest.mark.parametrize("form", [forms.trace_pipe, forms.with_tgid, forms.trace_cmd, forms.perf_script])
+@pytest.mark.parametrize(
+    "form", [forms.trace_pipe, forms.with_tgid, forms.trace_cmd, forms.perf_script, forms.perf_script_of_tids]
+)
 def test_a_trace_in_another_form_has_the_same_steps(form, expected, tmp_path):
     assert steps(replayed(tmp_path, form(TEXT))) == expected
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from septum.lang.errors import UserError
 from septum.replay.kernels import era_of
 from septum.replay.result import Verdict
 from tests.replay import forms
-from tests.replay.samples import SAMPLES, SMALL, replayed, text_of
+from tests.replay.samples import SAMPLES, SMALL, lines_of, replayed, text_of
 
 VE, NO_AD = 1 << 63, 1 << 52
 TEXT = text_of("6.12-dirty-1g")
@@ -61,6 +63,16 @@ def test_logging_off_in_one_event_is_not_what_6_12_does(tmp_path):
     removal = forms.recovered(TEXT)
     assert replayed(tmp_path, removal, kernel="6.18")
     assert replayed(tmp_path, removal, kernel="6.12").verdict is Verdict.DIVERGED
+
+
+def test_a_huge_page_is_recovered_from_the_pages_below(tmp_path):
+    lines = lines_of("7.3-dirty-eager")
+    recovered = re.compile(r"(.* level 2 old_spte \w+827 new_spte )(\w+)$")
+    where = next(n for n, text in enumerate(lines) if (found := recovered.match(text)) and int(found[2], 16) & 0x880 == 0x880)
+    found = recovered.match(lines[where])
+    lines[where] = f"{found[1]}{int(found[2], 16) ^ 1 << 30:x}"
+    group = replayed(tmp_path, "\n".join(lines) + "\n").groups[0]
+    assert (group.first.at.number - 1, group.first.guard) == (where, "a present page changes its PFN")
 
 
 def test_format_files_tell_the_kernel(tmp_path):
@@ -216,3 +228,16 @@ def test_after_zap_all_fast_faults_are_for_the_new_root(tmp_path):
     assert result, result.groups
     assert result.roots == 2
     assert result.leaves == (1, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "how"),
+    [("kvm_entry: vcpu 0, rip 0x8000", "kvm_entry: vcpu 0, rip 0x8000 intr_info 0x00000000 error_code 0x00000000", "kvm_entry"),
+     ("[000] d..1.", "[000] dB.1.", "flags")],
+)  # fmt: skip
+def test_a_kernel_from_6_13_is_told_by_what_it_prints_more(old, new, how, tmp_path):
+    text = text_of(SMALL)
+    assert old in text
+    result = replayed(tmp_path, text.replace(old, new))
+    assert (result.kernel, bool(result)) == ("6.13 to 7.1", True)
+    assert how in result.kernel_from

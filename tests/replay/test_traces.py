@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from septum.replay.replay import replay
-from tests.replay.samples import ALL, SAMPLES, SHARED, file_of
+from septum.replay.session import Session, Settings
+from tests.replay.samples import ALL, SAMPLES, SHARED, file_of, lines_of
 
 
 @pytest.mark.parametrize("name", SAMPLES)
@@ -30,3 +31,15 @@ def test_a_kernel_is_told_by_its_values():
     assert kernels["6.1-dirty-lazy"] == "5.15 to 6.9"
     assert kernels["6.12-dirty-1g"] == "6.10 to 7.1"
     assert kernels["7.3-dirty-eager"] == "7.2 or newer"
+
+
+def test_memory_follows_the_tables_and_not_the_length():
+    lines = [line for line in lines_of("6.12-race-exits") if not line.startswith("#")]
+    session = Session(Settings(), lambda kind, line, describe: pytest.fail(str(kind)))
+    for number in range(6):
+        text = "\n".join(line.replace("     38.", f"     {number + 1}38.") for line in lines)
+        session.feed(f"{text}\n".encode())
+    session.finish()
+    assert int(session.m.tables) <= 6  # the roots, which no event frees
+    assert int(session.m.used) < 30
+    assert session.state.followed == 6 * len(lines)

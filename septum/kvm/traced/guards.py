@@ -161,16 +161,28 @@ def remove_table(m: Followed):
     return outside_of_fault(m, m.event.task)
 
 
-def recover(m: Followed, first):
+def recover(m: Followed):
     """recover_huge_pages_range() [6.17], kvm-mmu.md 4.13: the huge leaf is made from a present leaf below."""
     e = m.event
     if not m.layout.recovers:
         return Guard.VERSION
     if not is_leaf_spte(m, e.new, e.level):
         return Guard.ENCODING
-    if first != 0 and frame_of(first) >> (9 * Level(e.level - 1)) != frame_of(e.new) >> (9 * Level(e.level - 1)):
+    below = leaf_below(m)
+    shift = 9 * Level(e.level - 1)
+    if below != 0 and frame_of(below) >> shift != frame_of(e.new) >> shift:
         return Guard.PFN
     return Guard.NONE
+
+
+def leaf_below(m: Followed):
+    """The first present leaf of the table below the event's entry, before the task froze it; 0 if there is none."""
+    k = m.task[m.event.task]
+    child = m.child[m.at].table[m.index] if m.at != 0 else TableId(0)
+    for d in range(5):
+        if d < k.depth and child != 0 and k.removal[d].table == child:
+            return k.removal[d].first
+    return first_present(m, child)
 
 
 def first_present(m: Followed, table: TableId):

@@ -18,7 +18,6 @@ from septum.kvm.traced.guards import (
 from septum.kvm.traced.layout import UNKNOWN, Word, frame_of, word_of
 from septum.kvm.traced.seamcalls import mirrored
 from septum.kvm.traced.tables import matches, word
-from septum.lang import u8
 
 MMIO_GFNS = (1 << 28) - 1  # above, bits against L1TF may stand
 
@@ -67,7 +66,7 @@ def by_kinds(m: Followed):
         m.step = Step.COLLAPSE
         return leaf_in_fault(m)
     m.step = Step.RECOVER
-    return recover(m, u8(0))
+    return recover(m)
 
 
 def permitted_leaf(m: Followed):
@@ -174,7 +173,7 @@ def guards_of(m: Followed, step: Step):
         return outside_of_fault(m, m.event.task)
     if step == Step.REMOVE_TABLE:
         return remove_table(m)
-    return recover(m, u8(0))
+    return recover(m)
 
 
 def holds_old(m: Followed):
