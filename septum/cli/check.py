@@ -172,8 +172,10 @@ def mail(results: Sequence[Result], options: dict[str, Any]) -> str:
     words = ["septum", "check", *designs]
     for scenario in dict.fromkeys(one.scenario for one in results):
         words += ["--scenario", scenario]
-    for name in ("property", "vcpus", "pages", "kernel"):
-        words += [f"--{name}", str(options[name])] if options[name] else []
+    named = {"property": "property", "scope": "scope_name", "vcpus": "vcpus", "pages": "pages", "kernel": "kernel"}
+    for name, key in named.items():
+        words += [f"--{name}", str(options[key])] if options[key] else []
+    words += ["--progress"] if options["livelocks"] else []
     if options["reduce"] != _reductions("all"):
         words += ["--reduce", ",".join(sorted(options["reduce"])) or "none"]
     return letter.render(
@@ -183,21 +185,24 @@ def mail(results: Sequence[Result], options: dict[str, Any]) -> str:
 
 
 def _property_by_property(one: Result, options: dict[str, Any]) -> dict[str, str]:
+    from septum.check.build import PROGRESS
     from septum.check.check import check as explore
     from septum.check.result import Verdict
 
     if not one.states:
         return {}
     every = [options["property"]] if options["property"] else [*names.properties([names.load(one.design)])]
+    judged = [name for name in every if name != PROGRESS or options["livelocks"] or options["property"]]
+    unjudged = {name: "not judged; --progress does" for name in every if name not in judged}
     if one.verdict is not Verdict.VIOLATED:
         known = "not violated in what was explored" if one.verdict is Verdict.INCOMPLETE else "holds"
-        return dict.fromkeys(every, known)
+        return dict.fromkeys(judged, known) | unjudged
     found = {}
-    for name in every:
+    for name in judged:
         alone = (
             one if name == one.property else explore(one.design, one.scenario, **{**options, "property": name, "resume": False})
         )
         found[name] = (
             f"violated: {alone.clause.removeprefix(f'{name}: ')}" if alone.verdict is Verdict.VIOLATED else str(alone.verdict)
         )
-    return found
+    return found | unjudged
