@@ -43,7 +43,7 @@ ROWS = (
     ("TLBs are not flushed by an MMU notifier", NOTIFIER, "kvm_mmu_notifier_invalidate_range_start",
      "yield from kvm_flush_remote_tlbs(m, vm)", "pass", "translation", "notifier"),
     ("MMU notifiers leave invalid roots out", NOTIFIER, "kvm_unmap_gfn_range",
-     "not is_mirror_sp(m, root) and tdp_mmu_get_root", "not m.sp[root].direct.invalid and tdp_mmu_get_root", "translation",
+     "KVM_DIRECT_ROOTS | KVM_INVALID_ROOTS", "KVM_DIRECT_ROOTS", "translation",
      "fast_zap_notifier"),
     ("mmu_lock is taken for read when the log is read", DIRTY, "get_dirty_log",
      "yield from write_lock(m, m.vm[vm].mmu_lock)", "yield from read_lock(m, m.vm[vm].mmu_lock)", "context", "log_writes"),
