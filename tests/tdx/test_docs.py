@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 
 from septum.cli.app import main
+from septum.tdx import Host, Module
+from septum.tdx.shell import Shell
 from tests.tdx import reference as ref
 
 ROOT = Path(__file__).parents[2]
@@ -56,6 +58,16 @@ def test_the_examples_of_the_page_run():
     names: dict[str, object] = {}
     for example in re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL):
         exec(compile(example, "tdx.md", "exec"), names)
+
+
+def test_the_session_of_the_page_is_what_the_shell_says():
+    module = Module()
+    shell, printed = Shell(module, Host(module)), []
+    (session,) = re.findall(r"```\n(tdx> .*?)```", PAGE.read_text(), re.DOTALL)
+    for line in session.splitlines():
+        if line.startswith("tdx> "):
+            printed += [line, *shell.run(line.removeprefix("tdx> ")).text.splitlines()]
+    assert "\n".join(printed) + "\n" == session
 
 
 def test_the_script_of_the_examples_ends_well(capsys):
