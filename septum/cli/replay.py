@@ -8,8 +8,10 @@ import click
 
 from septum.cli.output import colour, width, write, write_json
 
+INCOMPLETE = 3
 EPILOG = (
-    "Exit status: 0 every event is explained, 1 an event is not, 2 bad input, 3 there is nothing to follow. "
+    "Exit status: 0 every event is explained, 1 an event is not, 2 bad input, 3 there is nothing to follow, or the trace could "
+    "not be read to its end. "
     "Record with: trace-cmd record -e kvmmmu -e kvm:kvm_page_fault -e kvm:kvm_unmap_hva_range."
 )
 
@@ -49,4 +51,5 @@ def replay(context: click.Context, /, trace: str, as_json: bool, plot: str | Non
         from septum.report.replay import render
 
         write(render(result, width=width(), colour=colour()))
-    context.exit({Verdict.FOLLOWED: 0, Verdict.DIVERGED: 1, Verdict.NOTHING: 3}[result.verdict])
+    whole = INCOMPLETE if result.reading.truncated else 0
+    context.exit({Verdict.FOLLOWED: whole, Verdict.DIVERGED: 1, Verdict.NOTHING: INCOMPLETE}[result.verdict])

@@ -2,7 +2,7 @@
 
 The order is that of 6.16 to 7.1, where a zap is traced before its SEAMCALLs. A small scope becomes real geometry: entry i of a
 table of two is entry i of 512, and the tables above the model's root are linked in the beginning. A SEAMCALL that was busy
-changes nothing and is left out.
+changes nothing and is left out, and so are the direct roots of a TD.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def look(m: Any) -> Trees:
                 _sept(m, found, vm, int(m.td[vm].root), LEVELS.value, 0)
             found.epochs[vm] = int(m.td[vm].epoch)
     for page in range(1, PAGES.value):
-        if m.sp[page].level:
+        if m.sp[page].level and m.sp[page].external_spt:
             found.tables[page] = (int(m.sp[page].level), int(m.sp[page].gfn))
     found.held = frozenset(page for page in range(1, PAGES.value) if m.frame[page].type == PageType.EPT)
     return found
@@ -126,12 +126,7 @@ class Writer:
     def prologue(self) -> None:
         """The roots of every VM, the tables above the model's root, and what the scenario starts with."""
         for vm in sorted(self.before.epochs):
-            for _ in range(2):
-                self.page(vm, "get_page", 0, ROOT_LEVEL)
-            for level in range(ROOT_LEVEL, LEVELS.value, -1):
-                page = PAGES.value + ENTRIES.value * (vm * ROOT_LEVEL + level)
-                table = int(self.engine.m.vm[vm].mirror_root) if level == LEVELS.value + 1 else page
-                self._link(Entry(vm, level, 0), NONLEAF_SPTE | real_pfn(table) << PAGE_SHIFT)
+            self.roots(vm)
         for entry in sorted(self.before.mirror, key=lambda one: (one.vm, -one.level, one.gfn)):
             table, word = self.before.mirror[entry]
             if present(word) and last(word, entry.level):
@@ -140,6 +135,15 @@ class Writer:
                 self.changed(entry, table, SHADOW_NONPRESENT_VALUE, word, in_fault=True)
             elif present(word):
                 self._link(entry, real_spte(word))
+
+    def roots(self, vm: int) -> None:
+        """The roots of a VM, the mirror first, and the tables above the model's root."""
+        for _ in range(2):
+            self.page(vm, "get_page", 0, ROOT_LEVEL)
+        for level in range(ROOT_LEVEL, LEVELS.value, -1):
+            page = PAGES.value + ENTRIES.value * (vm * ROOT_LEVEL + level)
+            table = int(self.engine.m.vm[vm].mirror_root) if level == LEVELS.value + 1 else page
+            self._link(Entry(vm, level, 0), NONLEAF_SPTE | real_pfn(table) << PAGE_SHIFT)
 
     def _link(self, entry: Entry, spte: int) -> None:
         self.request(entry.vm, entry.gfn, FIRST_PFN << PAGE_SHIFT, 1)
@@ -155,6 +159,8 @@ class Writer:
         self.task, self.thread = (f"{name.replace('vCPU', 'CPU')}/KVM" if name.startswith("vCPU") else name), thread + 1
         before, after = self.before, look(self.engine.m)
         self.before = after
+        for vm in sorted(after.epochs.keys() - before.epochs.keys()):
+            self.roots(vm)
         self.calls(before, after)
         kept = [entry for entry in after.mirror if entry in before.mirror and after.mirror[entry] != before.mirror[entry]]
         for entry in kept:
@@ -186,13 +192,13 @@ class Writer:
     def calls(self, before: Trees, after: Trees) -> None:
         """The SEAMCALLs that took effect in a step, by what they changed."""
         for vm, epoch in after.epochs.items():
-            if epoch != before.epochs[vm]:
+            if epoch != before.epochs.get(vm, epoch):
                 self.say(vm, "tdh_mem_track", TRACK)
         for entry in before.sept.keys() & after.sept.keys():
             word = after.sept[entry]
             name = call_of(state_of(before.sept[entry]), state_of(word))
             if name:
-                self.call(entry, name, real_pfn(int(page_of(word))) if name == "tdh_mem_page_aug" else 0)
+                self.call(entry, name, real_pfn(int(page_of(word))) if name in INSTALLS else 0)
         for page in sorted(before.held - after.held):
             vm = next((one for one in after.epochs), 1)
             self.say(
@@ -259,11 +265,12 @@ class Writer:
 
 
 TRACK = "(tdx_track <- tdh_mem_track) ret=0x0"
+INSTALLS = ("tdh_mem_page_aug", "tdh_mem_page_add")
 FAULTS = ("kvm_tdp_mmu_page_fault", "kvm_tdp_mmu_map")
 CALLERS = {
-    "tdh_mem_page_aug": "tdx_mem_page_aug", "tdh_mem_sept_add": "tdx_sept_map_nonleaf_spte",
+    "tdh_mem_page_aug": "tdx_mem_page_aug", "tdh_mem_page_add": "tdx_gmem_post_populate",
+    "tdh_mem_sept_add": "tdx_sept_map_nonleaf_spte", "tdh_mem_page_demote": "tdx_sept_split_private_spte",
     "tdh_mem_range_block": "tdx_sept_remove_leaf_spte", "tdh_mem_page_remove": "tdx_sept_remove_leaf_spte",
-    "tdh_mem_page_demote": "tdx_sept_split_private_spte",
 }  # fmt: skip
 
 
@@ -275,7 +282,7 @@ def make_leaf(huge: int, i: int) -> int:
 def call_of(old: SeptState, new: SeptState) -> str:
     """The SEAMCALL that brings an entry from one state to another; empty for what the guest does."""
     if old == SeptState.FREE and new in LEAF_STATES:
-        return "tdh_mem_page_aug"
+        return "tdh_mem_page_aug" if new == SeptState.PENDING else "tdh_mem_page_add"
     if old == SeptState.FREE and new == SeptState.NL_MAPPED:
         return "tdh_mem_sept_add"
     if old in LEAF_STATES and new in BLOCKED_STATES:

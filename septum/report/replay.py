@@ -196,9 +196,8 @@ def verdict(result: Result, width: int) -> str:
         return wrapped(f"Nothing to follow: {result.reason}.", width) + "\n"
     rate = f"{result.reading.events / result.seconds:,.0f} events/s" if result.seconds else ""
     if result.verdict is Verdict.FOLLOWED:
-        text = (
-            f"Every event is explained: {result.followed:,} followed in {duration(result.seconds)} ({rate}). {left_over(result)}"
-        )
+        claim = f"Every event{' that was read' if result.reading.truncated else ''} is explained"
+        text = f"{claim}: {result.followed:,} followed in {duration(result.seconds)} ({rate}). {left_over(result)}"
     else:
         count = sum(group.count for group in result.groups)
         went = "" if count > 1 else " (--keep-going lists all)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,14 @@ def test_nothing_to_follow_is_no_pass(run, tmp_path):
     status, out, _ = run("replay", str(file))
     assert status == 3
     assert "Nothing to follow" in out
+
+
+def test_a_trace_that_is_cut_is_no_pass(run, tmp_path):
+    file = tmp_path / "trace.gz"
+    file.write_bytes(gzip.compress(text_of(SMALL).encode())[:20_000])
+    status, out, _ = run("replay", str(file))
+    assert status == 3
+    assert "Every event that was read is explained" in out
 
 
 @pytest.mark.parametrize(

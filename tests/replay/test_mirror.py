@@ -25,6 +25,8 @@ SCENARIOS = [
     ("upstream", "teardown"),
     ("dpamt_merged_split", "split"),
     ("dpamt_merged_split", "split_teardown"),
+    ("kvm_upstream", "life"),
+    ("kvm_upstream", "views_faults"),
 ]
 
 
