@@ -149,6 +149,7 @@ def fault(w: World, t: u8, gfn: u8):
                 return
             w.ext[t].page[filled(w.ext[t])] = p
         yield when(lambda: w.writer == 0)
+        atomic("the lock is taken, and the sequence read under it, in one step of the protocol")
         if w.inval != 0 or w.seq != seq0:
             continue
         w.reading[t] = True
@@ -189,6 +190,7 @@ def walk(w: World, t: u8, gfn: u8):
 @process
 def link(w: World, gfn: u8, level: u8, sp: Pfn, c: Pfn, x: Pfn):
     yield
+    atomic("a page that is freed a little later is missed by nobody, as the lost entry is not looked at again")
     e = entry(w, sp, gfn, level)
     if e.state != NONP:
         free(w, c)
@@ -231,6 +233,7 @@ def leaf(w: World, gfn: u8, sp: Pfn):
 def zap(w: World, gfn: u8):
     for _again in range(2):
         yield when(lambda: w.writer == 0 and not is_read(w))
+        atomic("nobody reads without the lock, but for the sequence, which is read again under it")
         w.writer = 1
         w.inval = 1
         w.seq += 1

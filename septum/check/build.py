@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from septum.check.explore import sources
+from septum.check.explore import source
 from septum.lang.alone import AloneTables
 from septum.lang.compile import compiled, load
 from septum.lang.engine import Engine
@@ -43,7 +43,7 @@ class Build:
     translation: Translation
     threads: tuple[Thread, ...]
     world: bytes
-    _library: Callable[[], ctypes.CDLL]
+    _library: Callable[[str], ctypes.CDLL]
     _tables: AloneTables | None = None
     judged: str = ""
     ignored: frozenset[int] = field(default_factory=frozenset)
@@ -57,9 +57,9 @@ class Build:
     def daemons(self) -> int:
         return sum(1 << number for number, thread in enumerate(self.threads) if thread.daemon)
 
-    def library(self) -> ctypes.CDLL:
-        """The compiled model with this scenario's programs."""
-        return self._programmed(self._library())
+    def library(self, part: str = "") -> ctypes.CDLL:
+        """The compiled model with this scenario's programs, and the explorer with this part of it."""
+        return self._programmed(self._library(part))
 
     def _programmed(self, library: ctypes.CDLL) -> ctypes.CDLL:
         for number, thread in enumerate(self.threads):
@@ -162,7 +162,7 @@ class _Unit:
     translation: Translation
     threads: list[tuple[Thread, ...]]
     worlds: list[bytes]
-    library: Callable[[], ctypes.CDLL]
+    library: Callable[[str], ctypes.CDLL]
 
 
 RECENT = 4
@@ -177,7 +177,7 @@ def _unit(model: Model, bindings: Mapping[object, object], peers: Sequence[Scena
             return unit
     translation, threads, worlds = _translated(model, peers)
     options = ("-O0",) if all(one.few_states for one in peers) else ()
-    library = functools.cache(lambda: load(compiled(translation.code, options)))
+    library = functools.cache(lambda part: load(compiled(translation.code, (*options, f"-D{part}") if part else options)))
     _recent[:] = [_Unit(model, bindings, names, translation, threads, worlds, library), *_recent[: RECENT - 1]]
     return _recent[0]
 
@@ -199,7 +199,7 @@ def _translated(model: Model, peers: Sequence[Scenario]) -> tuple[Translation, l
             for call in thread.calls:
                 entry = translation.entries[translation.entry(call.process, len(call.arguments))]
                 _check_arguments(entry, call.arguments)
-    translation.finish(model.properties, "\n".join(path.read_text() for path in sources()))
+    translation.finish(model.properties, source())
     return translation, programs, worlds
 
 

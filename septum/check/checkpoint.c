@@ -5,7 +5,7 @@
  * whole one. Its header comes last. The file stays open, locked and so nobody else's, and a note in it says how far the run has
  * come since: what is lost when it is killed.
  */
-enum { CHECKPOINT_VERSION = 1, BUFFER_BYTES = 1 << 20 };
+enum { CHECKPOINT_VERSION = 2, BUFFER_BYTES = 1 << 20 };
 
 #define SECONDS_BETWEEN_NOTES 0.25
 #define PAUSE 10	/* so many times as long as a checkpoint took, the search goes on before the next one */
@@ -16,7 +16,7 @@ struct checkpoint {
 	uint64_t state_size, coverage;
 	struct septum_progress progress;
 	double seconds;
-	uint64_t witnesses, deeper, crowded, bits, chunks, batches;
+	uint64_t witnesses, deeper, crowded, slots, chunks, batches;
 	uint64_t body_bytes, body_checksum;
 	uint64_t checksum;		/* of what stands above */
 	struct note {
@@ -81,7 +81,7 @@ static void get(struct stream *from, void *to, size_t bytes)
 
 static void put_table(struct stream *to, const struct table *table)
 {
-	for (size_t slot = 0; slot >> table->bits == 0; slot++)
+	for (uint64_t slot = 0; slot < table->count; slot++)
 		if (table->slots[slot].first)
 			put(to, &table->slots[slot], sizeof(struct fingerprint));
 }
@@ -115,7 +115,7 @@ static struct checkpoint describe(const struct explorer *x)
 	struct checkpoint header = {
 		.version = CHECKPOINT_VERSION, .state_size = STATE_SIZE, .coverage = COVERAGE, .progress = run->progress,
 		.seconds = x->earlier + now() - x->began, .deeper = (uint64_t)x->deeper, .crowded = (uint64_t)x->table.crowded,
-		.bits = x->table.bits, .chunks = x->log.chunks,
+		.slots = x->table.count, .chunks = x->log.chunks,
 	};
 
 	memcpy(header.identity, run->identity, IDENTITY_BYTES);

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
-from septum.check.check import check
+from septum.check.build import DEADLOCK
 from septum.check.explore import Budget
 from septum.check.measure import Held, Measured, Observation, applicable, measure, measuring
-from septum.check.result import Result, Verdict
+from septum.check.result import Verdict
+from septum.designs.upstream import design as upstream
 from septum.host.cpu import IN_RCU, IN_SOFTIRQ, SPINNING
 from septum.host.frames import Content, Gfp, Role, allocated, freed, used
 from septum.host.locks import held_steps
-from septum.host.pools import POOL_PLACES, pooled
+from septum.host.pools import POOL_PLACES, POOLED, pooled
+from septum.kvm import mmu, split, split_shared, tdp_mmu, vcpu, vm
 from septum.kvm.mmu import popped
+from septum.kvm.ops import OPERATIONS
 from septum.lang.measure import ENTERED, Place
 from septum.lang.model import Model
 from septum.properties.measures import idle_of_vcpu, idle_of_vm, idle_pairs
-from septum.scenarios.measures import MEASURES, dry_fault, real_fault, real_split
+from septum.scenarios.measures import MEASURES, dry_fault, real_fault, real_split, shared_fault
 
 FAMILIES = {
     "faults": ("same_gfn", "same_gfn_enomem", "neighbours", "neighbours_enomem", "zero_step"),
@@ -28,7 +33,8 @@ FAMILIES = {
     "splits": ("split", "two_splits", "dirty_logging", "split_teardown"),
     "splits, two TDs": ("split_two_tds",),
 }
-MEASURED_IN = ("teardown", "punch_hole", "split")
+CORE = tuple(Path(module.__file__ or "") for module in (mmu, split, split_shared, tdp_mmu, vcpu, vm))
+KINDS = 16  # of an allocation: its content and its flags
 FIELDS = {Role.SPT: "sp->spt", Role.EXTERNAL: "sp->external_spt", Role.PAIR: "PAMT pair", Role.CONTROL: "control page"}
 
 Tell = Callable[[str], None]
@@ -77,6 +83,7 @@ class Evidence:
 
     design: str
     verdicts: dict[str, tuple[Verdict, str]] = field(default_factory=dict)
+    scenarios: dict[str, Verdict] = field(default_factory=dict)
     sources: tuple[Source, ...] = ()
     fallbacks: tuple[Source, ...] = ()
     frees: tuple[Free, ...] = ()
@@ -86,9 +93,11 @@ class Evidence:
     idle_pairs: int | None = None
     idle_of_vm: int | None = None
     popped: int | None = None
+    popped_if_backed: int | None = None
     splits: bool = False
     splits_without_vcpu: bool = False
-    results: tuple[Result, ...] = ()
+    hooks: tuple[str, ...] = ()
+    own_locks: dict[str, str] = field(default_factory=dict)
     incomplete: tuple[str, ...] = ()
     seconds: float = 0.0
 
@@ -107,80 +116,96 @@ def silent(_text: str) -> None:
 def evidence(
     model: Model, budget: Budget = Budget(), threads: int | None = None, tell: Tell = silent, judge: bool = True
 ) -> Evidence:
-    """Checks and measures one design, in all families of scenarios that apply to it."""
-    results = tuple(_judged(model, budget, threads, tell)) if judge else ()
-    runs: dict[str, Measured] = {
-        one.scenario: one
-        for one in measured_runs(model, (*MEASURED_IN, real_fault.name, dry_fault.name, real_split.name), budget, threads, tell)
-    }
-    small = [run for name, run in runs.items() if name in MEASURED_IN]
-    real, dry, split = (runs.get(one.name) for one in (real_fault, dry_fault, real_split))
+    """Judges and measures one design in every scenario that applies to it; with `judge` off only the worst cases of one actor."""
+    names = [one.name for one in (*(model.scenarios if judge else ()), *MEASURES)]
+    judged = {run.scenario: run for run in measured_runs(model, names, budget, threads, tell, judge)}
+    worst = {one.name: judged.pop(one.name, None) for one in MEASURES}
+    again = measured_runs(model, _cut_short(model, judged), budget, threads, tell)
+    runs = {**judged, **{run.scenario: run for run in again}}
+    fault, backed, dry, split = (worst[one.name] for one in (real_fault, shared_fault, dry_fault, real_split))
+    seen = list(runs.values())
+    held = holds(seen)
     return Evidence(
         model.name,
-        verdicts=dict(_families(results)),
-        sources=sources(small),
+        verdicts=dict(_families(list(judged.values()))),
+        scenarios={name: run.verdict for name, run in judged.items()},
+        sources=sources(seen),
         fallbacks=sources([dry]) if dry else (),
-        frees=frees(small),
-        seamcalls=seamcalls(small),
-        holds=holds(small),
-        idle_of_vcpu=real.largest(idle_of_vcpu) if real else None,
-        idle_pairs=real.largest(idle_pairs) if real else None,
+        frees=frees(seen),
+        seamcalls=seamcalls(seen),
+        holds=held,
+        idle_of_vcpu=fault.largest(idle_of_vcpu) if fault else None,
+        idle_pairs=fault.largest(idle_pairs) if fault else None,
         idle_of_vm=split.largest(idle_of_vm) if split else None,
-        popped=real.largest(popped) if real else None,
+        popped=fault.largest(popped) if fault else None,
+        popped_if_backed=backed.largest(popped) if backed else None,
         splits="split_external_spte" in model.operations,
         splits_without_vcpu=split is not None and "split_done" in split.reached,
-        results=results,
-        incomplete=tuple(f"{name} ({run.ended})" for name, run in runs.items() if not run.complete),
-        seconds=sum(one.seconds for one in results) + sum(run.seconds for run in runs.values()),
+        hooks=hooks(model),
+        own_locks={name: kind for run in seen for name, kind in run.locks.items() if "design." in name and name in held},
+        incomplete=tuple(
+            f"{name} ({run.ended})"
+            for name, run in {**runs, **worst}.items()
+            if run and not run.complete and run.verdict is not Verdict.VIOLATED
+        ),
+        seconds=sum(run.seconds for run in (*judged.values(), *worst.values()) if run),
     )
 
 
+def _cut_short(model: Model, judged: Mapping[str, Measured]) -> list[str]:
+    """Scenarios that ended in a violation, and no other one that needs the same operations was seen to its end."""
+    needs = {one.name: one.needs for one in model.scenarios}
+    seen = {needs[name] for name, run in judged.items() if run.complete}
+    return [name for name, run in judged.items() if run.violated not in ("", DEADLOCK) and needs[name] not in seen]
+
+
 def measured_runs(
-    model: Model, names: Iterable[str], budget: Budget = Budget(), threads: int | None = None, tell: Tell = silent
-) -> Iterator[Measured]:
-    """Those of the named scenarios, and of MEASURES, that apply to the model, measured."""
+    model: Model, names: Iterable[str], budget: Budget = Budget(), threads: int | None = None, tell: Tell = silent,
+    judge: bool = False,
+) -> Iterator[Measured]:  # fmt: skip
+    """Those of the named scenarios, and of MEASURES, that apply, measured; with `judge` the model's own are judged."""
     built = measuring(replace(model, scenarios=(*model.scenarios, *MEASURES)))
     for one in applicable(built, names):
-        tell(f"{model.name} {one.name}: measuring")
-        yield measure(built, one, budget, threads)
+        judged = judge and one not in MEASURES
+        tell(f"{model.name} {one.name}: {'checking' if judged else 'measuring'}")
+        yield measure(built, one, budget, threads, judged)
 
 
-def _judged(model: Model, budget: Budget, threads: int | None, tell: Tell) -> Iterator[Result]:
-    for one in model.scenarios:
-        tell(f"{model.name} {one.name}: checking")
-        yield check(model, one.name, budget=budget, threads=threads)
+def hooks(model: Model) -> tuple[str, ...]:
+    """Operations of the design that the core MMU calls, and that upstream does not have: the code that the design adds there."""
+    called = {name for path in CORE for name in re.findall(r"ops\.(\w+)\(", path.read_text())}
+    return tuple(name for name in OPERATIONS if name in called & (model.operations - upstream.operations))
 
 
-def _families(results: Sequence[Result]) -> Iterator[tuple[str, tuple[Verdict, str]]]:
+def _families(runs: Sequence[Measured]) -> Iterator[tuple[str, tuple[Verdict, str]]]:
     """The worst verdict of each family, and what is violated."""
-    order = (Verdict.VIOLATED, Verdict.VACUOUS, Verdict.INCOMPLETE, Verdict.HOLDS, Verdict.NOT_APPLICABLE)
+    order = (Verdict.VIOLATED, Verdict.VACUOUS, Verdict.INCOMPLETE, Verdict.HOLDS)
     for family, names in FAMILIES.items():
-        found = [one for one in results if one.scenario in names]
+        found = [one for one in runs if one.scenario in names]
         if found:
             worst = min((one.verdict for one in found), key=order.index)
-            broken = dict.fromkeys(one.property for one in found if one.property)
-            yield family, (worst, ", ".join(broken))
+            yield family, (worst, ", ".join(dict.fromkeys(one.violated for one in found if one.violated)))
 
 
 def sources(runs: Sequence[Measured]) -> tuple[Source, ...]:
     """Every line in which a page of a field was allocated, with each context in which that happened."""
     found: dict[tuple[Any, ...], list[str]] = {}
     for run in runs:
-        pools = {run.lines[one.value // POOL_PLACES - 1]: run.names.get(one.value % POOL_PLACES, "") for one in run.of(pooled)}
-        at: dict[Place | None, list[Observation]] = {}
+        pools: dict[int, set[str]] = {}
+        for one in run.of(pooled):
+            pools.setdefault(one.value // POOL_PLACES, set()).add(run.names.get(one.value % POOL_PLACES, ""))
+        at: dict[tuple[Place | None, int], list[Observation]] = {}
         for one in run.of(allocated):
-            at.setdefault(one.place, []).append(one)
+            at.setdefault((one.place, one.value % KINDS), []).append(one)
         for one in run.of(used):
-            role, number = Role(one.value % 8), one.value // 8
-            if role not in FIELDS or number == 0:
+            role, origin = Role(one.value % 8), one.value // 8
+            if role not in FIELDS or origin == 0:
                 continue
-            place = run.lines[number - 1]
-            for made in at.get(place, []):
-                gfp, content, context = made.value & 3, made.value >> 2 & 3, made.value >> 4
-                pool = pools.get(place, "")
-                if context & SPINNING and pool:
-                    pool = ""
-                key = (FIELDS[role], place, pool, Gfp(gfp).name, Content(content).name, frozenset(made.held), context)
+            place, kind = run.lines[origin % POOLED // KINDS - 1], origin % KINDS
+            for made in at.get((place, kind), []):
+                gfp, content, context = Gfp(kind % 4).name, Content(kind // 4).name, made.value // KINDS
+                pool = " or ".join(sorted(pools[origin % POOLED])) if origin >= POOLED else ""
+                key = (FIELDS[role], place, pool, gfp, content, frozenset(made.held), context)
                 found.setdefault(key, []).append(run.scenario)
     return tuple(sorted((Source(*key, tuple(dict.fromkeys(names))) for key, names in found.items()), key=_order))  # type: ignore[call-arg]
 

@@ -22,10 +22,14 @@ ENDLESS = -2
 
 POLL_SECONDS = 0.1
 
-SOURCES = (
-    "run.h fingerprints.c frontier.c spill.c moves.c workers.c races.c expand.c schedule.c checkpoint.c resume.c explorer.c "
-    "exports.c graph.c fair.c lasso.c pct.c shrink.c hunt.c"
-)
+LIVELOCKS, HUNTS = "LIVELOCKS", "HUNTS"
+SOURCES = {
+    "": "run.h fingerprints.c frontier.c spill.c moves.c workers.c races.c expand.c schedule.c checkpoint.c resume.c explorer.c "
+    "exports.c",
+    LIVELOCKS: "graph.c fair.c lasso.c",
+    HUNTS: "pct.c shrink.c hunt.c",
+}
+"""The C files of the explorer, in order; what goes beyond a check has a name, and is compiled only where it is wanted."""
 
 _NO_FAILURE = -1
 
@@ -196,9 +200,15 @@ class Run(ctypes.Structure):
     traced: int
 
 
-def sources() -> tuple[Path, ...]:
-    """The C files of the explorer, in the order in which they follow a generated model in its translation unit."""
-    return tuple(Path(__file__).with_name(name) for name in SOURCES.split())
+def sources() -> dict[str, tuple[Path, ...]]:
+    """The C files that follow a generated model in its unit, in order, by the name that is defined to compile them."""
+    return {part: tuple(Path(__file__).with_name(name) for name in names.split()) for part, names in SOURCES.items()}
+
+
+def source() -> str:
+    """Their text, with what has a name left out unless that is defined."""
+    texts = {part: "\n".join(path.read_text() for path in paths) for part, paths in sources().items()}
+    return "\n".join(f"#ifdef {part}\n{text}\n#endif" if part else text for part, text in texts.items())
 
 
 def explore(

@@ -106,24 +106,30 @@ static inline struct fingerprint fingerprint(const struct sum *sum)
 }
 
 /*
- * Open addressing with linear probing by the upper bits of `first`, so that a larger table has the same order and is filled
- * by streaming. An insertion claims a slot with `first` and publishes it with `second`; it takes no lock.
+ * Open addressing with linear probing from the cache line that `first` scales to, so that a larger table has the same order and
+ * is filled by streaming. An insertion claims a slot with `first` and publishes it with `second`; it takes no lock.
  *
- * `room` is what may still be added before the table must grow. Workers draw on it in advances, so it is exact whatever
- * they do, and nobody counts on the hot path.
+ * The table grows when four of five slots are taken, and by less than a fifth: a state never has more than 24 bytes of it,
+ * but for the first one. `room` is what may still be added before that. Workers draw on it in advances, so it is exact
+ * whatever they do, and nobody counts on the hot path.
  */
-enum { TABLE_BITS = 16, ADVANCE = 512, PIECE = 1 << 21 };
+enum { FIRST_SLOTS = 1 << 16, SLOTS_UNIT = 1 << 12, LINE = 4, ADVANCE = 512, PIECE = 1 << 21 };
 
 struct table {
 	struct fingerprint *slots;
-	unsigned bits;
+	uint64_t count;
 	int crowded;
 	int64_t room;
 };
 
+static int64_t capacity(uint64_t slots, int crowded)
+{
+	return (int64_t)(slots / 10 * (crowded ? 9 : 8));
+}
+
 static inline uint64_t slot_of(const struct table *table, const struct fingerprint *print)
 {
-	return print->first >> (64 - table->bits);
+	return (uint64_t)((wide)print->first * (table->count / LINE) >> 64) * LINE;
 }
 
 static inline uint64_t published(const uint64_t *second)
@@ -138,9 +144,7 @@ static inline uint64_t published(const uint64_t *second)
 /* Whether it was not there yet. */
 static inline int insert(struct table *table, const struct fingerprint *print)
 {
-	uint64_t mask = (1ull << table->bits) - 1;
-
-	for (uint64_t slot = slot_of(table, print);; slot = (slot + 1) & mask) {
+	for (uint64_t slot = slot_of(table, print);; slot = slot + 1 < table->count ? slot + 1 : 0) {
 		struct fingerprint *there = &table->slots[slot];
 		uint64_t first = __atomic_load_n(&there->first, __ATOMIC_RELAXED);
 
@@ -153,11 +157,21 @@ static inline int insert(struct table *table, const struct fingerprint *print)
 	}
 }
 
-static int make_table(struct septum_run *run, struct table *table, unsigned bits)
+/* What is known to be new, while nobody else looks. */
+static inline void put_back(struct table *table, const struct fingerprint *print)
 {
-	size_t bytes = sizeof(struct fingerprint) << bits;
+	uint64_t slot = slot_of(table, print);
 
-	table->bits = bits;
+	while (table->slots[slot].first)
+		slot = slot + 1 < table->count ? slot + 1 : 0;
+	table->slots[slot] = *print;
+}
+
+static int make_table(struct septum_run *run, struct table *table, uint64_t slots)
+{
+	size_t bytes = sizeof(struct fingerprint) * slots;
+
+	table->count = slots;
 	table->slots = hold(run, bytes);
 	if (table->slots && bytes >= PIECE)
 		prefer_large_pages(table->slots, bytes);
@@ -166,54 +180,41 @@ static int make_table(struct septum_run *run, struct table *table, unsigned bits
 
 static void free_table(struct septum_run *run, struct table *table)
 {
-	let_go(run, table->slots, sizeof(struct fingerprint) << table->bits);
-}
-
-/*
- * Growth has three acts: one worker makes the larger table, all pour into it, one puts it in the place of the old one. Where
- * memory does not suffice, the table may fill up further, once.
- */
-struct growth {
-	struct table larger;		/* slots is NULL while nothing grows */
-	size_t poured;			/* slots of the old table that somebody has taken on */
-};
-
-static int begin_growth(struct septum_run *run, struct table *table, struct growth *growth)
-{
-	int64_t slots = (int64_t)1 << table->bits;
-
-	if (table->crowded)
-		return 0;
-	if (make_table(run, &growth->larger, table->bits + 1)) {
-		growth->larger.room = table->room + slots * 6 / 10;
-		growth->poured = 0;
-	} else {
-		table->crowded = 1;
-		table->room += slots / 4;
-	}
-	return 1;
+	let_go(run, table->slots, sizeof(struct fingerprint) * table->count);
 }
 
 /* The old table is given back piece by piece, so that both together need little more than the larger one. */
-static void pour(struct septum_run *run, const struct table *table, struct growth *growth)
+static void pour(struct septum_run *run, const struct table *from, struct table *to)
 {
-	const size_t slots = (size_t)1 << table->bits, piece = PIECE / sizeof(struct fingerprint);
-	size_t start;
+	const uint64_t piece = PIECE / sizeof(struct fingerprint);
 
-	while ((start = __atomic_fetch_add(&growth->poured, piece, __ATOMIC_RELAXED)) < slots) {
-		size_t end = start + piece < slots ? start + piece : slots;
+	for (uint64_t start = 0; start < from->count; start += piece) {
+		uint64_t end = start + piece < from->count ? start + piece : from->count;
 
-		for (size_t slot = start; slot < end; slot++)
-			if (table->slots[slot].first)
-				insert(&growth->larger, &table->slots[slot]);
-		let_go(run, &table->slots[start], (end - start) * sizeof(struct fingerprint));
+		for (uint64_t slot = start; slot < end; slot++)
+			if (from->slots[slot].first)
+				put_back(to, &from->slots[slot]);
+		let_go(run, &from->slots[start], (end - start) * sizeof(struct fingerprint));
 	}
 }
 
-static void end_growth(struct table *table, struct growth *growth)
+/* One worker does it while the others wait. Where memory does not suffice, the table may fill up further, once; then it is 0. */
+static int grow(struct septum_run *run, struct table *table)
 {
-	*table = growth->larger;
-	growth->larger.slots = NULL;
+	struct table larger = { .room = table->room };
+	uint64_t slots = table->count;
+
+	if (table->crowded)
+		return 0;
+	if (!make_table(run, &larger, (slots + slots / 16 * 3) / SLOTS_UNIT * SLOTS_UNIT)) {
+		table->crowded = 1;
+		table->room += capacity(slots, 1) - capacity(slots, 0);
+		return 1;
+	}
+	larger.room += capacity(larger.count, 0) - capacity(slots, 0);
+	pour(run, table, &larger);
+	*table = larger;
+	return 1;
 }
 
 static int draw_advance(struct table *table)

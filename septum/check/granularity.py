@@ -87,7 +87,7 @@ def _races(built: Build, tables: AloneTables, seen: _Races) -> Iterator[Race]:
         if racing:
             yield Race(
                 _step(tables, stand.spot),
-                tuple((named[stand.site[number]], named[stand.partner[number].site]) for number in racing),
+                tuple(sorted(((named[stand.site[number]], named[stand.partner[number].site]) for number in racing), key=_line)),
             )
 
 
@@ -96,6 +96,10 @@ def _step(tables: AloneTables, spot: int) -> str:
     source, points = context.instance.source, {point.number: point.node for point in context.instance.points}
     line = points[stands.number].lineno if stands.number else source.tree.lineno
     return f"{source.file}:{line}: {source.name}"
+
+
+def _line(pair: tuple[Named, Named]) -> tuple[str, int, str]:
+    return pair[0].file, pair[0].line, pair[0].text
 
 
 def _where(place: Named) -> str:

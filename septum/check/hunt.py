@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 from septum.check import tokens
 from septum.check.build import DEADLOCK, Build, build, sizes_given
-from septum.check.explore import POLL_SECONDS
+from septum.check.explore import HUNTS, POLL_SECONDS
 from septum.check.loading import load
 from septum.check.result import Counterexample, Result, Verdict
 from septum.check.trace import trace
@@ -225,7 +225,7 @@ class _Hunter:
         )  # fmt: skip
 
     def hunted(self, progress: Watch | None) -> Hunted:
-        library = self.built.library()
+        library = self.built.library(HUNTS)
         _watch(lambda: library.septum_hunt(ctypes.byref(self.run)), self.run, progress)
         try:
             if self.run.out_of_memory:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from septum.check.build import Build
-from septum.check.explore import Budget, Outcome, Progress, Run, limit, watch
+from septum.check.explore import LIVELOCKS, Budget, Outcome, Progress, Run, limit, watch
 
 Schedule = tuple[tuple[int, int], ...]
 
@@ -46,7 +46,7 @@ def find_livelock(
     built: Build, *, symmetry: bool = True, budget: Budget = Budget(), progress: Callable[[Progress], None] | None = None
 ) -> Livelock:
     """Looks for a fair cycle in which a thread that is no daemon never ends. All states' numbers and edges stay in memory."""
-    library = built.library()
+    library = built.library(LIVELOCKS)
     found = _Livelock()
     run = found.run
     run.initial, run.threads, run.daemons, run.symmetry = built.initial, len(built.threads), built.daemons, symmetry

@@ -1,4 +1,4 @@
-"""Measuring by exploring: what a design does in all schedules of a scenario, as data; only that the scope suffices is judged."""
+"""Measuring by exploring: what a design does in all schedules of a scenario, as data, and what becomes of its properties."""
 
 from __future__ import annotations
 
@@ -8,21 +8,25 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from septum.check.build import Build, build
-from septum.check.explore import Budget, Outcome, explore
-from septum.host.locks import Lock
+from septum.check.build import DEADLOCK, Build, build
+from septum.check.explore import Budget, Exploration, Outcome, explore
+from septum.check.result import Verdict
+from septum.host.locks import Lock, Mutex, RwLock, SpinLock
+from septum.host.pools import POOL_PLACES
 from septum.lang.compile import compiler
 from septum.lang.errors import UserError
 from septum.lang.measure import LOCK_CLASSES, Place, unpacked
 from septum.lang.model import Model, Property, Scenario
 from septum.lang.places import Places
-from septum.lang.processes import MEASURING, Meter
+from septum.lang.processes import MEASURING, Meter, property_of
 from septum.lang.struct import Struct
 from septum.lang.types import scope
 from septum.properties.measures import measured
 
 NOTES = 1 << 16
+LOCK_KINDS: dict[type[Struct], str] = {SpinLock: "spinlock", RwLock: "rwlock", Mutex: "mutex"}
 UNJUDGED = "scope"
+"""Of a scenario that is only measured, whether its scope suffices is all that is judged."""
 
 
 @dataclass(frozen=True)
@@ -49,18 +53,28 @@ class Observation:
 
 @dataclass(frozen=True)
 class Measured:
-    """One scenario of one design, measured. `names` says which struct lies at an offset; `lines` are the places by number."""
+    """One scenario of one design, measured: up to its end, or to what ended it. `violated` is the property that was.
+
+    `names` says which struct lies at an offset, `locks` of which kind a class of locks is; `lines` are the places by number.
+    """
 
     scenario: str
-    complete: bool
+    verdict: Verdict
+    violated: str
     ended: str
     states: int
     seconds: float
     observations: tuple[Observation, ...]
     names: Mapping[int, str]
+    locks: Mapping[str, str]
     lines: tuple[Place, ...]
     entered: tuple[str, ...]
     reached: frozenset[str]
+
+    @property
+    def complete(self) -> bool:
+        """Whether all schedules were seen."""
+        return self.verdict in (Verdict.HOLDS, Verdict.VACUOUS)
 
     def of(self, meter: Meter | str) -> Iterator[Observation]:
         """What one meter showed."""
@@ -87,16 +101,24 @@ def measuring(model: Model) -> Model:
     )
 
 
-def measure(model: Model, scenario: Scenario, budget: Budget = Budget(), threads: int | None = None) -> Measured:
-    """Explores one scenario of a model that `measuring` made, and reads its meters. UserError without a C compiler."""
+def measure(
+    model: Model, scenario: Scenario, budget: Budget = Budget(), threads: int | None = None, judged: bool = False
+) -> Measured:
+    """Explores one scenario of a model that `measuring` made, and reads its meters. UserError without a C compiler.
+
+    Where it is `judged`, it ends with the first violation of a property.
+    """
     compiler()
-    built = build(model, scenario, property=UNJUDGED)
+    built = build(model, scenario, property="" if judged else UNJUDGED)
+    if built.translation.world_size > POOL_PLACES:
+        raise UserError(f"{model.name}, {scenario.name}: the world is too large to be measured")
     with scope(built.bindings):
-        library = built.library()
+        library = built.reducible()
         places = Places(model.world, built.translation.realised)
         names = dict(_structs(places, model.world, "", 0))
         classes = lock_classes(places)
         _tell_locks(library, places, classes)
+        locks = {template(path): LOCK_KINDS.get(kind, kind.__name__) for path, _, kind in places.structs(Lock)}
         found = explore(
             library,
             built.initial,
@@ -104,16 +126,34 @@ def measure(model: Model, scenario: Scenario, budget: Budget = Budget(), threads
             daemons=built.daemons,
             workers=threads or os.cpu_count() or 1,
             budget=budget,
+            fusion=True,
+            partial=True,
         )
         observations = tuple(_observations(built, library, classes))
-    complete = found.outcome is Outcome.COMPLETE
+    reached = frozenset(_reached(built, found.witnesses))
+    verdict, violated, ended = _verdict(built, found, reached if judged else None)
     translation = built.translation
-    failed = found.failure is not None and found.failure >= 0
-    ended = translation.sites[found.failure or 0].message if failed else found.outcome.name.lower().replace("_", " ")
     return Measured(
-        scenario.name, complete, ended, found.states, found.seconds, observations, names,
-        tuple(translation.places), tuple(translation.entered), frozenset(_reached(built, found.witnesses)),
+        scenario.name, verdict, violated, ended, found.states, found.seconds, observations, names, locks,
+        tuple(translation.places), tuple(translation.entered), reached,
     )  # fmt: skip
+
+
+def _verdict(built: Build, found: Exploration, reached: frozenset[str] | None) -> tuple[Verdict, str, str]:
+    """The verdict, the property that is violated, and what ended the exploration. `reached`: the witnesses, if they count."""
+    if found.outcome is Outcome.COMPLETE:
+        missed = [one.name for one in built.scenario.witnesses if reached is not None and one.name not in reached]
+        return (Verdict.VACUOUS if missed else Verdict.HOLDS), "", f"never reached: {', '.join(missed)}" if missed else ""
+    if found.outcome is Outcome.DEADLOCK:
+        return Verdict.VIOLATED, DEADLOCK, DEADLOCK
+    if found.failure is None or found.failure < 0:
+        return Verdict.INCOMPLETE, "", found.outcome.name.lower().replace("_", " ")
+    site = built.translation.sites[found.failure]
+    return (
+        (Verdict.VIOLATED, property_of(site.message), site.message)
+        if site.is_assertion
+        else (Verdict.INCOMPLETE, "", site.message)
+    )
 
 
 def _structs(places: Places, of: object, path: str, offset: int) -> Iterator[tuple[int, str]]:
@@ -142,9 +182,11 @@ def lock_classes(places: Places) -> list[str]:
 
 
 def _tell_locks(library: ctypes.CDLL, places: Places, classes: Sequence[str]) -> None:
+    """Where the locks lie. How long one is held counts where others spin for it: steps under a mutex are not counted."""
+    *parts, age = _parts(places)
     table = [
-        _LockPlace(*(offset + part for part in _parts(places)), classes.index(template(path)))
-        for path, offset, _ in places.structs(Lock)
+        _LockPlace(*(at + part for part in parts), 0 if issubclass(kind, Mutex) else at + age, classes.index(template(path)))
+        for path, at, kind in places.structs(Lock)
     ]
     library.septum_locks(len(table), (_LockPlace * len(table))(*table))
 

@@ -36,14 +36,13 @@ static int get_table(struct explorer *x, struct stream *from, const struct check
 	struct fingerprint print;
 
 	free_table(x->run, table);
-	if (!make_table(x->run, table, (unsigned)header->bits))
+	if (!make_table(x->run, table, header->slots))
 		return 0;
-	int64_t slots = (int64_t)1 << table->bits;
 	table->crowded = header->crowded != 0;
-	table->room = slots * 6 / 10 + (table->crowded ? slots / 4 : 0) - (int64_t)header->progress.states;
+	table->room = capacity(table->count, table->crowded) - (int64_t)header->progress.states;
 	for (uint64_t state = 0; state < header->progress.states && !from->failed; state++) {
 		get(from, &print, sizeof print);
-		insert(table, &print);
+		put_back(table, &print);
 	}
 	return 1;
 }

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from septum.check.build import Build
 
 Schedule = tuple[tuple[int, int], ...]
+Node = tuple[bytes, tuple[int, ...], int]  # a state, how far each thread has come, and which one ran last
 MOST_NODES = 200_000
 DONE, FAILED = 0, 2
 
@@ -31,7 +32,7 @@ def fewest_switches(build: Build, schedule: Schedule) -> Schedule:
 class _Orders:
     def __init__(self, build: Build, schedule: Schedule) -> None:
         self.library, self.initial = build.library(), build.initial
-        self.threads = tuple(dict.fromkeys(thread for thread, _ in schedule))
+        self.threads = tuple(sorted({thread for thread, _ in schedule}))
         self.choices = {thread: [choice for one, choice in schedule if one == thread] for thread in self.threads}
         self.length = len(schedule)
         state, failure = self.initial, -1
@@ -40,12 +41,10 @@ class _Orders:
         self.ending = failure if failure >= 0 else self._end_of(state)
 
     def best(self) -> Schedule | None:
-        """A breadth-first search in which going on with a thread costs nothing, and another thread one switch."""
+        """A breadth-first search in which a thread goes on for nothing, another costs a switch, and the first of equals wins."""
         start = (self.initial, (0,) * len(self.threads), -1)
-        todo: deque[tuple[bytes, tuple[int, ...], int]] = deque([start])
-        came: dict[tuple[bytes, tuple[int, ...], int], tuple[tuple[bytes, tuple[int, ...], int], tuple[int, int]] | None] = {
-            start: None
-        }
+        todo: deque[Node] = deque([start])
+        came: dict[Node, tuple[Node, tuple[int, int]] | None] = {start: None}
         cost = {start: 0}
         settled = set()
         while todo and len(came) < MOST_NODES:
@@ -58,6 +57,8 @@ class _Orders:
                 if last < 0 or self._end_of(state) == self.ending:
                     return self._path(came, node)
                 continue
+            free: list[Node] = []
+            dearer: list[Node] = []
             for number, thread, choice in self._next(at):
                 following, failure = self._step(state, thread, choice)
                 moved = (*at[:number], at[number] + 1, *at[number + 1 :])
@@ -71,7 +72,9 @@ class _Orders:
                     end = (following, moved, number)
                 if price < cost.get(end, self.length):
                     cost[end], came[end] = price, (node, (thread, choice))
-                    todo.append(end) if switched else todo.appendleft(end)
+                    (dearer if switched else free).append(end)
+            todo.extendleft(reversed(free))
+            todo.extend(dearer)
         return None
 
     def _next(self, at: tuple[int, ...]) -> Iterator[tuple[int, int, int]]:

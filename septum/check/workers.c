@@ -55,7 +55,6 @@ struct explorer {
 	double began, earlier;		/* earlier: the seconds before the checkpoint that the run goes on from */
 	uint32_t everyone;		/* mask of the threads in use */
 	struct table table;
-	struct growth growth;
 	struct log log;
 	struct spill spill;
 	double next_save, next_note;
@@ -135,13 +134,11 @@ static void next_level(struct explorer *x)
 
 static void end_meeting(struct explorer *x)
 {
-	if (x->growth.larger.slots)
-		end_growth(&x->table, &x->growth);
-	else if (x->ending)
+	if (x->ending)
 		x->over = 1;
 	else if (!x->wants_room)
 		next_level(x);
-	else if (!begin_growth(x->run, &x->table, &x->growth)) {
+	else if (!grow(x->run, &x->table)) {
 		x->ending = RUN_OUT_OF_MEMORY;
 		x->over = 1;
 	}
@@ -151,7 +148,8 @@ static void end_meeting(struct explorer *x)
 	pthread_cond_broadcast(&x->all_met);
 }
 
-static void wait_for_all(struct explorer *x, int wants_room)
+/* If anybody wants room, the table grows; else the level is done. The last one to come does it, and the others wait. */
+static void meet(struct explorer *x, int wants_room)
 {
 	pthread_mutex_lock(&x->lock);
 	x->wants_room |= wants_room;
@@ -161,14 +159,4 @@ static void wait_for_all(struct explorer *x, int wants_room)
 	while (meeting == x->meetings)
 		pthread_cond_wait(&x->all_met, &x->lock);
 	pthread_mutex_unlock(&x->lock);
-}
-
-/* If anybody wants room, all enlarge the table; else the level is done, and the last one to come opens the next. */
-static void meet(struct explorer *x, int wants_room)
-{
-	wait_for_all(x, wants_room);
-	while (x->growth.larger.slots) {
-		pour(x->run, &x->table, &x->growth);
-		wait_for_all(x, 0);
-	}
 }

@@ -6,22 +6,11 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 
-import click  # and not typer, which which rests on pydantic and takes 0.1 s more to start
+import click  # and not typer, which rests on pydantic and takes 0.1 s more to start
 
-from septum.cli.check import check
-from septum.cli.claims import claims
-from septum.cli.compare import compare
-from septum.cli.explain import explain
-from septum.cli.footprints import footprints
-from septum.cli.hunt import hunt
-from septum.cli.listing import list_
-from septum.cli.new import new
-from septum.cli.provenance import provenance
-from septum.cli.replay import replay
-from septum.cli.show import show
-from septum.cli.tdx import tdx
 from septum.lang.errors import EnginesDisagree, SeptumError
 
 BAD_INPUT, INCOMPLETE = 2, 3
@@ -29,13 +18,30 @@ DEFECT = "a defect of septum, please report it"
 PACKAGE = Path(__file__).parents[1]
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+MODULES = {
+    "check": "check", "hunt": "hunt", "compare": "compare", "provenance": "provenance", "claims": "claims", "replay": "replay",
+    "new": "new", "list": "listing", "show": "show", "footprints": "footprints", "explain": "explain", "tdx": "tdx",
+}  # fmt: skip
+
+
+class _Commands(click.Group):
+    """Each command is imported when it is asked for, so that none waits for what the others need."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return list(MODULES)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name not in MODULES:
+            return None
+        module = import_module(f"septum.cli.{MODULES[name]}")
+        commands = [one for one in vars(module).values() if isinstance(one, click.Command) and one.name == name]
+        return commands[0]
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="septum", message="septum %(version)s")
 def app() -> None:
     """Check designs for the page tables of KVM's TDX guests under every interleaving of a small scope."""
-
-
-for command in (check, hunt, compare, provenance, claims, replay, new, list_, show, footprints, explain, tdx):
-    app.add_command(command)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

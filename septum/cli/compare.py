@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     "--budget", metavar="LIMIT", multiple=True, help="End each exploration at a time, a memory size or a number of states."
 )
 @click.option("--threads", metavar="N", type=NUMBER, help="How many designs to explore at a time (default: as many as cores).")
-@click.option("--no-verdicts", is_flag=True, help="Only measure; do not check.")
+@click.option("--no-verdicts", is_flag=True, help="Only the worst cases of one actor alone: pages and pairs, no verdicts.")
 @click.option("--json", "form", flag_value="json", help="Print one JSON document.")
 @click.option("--csv", "form", flag_value="csv", help="Print a row of comma-separated values for each design.")
 @click.pass_context

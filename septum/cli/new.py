@@ -36,7 +36,10 @@ def new(design: str, base: str, operations: tuple[str, ...]) -> None:
         raise UserError(f"{name} is no name for a design; letters, digits and _ make one")
     if path.exists():
         raise UserError(f"{path} is there already; choose another name, or remove it")
-    path.write_text(text(name, base, operations), encoding="utf-8")
+    source = text(name, base, operations)
+    if not path.parent.is_dir():
+        raise UserError(f"{path}: there is no directory {path.parent}")
+    path.write_text(source, encoding="utf-8")
     write(f"{path} is written. It is {base} until you change it:\n  septum check ./{path} --scenario same_gfn")
 
 
@@ -50,7 +53,10 @@ def text(name: str, base: str, operations: tuple[str, ...] = ()) -> str:
     for operation in operations:
         names.known("operation", operation, found.operations, base)
     copies = [copied(found, operation) for operation in operations]
-    imports = sorted({line for _, lines in copies for line in lines} | {"from septum.kvm.design import Design"})
+    homes: dict[str, set[str]] = {"septum.kvm.design": {"Design"}}
+    for home, wanted in (item for _, names_of in copies for item in names_of):
+        homes.setdefault(home, set()).add(wanted)
+    imports = [f"from {home} import {', '.join(sorted(homes[home]))}" for home in sorted(homes)]
     parts = [
         f'"""{name}: say here in one line what is new about it. So far it is {base}."""\n',
         "\n".join([f"from septum.designs.{base} import design as {base}", *imports]) + "\n",
@@ -61,8 +67,8 @@ def text(name: str, base: str, operations: tuple[str, ...] = ()) -> str:
     return "\n".join(parts)
 
 
-def copied(found: Design, operation: str) -> tuple[str, list[str]]:
-    """The source of an operation, and the imports that it needs: of what its own module has by these names."""
+def copied(found: Design, operation: str) -> tuple[str, list[tuple[str, str]]]:
+    """The source of an operation, and what it needs to import: module and name."""
     function = found.function(operation)
     source = inspect.getsource(function)
     kind = "process" if inspect.isgeneratorfunction(function) else "routine"
@@ -71,18 +77,15 @@ def copied(found: Design, operation: str) -> tuple[str, list[str]]:
     body = "\n".join([f"@design.{kind}", *lines[first:]]) + "\n"
     module = inspect.getmodule(function)
     used = sorted({node.id for node in ast.walk(ast.parse(body)) if isinstance(node, ast.Name)} & set(vars(module)) - {"design"})
-    return body, [imported(used_name, vars(module)[used_name], module) for used_name in used]
+    return body, [(home_of(used_name, module), used_name) for used_name in used]
 
 
-def imported(name: str, value: object, module: Any) -> str:
-    """The import of a name: from where it is defined if that says so, or else from the module that uses it."""
-    home = getattr(value, "__module__", None)
-    home = (
-        home
-        if isinstance(home, str) and home.startswith("septum.") and getattr(value, "__name__", "") == name
-        else module.__name__
-    )
-    return f"from {home} import {name}"
+def home_of(name: str, module: Any) -> str:
+    """The module that a module imports a name from, or itself."""
+    for node in ast.parse(inspect.getsource(module)).body:
+        if isinstance(node, ast.ImportFrom) and any((one.asname or one.name) == name for one in node.names):
+            return node.module or ""
+    return str(module.__name__)
 
 
 def advice(found: Design, operations: dict[str, Callable[..., Any]]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Dynamic PAMT RFC, as posted: the MMU prepares a page before it freezes the entry, and cleans up if it lost; designs.md 5.2."""
+"""Dynamic PAMT RFC, corrected: the MMU prepares a page before it freezes the entry, and cleans up if it lost; designs.md 5.2."""
 
 from septum.designs.dpamt_v2 import design as dpamt_v2
 from septum.designs.dpamt_v2 import pair_pool

@@ -1,4 +1,4 @@
-"""Dynamic PAMT v2, as posted: get and put inside of the TDX callbacks, pairs from a kvm_mmu_memory_cache; designs.md 5.3."""
+"""Dynamic PAMT v2, corrected: get and put inside of the TDX callbacks, pairs from a kvm_mmu_memory_cache; designs.md 5.3."""
 
 from septum.designs.dpamt_merged import design as dpamt_merged
 from septum.host.frames import Content
@@ -11,13 +11,13 @@ from septum.host.pools import (
     kvm_mmu_free_memory_cache,
     kvm_mmu_topup_memory_cache,
 )
-from septum.kvm import pamt_dec_outside, reclaim_put
+from septum.kvm import pamt_dec_and_lock, reclaim_put
 from septum.kvm.design import VCPU_POOL, Design
 from septum.kvm.pamt import PAIRS_IN_ARRAY
 from septum.lang import Struct, u8
 
 design = Design(
-    "dpamt_v2", base=dpamt_merged, parts=[pamt_dec_outside, reclaim_put],
+    "dpamt_v2", base=dpamt_merged, parts=[pamt_dec_and_lock, reclaim_put],
     sizes={VCPU_POOL: CACHE_CAPACITY + PAIR_CAPACITY, PAIRS_IN_ARRAY: 1},
 )  # fmt: skip
 

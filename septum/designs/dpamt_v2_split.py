@@ -5,11 +5,13 @@ from septum.host.geometry import PAMT_PAGES
 from septum.host.locks import Mutex, mutex_lock, mutex_unlock
 from septum.host.pools import PairCache, kvm_mmu_topup_memory_cache
 from septum.kvm import pamt_dec_and_lock
-from septum.kvm.demote import DEMOTE_GUARDED
+from septum.kvm.demote import COUNT_COMPARED, DEMOTE_GUARDED
 from septum.kvm.design import Design
 from septum.lang import Struct, u8
 
-design = Design("dpamt_v2_split", base=dpamt_v2_split_as_posted, parts=[pamt_dec_and_lock], sizes={DEMOTE_GUARDED: 1})
+design = Design(
+    "dpamt_v2_split", base=dpamt_v2_split_as_posted, parts=[pamt_dec_and_lock], sizes={DEMOTE_GUARDED: 1, COUNT_COMPARED: 1}
+)
 
 
 @design.vm

@@ -1,9 +1,10 @@
 """Dynamic PAMT v2 with the split of huge pages RFC v2, as posted: a cache of the VM without a lock of its own; designs.md 5.8.
 
-The cache is filled while mmu_lock is dropped, and DEMOTE has no guard. The corrected one is dpamt_v2_split.
+The cache is filled while mmu_lock is dropped; DEMOTE has no guard, and its count is set without a look at it.
+The corrected one is dpamt_v2_split.
 """
 
-from septum.designs.dpamt_v2 import design as dpamt_v2
+from septum.designs.dpamt_v2_as_posted import design as dpamt_v2_as_posted
 from septum.host.frames import Content, Gfp
 from septum.host.geometry import PAMT_PAGES
 from septum.host.pools import (
@@ -16,7 +17,7 @@ from septum.host.pools import (
     kvm_mmu_free_memory_cache,
     kvm_mmu_memory_cache_alloc,
 )
-from septum.kvm.demote import block_and_track, tdx_demote
+from septum.kvm.demote import COUNT_COMPARED, block_and_track, tdx_demote
 from septum.kvm.design import VM_POOL, Design
 from septum.kvm.ops import ops
 from septum.kvm.pamt import pamt_get
@@ -25,7 +26,10 @@ from septum.lang import Struct, u8
 
 SPLIT_PAGES = PAMT_PAGES * 2
 
-design = Design("dpamt_v2_split_as_posted", base=dpamt_v2, sizes={SPLIT_ZEROED: 1, VM_POOL: PAIR_CAPACITY})
+design = Design(
+    "dpamt_v2_split_as_posted", base=dpamt_v2_as_posted,
+    sizes={SPLIT_ZEROED: 1, VM_POOL: PAIR_CAPACITY, COUNT_COMPARED: 0},
+)  # fmt: skip
 
 
 @design.vm

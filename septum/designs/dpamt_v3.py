@@ -1,16 +1,17 @@
-"""Dynamic PAMT v3, as posted: one list of the vCPU for S-EPT and PAMT pages, behind ops, no fallback; designs.md 5.4."""
+"""Dynamic PAMT v3, corrected: one list of the vCPU for S-EPT and PAMT pages, behind ops, no fallback; designs.md 5.4."""
 
 from septum.designs.dpamt_merged import design as dpamt_merged
 from septum.host.frames import Gfp
 from septum.host.geometry import PAMT_PAGES, PT64_ROOT_MAX_LEVEL, Pfn
 from septum.host.pools import free_list, pop, topup_list
-from septum.kvm import pamt_dec_outside, reclaim_put
+from septum.kvm import pamt_dec_and_lock, reclaim_put
 from septum.kvm.design import VCPU_POOL, Design
-from septum.lang import Struct, bug_on, u8
+from septum.lang import Size, Struct, bug_on, u8
 
+CHARGED = Size("CHARGED", 1)  # pages of the list are charged to the VM
 VCPU_PAGES = PT64_ROOT_MAX_LEVEL + PAMT_PAGES * PT64_ROOT_MAX_LEVEL
 
-design = Design("dpamt_v3", base=dpamt_merged, parts=[pamt_dec_outside, reclaim_put], sizes={VCPU_POOL: VCPU_PAGES})
+design = Design("dpamt_v3", base=dpamt_merged, parts=[pamt_dec_and_lock, reclaim_put], sizes={VCPU_POOL: VCPU_PAGES})
 
 
 class Prealloc(Struct):
@@ -39,8 +40,9 @@ def pair_pool(m, vcpu):
 
 @design.process
 def topup_external_cache(m, vcpu, tables):
-    """tdx_topup_external_fault_cache(): filled to exactly this number, not charged to the VM."""
-    return (yield from topup_list(m, pair_pool(m, vcpu), tables + PAMT_PAGES * PT64_ROOT_MAX_LEVEL, Gfp.KERNEL))
+    """tdx_topup_external_fault_cache(): filled to exactly this number."""
+    gfp = Gfp.KERNEL_ACCOUNT if CHARGED else Gfp.KERNEL
+    return (yield from topup_list(m, pair_pool(m, vcpu), tables + PAMT_PAGES * PT64_ROOT_MAX_LEVEL, gfp))
 
 
 @design.process

@@ -6,22 +6,20 @@ What was posted is dpamt_v4_as_posted; designs.md 5.4, 5.9.
 from septum.designs.dpamt_v3 import design as dpamt_v3
 from septum.designs.dpamt_v3 import pair_pool
 from septum.host.frames import Content, Gfp
-from septum.host.geometry import PAMT_PAGES, PT64_ROOT_MAX_LEVEL, Pfn
+from septum.host.geometry import PAMT_PAGES, Pfn
 from septum.host.locks import SpinLock, spin_lock, spin_unlock
-from septum.host.pools import ENOMEM, OK, alloc_atomic, alloc_or_fail, free_list, pop, push, topup_list
-from septum.kvm import pamt_dec_and_lock
+from septum.host.pools import ENOMEM, OK, alloc_atomic, alloc_or_fail, free_list, pop, push
 from septum.kvm.demote import DEMOTE_GUARDED, block_and_track, tdx_demote
 from septum.kvm.design import VM_POOL, Design
 from septum.kvm.ops import ops
 from septum.kvm.pamt import pamt_get
 from septum.kvm.split import SPLIT_ZEROED, tdx_check_accept_level
-from septum.lang import Struct, process, u8, warn_on
+from septum.lang import Size, Struct, process, u8, warn_on
 
+SPLIT_CHARGED = Size("SPLIT_CHARGED", 1)  # pages of the pool for splits are charged to the VM
 SPLIT_PAGES = PAMT_PAGES * 2  # a pair for the S-EPT page, a pair for the guest range
 
-design = Design(
-    "dpamt_v4", base=dpamt_v3, parts=[pamt_dec_and_lock], sizes={SPLIT_ZEROED: 1, VM_POOL: 2 * SPLIT_PAGES, DEMOTE_GUARDED: 1}
-)
+design = Design("dpamt_v4", base=dpamt_v3, sizes={SPLIT_ZEROED: 1, VM_POOL: 2 * SPLIT_PAGES, DEMOTE_GUARDED: 1})
 
 
 class SplitPrealloc(Struct):
@@ -37,12 +35,6 @@ class KvmTdx(Struct):
 
     prealloc_split_cache: SplitPrealloc
     prealloc_split_cache_lock: SpinLock
-
-
-@design.process
-def topup_external_cache(m, vcpu, tables):
-    """tdx_topup_external_fault_cache(): filled to exactly this number."""
-    return (yield from topup_list(m, pair_pool(m, vcpu), tables + PAMT_PAGES * PT64_ROOT_MAX_LEVEL, Gfp.KERNEL_ACCOUNT))
 
 
 @design.process
@@ -82,10 +74,11 @@ def need_topup_split(m, vm, vcpu):
 
 @design.process
 def topup_split(m, vm, vcpu):
-    """tdx_topup_external_per_vm_split_cache(): page by page, GFP_KERNEL, each added under the cache lock."""
+    """tdx_topup_external_per_vm_split_cache(): page by page, each added under the cache lock."""
     yield
+    gfp = Gfp.KERNEL_ACCOUNT if SPLIT_CHARGED else Gfp.KERNEL
     while split_pool(m, vm).cnt < SPLIT_PAGES:
-        page = yield from alloc_or_fail(m, Gfp.KERNEL, Content.UNDEFINED)
+        page = yield from alloc_or_fail(m, gfp, Content.UNDEFINED)
         if page == 0:
             return ENOMEM
         yield from spin_lock(m, m.vm[vm].design.prealloc_split_cache_lock)

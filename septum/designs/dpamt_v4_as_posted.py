@@ -1,10 +1,11 @@
 """Dynamic PAMT v4 with the split of huge pages v3, as posted: the count falls outside of the lock, DEMOTE has no guard.
 
-A busy DEMOTE is repeated by the caller of a wrapper that pops a pair for each try; designs.md 5.9, 4.4, 4.8.
+The pool for splits is not charged to the VM. A busy DEMOTE is repeated by the caller of a wrapper that pops a pair for each
+try; designs.md 5.9, 4.4, 4.8.
 """
 
+from septum.designs.dpamt_v4 import SPLIT_CHARGED, split_pool
 from septum.designs.dpamt_v4 import design as dpamt_v4
-from septum.designs.dpamt_v4 import split_pool
 from septum.host.frames import Role, free_page, take
 from septum.host.geometry import PAMT_PAGES, Level
 from septum.host.locks import spin_lock, spin_unlock
@@ -20,7 +21,7 @@ from septum.lang import process
 from septum.tdx.demote import tdh_mem_page_demote
 from septum.tdx.status import TDX_OPERAND_BUSY, TDX_SUCCESS
 
-design = Design("dpamt_v4_as_posted", base=dpamt_v4, parts=[pamt_dec_outside], sizes={DEMOTE_GUARDED: 0})
+design = Design("dpamt_v4_as_posted", base=dpamt_v4, parts=[pamt_dec_outside], sizes={DEMOTE_GUARDED: 0, SPLIT_CHARGED: 0})
 
 
 @design.process

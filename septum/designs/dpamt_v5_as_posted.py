@@ -1,6 +1,6 @@
 """Dynamic PAMT RFC v5, as posted: the RCU callback takes a plain pamt_lock, the count falls outside of it, DEMOTE has no guard.
 
-designs.md 5.6, 4.5, 4.8; the vCPU's list is filled with a pair for every level although one is enough.
+designs.md 5.6, 4.5, 4.8; tables for splits are zeroed, and the vCPU's list gets a pair for every level although one is enough.
 """
 
 from septum.designs.dpamt_v5 import design as dpamt_v5
@@ -13,8 +13,11 @@ from septum.kvm.demote import DEMOTE_GUARDED
 from septum.kvm.design import Design
 from septum.kvm.ops import ops
 from septum.kvm.pamt import IRQSAVE
+from septum.kvm.split import SPLIT_ZEROED
 
-design = Design("dpamt_v5_as_posted", base=dpamt_v5, parts=[pamt_dec_outside], sizes={IRQSAVE: 0, DEMOTE_GUARDED: 0})
+design = Design(
+    "dpamt_v5_as_posted", base=dpamt_v5, parts=[pamt_dec_outside], sizes={IRQSAVE: 0, DEMOTE_GUARDED: 0, SPLIT_ZEROED: 1}
+)
 
 
 @design.process

@@ -11,7 +11,7 @@ from septum.host.pools import ENOMEM, OK, alloc_or_fail, free_list, pop, push
 from septum.kvm.demote import DEMOTE_GUARDED, block_and_track, tdx_demote
 from septum.kvm.design import VM_POOL, Design
 from septum.kvm.ops import ops
-from septum.kvm.pamt import pamt_get
+from septum.kvm.pamt import free_unused, pamt_get
 from septum.kvm.split import SPLIT_FROM_POOLS, tdx_check_accept_level
 from septum.lang import Size, Struct, process, u8
 
@@ -133,14 +133,16 @@ def split_external_spte(m, vm, vcpu, gfn, page, external):
     if error != OK:
         return error
     yield from lock_pools(m, vm)
-    error = yield from pamt_get(m, external, split_pool(m, vm))
     page0 = pop(m, split_pool(m, vm))
     page1 = pop(m, split_pool(m, vm))
+    error = yield from pamt_get(m, external, split_pool(m, vm))
     unlock_pools(m, vm)
-    if error == OK:
-        error = yield from tdx_demote(m, vm, gfn, page, external, page0, page1)
-        if error != OK:
-            yield from ops.pamt_put(m, external)
+    if error != OK:
+        free_unused(m, page0, page1)
+        return error
+    error = yield from tdx_demote(m, vm, gfn, page, external, page0, page1)
+    if error != OK:
+        yield from ops.pamt_put(m, external)
     return error
 
 

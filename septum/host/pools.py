@@ -6,9 +6,9 @@ A top-up is one step: what it allocates nobody else can see, so it has a schedul
 from septum.host.cpu import might_sleep
 from septum.host.frames import Content, Gfp, Role, alloc_page, free_page, may_fail, note_failure, take, ways_to_fail
 from septum.host.geometry import CACHE_CAPACITY, PAMT_PAGES, PT64_ROOT_MAX_LEVEL, Pfn
-from septum.lang import Enum, Meter, Size, Struct, address, choose, observe, process, u8, warn_on
+from septum.lang import MEASURING, Enum, Meter, Size, Struct, address, choose, observe, process, u8, u16, warn_on
 
-pooled = Meter("pooled", "a page was put into a pool: the line that allocated it, where the pool lies")
+pooled = Meter("pooled", "a page was put into a pool: its origin, and where the pool lies")
 
 
 class Errno(Enum):
@@ -19,12 +19,18 @@ class Errno(Enum):
     ENOMEM = 2
     EIO = 3
     EFAULT = 4
+    EINVAL = 5
+    EEXIST = 6
+    EAGAIN = 7
+    ENOENT = 8
+    EOPNOTSUPP = 9
 
 
-POOL_PLACES = 1 << 17
+POOLED = 1 << 15  # in the origin of a page: it waited in a pool
+POOL_PLACES = 1 << 13  # more than the bytes of a world that is measured
 PAIR_CAPACITY = Size("PAIR_CAPACITY", lambda: max(CACHE_CAPACITY.value, PAMT_PAGES * (PT64_ROOT_MAX_LEVEL.value + 1)))
 
-OK, EBUSY, ENOMEM, EIO, EFAULT = Errno
+OK, EBUSY, ENOMEM, EIO, EFAULT, EINVAL, EEXIST, EAGAIN, ENOENT, EOPNOTSUPP = Errno
 
 
 class MemoryCache(Struct):
@@ -60,12 +66,20 @@ def kvm_mmu_topup_memory_cache(m, mc, minimum):
     return OK if mc.nobjs >= minimum else ENOMEM
 
 
+def note_pooled(m, page: Pfn, pool):
+    """For measurements: in which pool a page waits."""
+    if MEASURING:
+        origin = m.frame[page].origin % POOLED
+        observe(pooled, origin * POOL_PLACES + address(pool))
+        m.frame[page].origin = u16(origin + POOLED)
+
+
 def keep(m, mc, page: Pfn):
     """mc->objects[mc->nobjs++] = page: a page in hand goes into a cache."""
     take(m, page, Role.HAND, Role.POOL)
     mc.objects[mc.nobjs] = page
     mc.nobjs += 1
-    observe(pooled, m.frame[page].origin * POOL_PLACES + address(mc))
+    note_pooled(m, page, mc)
 
 
 @process
@@ -129,7 +143,7 @@ def push(m, pool, page: Pfn):
     take(m, page, Role.HAND, Role.POOL)
     pool.pages[pool.cnt] = page
     pool.cnt += 1
-    observe(pooled, m.frame[page].origin * POOL_PLACES + address(pool))
+    note_pooled(m, page, pool)
 
 
 def pop(m, pool):

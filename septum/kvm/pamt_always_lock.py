@@ -1,4 +1,7 @@
-"""PAMT references as merged [tip, Sept 2026]: all under the global lock, and a pair is always taken first; designs.md 4.7."""
+"""PAMT references as merged [tip, Sept 2026]: all under the global lock, and a pair is always taken first; designs.md 4.7.
+
+The simple patches of v3 and v4 were like this too: designs.md 4.3, 4.4.
+"""
 
 from septum.host.geometry import Pfn
 from septum.host.pools import EIO, OK

@@ -1,15 +1,20 @@
-"""PAMT references from RFC to v4: the count falls to 0 outside of the lock, a getter may rescue the pair; designs.md 4.2-4.4."""
+"""PAMT references from RFC to RFC v5: the count falls to 0 outside of the lock, a getter may rescue the pair; designs.md 4.2-4.5.
+
+v3 raises the count of a rescued pair where the others set it to 1: under the lock it is 0, and the two are the same. The
+simple patches of v3 and v4, which take the lock first, are pamt_always_lock.
+"""
 
 from septum.host.geometry import Pfn
 from septum.host.pools import EIO, OK
 from septum.host.ranges import range_of
 from septum.kvm.machine import Machine
 from septum.kvm.pamt import INC_NOT_ZERO, check_counted, free_pair, free_unused, lock_pamt, pamt_add, unlock_pamt
-from septum.lang import Witness, process, reached
+from septum.lang import Size, Witness, process, reached
 from septum.tdx.pairs import tdh_phymem_pamt_remove
 from septum.tdx.status import TDX_HPA_RANGE_NOT_FREE, TDX_OPERAND_BUSY, TDX_SUCCESS
 
-SIZES = {INC_NOT_ZERO: 1}
+COUNTED_AGAIN = Size("COUNTED_AGAIN", 1)  # a pair that PAMT.REMOVE left there is counted again; not so in the RFC
+SIZES = {INC_NOT_ZERO: 1, COUNTED_AGAIN: 1}
 pair_rescued = Witness("pair_rescued", "a getter found the pair that a putter was about to remove")
 
 
@@ -53,7 +58,7 @@ def pamt_put(m: Machine, page: Pfn):
     status = yield from tdh_phymem_pamt_remove(m, r)
     if status == TDX_SUCCESS:
         free_pair(m, r)
-    else:
+    elif COUNTED_AGAIN:
         m.range[r].refcount += 1
     unlock_pamt(m)
     assert status != TDX_OPERAND_BUSY, f"asserts: PAMT.REMOVE of range {r} is busy, the pair is leaked"

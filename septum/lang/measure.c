@@ -5,7 +5,7 @@ enum { NOTE_BITS = 16, MOST_LOCKS = 256, VALUE_BITS = 28, HELD_BITS = 20, PLACE_
 static uint64_t model_notes[1 << NOTE_BITS];
 static uint32_t model_noted;
 
-/* Where a lock lies in the world, and its class, from 0. */
+/* Where a lock lies in the world, and its class, from 0. An age of 0: the steps of its holder are not counted. */
 typedef struct lock_place {
     uint32_t writer, readers, age, class;
 } lock_place_t;
@@ -54,7 +54,7 @@ static __attribute__((noinline)) void observe(const context_t *c, const world_t 
 static void age_locks(uint8_t *world, unsigned thread)
 {
     for (const lock_place_t *lock = model_lock; lock < model_lock + model_locks; lock++)
-        if (world[lock->writer] == thread + 1 && world[lock->age] < 255)
+        if (lock->age && world[lock->writer] == thread + 1 && world[lock->age] < 255)
             world[lock->age]++;
 }
 

@@ -35,11 +35,11 @@ class Source:
         return self.lines[line - 1].strip() if 0 < line <= len(self.lines) else ""
 
     def next_line(self, line: int) -> int:
-        """The line that says what happens at `line`: behind a bare `yield` the next one with code."""
+        """The line that says what happens at `line`: behind a bare `yield` the next one with code, and not one with a reason."""
         if self.text(line).split("#")[0].strip() != "yield":
             return line
         body = range(line + 1, (self.tree.end_lineno or line) + 1)
-        after = (number for number in body if self.text(number) and not self.text(number).startswith("#"))
+        after = (number for number in body if self.text(number) and not self.text(number).startswith(("#", "atomic(")))
         return next(after, line)
 
     def refuse(self, node: ast.AST, reason: str, instead: str = "") -> NoReturn:

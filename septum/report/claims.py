@@ -18,7 +18,7 @@ def render(scored: Sequence[Scored], *, width: int = 80) -> str:
     parts = [block(claim, settled, width) for claim, settled in scored]
     shown: dict[tuple[str, str, str], Result] = {}
     for _, settled in scored:
-        if settled.shown:
+        if settled.shown is not None:
             shown.setdefault((settled.shown.design, settled.shown.scenario, settled.shown.clause), settled.shown)
     parts += [finding(result, brief=True) for result in shown.values()]
     counts = [f"{sum(s.outcome is one for _, s in scored)} {one}" for one in Outcome if any(s.outcome is one for _, s in scored)]
@@ -42,7 +42,7 @@ def document(scored: Sequence[Scored]) -> dict[str, Any]:
                 "outcome": str(settled.outcome),
                 "because": settled.because,
                 "command": settled.command,
-                "result": entry(settled.shown) if settled.shown else None,
+                "result": entry(settled.shown) if settled.shown is not None else None,
             }
             for claim, settled in scored
         ]

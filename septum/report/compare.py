@@ -4,34 +4,30 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from septum.check.evidence import FAMILIES, Evidence, Source
 from septum.check.measure import Held
 from septum.check.result import Verdict
+from septum.lang.measure import Place
 from septum.report.numbers import duration
 from septum.report.terminal import wrapped
 
 EXTERNAL, PAIR = "sp->external_spt", "PAMT pair"
+KVM_CACHE, TDX_HELPER = "mmu_external_spt_cache", "tdx_alloc_control_page"
+FAMILY_HEADINGS = ("faults", "zaps", "TDs", "end", "splits", "both")
+FIGURE_WIDTH = 5
 
-LEGEND = {
-    "sources": "lines that allocate S-EPT pages; after a + those that serve only when the pools are empty",
-    "frees": "lines that free S-EPT pages",
-    "idle": "the most pages that wait in the design's pools of one vCPU, with five levels and caches of 40",
-    "pairs": "the most pairs installed for 2M ranges of which the TDX module uses no page, in the same fault",
-    "pops": "the most pages that one such fault takes out of these pools",
-    "VM": "the most pages that wait in the pools of the VM, in one conversion",
-    "atomic": "S-EPT pages, or pairs, allocated where nothing may sleep: in some schedule, or in brackets if the pools are empty",
-    "hold": "the most steps for which pamt_lock is held",
-    "splits": "whether 2M leaves are split, and also without a vCPU",
-}
+Cell = Callable[[Evidence], str]
 
 
 def render(found: Sequence[Evidence], *, width: int = 80, colour: bool = False) -> str:
-    """The tables, their legend, and what each design does under which locks."""
-    parts = [verdicts(found, width, colour), figures(found, width, colour), legend(width)]
+    """The tables with what their columns mean, and what each design does under which locks."""
+    parts = [verdicts(found, width, colour), legend(FAMILY_LEGEND, width) if any(one.verdicts for one in found) else ""]
+    parts += [figures(found, PAGES, width, colour), legend(PAGES_LEGEND, width)]
+    parts += [figures(found, CODE, width, colour), legend(CODE_LEGEND, width)]
     parts += [details(one, width) for one in found]
     return "\n".join(part for part in parts if part)
 
@@ -46,12 +42,17 @@ def verdicts(found: Sequence[Evidence], width: int, colour: bool) -> str:
 
     rows = table()
     rows.add_column("design", no_wrap=True)
-    for family in FAMILIES:
-        rows.add_column(family, overflow="fold")
+    for heading in FAMILY_HEADINGS:
+        rows.add_column(heading, overflow="fold")
     for one in found:
         cells = [one.verdicts.get(family, (Verdict.NOT_APPLICABLE, "")) for family in FAMILIES]
         rows.add_row(one.design, *(Text(verdict_cell(*cell), style=VERDICT_STYLE[cell[0]]) for cell in cells))
     return rendered(rows, width=width, colour=colour)
+
+
+FAMILY_LEGEND = {
+    heading: f"{family} ({', '.join(names)})" for heading, (family, names) in zip(FAMILY_HEADINGS, FAMILIES.items(), strict=True)
+}
 
 
 def verdict_cell(verdict: Verdict, broken: str) -> str:
@@ -61,16 +62,16 @@ def verdict_cell(verdict: Verdict, broken: str) -> str:
     return "-" if verdict is Verdict.NOT_APPLICABLE else str(verdict)
 
 
-def figures(found: Sequence[Evidence], width: int, colour: bool) -> str:
-    """The numbers that are measured, a row for each design."""
+def figures(found: Sequence[Evidence], cells: Mapping[str, Cell], width: int, colour: bool) -> str:
+    """What was measured, a row for each design."""
     from septum.report.style import rendered, table
 
     rows = table()
     rows.add_column("design", no_wrap=True)
-    for name in FIGURES:
-        rows.add_column(name, no_wrap=True, justify="left" if name in ("atomic", "splits") else "right")
+    for name in cells:
+        rows.add_column(name, no_wrap=True, justify="left" if name in WORDS else "right", min_width=min(len(name), FIGURE_WIDTH))
     for one in found:
-        rows.add_row(one.design, *(cell(one) for cell in FIGURES.values()))
+        rows.add_row(one.design, *(cell(one) for cell in cells.values()))
     return rendered(rows, width=width, colour=colour)
 
 
@@ -89,17 +90,37 @@ def _frees(one: Evidence) -> str:
 
 
 def _atomic(one: Evidence) -> str:
-    shown = []
-    for field, name in ((EXTERNAL, "S-EPT"), (PAIR, "pairs")):
+    shown = ""
+    for field, name in ((EXTERNAL, "S"), (PAIR, "P")):
         if any(source.atomic for source in one.sources_of(field)):
-            shown.append(name)
+            shown += name
         elif one.fallbacks_of(field):
-            shown.append(f"({name})")
-    return " ".join(shown) or "never"
+            shown += f"({name})"
+    return shown or "never"
+
+
+def origins(one: Evidence) -> list[str]:
+    """Where S-EPT pages come from: KVM's cache, a list of the design, the page allocator, a helper of TDX."""
+    return sorted({_origin(source) for source in one.sources_of(EXTERNAL)})
+
+
+def _origin(source: Source) -> str:
+    if source.place and TDX_HELPER in source.place.text:
+        return "helper"
+    return "direct" if not source.pool else "cache" if source.pool.endswith(KVM_CACHE) else "list"
+
+
+def freers(one: Evidence) -> list[str]:
+    """Who frees S-EPT pages: the core MMU, an operation of TDX, its helper."""
+    return sorted({_freer(free.place) for free in one.frees if free.field == EXTERNAL and free.place})
+
+
+def _freer(place: Place) -> str:
+    return "KVM" if place.file.endswith("tdp_mmu.py") else "helper" if place.function == "free_backed" else "TDX"
 
 
 def _splits(one: Evidence) -> str:
-    return "no" if not one.splits else "anywhere" if one.splits_without_vcpu else "by vCPUs"
+    return "no" if not one.splits else "all" if one.splits_without_vcpu else "vCPU"
 
 
 def _pamt_hold(one: Evidence) -> str:
@@ -107,31 +128,60 @@ def _pamt_hold(one: Evidence) -> str:
     return _count(max(steps, default=None))
 
 
-FIGURES = {
+PAGES: dict[str, Cell] = {
     "sources": _source_count,
     "frees": _frees,
     "idle": lambda one: _count(one.idle_of_vcpu),
+    "VM": lambda one: _count(one.idle_of_vm),
     "pairs": lambda one: _count(one.idle_pairs),
     "pops": lambda one: _count(one.popped),
-    "VM": lambda one: _count(one.idle_of_vm),
+    "backed": lambda one: _count(one.popped_if_backed),
     "atomic": _atomic,
+}
+PAGES_LEGEND = {
+    "sources": "lines that allocate S-EPT pages; after a + those that serve only when the pools are empty",
+    "frees": "lines that free S-EPT pages",
+    "idle": "the most pages that wait in the design's pools of one vCPU, with five levels and caches of 40",
+    "VM": "the most pages that wait in the pools of the VM, in one conversion",
+    "pairs": "the most pairs installed for 2M ranges of which the TDX module uses no page, in one fault",
+    "pops": "the most pages that one such fault takes out of these pools",
+    "backed": "the same of a fault whose pages all lie in a range that is backed",
+    "atomic": "S-EPT pages (S) or pairs (P) allocated where nothing may sleep; in brackets: only if the pools are empty",
+}
+CODE: dict[str, Cell] = {
+    "from": lambda one: " ".join(origins(one)),
+    "to": lambda one: " ".join(freers(one)),
+    "locks": lambda one: " ".join(sorted(set(one.own_locks.values()))) or "-",
+    "hooks": lambda one: str(len(one.hooks)),
     "hold": _pamt_hold,
     "splits": _splits,
 }
+CODE_LEGEND = {
+    "from": "S-EPT pages come from KVM's cache, a list of the design, direct from the page allocator, or a helper of TDX",
+    "to": "they are freed by KVM's MMU, an operation of TDX, or its helper",
+    "locks": "locks that the design brings along",
+    "hooks": "operations that the core MMU calls and that upstream does not have",
+    "hold": "the most steps for which pamt_lock is held",
+    "splits": "2M leaves are split with a vCPU, or in all contexts",
+}
+FIGURES = PAGES | CODE
+WORDS = ("atomic", "from", "to", "locks", "splits")
 
 
-def legend(width: int) -> str:
-    return "".join(f"{wrapped(f'{name}: {text}', width)}\n" for name, text in LEGEND.items())
+def legend(meanings: Mapping[str, str], width: int) -> str:
+    return "".join(f"{wrapped(f'{name}: {text}', width)}\n" for name, text in meanings.items())
 
 
 def details(one: Evidence, width: int) -> str:
     """What a design does under which locks, and how long it was explored."""
     lines = [one.design, "=" * len(one.design)]
     lines += [wrapped(f"  {leaf} under {under}", width) for leaf, under in under_locks(one)]
-    own = [name.rpartition("design.")[2] for name in one.holds if "design." in name]
-    if own:
+    if one.own_locks:
+        own = (f"{name.rpartition('design.')[2]} ({kind})" for name, kind in one.own_locks.items())
         lines.append(wrapped(f"  locks of its own: {', '.join(own)}", width))
-    longest = ", ".join(f"{name} {steps}" for name, steps in one.holds.items())
+    if one.hooks:
+        lines.append(wrapped(f"  the core MMU also calls: {', '.join(one.hooks)}", width))
+    longest = ", ".join(f"{name} {steps}" for name, steps in one.holds.items() if steps)
     if longest:
         lines.append(wrapped(f"  the most steps with a lock: {longest}", width))
     if one.incomplete:
@@ -141,7 +191,7 @@ def details(one: Evidence, width: int) -> str:
 
 
 def under_locks(one: Evidence) -> Iterator[tuple[str, str]]:
-    """Each SEAMCALL with the sets of locks under which it was made, of those that spin, and of the design's own."""
+    """Each SEAMCALL with the sets of locks under which it was made."""
     leaves: dict[str, dict[str, None]] = {}
     for call in one.seamcalls:
         leaves.setdefault(call.leaf, {})[locks(call.held)] = None
@@ -158,10 +208,11 @@ def as_csv(found: Sequence[Evidence]) -> str:
     """One row for each design."""
     text = io.StringIO()
     out = csv.writer(text, lineterminator="\n")
-    out.writerow(["design", *FAMILIES, *FIGURES, "seconds"])
+    out.writerow(["design", *FAMILIES, *FIGURES, "seamcalls", "seconds"])
     for one in found:
         cells = [verdict_cell(*one.verdicts.get(family, (Verdict.NOT_APPLICABLE, ""))) for family in FAMILIES]
-        out.writerow([one.design, *cells, *(cell(one) for cell in FIGURES.values()), f"{one.seconds:.2f}"])
+        under = " | ".join(f"{leaf}: {sets}" for leaf, sets in under_locks(one))
+        out.writerow([one.design, *cells, *(cell(one) for cell in FIGURES.values()), under, f"{one.seconds:.2f}"])
     return text.getvalue()
 
 
@@ -174,12 +225,16 @@ def entry(one: Evidence) -> dict[str, Any]:
     return {
         "design": one.design,
         "verdicts": {family: {"verdict": str(verdict), "violated": broken} for family, (verdict, broken) in one.verdicts.items()},
+        "scenarios": {name: str(verdict) for name, verdict in one.scenarios.items()},
         "figures": {name: cell(one) for name, cell in FIGURES.items()},
         "idle_of_vcpu": one.idle_of_vcpu,
         "idle_pairs": one.idle_pairs,
         "idle_of_vm": one.idle_of_vm,
         "popped": one.popped,
+        "popped_if_backed": one.popped_if_backed,
         "holds": one.holds,
+        "locks": one.own_locks,
+        "hooks": list(one.hooks),
         "sources": [source(item) for item in one.sources],
         "fallbacks": [source(item) for item in one.fallbacks],
         "frees": [{**asdict(item), "held": sorted(map(str, item.held))} for item in one.frees],

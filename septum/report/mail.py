@@ -65,7 +65,8 @@ def block(one: Judged) -> Iterator[str]:
     if reached:
         yield wrapped(f"reached: {', '.join(reached)}", 1)
     if missed:
-        yield wrapped(f"never reached: {', '.join(missed)}", 1)
+        when = "not reached before it failed" if result.verdict is Verdict.VIOLATED else "never reached"
+        yield wrapped(f"{when}: {', '.join(missed)}", 1)
     if result.reason:
         yield wrapped(f"not explored to the end: {result.reason}", 1)
     if result.counterexample:

@@ -13,7 +13,7 @@ Steps that change nothing of that kind, take no lock and end nothing are left ou
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from septum.check.result import Call, Change, Counterexample, Result, Step
@@ -30,6 +30,7 @@ TELLING: dict[str, Callable[[Change], str]] = {
     r"frame\[([\d,-]+)\]\.type": lambda c: f"module: {c.old} -> {c.new}",
     r"table\[([\d,-]+)\]\.word\[([\d,-]+)\]": lambda c: f"{c.old} -> {c.new}",
 }
+COUNTS = (".cnt", ".nobjs", ".count")
 NAMES = {"range": "range", "pamt": "range", "frame": "page", "table": "entry"}
 DULL = {"FREE -> POOL", "FREE -> HAND", "POOL -> HAND", "HAND -> POOL", "POOL -> FREE", "0 -> uninitialised", "0 -> nonpresent"}
 
@@ -57,7 +58,9 @@ def drawn(found: Counterexample) -> list[str]:
     lines, last = layout.heading(), ""
     for number, step in enumerate(found.steps, 1):
         shown = said.setdefault(step.thread, Shown())
-        items = list(told(step, shown, holders, ends=number == len(found.steps)))
+        items = list(told(step, shown, holders))
+        if number == len(found.steps):
+            items.append(ending(found, step))
         if items:
             items = [*entered(step, shown, resumed=step.thread != last), *items]
             lines += layout.rows(number, step.thread, [line for item in items for line in item.lines(layout.width)])
@@ -65,8 +68,17 @@ def drawn(found: Counterexample) -> list[str]:
     return lines
 
 
-def told(step: Step, shown: Shown, holders: Holders, *, ends: bool) -> Iterator[Item]:
-    """What changed that tells, the locks if they changed, and at the end the line that fails."""
+def ending(found: Counterexample, step: Step) -> Item:
+    """The line that fails, or what the last thread waits for."""
+    depth = min(len(step.stack), DEEPEST)
+    waits_for = next((one.waits_for for one in found.threads if one.thread == step.thread and one.state == "blocked"), "")
+    if waits_for:
+        return Item(depth, f"waits for {waits_for}")
+    return Item(depth, step.call.source.strip().removeprefix("assert ").removesuffix(", ("), clip=True)
+
+
+def told(step: Step, shown: Shown, holders: Holders) -> Iterator[Item]:
+    """What changed that tells, and the locks if they changed."""
     depth = min(len(step.stack), DEEPEST)
     for change in shorter([holders.named(change) for change in step.changes]):
         text = telling(change)
@@ -78,8 +90,6 @@ def told(step: Step, shown: Shown, holders: Holders, *, ends: bool) -> Iterator[
     for what, locks in (("takes", taken), ("releases", left)):
         if locks:
             yield Item(depth, f"{what} {', '.join(short_lock(lock) for lock in locks)}")
-    if ends:
-        yield Item(depth, step.call.source.strip().removeprefix("assert ").removesuffix(", ("), clip=True)
 
 
 def telling(change: Change) -> str:
@@ -120,14 +130,17 @@ def call_text(call: Call) -> str:
     return f"{call.function}({call.arguments})"
 
 
-def state_that_matters(steps: Sequence[Step]) -> list[str]:
-    """Every place of a telling kind that the schedule changed: what it was before the first step, and after the last."""
+def state_that_matters(found: Counterexample) -> list[str]:
+    """Every telling place that the schedule changed, before the first step and after the last; and the locks held then."""
     first: dict[str, str] = {}
     last: dict[str, str] = {}
-    for change in (change for step in steps for change in step.changes):
-        if any(re.fullmatch(pattern, change.place) for pattern in TELLING) or change.place.endswith((".cnt", ".nobjs", ".count")):
-            first.setdefault(change.place, change.old)
-            last[change.place] = change.new
+    for change in (change for step in found.steps for change in step.changes):
+        first.setdefault(change.place, change.old)
+        last[change.place] = change.new
     changed = [Change(place, old, last[place]) for place, old in first.items() if old != last[place]]
-    lines = [line for one in shorter(changed) for line in paragraph(f"{one.place}: {one.old} -> {one.new}", 1)]
+    telling_ones = [one for one in changed if telling(one) or one.place.endswith(COUNTS)]
+    lines = [line for one in shorter(telling_ones) for line in paragraph(f"{one.place}: {one.old} -> {one.new}", 1)]
+    for thread in found.threads:
+        if thread.locks:
+            lines += paragraph(f"{thread.thread} holds {', '.join(thread.locks)}", 1)
     return ["State that matters, before the first step -> after the last", *lines] if lines else []

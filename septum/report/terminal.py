@@ -68,8 +68,7 @@ def finding(result: Result, *, brief: bool = False, explained: bool = False) -> 
     """A violation: what, where, and its diagram or, `brief`, the race alone; `explained`, with the state before and after."""
     heading = f"{result.design}, {result.scenario}: {verdict_text(result)}"
     drawing = race(result) if brief else diagram(result)
-    steps = result.counterexample.steps if explained and result.counterexample else ()
-    state = "\n".join(state_that_matters(steps))
+    state = "\n".join(state_that_matters(result.counterexample)) if explained and result.counterexample else ""
     return "\n".join(filter(None, (f"{heading}\n{'=' * len(heading)}\n", drawing, state and f"{state}\n")))
 
 

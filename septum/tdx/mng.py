@@ -4,7 +4,7 @@ from septum.host.entry import SEPT_FREE
 from septum.host.frames import PageType, Role, fill
 from septum.host.geometry import VCPUS, Gfn, Level, Pfn, VmId
 from septum.lang import each, process, u8, u64
-from septum.tdx.geometry import FIRST_HKID, HKIDS, MAX_TDCX, MIN_TDCX, PACKAGES, SEPT_ROOT_TDCX, Hkid, Package
+from septum.tdx.geometry import FIRST_HKID, HKIDS, MAX_TDCX, MIN_TDCX, PACKAGES, SEPT_ROOT_TDCX, WHOLE, Hkid, Package
 from septum.tdx.keys import KotState, key_lock_exclusive
 from septum.tdx.leaves import OpState
 from septum.tdx.locks import release_exclusive, try_exclusive
@@ -112,7 +112,7 @@ def tdh_mng_key_config(m, vm: VmId):
     package = m.lp[me()].package
     status = configurable(m, vm, package)
     if status != TDX_SUCCESS:
-        leave_tdr(m, True)
+        leave_tdr(m, vm, True)
         return status
     yield
     td = m.td[vm]
@@ -120,7 +120,7 @@ def tdh_mng_key_config(m, vm: VmId):
     release_exclusive(m.package[package].key_lock)
     if td.build.packages == (1 << PACKAGES) - 1:
         td.lifecycle = Lifecycle.KEYS_CONFIGURED
-    leave_tdr(m, True)
+    leave_tdr(m, vm, True)
     return TDX_SUCCESS
 
 
@@ -149,7 +149,7 @@ def tdh_mng_addcx(m, vm: VmId, page: Pfn):
         return status
     status = extendable(m, vm, page)
     if status != TDX_SUCCESS:
-        leave_tdr(m, True)
+        leave_tdr(m, vm, True)
         return status
     yield
     td = m.td[vm]
@@ -160,7 +160,7 @@ def tdh_mng_addcx(m, vm: VmId, page: Pfn):
     td.build.num_tdcx += 1
     add_children(td, 1)
     unlock_page(m, page)
-    leave_tdr(m, True)
+    leave_tdr(m, vm, True)
     return TDX_SUCCESS
 
 
@@ -187,7 +187,7 @@ def tdh_mng_init(m, vm: VmId):
     if status != TDX_SUCCESS:
         return status
     if m.lp[me()].given.rdx % 1024 != 0 or not is_shared(m.lp[me()].given.rdx):
-        leave_tdr(m, True)
+        leave_tdr(m, vm, True)
         return refuse(m, TDX_OPERAND_INVALID, RDX)
     yield
     td = m.td[vm]
@@ -196,22 +196,24 @@ def tdh_mng_init(m, vm: VmId):
     td.refcount[1] = 0
     td.build.vcpus = 0
     td.build.op_state = OpState.INITIALIZED
-    leave_tdr(m, True)
+    leave_tdr(m, vm, True)
     return TDX_SUCCESS
 
 
 @process
 def tdh_mr_extend(m, vm: VmId, gfn: Gfn, level: Level):
     """TDH.MR.EXTEND: 256 bytes of a page are measured. No page changes its state: its checks are what is kept."""
+    if not WHOLE:
+        yield
     status = enter_tdr(m, vm, True)
     if status != TDX_SUCCESS:
         return status
     status = measurable(m, vm, gfn, level)
     if status != TDX_SUCCESS:
-        leave_tdr(m, True)
+        leave_tdr(m, vm, True)
         return status
     yield
-    leave_tdr(m, True)
+    leave_tdr(m, vm, True)
     return TDX_SUCCESS
 
 
@@ -229,15 +231,17 @@ def measurable(m, vm: VmId, gfn: Gfn, level: Level):
 @process
 def tdh_mr_finalize(m, vm: VmId):
     """TDH.MR.FINALIZE: the TD may run."""
+    if not WHOLE:
+        yield
     status = enter_tdr(m, vm, True)
     if status != TDX_SUCCESS:
         return status
     if m.td[vm].build.vcpus == 0:
-        leave_tdr(m, True)
+        leave_tdr(m, vm, True)
         return refuse(m, TDX_NO_VCPUS, 0)
     yield
     m.td[vm].build.op_state = OpState.RUNNABLE
-    leave_tdr(m, True)
+    leave_tdr(m, vm, True)
     return TDX_SUCCESS
 
 
@@ -249,7 +253,7 @@ def tdh_mng_vpflushdone(m, vm: VmId):
         return status
     status = flushable(m, vm)
     if status != TDX_SUCCESS:
-        leave_tdr(m, True)
+        leave_tdr(m, vm, True)
         return status
     yield
     td = m.td[vm]
@@ -257,7 +261,7 @@ def tdh_mng_vpflushdone(m, vm: VmId):
     m.kot[td.build.hkid].state = KotState.FLUSHED
     m.kot[td.build.hkid].dirty = (1 << PACKAGES) - 1
     release_exclusive(m.kot_lock)
-    leave_tdr(m, True)
+    leave_tdr(m, vm, True)
     return TDX_SUCCESS
 
 
@@ -284,14 +288,14 @@ def tdh_mng_key_freeid(m, vm: VmId):
         return status
     status = freeable(m, vm)
     if status != TDX_SUCCESS:
-        leave_tdr(m, True)
+        leave_tdr(m, vm, True)
         return status
     yield
     td = m.td[vm]
     m.kot[td.build.hkid].state = KotState.FREE
     td.lifecycle = Lifecycle.TEARDOWN
     release_exclusive(m.kot_lock)
-    leave_tdr(m, True)
+    leave_tdr(m, vm, True)
     return TDX_SUCCESS
 
 

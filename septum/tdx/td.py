@@ -3,9 +3,9 @@
 from septum.host.frames import PageType
 from septum.host.geometry import Level, Pfn, VmId
 from septum.lang import Enum, Slot, Struct, commutes, u8, u16, u32, u64
-from septum.tdx.geometry import MIN_TDCX, WHOLE, Epoch, Hkid, PageCount
+from septum.tdx.geometry import BUILDS, MIN_TDCX, WHOLE, Epoch, Hkid, PageCount
 from septum.tdx.leaves import TRACKED, OpState, op_states
-from septum.tdx.locks import TryLock, release_shared, try_shared
+from septum.tdx.locks import TryLock, release_exclusive, release_shared, try_exclusive, try_shared
 from septum.tdx.operands import OP_STATE
 from septum.tdx.pamt import explicit, unlock_walk
 from septum.tdx.processor import ZeroStep, me, refuse
@@ -120,25 +120,44 @@ def leave_td(m, vm: VmId):
     """Gives the TDR lock back."""
     if WHOLE:
         release_shared(m.td[vm].build.op_lock)
-        leave_tdr(m, False)
+        leave_tdr(m, vm, False)
     else:
         release_shared(m.td[vm].tdr_lock)
 
 
 def enter_tdr(m, vm: VmId, exclusive: bool):
-    """The TDR operand of the leaf that runs, then the TD's state, whose lock a leaf that is alone with the TD does not need."""
+    """The TDR operand of the leaf that runs, then the TD's state, whose lock a leaf that is alone with the TD does not need.
+
+    In a machine who takes it exclusive builds the TD.
+    """
+    if not WHOLE:
+        return enter_building(m, vm)
     lp = m.lp[me()]
     status = explicit(m, lp.tdr, lp.tdr_operand, PageType.TDR, Level(1), exclusive)
     if status == TDX_SUCCESS:
         status = td_state(m, vm, not exclusive)
         if status != TDX_SUCCESS:
-            leave_tdr(m, exclusive)
+            leave_tdr(m, vm, exclusive)
     return status
 
 
-def leave_tdr(m, exclusive: bool):
+def leave_tdr(m, vm: VmId, exclusive: bool):
     """Gives back the TDR operand of the leaf that runs."""
-    unlock_walk(m, m.lp[me()].tdr, Level(1), exclusive)
+    if WHOLE:
+        unlock_walk(m, m.lp[me()].tdr, Level(1), exclusive)
+    else:
+        release_exclusive(m.td[vm].tdr_lock)
+
+
+def enter_building(m, vm: VmId):
+    """The TDR exclusive, of a TD whose keys are configured and that is not finalized."""
+    td = m.td[vm]
+    if not try_exclusive(td.tdr_lock):
+        return TDX_OPERAND_BUSY
+    if td.lifecycle == Lifecycle.KEYS_CONFIGURED and td.build.op_state == OpState.INITIALIZED:
+        return TDX_SUCCESS
+    release_exclusive(td.tdr_lock)
+    return TDX_OP_STATE_INCORRECT
 
 
 def td_state(m, vm: VmId, locked: bool):
@@ -166,4 +185,6 @@ def must_track(m, vm: VmId):
     """Whether the TD is in an op state in which vCPUs may hold translations; tdx-module.md 10.2."""
     if WHOLE:
         return TRACKED >> u8(m.td[vm].build.op_state) & 1 != 0
+    if BUILDS:
+        return m.td[vm].build.op_state == OpState.RUNNABLE
     return True

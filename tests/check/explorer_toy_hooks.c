@@ -27,3 +27,32 @@ __attribute__((visibility("default"))) void toy_fingerprint(const uint8_t *befor
 	print[0] = found.first;
 	print[1] = found.second;
 }
+
+/* Adds states to a table, as a worker does; how many of them are there at the end, and the most bytes a state had once it grew. */
+__attribute__((visibility("default"))) uint64_t toy_table(uint64_t states, double *most)
+{
+	struct septum_run run = { 0 };
+	struct table table = { .room = capacity(FIRST_SLOTS, 0) };
+	uint64_t seed = 1, found = 0;
+
+	*most = 0;
+	if (!make_table(&run, &table, FIRST_SLOTS))
+		return 0;
+	for (uint64_t state = 0; state < states; state++, table.room--) {
+		struct fingerprint print = { random_word(&seed) | 1, random_word(&seed) | 1 };
+
+		if (!table.room && !grow(&run, &table))
+			break;
+		double bytes = 16.0 * (double)table.count / (double)(state + 1);
+		*most = table.count > FIRST_SLOTS && bytes > *most ? bytes : *most;
+		insert(&table, &print);
+	}
+	seed = 1;
+	for (uint64_t state = 0; state < states; state++) {
+		struct fingerprint print = { random_word(&seed) | 1, random_word(&seed) | 1 };
+
+		found += !insert(&table, &print);
+	}
+	free_table(&run, &table);
+	return found;
+}

@@ -1,6 +1,6 @@
 """Small models that go round for ever, or do not."""
 
-from septum.lang import Index, Model, Scenario, Size, Struct, alike, boolean, call, choose, each, process, u8, when
+from septum.lang import Index, Model, Scenario, Size, Struct, alike, atomic, boolean, call, choose, each, process, u8, when
 
 PAGES = Size("PAGES", 5)
 Pfn = Index("Pfn", PAGES, none=True, scalarset=True, first=1)
@@ -22,6 +22,7 @@ def cross(m: World, first: u8, second: u8):
         yield when(lambda: not m.busy[first])
         m.busy[first] = True
         yield
+        atomic("who lets go a little later is waited for a little longer")
         if m.busy[second]:
             m.busy[first] = False
         else:

@@ -17,12 +17,13 @@ WIDE = """
 from septum.lang import *
 
 class World(Struct):
-    slot: u64[6]
+    slot: u64[96]
 
 @process
 def fill(m: World, i: u8):
     x = yield choose(64)
-    m.slot[i] = u64(x) << 40
+    for word in range(16):
+        m.slot[16 * i + word] = x + 1
     yield
 
 def six(setup):

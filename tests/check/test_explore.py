@@ -120,7 +120,7 @@ def toy(tmp_path_factory):
     @cache
     def build(configuration, plant="nothing", padding=0):
         folder = tmp_path_factory.mktemp("toy")
-        parts = [HERE / "explorer_toy.c", *sources(), HERE / "explorer_toy_hooks.c"]
+        parts = [HERE / "explorer_toy.c", *(path for part in sources().values() for path in part), HERE / "explorer_toy_hooks.c"]
         (folder / "toy.c").write_text("".join(f'#include "{part}"\n' for part in parts))
         defines = [f"-DCONFIG='{configuration}'", f"-DPLANT={PLANTS.index(plant)}", f"-DPADDING={padding}"]
         flags = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-pthread", *defines]
@@ -391,8 +391,8 @@ def test_a_directory_that_cannot_be_used_is_named(toy, tmp_path):
 
 
 def test_a_run_may_end_while_workers_wait_for_a_larger_table(toy):
-    """The table grows at 39,321 states: some workers stand in the middle of a batch when the others give up."""
-    for states in range(36_000, 39_400, 50):
+    """The table grows at 52,424 states: some workers stand in the middle of a batch when the others give up."""
+    for states in range(49_000, 52_500, 50):
         found = toy("B").explore(budget=Budget(states=states), workers=5)
         assert found.outcome is Outcome.OUT_OF_STATES
 
@@ -486,3 +486,10 @@ def test_a_fingerprint_does_not_depend_on_the_way_to_the_state(toy, padding):
                 after[i : i + 8] = before[i : i + 8] = chance.choice([bytes(8), b"\xff" * 8, before[i : i + 8]])
         plain.library.toy_fingerprint(bytes(before), bytes(after), print_of)
         assert tuple(print_of) == fingerprint(bytes(after))
+
+
+def test_the_table_of_fingerprints_grows_without_losing_any_and_has_at_most_24_bytes_a_state(toy):
+    """With the 128-bit fingerprints of a million states; the first table, of 1 MiB, is half empty at first."""
+    library, most = toy("A").library, ctypes.c_double()
+    assert library.toy_table(1_000_000, ctypes.byref(most)) == 1_000_000
+    assert 20 < most.value <= 24

@@ -68,6 +68,7 @@ def test_options_reach_the_check(septum: Any, checker: Any) -> None:
         "threads": 1,
         "livelocks": True,
         "scope_name": "",
+        "granularity": False,
     }
 
 
@@ -75,13 +76,8 @@ def test_defaults(septum: Any, checker: Any) -> None:
     septum("check", "upstream", "--scenario", "zap")
     options = checker.asked[0][2]
     assert options["budget"] == Budget()
-    assert (options["property"], options["vcpus"], options["pages"], options["engine"], options["threads"]) == (
-        "",
-        None,
-        None,
-        "c",
-        None,
-    )
+    assert (options["property"], options["engine"], options["granularity"]) == ("", "c", False)
+    assert not {"vcpus", "pages", "threads"} & set(options)
 
 
 def test_a_pipe_gets_plain_text_and_no_progress(septum: Any, checker: Any) -> None:

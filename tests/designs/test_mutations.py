@@ -6,6 +6,7 @@ import pytest
 
 from septum.check.check import check
 from septum.check.loading import load
+from septum.check.mutants import alone
 from septum.check.result import Verdict
 from tests.designs.mutate import mutated
 from tests.designs.mutations import MUTATIONS
@@ -14,7 +15,8 @@ from tests.designs.mutations import MUTATIONS
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.what)
 def test_a_mutation_is_caught_by_its_property(mutation):
     with mutated(mutation):
-        result = check(load(mutation.design), mutation.scenario, property=mutation.property)
+        model = alone(load(mutation.design), mutation.scenario)
+        result = check(model, mutation.scenario, property=mutation.property, kernel=mutation.kernel)
     assert (result.verdict, result.property) == (Verdict.VIOLATED, mutation.property), f"{result.property}: {result.clause}"
     assert result.counterexample.steps
 

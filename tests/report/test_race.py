@@ -1,0 +1,78 @@
+"""A race has what a reviewer looks for, and fits a mail."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+
+import pytest
+
+from septum.check.check import check
+from septum.check.result import Result
+from septum.report.race import race, state_that_matters
+from septum.report.terminal import finding
+from tests.report.samples import VIOLATED
+
+INVERSION = """\
+ 20  RCU softirq | free_external_sp(spt=11)
+     RCU softirq |   free_backed(page=12, EXTERNAL)
+     RCU softirq |     pamt_put(page=12)
+     RCU softirq |       range 3: refcount 1 -> 0
+ 21  RCU softirq | pamt_put(page=12)
+     RCU softirq |   lock_pamt()
+     RCU softirq |     spin_lock(pamt_lock)
+     RCU softirq |       not interruptible(m, lock)
+"""
+
+
+@pytest.fixture(scope="module")
+def inversion() -> Result:
+    """designs.md 5.6, found with lockdep in February 2026."""
+    return check("dpamt_v5_as_posted", "rcu_callbacks")
+
+
+@pytest.fixture(scope="module")
+def deadlock() -> Result:
+    """designs.md 4.9: AB-BA of locks for 2M ranges."""
+    return check("dpamt_range_locks", "two_tds")
+
+
+def test_functions_are_nested_and_the_count_of_a_range_is_told(inversion):
+    assert INVERSION in race(inversion)
+
+
+def test_what_broke_and_how_to_see_all_of_it_come_last(inversion):
+    lines = race(inversion).splitlines()
+    assert "  after 21 steps, the shortest schedule" in lines
+    assert lines[-1] == f"  septum explain {inversion.counterexample.token} dpamt_v5_as_posted"
+
+
+def test_of_a_deadlock_each_column_says_what_it_holds_and_the_last_what_it_waits_for(deadlock):
+    text = " ".join(race(deadlock).split())
+    assert "takes range[3].design.lock" in text
+    assert "takes range[4].design.lock waits for range[3].design.lock, held by vCPU 0" in text
+
+
+def test_two_locks_in_opposite_orders_meet_after_one_switch(deadlock):
+    threads = [step.thread for step in deadlock.counterexample.steps]
+    assert sum(one != other for one, other in itertools.pairwise(threads)) == 1
+
+
+@pytest.mark.parametrize("explained", [False, True])
+def test_no_line_is_too_long_for_a_mail(inversion, deadlock, explained):
+    for result in (inversion, deadlock, VIOLATED):
+        text = finding(result, brief=True, explained=explained)
+        assert max(map(len, text.splitlines())) <= 75
+        assert not any(line != line.rstrip() for line in text.splitlines())
+
+
+def test_the_state_that_matters_has_counts_entries_and_locks_and_no_page_that_only_waits(deadlock):
+    lines = state_that_matters(deadlock.counterexample)
+    assert "  table[3,8].word[0]: nonpresent -> FROZEN" in lines
+    assert "  vCPU 0 holds range[3].design.lock (write), vm[1].mmu_lock (read)" in lines
+    assert not any("FREE -> POOL" in line for line in lines)
+
+
+def test_a_violation_without_steps_has_no_diagram():
+    nothing = replace(VIOLATED, counterexample=replace(VIOLATED.counterexample, steps=()))
+    assert race(nothing).startswith("What broke")
