@@ -5,6 +5,7 @@ Plain Python, which runs once before a module is configured; all addresses and s
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from septum.lang.errors import UserError
 PAGE = 4096
 GIB = 1 << 30
 MAX_TDMRS, MAX_RESERVED = 64, 16
+TDMR_NR_WARN = 4  # fewer left than these are worth a warning
 ENTRY_SIZE = 16  # of a PAMT entry, at 4K, 2M and 1G
 
 Area = tuple[int, int]  # begin and end
@@ -46,10 +48,13 @@ class Tdmr:
 def construct_tdmrs(memory: Sequence[Area], shape: Shape | None = None) -> list[Tdmr]:
     """construct_tdmrs(): the TDMRs that cover these memory regions, which are ascending and disjoint.
 
-    UserError where Linux gives up: too many TDMRs (-ENOSPC), too many reserved areas (-ENOSPC), no room for a PAMT (-ENOMEM).
+    UserError where Linux gives up: too many TDMRs (-ENOSPC), too many reserved areas (-ENOSPC), no room for a PAMT (-ENOMEM);
+    a warning where it warns.
     """
     shape = shape or Shape()
     ranges = list(fill_out_tdmrs(memory, shape))
+    if shape.tdmrs - len(ranges) < TDMR_NR_WARN:
+        warnings.warn(f"consumed TDMRs reaching limit: {len(ranges)} used out of {shape.tdmrs}", stacklevel=2)
     chunks = _allocate(ranges, memory, shape)
     areas = [_areas(chunk, base, end, shape) for chunk, (base, end) in zip(chunks, ranges, strict=True)]
     pamts = [(three[0][0], three[2][1]) for three in areas]

@@ -2,7 +2,7 @@
 
 from septum.host.entry import ADDRESS_MASK, PAGE_SHIFT, SEPT_FREE
 from septum.host.frames import PageType, Role
-from septum.host.geometry import Gfn, Level, Pfn, VmId, index_at, pages_per_leaf
+from septum.host.geometry import DYNAMIC_PAMT, Gfn, Level, Pfn, VmId, index_at, pages_per_leaf
 from septum.lang import process, u64
 from septum.tdx.geometry import WHOLE, PageCount
 from septum.tdx.mem_range import unblocked
@@ -101,7 +101,7 @@ def tdh_mem_page_remove(m, vm: VmId, gfn: Gfn, level: Level):
     set_entry(m, vm, gfn, level, SEPT_FREE)
     drop_children(m.td[vm], PageCount(pages_per_leaf(level)))
     release(m, page, level)
-    if WHOLE:
+    if WHOLE or DYNAMIC_PAMT:
         yield
     unlock_implicit(m, page, level)
     last = uncount_page(m, page) if level == 1 else False

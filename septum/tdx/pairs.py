@@ -4,7 +4,7 @@ from septum.host.entry import PAGE_SHIFT
 from septum.host.frames import PageType, Role, fill, gift, give_back, held_by_module
 from septum.host.geometry import ENTRIES, Level, Pfn, RangeId
 from septum.host.ranges import range_of
-from septum.lang import Witness, process, reached, u8, u64
+from septum.lang import Witness, alike, each, process, reached, u8, u64
 from septum.tdx.geometry import WHOLE
 from septum.tdx.locks import release_exclusive, release_shared, try_exclusive, try_shared
 from septum.tdx.operands import R8, RCX, RDX
@@ -190,15 +190,11 @@ def tdh_phymem_pamt_remove(m, r: RangeId):
     if entry.type != PageType.PAMT:
         unlock_range(m, r)
         return refuse(m, TDX_NO_PAMT_PAGE_PAIR, RCX)
-    if WHOLE:
-        full = pages_in_use(m, r)
-        if full != 0:
-            unlock_range(m, r)
-            return refuse(m, TDX_PAMT_PAGE_NOT_EMPTY, u8(full - 1))
-        assert entry.count == 0, "fatal: PAMT.REMOVE of a range whose last page is being freed stops the module"
-    elif entry.count != 0:
+    full = pages_in_use(m, r)
+    if full != 0:
         unlock_range(m, r)
-        return TDX_PAMT_PAGE_NOT_EMPTY
+        return refuse(m, TDX_PAMT_PAGE_NOT_EMPTY, u8(full - 1))
+    assert entry.count == 0, "fatal: PAMT.REMOVE of a range whose last page is being freed stops the module"
     yield
     withdraw_pair(m, r)
     if WHOLE:
@@ -210,6 +206,12 @@ def tdh_phymem_pamt_remove(m, r: RangeId):
 
 def pages_in_use(m, r: RangeId):
     """0 if no 4K entry of the range is in use, else 1 or 2: the page of the pair that holds the first that is."""
+    if not WHOLE:
+        for page in each(Pfn):
+            alike("one page in use is as good as another")
+            if range_of(m, page) == r and m.frame[page].type not in (PageType.NDA, PageType.PAMT):
+                return 1
+        return 0
     first = u64(r) * ENTRIES
     for i in range(ENTRIES):
         if m.frame[Pfn(first + i)].type not in (PageType.NDA, PageType.PAMT, PageType.RSVD):

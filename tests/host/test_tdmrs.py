@@ -49,6 +49,16 @@ def test_a_map_with_too_many_regions_fails():
         construct_tdmrs([(2 * n * GIB, (2 * n + 1) * GIB) for n in range(1, 66)])
 
 
+@pytest.mark.parametrize("regions", [60, 61, 64])
+def test_linux_warns_where_fewer_than_four_tdmrs_are_left(regions):
+    memory = [(2 * n * GIB, (2 * n + 1) * GIB) for n in range(1, regions + 1)]
+    if regions == 60:
+        assert len(construct_tdmrs(memory)) == 60
+    else:
+        with pytest.warns(UserWarning, match=f"{regions} used out of 64"):
+            construct_tdmrs(memory)
+
+
 def test_a_map_without_room_for_a_pamt_fails():
     with pytest.raises(UserError, match="-ENOMEM"):
         construct_tdmrs([(GIB, GIB + MIB)])

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
+
 from septum.designs import dpamt_merged
 from septum.host.entry import SEPT_FREE, describe
 from septum.tdx.guest import Accepted, tdg_mem_page_accept
 from septum.tdx.mem_page import tdh_mem_page_aug, tdh_mem_page_remove
 from septum.tdx.mem_range import tdh_mem_range_block
 from septum.tdx.mem_sept import tdh_mem_sept_add
+from septum.tdx.pairs import tdh_phymem_pamt_remove
 from septum.tdx.sept import (
     TDB,
     TDEL,
@@ -143,3 +146,21 @@ def entry(m, vm):
 
 def state(m, vm):
     return sept_state(entry(m, vm))
+
+
+def test_removing_a_pair_between_the_halves_of_a_free_stops_the_module():
+    with world(design=dpamt_merged, fixed=15) as made:
+        m, td, page = made.m, made.td(), made.page(6)
+        own = made.range(page, closed=True)
+        made.back(own, 0)
+        td.link(0, 2)
+        td.link(0, 1)
+        for leaf in (tdh_mem_page_aug(m, td.vm, 0, 1, page), tdh_mem_range_block(m, td.vm, 0, 1), tdh_mem_track(m, td.vm)):
+            assert run(leaf) == Status.TDX_SUCCESS
+        assert run(tdh_phymem_pamt_remove(m, own)) == Status.TDX_PAMT_PAGE_NOT_EMPTY
+        freeing = steps(tdh_mem_page_remove(m, td.vm, 0, 1), 3)
+        with pytest.raises(AssertionError, match="fatal"):
+            run(tdh_phymem_pamt_remove(m, own))
+        m.pamt[own].lock.exclusive = False
+        assert run(freeing) == Status.TDX_SUCCESS
+        assert run(tdh_phymem_pamt_remove(m, own)) == Status.TDX_SUCCESS
