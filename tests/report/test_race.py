@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -54,7 +55,7 @@ def test_of_a_deadlock_each_column_says_what_it_holds_and_the_last_what_it_waits
 
 def test_two_locks_in_opposite_orders_meet_after_one_switch(deadlock):
     threads = [step.thread for step in deadlock.counterexample.steps]
-    assert sum(one != other for one, other in zip(threads, threads[1:], strict=False)) == 1
+    assert sum(one != other for one, other in itertools.pairwise(threads)) == 1
 
 
 @pytest.mark.parametrize("explained", [False, True])
