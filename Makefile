@@ -9,9 +9,9 @@ RESULT = status=$$?; [ $$status -ne 2 ] && [ $$status -le 3 ]
 demo: .venv/.run
 	@.venv/bin/septum check --all; $(RESULT)
 
-# Run the whole test suite.
+# Run the whole test suite, on all cores.
 test: .venv/.test
-	.venv/bin/pytest
+	.venv/bin/pytest -n auto
 
 # Check every design with three vCPUs: minutes to hours, and gigabytes.
 check-large: .venv/.run

@@ -1,4 +1,4 @@
-"""How large the scopes with a name are: the states and seconds of each, for every built-in design.
+"""How large the scopes with a name are: the states and seconds of each, for the designs that most others rest on.
 
 The numbers are sums over the scenarios of a design, each with all reductions. `--write` puts the table into docs/commands.md.
 """
@@ -9,13 +9,14 @@ import re
 import sys
 from pathlib import Path
 
-from septum.check.check import Budget, check, designs, load
+from septum.check.check import Budget, check, load
 from septum.check.result import Result, Verdict
 from septum.scenarios import SCOPES
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "commands.md"
 TABLE = re.compile(r"(?<=<!-- scopes -->\n)(\|.*\n)*")
 SECONDS = 20.0
+DESIGNS = ("upstream", "dpamt_v4_as_posted", "dpamt_merged", "dpamt_merged_split")
 HUNTED = "large"  # is not explored
 
 
@@ -35,7 +36,7 @@ def cell(found: list[Result]) -> str:
 def table() -> str:
     scopes = [one.name for one in SCOPES if one.name != HUNTED]
     lines = [f"| design | {' | '.join(scopes)} |", f"| --- | {' | '.join('---' for _ in scopes)} |"]
-    for design in designs():
+    for design in DESIGNS:
         lines.append(f"| {design} | {' | '.join(cell(results(design, scope)) for scope in scopes)} |")
     return "".join(f"{line}\n" for line in lines)
 

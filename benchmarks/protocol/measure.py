@@ -2,10 +2,11 @@
 
     python3 measure.py [--configurations ABC] [--runs 5] [--tool spin] [--limit 600] [--json]
 
-Verifiers that are programs (SPIN's, Rumur's, the hand-written C) are compiled first, outside the measured time; TLC and
-Harmony are timed with their start. The tools take turns, so that noise is spread over all. A tool that is absent is named
-and left out. TLC is found through --tla-jar or TLA2TOOLS, Harmony through --harmony or PATH. Exit status 1: a tool
-counted other states than it should.
+Verifiers that are programs (SPIN's, Rumur's, the hand-written C) are generated and compiled first, outside the measured
+time; TLC, Harmony and septum are timed with their start, septum with its translation and compilation too. The column
+`with build` counts all of it on all sides. The tools take turns, so that noise is spread over all. A tool that is absent is
+named and left out. TLC is found through --tla-jar or TLA2TOOLS, Harmony through --harmony or PATH. Exit status 1: a tool
+counted other states than it should, found a violation or a deadlock, or failed.
 """
 
 import argparse
@@ -28,6 +29,7 @@ HERE = Path(__file__).resolve().parent
 CONFIG = {"A": 1, "B": 2, "C": 3, "D": 4}
 STATES = {"A": 39_882, "B": 276_670, "C": 3_320_344, "D": 37_875_314}
 STATES_WITH_ENTRY = {"A": 39_923, "B": 316_107, "C": 3_414_163}
+ORBITS = {"A": 632, "B": 5_530, "C": 7_022, "D": 92_906}  # states that differ in more than the names of pages 3..11
 TABLE_BITS = {"A": 18, "B": 20, "C": 23, "D": 26}
 CC = os.environ.get("CC", "cc")
 
@@ -41,7 +43,8 @@ class Tool:
     prepare: Callable[[Path, str], list[str]]  # builds for a configuration in a directory, returns the command to time
     states: str  # regular expressions on the output
     generated: str
-    counts: str = "equal"  # what its number of states should be: equal, entry, reduced or lossy
+    holds: str  # what the output says of a run without violation and deadlock
+    counts: str = "equal"  # what its number of states should be: equal, entry, orbits, reduced or lossy
     largest: str = "D"
     once: bool = False  # too slow to repeat
 
@@ -59,20 +62,22 @@ class Result:
     resident: list[int] = field(default_factory=list)
     states: int | None = None
     generated: int | None = None
+    holds: bool = True
     problem: str = ""
 
     def agreement(self) -> str:
-        """How the count of states compares with the reference: the tool's `counts`, or `WRONG`."""
+        """How the count of states compares with the reference: the tool's `counts`, or `WRONG`, as is a violation."""
         if self.states is None:
             return self.problem
         expected = STATES[self.configuration]
         good = {
             "equal": self.states == expected,
             "entry": self.states == STATES_WITH_ENTRY.get(self.configuration, 0) + 1,
+            "orbits": self.states == ORBITS[self.configuration],
             "reduced": self.states <= expected,
             "lossy": 0.95 * expected < self.states <= expected,
         }[self.tool.counts]
-        return self.tool.counts if good else "WRONG"
+        return self.tool.counts if good and self.holds else "WRONG"
 
 
 def output_of(*command: str) -> str:
@@ -104,25 +109,29 @@ def spin(*flags: str, options: tuple[str, ...] = ()) -> Callable[[Path, str], li
     return prepare
 
 
-def rumur(threads: int) -> Callable[[Path, str], list[str]]:
+def rumur(threads: int, symmetric: bool = False, level: str = "-O3") -> Callable[[Path, str], list[str]]:
     def prepare(directory: Path, configuration: str) -> list[str]:
-        text = (HERE / "mirror_fault.m").read_text()
+        text = (HERE / ("mirror_fault_symmetric.m" if symmetric else "mirror_fault.m")).read_text()
         (directory / "model.m").write_text(text.replace("CONFIG: 1;", f"CONFIG: {CONFIG[configuration]};"))
         options = ["--deadlock-detection", "stuck", "--counterexample-trace", "off"]
+        options += ["--symmetry-reduction", "heuristic", "--scalarset-schedules", "off"] if symmetric else []
         options += ["--threads", str(threads), "--set-capacity", str(8 << TABLE_BITS[configuration])]
         build(directory, "rumur", *options, "model.m", "--output", "model.c")
-        build(directory, CC, "-O3", "-march=native", "-mcx16", "-w", "model.c", "-o", "verifier", "-lpthread")
+        build(directory, CC, level, "-march=native", "-mcx16", "-w", "model.c", "-o", "verifier", "-lpthread")
         return ["./verifier"]
 
     return prepare
 
 
-def tlc(jar: str) -> Callable[[Path, str], list[str]]:
+def tlc(jar: str, view: bool = False) -> Callable[[Path, str], list[str]]:
     def prepare(directory: Path, configuration: str) -> list[str]:
-        for name in ("mirror_fault.tla", f"mirror_fault_{configuration}.cfg"):
+        for name in ("mirror_fault.tla", "mirror_fault_symmetric.tla"):
             shutil.copy(HERE / name, directory)
+        settings = (HERE / f"mirror_fault_{configuration}.cfg").read_text()
+        (directory / "settings.cfg").write_text(settings + ("VIEW View\n" if view else ""))
         java = ["java", "-XX:+UseParallelGC", "-Xmx12g", "-cp", jar, "tlc2.TLC"]
-        return [*java, "-workers", "2", "-checkpoint", "0", "-config", f"mirror_fault_{configuration}.cfg", "mirror_fault"]
+        options = ["-workers", "2", "-checkpoint", "0", "-config", "settings.cfg"]
+        return [*java, *options, "mirror_fault_symmetric" if view else "mirror_fault"]
 
     return prepare
 
@@ -141,11 +150,15 @@ def reference(directory: Path, configuration: str) -> list[str]:
 
 
 def septum(reduce: str, threads: int) -> Callable[[Path, str], list[str]]:
-    """septum on the same protocol, written in its language; start, translation and compilation count."""
+    """septum on the same protocol, written in its language; start, translation and compilation count (see `run`).
+
+    The other tools check asserts and deadlocks and nothing more, so septum is not asked either whether each step of the
+    protocol is one that a machine could take at once (`--granularity`).
+    """
 
     def prepare(directory: Path, configuration: str) -> list[str]:
         model = str(HERE.parents[1] / "examples" / "mirror_fault.py")
-        options = ["--scenario", configuration, "--reduce", reduce, "--threads", str(threads), "--json"]
+        options = ["--scenario", configuration, "--reduce", reduce, "--threads", str(threads), "--no-granularity", "--json"]
         return [sys.executable, "-m", "septum", "check", model, *options]
 
     return prepare
@@ -154,10 +167,10 @@ def septum(reduce: str, threads: int) -> Callable[[Path, str], list[str]]:
 def installed(tla_jar: str | None, harmony_program: str | None) -> tuple[list[Tool], list[str]]:
     """The tools that can run here, and a line for each that cannot."""
     tools, absent = [], []
-    plain = (r"states (\d+) ", r"transitions (\d+) ")
+    plain = (r"states (\d+) ", r"transitions (\d+) ", r" violations 0 ")
     python = f"Python {platform.python_version()}"
     tools.append(Tool("reference.py", python, reference, *plain, largest="B", once=True))
-    found = (r'"states": (\d+)', r'"transitions": (\d+)')
+    found = (r'"states": (\d+)', r'"transitions": (\d+)', r'"verdict": "holds"')
     tools.append(Tool("septum, 1 thread", python, septum("none", 1), *found))
     tools.append(Tool("septum, 2 threads", python, septum("none", 2), *found))
     tools.append(Tool("septum, reductions on", python, septum("all", 2), *found, counts="reduced"))
@@ -169,7 +182,7 @@ def installed(tla_jar: str | None, harmony_program: str | None) -> tuple[list[To
         absent.append("by hand, SPIN, Rumur: no C compiler")
     if shutil.which("spin") and shutil.which(CC):
         version = output_of("spin", "-V").split("--")[0].replace("Spin Version", "").strip()
-        found = (r"([\d.e+]+) states, stored", r"([\d.e+]+) transitions \(=")
+        found = (r"([\d.e+]+) states, stored", r"([\d.e+]+) transitions \(=", r"errors: 0\n")
         for name, counts, prepare in (
             ("SPIN DFS", "equal", spin("-DNOREDUCE")),
             ("SPIN DFS, collapse", "equal", spin("-DNOREDUCE", "-DCOLLAPSE")),
@@ -178,6 +191,7 @@ def installed(tla_jar: str | None, harmony_program: str | None) -> tuple[list[To
             ("SPIN BFS, 2 cores", "equal", spin("-DNOREDUCE", "-DBFS_PAR", options=("-u2",))),
             ("SPIN DFS, partial order", "reduced", spin()),
             ("SPIN BFS, partial order", "reduced", spin("-DBFS")),
+            ("SPIN BFS, partial order, 2 cores", "reduced", spin("-DBFS_PAR", options=("-u2",))),
             ("SPIN DFS, hash compact", "lossy", spin("-DNOREDUCE", "-DHC4")),
         ):
             tools.append(Tool(name, version, prepare, *found, counts=counts))
@@ -185,23 +199,32 @@ def installed(tla_jar: str | None, harmony_program: str | None) -> tuple[list[To
         absent.append("SPIN: no spin on PATH")
     if shutil.which("rumur") and shutil.which(CC):
         version = output_of("rumur", "--version").replace("Rumur version", "").strip()
-        found = (r"\t(\d+) states, \d+ rules fired", r"\d+ states, (\d+) rules fired in")
+        found = (r"\t(\d+) states, \d+ rules fired", r"\d+ states, (\d+) rules fired in", r"No error found")
         tools.append(Tool("Rumur, 1 thread", version, rumur(1), *found))
         tools.append(Tool("Rumur, 2 threads", version, rumur(2), *found))
+        for name, prepare in (
+            ("Rumur, symmetry, 1 thread", rumur(1, True)),
+            ("Rumur, symmetry, 2 threads", rumur(2, True)),
+            ("Rumur, symmetry, 2 threads, -O1", rumur(2, True, "-O1")),  # sooner, where the build counts
+        ):
+            tools.append(Tool(name, version, prepare, *found, counts="orbits"))
     else:
         absent.append("Rumur: no rumur on PATH")
     jar = tla_jar or os.environ.get("TLA2TOOLS")
     if jar and Path(jar).exists() and shutil.which("java"):
         version = re.search(r"Version (\S+)", output_of("java", "-cp", jar, "tlc2.TLC"))
-        found = (r"(\d+) distinct states found, 0 states left", r"(\d+) states generated, \d+ distinct states found, 0 ")
-        prepare = tlc(str(Path(jar).resolve()))
-        tools.append(Tool("TLC, 2 workers", version[1] if version else "?", prepare, *found))
+        states = r"(\d+) distinct states found, 0 states left"
+        found = (states, r"(\d+) states generated, \d+ distinct states found, 0 ", r"No error has been found")
+        release = version[1] if version else "?"
+        path = str(Path(jar).resolve())
+        tools.append(Tool("TLC, 2 workers", release, tlc(path), *found))
+        tools.append(Tool("TLC, view, 2 workers", release, tlc(path, view=True), *found, counts="orbits"))
     else:
         absent.append("TLC: no java, or no jar named by --tla-jar or TLA2TOOLS")
     program = shutil.which(harmony_program or "harmony")
     if program:
         version = output_of(program, "--version").split()[-1]
-        found = (r"\* (\d+) states \(time", r"\d+/(\d+) computations/edges")
+        found = (r"\* (\d+) states \(time", r"\d+/(\d+) computations/edges", r"No issues found")
         prepare = harmony(str(Path(program).absolute()))
         tools.append(Tool("Harmony, 2 workers", version, prepare, *found, counts="entry", largest="C"))
     else:
@@ -210,10 +233,16 @@ def installed(tla_jar: str | None, harmony_program: str | None) -> tuple[list[To
 
 
 def run(command: list[str], directory: Path, limit: float) -> tuple[float, int, str, bool]:
-    """Wall seconds, peak resident KiB, output, and whether it ended within the limit."""
+    """Wall seconds, peak resident KiB, output, and whether it ended within the limit.
+
+    Where septum keeps compiled models there is nothing yet, at each run.
+    """
+    cold = os.environ | {"SEPTUM_CACHE": tempfile.mkdtemp(dir=directory)}
     with open(directory / "output", "w+", encoding="utf-8", errors="replace") as output:
         began = time.perf_counter()
-        child = subprocess.Popen(command, cwd=directory, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
+        child = subprocess.Popen(
+            command, cwd=directory, env=cold, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+        )
         in_time = True
         while True:
             pid, _, usage = os.wait4(child.pid, os.WNOHANG)
@@ -252,6 +281,7 @@ def measure(tools: list[Tool], configuration: str, runs: int, limit: float, scra
             seconds, resident, output, in_time = run(result.command, result.directory, limit)
             result.states = number(result.tool.states, output)
             result.generated = number(result.tool.generated, output)
+            result.holds = result.holds and bool(re.search(result.tool.holds, output))
             if not in_time or result.states is None:
                 result.problem = f"not done in {limit:.0f} s" if not in_time else f"failed: {output[-200:]!r}"
                 result.states = None
@@ -278,6 +308,7 @@ def row(result: Result) -> dict[str, object]:
             "seconds": round(median, 3),
             "least": round(min(result.seconds), 3),
             "most": round(max(result.seconds), 3),
+            "with_build": round(result.build_seconds + median, 3),
             "runs": len(result.seconds),
             "states_per_second": round(result.states / median),
             "generated_per_second": round((result.generated or 0) / median),
@@ -287,15 +318,16 @@ def row(result: Result) -> dict[str, object]:
 
 
 def table(lines: list[dict[str, object]]) -> str:
-    head = ["", "tool", "version", "counts", "states", "generated", "seconds (least-most)", "states/s", "generated/s", "MiB"]
+    head = ["", "tool", "version", "counts", "states", "generated", "seconds (least-most)", "with build"]
+    head += ["states/s", "generated/s", "MiB"]
     rows = [head]
     for line in lines:
         cells = [line["configuration"], line["tool"], line["version"], line["counts"]]
         if line.get("seconds") is None:
-            cells += ["-"] * 6
+            cells += ["-"] * 7
         else:
             spread = f"{line['seconds']:.3g} ({line['least']:.3g}-{line['most']:.3g})"
-            cells += [f"{line['states']:,}", f"{line['generated']:,}", spread]
+            cells += [f"{line['states']:,}", f"{line['generated']:,}", spread, f"{line['with_build']:.3g}"]
             cells += [f"{line[key]:,}" for key in ("states_per_second", "generated_per_second", "resident_mib")]
         rows.append([str(cell) for cell in cells])
     widths = [max(len(r[column]) for r in rows) for column in range(len(head))]
@@ -331,7 +363,7 @@ def main() -> int:
         print(table(lines))
         for line in absent:
             print(f"left out - {line}")
-    return int(any(line["counts"] == "WRONG" for line in lines))
+    return int(any(str(line["counts"]).startswith(("WRONG", "failed")) for line in lines))
 
 
 if __name__ == "__main__":

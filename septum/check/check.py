@@ -16,12 +16,13 @@ from septum.check.checkpoint import Checkpoint, remove_stale
 from septum.check.explore import Budget, Exploration, Outcome, Progress, explore
 from septum.check.granularity import refuse_races
 from septum.check.livelock import Livelock, find_livelock
-from septum.check.loading import designs, load
+from septum.check.loading import designs, load, sides
 from septum.check.result import Counterexample, Result, Verdict
 from septum.check.search import Search
 from septum.check.switches import fewest_switches
 from septum.check.trace import Trace, trace
 from septum.host import geometry
+from septum.kvm.versions import release
 from septum.lang.compile import cache_directory, has_compiler
 from septum.lang.errors import ModelError, UserError
 from septum.lang.model import Model, Scenario
@@ -56,6 +57,7 @@ def check(
     scope_name: str = "",
     vcpus: int | None = None,
     pages: int | None = None,
+    kernel: str = "",
     budget: Budget = Budget(),
     engine: str = "c",
     threads: int | None = None,
@@ -69,9 +71,10 @@ def check(
     """Explores one scenario of a design; the Result says what came out.
 
     `design` is a built-in name, a path, or a Model. With `property` only that one is judged.
-    `scope_name` names sizes, `vcpus` and `pages` override them. `threads` are the cores to use (default: all), `reduce` names the
-    reductions to use, of REDUCTIONS. Without a C compiler the Python engine does it all, and the Result says so. A long check is
-    kept in the cache directory; with `resume` it goes on from there, and `notice` is told from where, and what was lost.
+    `scope_name` names sizes, `vcpus` and `pages` override them; `kernel` is the release to follow where they differ. `threads`
+    are the cores to use (default: all), `reduce` names the reductions to use, of REDUCTIONS. Without a C compiler the Python
+    engine does it all, and the Result says so. A long check is kept in the cache directory; with `resume` it goes on from there,
+    and `notice` is told from where, and what was lost.
 
     A scenario that is explored to the end is searched for fair cycles with `livelocks`, or where `property` is progress. With
     `granularity` its steps are watched, and ModelError names those that touch several places which race. Raises UserError for a
@@ -87,7 +90,7 @@ def check(
         return Result(
             model.name, scenario, Verdict.NOT_APPLICABLE, reason=f"the design has no {', '.join(sorted(missing))}", engine=engine
         )
-    sizes = sizes_given(model, chosen, scope_name, {"VCPUS": vcpus, "PAGES": pages})
+    sizes = sizes_given(model, chosen, scope_name, {"VCPUS": vcpus, "PAGES": pages, "KERNEL": release(kernel)})
     lacks_compiler = engine == "c" and not has_compiler()
     engine = "python" if lacks_compiler else engine
     livelocks |= property == PROGRESS
@@ -110,7 +113,7 @@ def spill_directory() -> Path | None:
 def explain(token: str, design: str = "") -> Result:
     """Replays a counterexample from its token in the Python engine; UserError where the token belongs to something else."""
     read = tokens.read(token)
-    for name in [design] if design else designs():
+    for name in [design] if design else [*designs(), *sides()]:
         model = load(name)
         if design or tokens.name_hash(model.name) == read.design:
             return _explained(model, read, token)
@@ -326,4 +329,4 @@ class _Check:
         return tuple(sorted(line for line, ran in zip(lines, found.covered, strict=False) if not ran))
 
 
-__all__ = ["Budget", "check", "designs", "explain", "load"]
+__all__ = ["Budget", "check", "designs", "explain", "load", "sides"]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import linecache
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,12 +24,22 @@ def designs() -> dict[str, Any]:
     return {design.name: design for design in BUILT_IN}
 
 
+def sides() -> dict[str, Callable[[], Model]]:
+    """KVM's own side by the names of its models: plain VMs, and TDs of the designs that a kernel has."""
+    from septum.scenarios import kvm_side, plain_vms
+
+    merged = ("upstream", "dpamt_merged", "dpamt_merged_split")
+    return {"kvm": plain_vms, **{f"kvm_{name}": functools.partial(kvm_side, designs()[name]) for name in merged}}
+
+
 def load(name: str) -> Model:
     """The model of a built-in design, or of a file; UserError, with file and line, for what cannot be loaded."""
     from septum.scenarios import kvm_model
 
     if name in designs():
         return kvm_model(designs()[name])
+    if name in sides():
+        return sides()[name]()
     module = _imported(Path(name))
     return _model_in(module, name)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -27,6 +28,7 @@ NUMBER = click.IntRange(min=1)
 @click.option("--scope", "scope_name", metavar="NAME", default="", help="How large; see `septum list scopes` (default: small).")
 @click.option("--vcpus", metavar="N", type=NUMBER, help="How many vCPUs the scenario runs.")
 @click.option("--pages", metavar="N", type=NUMBER, help="How many physical pages there are.")
+@click.option("--kernel", metavar="RELEASE", default="", help="Which kernel to follow: 6.16, 6.18 or 7.2 (default: 7.2).")
 @click.option(
     "--budget",
     metavar="LIMIT",
@@ -45,6 +47,9 @@ NUMBER = click.IntRange(min=1)
 @click.option("--resume", is_flag=True, help="Keep each check on disk, and go on with one that was killed or ran out of budget.")
 @click.option("--json", "form", flag_value="json", help="Print one JSON document.")
 @click.option("--mail", "form", flag_value="mail", help="Print what was checked in at most 72 columns, to be quoted in a mail.")
+@click.option(
+    "--ftrace", metavar="FILE", help="Write a schedule of the one scenario as the kernel would trace it (septum replay)."
+)
 @click.pass_context
 def check(
     context: click.Context,
@@ -56,6 +61,7 @@ def check(
     reduce: str,
     resume: bool,
     form: str | None,
+    ftrace: str | None,
     **options: Any,
 ) -> None:
     """Check designs under every interleaving and every failure of a small scope.
@@ -67,7 +73,10 @@ def check(
     options["reduce"] = _reductions(reduce)
     if resume:
         options |= _resume(options["engine"])
-    context.exit(_check(_designs(designs, every), scenarios, options, form or ""))
+    named = _designs(designs, every)
+    if ftrace and (len(named), len(scenarios)) != (1, 1):
+        raise UserError("--ftrace writes one schedule: name one design, and one scenario with --scenario")
+    context.exit(_check(named, scenarios, options, form or "", ftrace))
 
 
 def _designs(given: Sequence[str], every: bool) -> list[str]:
@@ -101,7 +110,7 @@ def _resume(engine: str) -> dict[str, Any]:
     return {"resume": True, "notice": lambda text: click.echo(f"\r{text}", err=True)}
 
 
-def _check(designs: list[str], scenarios: Sequence[str], options: dict[str, Any], form: str) -> int:
+def _check(designs: list[str], scenarios: Sequence[str], options: dict[str, Any], form: str, ftrace: str | None) -> int:
     """Runs and reports; also what is known when an error ends the run early. The exit status."""
     from septum.cli.runs import plan, run, status
 
@@ -114,7 +123,28 @@ def _check(designs: list[str], scenarios: Sequence[str], options: dict[str, Any]
             report(results, form, options)
         raise
     report(results, form, options)
+    if ftrace:
+        _write_ftrace(results[0], ftrace, options)
     return status(results)
+
+
+def _write_ftrace(result: Result, name: str, options: dict[str, Any]) -> None:
+    """The counterexample of a check, or a run of its scenario, as a kernel's trace."""
+    from septum.check.build import sizes_given
+    from septum.check.schedules import schedule
+    from septum.report.ftrace import written
+
+    if not result.states:
+        raise UserError(f"--ftrace: {result.scenario} did not run: {result.reason}")
+    model = names.load(result.design)
+    scenario = next(one for one in model.scenarios if one.name == result.scenario)
+    sizes = sizes_given(model, scenario, options["scope_name"], {"VCPUS": options["vcpus"], "PAGES": options["pages"]})
+    build, steps = schedule(model, result, sizes)
+    what = f"the counterexample: {result.clause}" if result.counterexample else "a run"
+    try:
+        Path(name).write_text(written(build, steps, f"septum: {result.design}, {result.scenario}: {what}"))
+    except OSError as error:
+        raise UserError(f"{name}: {(error.strerror or str(error)).lower()}") from None
 
 
 def report(results: list[Result], form: str, options: dict[str, Any]) -> None:
@@ -142,7 +172,8 @@ def mail(results: Sequence[Result], options: dict[str, Any]) -> str:
     words = ["septum", "check", *designs]
     for scenario in dict.fromkeys(one.scenario for one in results):
         words += ["--scenario", scenario]
-    for name, key in (("property", "property"), ("scope", "scope_name"), ("vcpus", "vcpus"), ("pages", "pages")):
+    named = {"property": "property", "scope": "scope_name", "vcpus": "vcpus", "pages": "pages", "kernel": "kernel"}
+    for name, key in named.items():
         words += [f"--{name}", str(options[key])] if options[key] else []
     words += ["--progress"] if options["livelocks"] else []
     if options["reduce"] != _reductions("all"):

@@ -36,7 +36,7 @@ def load(design: str) -> Model:
             wrong = "is a directory" if Path(design).is_dir() else "no such file"
             raise UserError(f"{design}: {wrong}; DESIGN is a name or a Python file")
     else:
-        known("design", design, check.designs())
+        known("design", design, [*check.designs(), *check.sides()])
     return check.load(design)
 
 

@@ -79,6 +79,9 @@ def _run(shell: Shell, lines: list[str], name: str) -> int:
             outcome = shell.run(line)
         except UserError as error:
             raise UserError(f"{name}:{number}: {error}") from None
+        except SeptumError as error:
+            print(f"septum: {name}:{number}: {error}", file=sys.stderr)
+            return UNEXPECTED
         if outcome.text:
             write(f"{line.strip()}\n  " + outcome.text.replace("\n", "\n  "))
         if not outcome.expected:

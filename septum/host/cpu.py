@@ -13,6 +13,7 @@ class Cpu(Struct):
     rcu: u8
     softirq: bool
     irqs_off: u8
+    held: u8  # the classes of locks that it holds, a bit each
 
 
 def me():

@@ -7,13 +7,33 @@ page freed twice, used after its free or held by two is found at the move, in th
 from septum.host.cpu import context, might_sleep
 from septum.host.entry import POISON, SHADOW_NONPRESENT_VALUE, Entry
 from septum.host.geometry import ENTRIES, Pfn, RangeId, VmId
-from septum.lang import MEASURING, Enum, Meter, Struct, Witness, alike, commutes, each, observe, origin, reached, u8, u16, u64
+from septum.lang import (
+    MEASURING,
+    Enum,
+    Meter,
+    Size,
+    Slot,
+    Struct,
+    Witness,
+    alike,
+    commutes,
+    each,
+    observe,
+    origin,
+    reached,
+    u8,
+    u16,
+    u64,
+)
 
 allocation_failed = Witness("allocation_failed", "a page allocation failed")
 
 allocated = Meter("allocated", "a page was allocated: Gfp, Content, the CPU's context")
 used = Meter("used", "a page became what it was allocated for: the line that allocated it, its Role")
 freed = Meter("freed", "a page was freed: the line that allocated it, its Role")
+
+CHECKS_CONTENTS = Size("CHECKS_CONTENTS", 0)  # what pages hold is followed: private data, and lines in caches
+FRAME_CACHE = Slot("frame.cache")
 
 
 class Role(Enum):
@@ -58,6 +78,12 @@ class Gfp(Enum):
     ATOMIC_ACCOUNT = 2
 
 
+class CacheLines(Struct):
+    """What the caches may hold of a page: lines with the private key of a TD, which would corrupt what the host writes."""
+
+    private: bool
+
+
 class PageFrame(Struct):
     """struct page as far as custody needs it, and the page's 4K PAMT entry (type, owner, bepoch)."""
 
@@ -67,6 +93,7 @@ class PageFrame(Struct):
     type: PageType
     owner: VmId
     bepoch: u8
+    cache: FRAME_CACHE
     origin: u16  # in a build that measures: the line that allocated it, with which content and flags
 
 
@@ -127,6 +154,8 @@ def free_page(m, page: Pfn, holder: Role):
     assert frame.role == holder, f"custody: page {page} is freed by {holder} while {Role(frame.role)} holds it"
     assert not held_by_module(m, page), f"custody: page {page} is freed while the TDX module holds it as {PageType(frame.type)}"
     assert frame.bepoch == 0 and frame.owner == 0, f"custody: page {page} is freed with metadata of the module"
+    if CHECKS_CONTENTS:
+        assert not frame.cache.private, f"contents: page {page} is freed with lines of a private key in the caches"
     if frame.range != 0:
         m.range[frame.range].placed -= 1
         frame.range = 0
@@ -146,6 +175,8 @@ def gift(m, page: Pfn, of: Role, to: PageType, owner: VmId):
     frame.type = to
     frame.owner = owner
     frame.bepoch = 0
+    if CHECKS_CONTENTS and to in (PageType.REG, PageType.TDR):
+        frame.cache.private = True
 
 
 def give_back(m, page: Pfn):

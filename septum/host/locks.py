@@ -1,18 +1,24 @@
 """Locks of the kernel. A lock says who holds it: `writer` is a CPU number plus one, `readers` a mask of CPUs.
 
-Lock order is checked as far as it ends in a deadlock, which the explorer finds. mmu_lock is a plain rwlock here: its
-fairness matters to yields and to progress, which this slice leaves out (docs/fidelity.md).
+The classes at the end are those of KVM in their order (kvm-mmu.md 0.2), which `lockdep` checks. An rwlock is fair where a
+scenario says so (FAIR): a writer that waits keeps new readers out.
 """
 
 from septum.host.cpu import me, might_sleep, my_bit
 from septum.host.geometry import ThreadId
-from septum.lang import MEASURING, Meter, Word, address, commutes, observe, process, u8, when
+from septum.host.lockdep import lockdep_acquire, lockdep_release
+from septum.lang import MEASURING, Meter, Size, Word, address, choose, commutes, observe, process, u8, when
+
+FAIR = Size("FAIR", 0)  # rwlocks are fair, and loops under them yield
 
 held_steps = Meter("held_steps", "a lock was released: where it lies, and after how many steps of its holder")
 
 
 class Lock(Word):
     """The root of every lock of the kernel."""
+
+    ORDER = 0  # the place of the class in the lock order; 0: in none
+    NESTS = 0  # 1: several of the class may be held, if an outer lock says in which order
 
     writer: u8
     readers: u8
@@ -25,6 +31,8 @@ class SpinLock(Lock):
 
 class RwLock(Lock):
     """rwlock_t."""
+
+    waiting: u8  # where it is fair: the CPUs that wait to write
 
 
 class Mutex(Lock):
@@ -54,6 +62,18 @@ def unlock_shared(lock):
     """From now on this CPU is none of those that hold the lock."""
     commutes("readers do not exclude each other, and a writer finds the lock taken, as before what is done under it")
     lock.readers ^= my_bit()
+
+
+def wait_to_write(lock):
+    """From now on a writer waits, and new readers do too."""
+    commutes("a writer that comes later keeps fewer readers out")
+    lock.waiting |= my_bit()
+
+
+def wait_no_more(lock):
+    """The writer has the lock."""
+    commutes("whoever waits for a writer that waited waits for it as long as it has the lock")
+    lock.waiting ^= my_bit()
 
 
 def note_hold(lock):
@@ -89,6 +109,7 @@ def spin_lock(m, lock):
             "context: a softirq spins for a lock that is held with softirqs on, perhaps on its own CPU"
         )
     yield when(lambda: lock.writer == 0)
+    lockdep_acquire(m, lock)
     lock_exclusively(lock)
     m.cpu[me()].spinning += 1
 
@@ -96,6 +117,7 @@ def spin_lock(m, lock):
 def spin_unlock(m, lock):
     """spin_unlock()."""
     assert holds_exclusively(lock), "context: a spinlock is released that this CPU does not hold"
+    lockdep_release(m, lock)
     unlock_exclusively(lock)
     m.cpu[me()].spinning -= 1
 
@@ -115,9 +137,10 @@ def spin_unlock_irqrestore(m, lock):
 
 @process
 def read_lock(m, lock):
-    """read_lock(): shared with other readers."""
-    yield when(lambda: lock.writer == 0)
+    """read_lock(): shared with other readers; of a fair lock, behind a writer that waits."""
+    yield when(lambda: lock.writer == 0 and lock.waiting == 0)
     assert not holds_shared(lock), "context: read_lock() of a lock that this CPU holds already"
+    lockdep_acquire(m, lock)
     lock_shared(lock)
     m.cpu[me()].spinning += 1
 
@@ -125,6 +148,7 @@ def read_lock(m, lock):
 def read_unlock(m, lock):
     """read_unlock()."""
     assert holds_shared(lock), "context: read_unlock() of a lock that this CPU does not hold"
+    lockdep_release(m, lock)
     unlock_shared(lock)
     m.cpu[me()].spinning -= 1
 
@@ -132,7 +156,13 @@ def read_unlock(m, lock):
 @process
 def write_lock(m, lock):
     """write_lock(): waits for readers and writer."""
+    if FAIR:
+        yield
+        wait_to_write(lock)
     yield when(lambda: lock.writer == 0 and lock.readers == 0)
+    lockdep_acquire(m, lock)
+    if FAIR:
+        wait_no_more(lock)
     lock_exclusively(lock)
     m.cpu[me()].spinning += 1
 
@@ -140,6 +170,7 @@ def write_lock(m, lock):
 def write_unlock(m, lock):
     """write_unlock()."""
     assert holds_exclusively(lock), "context: write_unlock() of a lock that this CPU does not hold"
+    lockdep_release(m, lock)
     unlock_exclusively(lock)
     m.cpu[me()].spinning -= 1
 
@@ -149,10 +180,69 @@ def mutex_lock(m, lock):
     """mutex_lock(): may sleep."""
     might_sleep(m)
     yield when(lambda: lock.writer == 0)
+    lockdep_acquire(m, lock)
     lock_exclusively(lock)
 
 
 def mutex_unlock(m, lock):
     """mutex_unlock()."""
     assert holds_exclusively(lock), "context: mutex_unlock() of a mutex that this thread does not hold"
+    lockdep_release(m, lock)
     unlock_exclusively(lock)
+
+
+@process
+def cond_resched_rwlock_write(m, lock):
+    """cond_resched_rwlock_write(): a long holder lets go of the lock, if somebody waits for it or the scheduler wants the CPU.
+
+    Whether the scheduler does is a choice, at any time. Whether the lock was dropped.
+    """
+    due = yield choose(2)
+    if due == 0 and lock.waiting == 0:
+        return False
+    write_unlock(m, lock)
+    yield from write_lock(m, lock)
+    return True
+
+
+class KvmLock(Mutex):
+    """kvm->lock."""
+
+    ORDER = 1
+
+
+class VcpuMutex(Mutex):
+    """vcpu->mutex; all those of a VM are taken together under kvm->lock."""
+
+    ORDER = 2
+    NESTS = 1
+
+
+class SlotsLock(Mutex):
+    """kvm->slots_lock."""
+
+    ORDER = 3
+
+
+class InvalidateLock(Mutex):
+    """filemap_invalidate_lock of a guest_memfd inode."""
+
+    ORDER = 4
+
+
+class MmuLock(RwLock):
+    """kvm->mmu_lock."""
+
+    ORDER = 5
+
+
+class PagesLock(SpinLock):
+    """kvm->arch.tdp_mmu_pages_lock."""
+
+    ORDER = 6
+
+
+class PamtLock(SpinLock):
+    """The lock of PAMT.ADD and PAMT.REMOVE."""
+
+    ORDER = 7

@@ -2,7 +2,8 @@
 
 from septum.host.frames import Content, Gfp, Role, alloc_page, get_page, may_fail, note_failure, put_page, take, ways_to_fail
 from septum.host.geometry import Gfn, Pfn, VmId
-from septum.host.locks import mutex_lock, mutex_unlock, write_lock, write_unlock
+from septum.host.locks import holds_exclusively, mutex_lock, mutex_unlock, write_lock, write_unlock
+from septum.kvm.contents import dropped, dropping
 from septum.kvm.machine import Machine
 from septum.kvm.tdp_mmu import tdp_mmu_zap_leafs
 from septum.lang import Witness, atomic, choose, process, reached
@@ -30,23 +31,30 @@ def kvm_gmem_get_pfn(m: Machine, vm: VmId, gfn: Gfn):
 
 
 def kvm_mmu_invalidate_start(m: Machine, vm: VmId, first: Gfn, last: Gfn):
-    """kvm_mmu_invalidate_start() and _range_add() [7.2]; mmu_lock held for write. One invalidation at a time in this slice."""
+    """kvm_mmu_invalidate_start() and _range_add() [7.2], kvm-mmu.md 6.5; mmu_lock held for write. Ranges only grow."""
     atomic("who reads this without mmu_lock looks at it again under the lock")
     kvm = m.vm[vm]
-    assert kvm.mmu_invalidate_in_progress == 0, "scope: two invalidations of one VM at a time"
+    assert holds_exclusively(kvm.mmu_lock), "context: an invalidation begins without mmu_lock held for write"
     kvm.mmu_invalidate_in_progress += 1
-    kvm.invalidate_first = first
-    kvm.invalidate_last = last
+    if kvm.mmu_invalidate_in_progress == 1:
+        kvm.invalidate_first = first
+        kvm.invalidate_last = last
+    else:
+        kvm.invalidate_first = Gfn(min(kvm.invalidate_first, first))
+        kvm.invalidate_last = Gfn(max(kvm.invalidate_last, last))
 
 
 def kvm_mmu_invalidate_end(m: Machine, vm: VmId):
-    """kvm_mmu_invalidate_end() [7.1]; mmu_lock held for write."""
+    """kvm_mmu_invalidate_end() [7.1], kvm-mmu.md 6.5; mmu_lock held for write."""
     atomic("who reads this without mmu_lock looks at it again under the lock")
     kvm = m.vm[vm]
+    assert holds_exclusively(kvm.mmu_lock), "context: an invalidation ends without mmu_lock held for write"
+    assert kvm.mmu_invalidate_in_progress != 0, "asserts: KVM_BUG_ON(mmu_invalidate_in_progress < 0) (I20)"
     kvm.mmu_invalidate_seq += 1
     kvm.mmu_invalidate_in_progress -= 1
-    kvm.invalidate_first = 0
-    kvm.invalidate_last = 0
+    if kvm.mmu_invalidate_in_progress == 0:
+        kvm.invalidate_first = 0
+        kvm.invalidate_last = 0
 
 
 @process
@@ -55,10 +63,15 @@ def kvm_gmem_punch_hole(m: Machine, vm: VmId, first: Gfn, last: Gfn):
     yield from mutex_lock(m, m.vm[vm].invalidate_lock)
     yield from write_lock(m, m.vm[vm].mmu_lock)
     kvm_mmu_invalidate_start(m, vm, first, last)
+    dropping(m, vm, first, last)
     yield from tdp_mmu_zap_leafs(m, vm, first, last)
+    dropped(m, vm)
     write_unlock(m, m.vm[vm].mmu_lock)
-    yield
-    truncate(m, vm, first, last)
+    done = 0
+    while first + done <= last:
+        yield
+        truncate(m, vm, Gfn(first + done), Gfn(first + done))
+        done = done + 1
     yield from write_lock(m, m.vm[vm].mmu_lock)
     kvm_mmu_invalidate_end(m, vm)
     write_unlock(m, m.vm[vm].mmu_lock)

@@ -3,17 +3,27 @@
 from septum.host.cpu import Cpu
 from septum.host.frames import PageFrame, PageTable
 from septum.host.geometry import Gfn, Level, Pfn, RangeId, ThreadId, VcpuId, VmId
-from septum.host.locks import Mutex, RwLock, SpinLock
+from septum.host.locks import InvalidateLock, MmuLock, PamtLock, SlotsLock
 from septum.host.pools import MemoryCache
 from septum.host.ranges import Range
 from septum.host.rcu import Rcu
-from septum.lang import Enum, Slot, Struct, boolean, u8
+from septum.lang import Enum, Size, Slot, Struct, boolean, u8
 from septum.tdx.pamt import Pamt2M
 from septum.tdx.td import Td, Tdvps
 
 VCPU_DESIGN = Slot("vcpu.design")
 VM_DESIGN = Slot("vm.design")
 SP_DESIGN = Slot("sp.design")
+VM_MEMSLOTS = Slot("vm.memslots")  # where scenarios have memslots: septum/kvm/memslots.py
+VM_DIRECT = Slot("vm.direct")  # where they have direct trees: septum/kvm/direct.py
+VCPU_DIRECT = Slot("vcpu.direct")
+SP_DIRECT = Slot("sp.direct")
+
+EXITS = Size("EXITS", 0)  # KVM_RUN says why it ended
+VM_LIFE = Slot("vm.life")
+VM_CONTENTS = Slot("vm.contents")
+VCPU_LIFE = Slot("vcpu.life")
+VCPU_RUN = Slot("vcpu.run")
 
 
 class MmuPage(Struct):
@@ -22,15 +32,24 @@ class MmuPage(Struct):
     external_spt: Pfn
     level: Level
     gfn: Gfn
+    direct: SP_DIRECT
     design: SP_DESIGN
 
 
 class VmState(Enum):
-    """How far a VM has come: it runs, or it was destroyed to the last page."""
+    """How far a VM has come: it is there, or it was destroyed to the last page."""
 
     NONE = 0
     RUNNABLE = 1
     DESTROYED = 2
+
+
+class TdState(Enum):
+    """kvm_tdx->state, and vcpu_tdx->state as far as INITIALIZED; kvm-mmu.md 5.2."""
+
+    UNINITIALIZED = 0
+    INITIALIZED = 1
+    RUNNABLE = 2
 
 
 class Vm(Struct):
@@ -38,9 +57,9 @@ class Vm(Struct):
 
     state: VmState
     bugged: bool  # KVM_BUG_ON(): vm_bugged and vm_dead
-    mmu_lock: RwLock
-    slots_lock: Mutex
-    invalidate_lock: Mutex  # filemap_invalidate_lock of the guest_memfd inode
+    mmu_lock: MmuLock
+    slots_lock: SlotsLock
+    invalidate_lock: InvalidateLock  # filemap_invalidate_lock of the guest_memfd inode
     mirror_root: Pfn
     mmu_invalidate_in_progress: u8
     mmu_invalidate_seq: u8
@@ -51,7 +70,11 @@ class Vm(Struct):
     gmem: Pfn[Gfn]  # the pages of the guest_memfd inode
     huge: boolean[Gfn]  # may be mapped at 2M: its folio is, and the guest did not inhibit it
     shared: boolean[Gfn]  # memory attribute: not private
+    memslots: VM_MEMSLOTS
+    direct: VM_DIRECT
     design: VM_DESIGN
+    life: VM_LIFE
+    contents: VM_CONTENTS
 
 
 class Vcpu(Struct):
@@ -61,7 +84,10 @@ class Vcpu(Struct):
     in_guest: bool  # mode IN_GUEST_MODE
     kicked: bool  # an IPI of KVM_REQ_OUTSIDE_GUEST_MODE is on its way
     mmu_shadow_page_cache: MemoryCache
+    direct: VCPU_DIRECT
     design: VCPU_DESIGN
+    life: VCPU_LIFE
+    run: VCPU_RUN
 
 
 class Machine(Struct):
@@ -72,7 +98,7 @@ class Machine(Struct):
     sp: MmuPage[Pfn]
     range: Range[RangeId]
     pamt: Pamt2M[RangeId]
-    pamt_lock: SpinLock
+    pamt_lock: PamtLock
     rcu: Rcu
     cpu: Cpu[ThreadId]
     vm: Vm[VmId]

@@ -2,22 +2,29 @@
 
 from septum.host.frames import put_page
 from septum.host.geometry import ENTRIES, PT64_ROOT_MAX_LEVEL, Gfn, Level, VcpuId, VmId, leaf_base, table_base
-from septum.host.locks import read_lock, read_unlock
-from septum.host.pools import OK, kvm_mmu_topup_memory_cache
+from septum.host.locks import holds_exclusively, read_lock, read_unlock
+from septum.host.pools import EFAULT, OK, kvm_mmu_topup_memory_cache
+from septum.kvm.direct import DIRECT
+from septum.kvm.exits import kvm_prepare_memory_fault_exit
 from septum.kvm.gmem import kvm_gmem_get_pfn
 from septum.kvm.machine import Machine
+from septum.kvm.memslots import MEMSLOTS, gfn_to_memslot, is_dying, met_dying_slot
 from septum.kvm.ops import ops
 from septum.kvm.tdp_mmu import Fault, kvm_tdp_mmu_map
 from septum.lang import MEASURING, Meter, Size, Witness, atomic, observe, process, reached
+from septum.tdx.geometry import BUILDS
 
 TOPS_UP = Size("TOPS_UP", 1)  # 0: faults find empty caches, to see what is done about it
 popped = Meter("popped", "a fault is done: so many pages it took from the design's pools of its vCPU")
+root_obsolete = Witness("root_obsolete", "a fault found its root invalid")
 stale_fault = Witness("stale_fault", "a fault found under mmu_lock that an invalidation came between")
 
 
 @process
 def mmu_topup_memory_caches(m: Machine, vcpu: VcpuId):
     """mmu_topup_memory_caches() [7.1], kvm-mmu.md 3.2: external pages, then tables; an error leaves the former filled."""
+    if BUILDS:
+        assert holds_exclusively(m.vcpu[vcpu].life.mutex), "context: the caches of a vCPU are used without its mutex"
     if not TOPS_UP:
         return OK
     error = yield from ops.topup_external_cache(m, vcpu, PT64_ROOT_MAX_LEVEL)
@@ -39,7 +46,16 @@ def kvm_tdp_mmu_page_fault(m: Machine, vcpu: VcpuId, gfn: Gfn):
     vm = m.vcpu[vcpu].vm
     mmu_seq = m.vm[vm].mmu_invalidate_seq
     if m.vm[vm].shared[gfn]:
+        kvm_prepare_memory_fault_exit(m, vcpu, gfn, True, EFAULT)
         return Fault.MEMORY_FAULT
+    if MEMSLOTS:
+        slot = gfn_to_memslot(m, vm, gfn)
+        if slot == 0 or not m.vm[vm].memslots.memslot[slot].gmem:
+            kvm_prepare_memory_fault_exit(m, vcpu, gfn, True, EFAULT)
+            return Fault.MEMORY_FAULT
+        if is_dying(m, vm, slot):
+            reached(met_dying_slot)
+            return Fault.INVALID_SLOT
     if mmu_invalidate_retry_gfn(m, vm, mmu_seq, gfn):
         return Fault.RETRY
     page = yield from kvm_gmem_get_pfn(m, vm, gfn)
@@ -47,7 +63,9 @@ def kvm_tdp_mmu_page_fault(m: Machine, vcpu: VcpuId, gfn: Gfn):
         return Fault.NO_MEMORY
     yield from read_lock(m, m.vm[vm].mmu_lock)
     result = Fault.RETRY
-    if mmu_invalidate_retry_gfn(m, vm, mmu_seq, gfn):
+    if DIRECT and has_obsolete_root(m, vcpu):
+        reached(root_obsolete)
+    elif mmu_invalidate_retry_gfn(m, vm, mmu_seq, gfn):
         reached(stale_fault)
     else:
         goal = max_mapping_level(m, vm, gfn)
@@ -58,6 +76,12 @@ def kvm_tdp_mmu_page_fault(m: Machine, vcpu: VcpuId, gfn: Gfn):
         observe(popped, pooled - ops.vcpu_pool_pages(m, vcpu))
     read_unlock(m, m.vm[vm].mmu_lock)
     return result
+
+
+def has_obsolete_root(m: Machine, vcpu: VcpuId):
+    """is_page_fault_stale() [7.1] looks at the direct root, for a private fault too; kvm-mmu.md 4.2."""
+    root = m.vcpu[vcpu].direct.root
+    return root == 0 or m.sp[root].direct.invalid
 
 
 def mmu_invalidate_retry_gfn(m: Machine, vm: VmId, mmu_seq, gfn: Gfn):

@@ -1,13 +1,22 @@
-"""SPTEs of a mirror table: constructors and predicates with the real bits; kvm-mmu.md 2."""
+"""SPTEs of mirror and direct tables: constructors and predicates with the real bits; kvm-mmu.md 2."""
 
 from septum.host.entry import ADDRESS_MASK, PAGE_SHIFT, POISON, SHADOW_NONPRESENT_VALUE, Entry
-from septum.host.geometry import ENTRIES, Level, Pfn
+from septum.host.geometry import ENTRIES, Gfn, Level, Pfn
 from septum.lang import u64
 
 SPTE_MMU_PRESENT_MASK = 1 << 11
 PT_PAGE_SIZE_MASK = 1 << 7
 LEAF_SPTE = 0x8600000000000B37  # made by a demand fault: RWX, WB, accessed, dirty, host- and MMU-writable
 NONLEAF_SPTE = 0x8000000000000907
+PT_WRITABLE_MASK = 1 << 1
+SHADOW_ACCESSED_MASK = 1 << 8
+SHADOW_DIRTY_MASK = 1 << 9
+EPT_SPTE_HOST_WRITABLE = 1 << 57
+EPT_SPTE_MMU_WRITABLE = 1 << 58
+WRITE_BITS = PT_WRITABLE_MASK | SHADOW_DIRTY_MASK | EPT_SPTE_MMU_WRITABLE
+SHADOW_MMIO_MASK = 0x8000000000000007
+MMIO_VALUE = 6  # of a plain VM: W and X without R, an EPT misconfiguration; a TDX VM has 0
+MMIO_GENERATION_SHIFT = 3
 
 
 def is_shadow_present_pte(spte):
@@ -52,3 +61,58 @@ def read_spte(m, spt: Pfn, i):
 def is_nonpresent(spte):
     """Neither present nor frozen."""
     return spte == SHADOW_NONPRESENT_VALUE
+
+
+def is_writable_pte(spte):
+    """is_writable_pte() [7.1]: W."""
+    return spte & PT_WRITABLE_MASK != 0
+
+
+def is_mmu_writable_spte(spte):
+    """is_mmu_writable_spte() [7.1]: nothing but dirty logging keeps W away, and a fast page fault may give it back."""
+    return spte & EPT_SPTE_MMU_WRITABLE != 0
+
+
+def is_accessed_spte(spte):
+    """is_accessed_spte() [7.1]."""
+    return spte & SHADOW_ACCESSED_MASK != 0
+
+
+def make_direct_spte(page: Pfn, level: Level, map_writable, prefetch):
+    """make_spte() [7.1] of a direct leaf, A/D bits in use: writable if the primary MMU lets it, not accessed if prefetched."""
+    bits = u64(LEAF_SPTE) if map_writable else u64(LEAF_SPTE & ~WRITE_BITS & ~EPT_SPTE_HOST_WRITABLE)
+    if prefetch:
+        bits = u64(bits & ~SHADOW_ACCESSED_MASK)
+    return Entry((u64(page) << PAGE_SHIFT) | bits | (PT_PAGE_SIZE_MASK if level != 1 else 0))
+
+
+def make_huge_spte(small, i):
+    """make_huge_spte() [7.1]: the 2M leaf of which `small` is the i-th page."""
+    return Entry((small ^ (u64(i) << PAGE_SHIFT)) | PT_PAGE_SIZE_MASK)
+
+
+def make_mmio_spte(gfn: Gfn, generation, value):
+    """make_mmio_spte() [7.1], kvm-mmu.md 2.2: the GFN, and the low bits of the memslots' generation."""
+    return Entry((u64(gfn) << PAGE_SHIFT) | (u64(generation) << MMIO_GENERATION_SHIFT) | value)
+
+
+def is_mmio_spte(spte, value):
+    """is_mmio_spte() [7.1]: with the value 0 of a TDX VM, a zero word is one."""
+    return spte & SHADOW_MMIO_MASK == value
+
+
+def mmio_generation(spte):
+    """get_mmio_spte_generation() [7.1], its low bits."""
+    return (spte >> MMIO_GENERATION_SHIFT) & 0xFF
+
+
+def spte_needs_atomic_update(spte):
+    """spte_needs_atomic_update() [7.1]: somebody may change it without mmu_lock: a fast page fault W, the CPU D."""
+    if not is_writable_pte(spte) and is_mmu_writable_spte(spte):
+        return True
+    return is_writable_pte(spte) and spte & SHADOW_DIRTY_MASK == 0
+
+
+def leaf_spte_change_needs_tlb_flush(old, new):
+    """leaf_spte_change_needs_tlb_flush() [7.1]."""
+    return is_mmu_writable_spte(old) and not is_mmu_writable_spte(new)

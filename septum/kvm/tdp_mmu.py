@@ -20,17 +20,37 @@ from septum.host.geometry import (
     pages_per_leaf,
     table_base,
 )
-from septum.host.locks import holds_exclusively, holds_shared
+from septum.host.locks import FAIR, cond_resched_rwlock_write, holds_exclusively, holds_shared
 from septum.host.pools import EBUSY, OK, kvm_mmu_memory_cache_alloc
 from septum.host.rcu import call_rcu, rcu_read_lock, rcu_read_unlock
 from septum.kvm.bug import lost_race, met_frozen, page_came_back, page_mapped, table_freed_unused, table_linked
+from septum.kvm.changed_spte import handle_changed_spte, is_leaf, is_table, tdp_account_mmu_page
+from septum.kvm.direct import DIRECT, clear_role, is_mirror_sp, mark_page_dirty_in_slot, read_direct, spte_index
 from septum.kvm.machine import Machine
 from septum.kvm.ops import ops
-from septum.kvm.spte import is_last_spte, is_shadow_present_pte, make_nonleaf_spte, make_spte, read_spte, spte_to_pfn
-from septum.lang import Enum, Size, process, reached, u64
+from septum.kvm.spte import (
+    is_last_spte,
+    is_shadow_present_pte,
+    is_writable_pte,
+    leaf_spte_change_needs_tlb_flush,
+    make_direct_spte,
+    make_mmio_spte,
+    make_nonleaf_spte,
+    make_small_spte,
+    make_spte,
+    read_spte,
+    spte_needs_atomic_update,
+    spte_to_pfn,
+)
+from septum.kvm.tlb import kvm_flush_remote_tlbs
+from septum.lang import Enum, Size, Witness, bug_on, process, reached, u64
 
+RWX = 7
 BACKED_AT_ALLOCATION = Size("BACKED_AT_ALLOCATION", 0)  # an S-EPT page has its PAMT pair from its allocation to its free
 PHYS_HOOKS = Size("PHYS_HOOKS", 0)  # phys_prepare() and phys_cleanup() around every install
+direct_mapped = Witness("direct_mapped", "a page was mapped in a direct tree")
+mmio_mapped = Witness("mmio_mapped", "an MMIO SPTE was installed")
+direct_split = Witness("direct_split", "a 2M leaf of a direct tree was split")
 
 
 class Fault(Enum):
@@ -43,6 +63,10 @@ class Fault(Enum):
     NO_MEMORY = 4
     MEMORY_FAULT = 5  # KVM_EXIT_MEMORY_FAULT: userspace has to convert
     DEAD = 6  # KVM_REQ_VM_DEAD: -EIO
+    EMULATE = 7  # MMIO
+    WRITE_PROTECTED = 8
+    AGAIN = 9  # -EAGAIN of a prefault
+    INVALID_SLOT = 10  # RETRY because the slot is being deleted or moved: -EAGAIN for a prefault
 
 
 @process
@@ -54,11 +78,11 @@ def kvm_tdp_mmu_map(m: Machine, vcpu: VcpuId, gfn: Gfn, goal: Level, page: Pfn):
     vm = m.vcpu[vcpu].vm
     assert holds_shared(m.vm[vm].mmu_lock), "context: kvm_tdp_mmu_map() without mmu_lock held for read"
     rcu_read_lock(m)
-    spt = m.vm[vm].mirror_root
+    spt = tdp_mmu_get_root_for_fault(m, vcpu)
     level = Level(LEVELS)
     result = Fault.CONTINUE
     while result == Fault.CONTINUE:
-        old = read_spte(m, spt, index_at(gfn, level))
+        old = read_sptep(m, vm, spt, gfn, level)
         if old == FROZEN_SPTE:
             reached(met_frozen)
             result = Fault.RETRY
@@ -67,6 +91,9 @@ def kvm_tdp_mmu_map(m: Machine, vcpu: VcpuId, gfn: Gfn, goal: Level, page: Pfn):
         elif not is_shadow_present_pte(old):
             child = yield from tdp_mmu_alloc_sp(m, vcpu, gfn, Level(level - 1))
             error = yield from tdp_mmu_install(m, vcpu, spt, gfn, level, old, make_nonleaf_spte(child), m.sp[child].external_spt)
+            if DIRECT:
+                if error == OK and not is_mirror_sp(m, spt):
+                    tdp_account_mmu_page(m, vm)
             if error != OK:
                 yield from tdp_mmu_free_sp(m, child)
                 reached(table_freed_unused)
@@ -76,6 +103,11 @@ def kvm_tdp_mmu_map(m: Machine, vcpu: VcpuId, gfn: Gfn, goal: Level, page: Pfn):
                 spt = child
                 level = Level(level - 1)
                 yield
+        elif DIRECT and is_last_spte(old, level):
+            bug_on(is_mirror_sp(m, spt), "asserts: KVM_BUG_ON(is_mirror_sptep): a fault meets a huge leaf above its goal")
+            error = yield from split_in_fault(m, vcpu, spt, gfn, level, old)
+            result = Fault.CONTINUE if error == OK else Fault.RETRY
+            yield
         else:
             assert not is_last_spte(old, level), "asserts: KVM_BUG_ON(is_mirror_sptep): a fault meets a huge leaf above its goal"
             spt = spte_to_pfn(old)
@@ -85,9 +117,74 @@ def kvm_tdp_mmu_map(m: Machine, vcpu: VcpuId, gfn: Gfn, goal: Level, page: Pfn):
     return result
 
 
+def tdp_mmu_get_root_for_fault(m: Machine, vcpu: VcpuId):
+    """tdp_mmu_get_root_for_fault() [7.1]: the mirror root for a private GPA, else the direct root of the vCPU."""
+    if DIRECT:
+        if m.vcpu[vcpu].direct.fault.is_direct:
+            root = m.vcpu[vcpu].direct.root
+            assert root != 0 and not m.sp[root].direct.invalid, "asserts: KVM_MMU_WARN_ON: a fault without a valid root"
+            return root
+    return m.vm[m.vcpu[vcpu].vm].mirror_root
+
+
+def read_sptep(m: Machine, vm: VmId, spt: Pfn, gfn: Gfn, level: Level):
+    """tdp_iter_refresh_sptep() [7.1]: the entry of `gfn` in a table at `level`."""
+    if DIRECT:
+        return read_direct(m, spt, spte_index(m, vm, spt, gfn, level))
+    return read_spte(m, spt, index_at(gfn, level))
+
+
+@process
+def split_in_fault(m: Machine, vcpu: VcpuId, spt: Pfn, gfn: Gfn, level: Level, huge: Entry):
+    """tdp_mmu_split_huge_page(shared) [7.1] where a fault needs 4K of a larger direct leaf; kvm-mmu.md 4.4, 4.12."""
+    sp = yield from tdp_mmu_alloc_sp(m, vcpu, gfn, Level(level - 1))
+    error = yield from tdp_mmu_split_direct(m, m.vcpu[vcpu].vm, spt, gfn, level, huge, sp)
+    if error != OK:
+        yield from tdp_mmu_free_sp(m, sp)
+        reached(table_freed_unused)
+    return error
+
+
+@process
+def tdp_mmu_split_direct(m: Machine, vm: VmId, spt: Pfn, gfn: Gfn, level: Level, huge: Entry, sp: Pfn):
+    """tdp_mmu_split_huge_page(shared) [7.1], kvm-mmu.md 4.12: 4K leaves that translate the same, then the link; no flush."""
+    init_sp(m, sp, Pfn(0), gfn, Level(level - 1))
+    for i in range(ENTRIES):
+        m.table[sp].word[i] = make_small_spte(huge, i)
+    error = yield from tdp_mmu_set_direct_spte_atomic(m, vm, spt, gfn, level, huge, make_nonleaf_spte(sp))
+    if error == OK:
+        tdp_account_mmu_page(m, vm)
+        m.vm[vm].direct.stat[Level(level - 1)] += ENTRIES
+        reached(direct_split)
+    return error
+
+
+@process
+def tdp_mmu_set_direct_spte_atomic(m: Machine, vm: VmId, spt: Pfn, gfn: Gfn, level: Level, old: Entry, new: Entry):
+    """tdp_mmu_set_spte_atomic() [7.2] of a direct SPTE, kvm-mmu.md 4.7: one compare-and-exchange, and what follows it.
+
+    mmu_lock is held for read. Errno: EBUSY if the entry is another by now.
+    """
+    yield
+    i = spte_index(m, vm, spt, gfn, level)
+    bug_on(new == FROZEN_SPTE, "asserts: KVM_MMU_WARN_ON: an SPTE is set to FROZEN_SPTE")
+    bug_on(old == FROZEN_SPTE, "asserts: WARN_ON_ONCE: a FROZEN SPTE is to be changed")
+    assert m.frame[spt].role == Role.SPT, f"rcu: page {spt} is written as a table after its free"
+    bug_on(is_mirror_sp(m, spt), "asserts: KVM_BUG_ON: a mirror SPTE is changed with mmu_lock held for read")
+    if m.table[spt].word[i] != old:
+        reached(lost_race)
+        return EBUSY
+    m.table[spt].word[i] = new
+    yield from handle_changed_spte(m, vm, leaf_base(gfn, level), level, old, new, True)
+    return OK
+
+
 @process
 def tdp_mmu_map_handle_target_level(m: Machine, vcpu: VcpuId, spt: Pfn, gfn: Gfn, level: Level, old: Entry, page: Pfn):
     """tdp_mmu_map_handle_target_level() [7.1], kvm-mmu.md 4.5: every error becomes RETRY."""
+    if DIRECT:
+        if not is_mirror_sp(m, spt):
+            return (yield from map_direct_leaf(m, vcpu, spt, gfn, level, old, page))
     if is_shadow_present_pte(old):
         assert is_last_spte(old, level), "asserts: a fault replaces a table by a huge page (present to present)"
         assert spte_to_pfn(old) == page, "asserts: WARN_ON_ONCE: a present leaf maps another page"
@@ -98,6 +195,37 @@ def tdp_mmu_map_handle_target_level(m: Machine, vcpu: VcpuId, spt: Pfn, gfn: Gfn
     reached(page_mapped)
     if m.vm[m.vcpu[vcpu].vm].mmu_invalidate_seq != 0:
         reached(page_came_back)
+    return Fault.FIXED
+
+
+@process
+def map_direct_leaf(m: Machine, vcpu: VcpuId, spt: Pfn, gfn: Gfn, level: Level, old: Entry, page: Pfn):
+    """tdp_mmu_map_handle_target_level() [7.1] in a direct tree, kvm-mmu.md 4.5. `page` 0: no memslot, an MMIO SPTE."""
+    vm = m.vcpu[vcpu].vm
+    f = m.vcpu[vcpu].direct.fault
+    bug_on(m.sp[spt].level != level, "asserts: WARN_ON_ONCE(sp->role.level != fault->goal_level)")
+    if is_leaf(old, level) and (f.prefetch or not f.write or is_writable_pte(old)):
+        bug_on(spte_to_pfn(old) != page, "asserts: WARN_ON_ONCE: a spurious fault finds another page mapped")
+        return Fault.SPURIOUS
+    if page != 0:
+        new = make_direct_spte(page, level, f.map_writable, f.prefetch)
+        if is_writable_pte(new):
+            mark_page_dirty_in_slot(m, vm, f.slot, gfn)
+    else:
+        new = make_mmio_spte(gfn, m.vm[vm].memslots.active.generation, m.vm[vm].direct.shadow_mmio_value)
+    if new != old:
+        error = yield from tdp_mmu_set_direct_spte_atomic(m, vm, spt, gfn, level, old, new)
+        if error != OK:
+            return Fault.RETRY
+        if is_table(old, level):
+            yield from kvm_flush_remote_tlbs(m, vm)
+        else:
+            lost = is_leaf(old, level) and leaf_spte_change_needs_tlb_flush(old, new)
+            bug_on(lost, "asserts: WARN_ON_ONCE: a fault takes MMU-writable from a leaf")
+    if page == 0:
+        reached(mmio_mapped)
+        return Fault.EMULATE
+    reached(direct_mapped)
     return Fault.FIXED
 
 
@@ -118,6 +246,12 @@ def tdp_mmu_install(m: Machine, vcpu: VcpuId, spt: Pfn, gfn: Gfn, level: Level, 
 @process
 def tdp_mmu_set_spte_atomic(m: Machine, vcpu: VcpuId, spt: Pfn, gfn: Gfn, level: Level, old: Entry, new: Entry):
     """tdp_mmu_set_spte_atomic() [7.2], kvm-mmu.md 4.7b: freeze, external operation, then the new value, or the old one again."""
+    if DIRECT:
+        if not is_mirror_sp(m, spt):
+            return (yield from tdp_mmu_set_direct_spte_atomic(m, m.vcpu[vcpu].vm, spt, gfn, level, old, new))
+    bug_on(old == FROZEN_SPTE, "asserts: WARN_ON_ONCE: a FROZEN SPTE is to be changed")
+    bug_on(not is_shadow_present_pte(new), "asserts: KVM_BUG_ON: a mirror SPTE is zapped with mmu_lock held for read")
+    bug_on(is_shadow_present_pte(old), "asserts: KVM_BUG_ON(was_present): a mirror SPTE goes from present to present")
     i = index_at(gfn, level)
     yield
     if m.table[spt].word[i] != old:
@@ -133,7 +267,9 @@ def tdp_mmu_set_spte_atomic(m: Machine, vcpu: VcpuId, spt: Pfn, gfn: Gfn, level:
 @process
 def set_external_spte(m: Machine, vcpu: VcpuId, gfn: Gfn, level: Level, new: Entry):
     """tdx_sept_set_private_spte() [7.2], kvm-mmu.md 5.4: a table or a leaf."""
+    assert holds_shared(m.vm[m.vcpu[vcpu].vm].mmu_lock), "context: the S-EPT is changed by a fault without mmu_lock"
     if is_last_spte(new, level):
+        bug_on(new & RWX != RWX, "asserts: WARN_ON_ONCE: a mirror leaf is not RWX")
         return (yield from ops.set_external_spte(m, vcpu, gfn, level, spte_to_pfn(new)))
     child = spte_to_pfn(new)
     assert m.sp[child].external_spt != 0, "asserts: KVM_BUG_ON(!sp->external_spt)"
@@ -143,10 +279,32 @@ def set_external_spte(m: Machine, vcpu: VcpuId, gfn: Gfn, level: Level, new: Ent
 
 
 @process
+def tdp_mmu_set_direct_spte(m: Machine, vm: VmId, spt: Pfn, gfn: Gfn, level: Level, old: Entry, new: Entry):
+    """tdp_mmu_iter_set_spte() [7.1] of a direct SPTE, kvm-mmu.md 4.10, mmu_lock held for write.
+
+    An exchange where somebody may change it without the lock, else a plain store, kvm-mmu.md 4.1.
+    """
+    assert holds_exclusively(m.vm[vm].mmu_lock), "context: tdp_mmu_set_spte() without mmu_lock held for write"
+    bug_on(old == FROZEN_SPTE or new == FROZEN_SPTE, "asserts: WARN_ON: a FROZEN SPTE while mmu_lock is held for write")
+    yield
+    i = spte_index(m, vm, spt, gfn, level)
+    assert m.frame[spt].role == Role.SPT, f"rcu: page {spt} is written as a table after its free"
+    was: Entry = old
+    if is_leaf(old, level) and spte_needs_atomic_update(old):
+        was = m.table[spt].word[i]
+    m.table[spt].word[i] = new
+    yield from handle_changed_spte(m, vm, leaf_base(gfn, level), level, was, new, False)
+
+
+@process
 def tdp_mmu_alloc_sp(m: Machine, vcpu: VcpuId, gfn: Gfn, level: Level):
     """tdp_mmu_alloc_sp(), kvm_mmu_alloc_external_spt(), tdp_mmu_init_child_sp() [7.1], kvm-mmu.md 3.3."""
     spt = yield from kvm_mmu_memory_cache_alloc(m, m.vcpu[vcpu].mmu_shadow_page_cache)
     take(m, spt, Role.HAND, Role.SPT)
+    if DIRECT:
+        if m.vcpu[vcpu].direct.fault.is_direct:
+            init_sp(m, spt, Pfn(0), gfn, level)
+            return spt
     external = yield from ops.alloc_external_spt(m, vcpu)
     take(m, external, Role.HAND, Role.EXTERNAL)
     init_sp(m, spt, external, gfn, level)
@@ -158,6 +316,8 @@ def init_sp(m: Machine, spt: Pfn, external: Pfn, gfn: Gfn, level: Level):
     m.sp[spt].external_spt = external
     m.sp[spt].level = level
     m.sp[spt].gfn = table_base(gfn, level)
+    if DIRECT:
+        m.sp[spt].direct.is_mirror = external != 0
 
 
 @process
@@ -171,6 +331,8 @@ def tdp_mmu_free_sp(m: Machine, spt: Pfn):
     m.sp[spt].external_spt = 0
     m.sp[spt].level = 0
     m.sp[spt].gfn = 0
+    if DIRECT:
+        clear_role(m, spt)
     free_page(m, spt, Role.SPT)
 
 
@@ -188,12 +350,14 @@ def table_at(m: Machine, vm: VmId, gfn: Gfn, level: Level):
 
 @process
 def tdp_mmu_zap_leafs(m: Machine, vm: VmId, first: Gfn, last: Gfn):
-    """tdp_mmu_zap_leafs() [7.2], kvm-mmu.md 4.11: mmu_lock held for write; tables stay. 4K leaves; it does not yield here."""
+    """tdp_mmu_zap_leafs() [7.2], kvm-mmu.md 4.11: mmu_lock held for write; tables stay. 4K leaves."""
     assert holds_exclusively(m.vm[vm].mmu_lock), "context: leaves are zapped without mmu_lock held for write"
     done = 0
     while first + done <= last:
         yield from tdp_mmu_zap_leaf(m, vm, Gfn(first + done))
         done = done + 1
+        if FAIR:
+            yield from cond_resched_rwlock_write(m, m.vm[vm].mmu_lock)
 
 
 @process
@@ -246,6 +410,7 @@ def zap_entry(m: Machine, vm: VmId, gfn: Gfn, level: Level):
 @process
 def handle_removed_pt(m: Machine, vm: VmId, child: Pfn):
     """handle_removed_pt() [7.2], kvm-mmu.md 4.9: an unlinked table: its S-EPT page is reclaimed, then the sp waits for RCU."""
+    assert holds_exclusively(m.vm[vm].mmu_lock), "asserts: KVM_BUG_ON(shared): mirror tables go with mmu_lock for write"
     for i in range(ENTRIES):
         assert not is_shadow_present_pte(m.table[child].word[i]), "asserts: a table is removed before its entries"
     yield from ops.free_external_spt(m, vm, child)

@@ -2,13 +2,20 @@
 
 from septum.host.frames import Content
 from septum.host.geometry import Gfn, Level, VcpuId
-from septum.kvm.machine import Machine
+from septum.host.locks import mutex_lock, mutex_unlock
+from septum.host.pools import EFAULT, EINVAL, OK
+from septum.host.srcu import srcu_read_lock, srcu_read_unlock
+from septum.kvm.direct import DIRECT
+from septum.kvm.machine import Machine, TdState
+from septum.kvm.memslots import LOCAL_RETRY_LOOKS_AT_SLOT, MEMSLOTS, slot_is_dying
+from septum.kvm.mirror_root import kvm_mmu_reload
 from septum.kvm.mmu import kvm_tdp_mmu_page_fault
 from septum.kvm.ops import ops
+from septum.kvm.reload import may_enter, reload_direct_root
 from septum.kvm.tdp_mmu import Fault
-from septum.lang import atomic, commutes, process, when
+from septum.lang import atomic, choose, commutes, process, when
 from septum.tdx.guest import Accepted, tdg_mem_page_accept
-from septum.tdx.status import TDX_SUCCESS
+from septum.tdx.status import TDX_OPERAND_BUSY, TDX_SUCCESS
 from septum.tdx.tracking import td_exit, tdh_vp_enter
 
 
@@ -23,27 +30,30 @@ def touch(m: Machine, vcpu: VcpuId, gfn: Gfn):
     """The guest needs `gfn`: it accepts the page, again and again, and KVM serves its faults, until it has it.
 
     It gives up if userspace would have to convert the page, and after a KVM_BUG_ON. An -ENOMEM goes to userspace, which calls
-    KVM_RUN again.
+    KVM_RUN again. Whether the guest has the page.
     """
     need = True
+    has = False
     while need:
         yield from tdx_vcpu_run(m, vcpu)
         accepted = yield from accept(m, vcpu, gfn)
         leave_guest(m, vcpu, accepted)
         if accepted == Accepted.DONE:
             need = False
+            has = True
         elif accepted == Accepted.VIOLATION:
             result = yield from tdx_handle_ept_violation(m, vcpu, gfn)
             need = result != Fault.MEMORY_FAULT and result != Fault.DEAD
         elif accepted == Accepted.TOO_LARGE:
             need = yield from ops.check_accept_level(m, vcpu, gfn)
+    return has
 
 
 @process
 def fault(m: Machine, vcpu: VcpuId, gfn: Gfn):
     """KVM_PRE_FAULT_MEMORY: the fault alone, without the guest; kvm-mmu.md 6.2."""
     result = Fault.NO_MEMORY
-    while result == Fault.NO_MEMORY:
+    while result == Fault.NO_MEMORY or result == Fault.RETRY:
         result = yield from tdx_handle_ept_violation(m, vcpu, gfn)
 
 
@@ -53,10 +63,14 @@ def tdx_vcpu_run(m: Machine, vcpu: VcpuId):
     vm = m.vcpu[vcpu].vm
     entered = False
     while not entered:
+        if DIRECT:
+            yield from reload_direct_root(m, vcpu)
         yield when(lambda: not m.vm[vm].wait_for_sept_zap)
         atomic("the mode is set before the flag is tested, with interrupts off: of flag and IPI one is met in every order")
         m.vcpu[vcpu].in_guest = True
-        status = yield from tdh_vp_enter(m, vm, vcpu)
+        status = TDX_OPERAND_BUSY
+        if not DIRECT or may_enter(m, vcpu):
+            status = yield from tdh_vp_enter(m, vm, vcpu)
         entered = status == TDX_SUCCESS
         if not entered:
             serve_kick(m, vcpu)
@@ -90,10 +104,44 @@ def serve_kick(m: Machine, vcpu: VcpuId):
 
 @process
 def tdx_handle_ept_violation(m: Machine, vcpu: VcpuId, gfn: Gfn):
-    """tdx_handle_ept_violation() [7.1], kvm-mmu.md 6.1: retries locally, so that the zero-step mitigation is not provoked."""
+    """tdx_handle_ept_violation() [7.1], kvm-mmu.md 6.1: retries locally, so that the zero-step mitigation is not provoked.
+
+    Not while the memslot is being deleted or moved [6.18]: that waits for this SRCU section. With an obsolete direct root it gets
+    RETRY until an event for the guest or a signal ends the loop: the request to give up the root is not looked at here.
+    """
+    vm = m.vcpu[vcpu].vm
     result = Fault.RETRY
-    while result == Fault.RETRY:
+    again = True
+    if MEMSLOTS:
+        srcu_read_lock(m.vm[vm].memslots.srcu)
+    while again:
         result = yield from kvm_tdp_mmu_page_fault(m, vcpu, gfn)
-        if result == Fault.RETRY and m.vm[m.vcpu[vcpu].vm].bugged:
+        if result == Fault.INVALID_SLOT:
+            result = Fault.RETRY
+        if result == Fault.RETRY and m.vm[vm].bugged:
             result = Fault.DEAD
+        again = result == Fault.RETRY
+        if MEMSLOTS and LOCAL_RETRY_LOOKS_AT_SLOT:
+            again = again and not slot_is_dying(m, vm, gfn)
+        if DIRECT:
+            if again:
+                event = yield choose(2)
+                again = event == 0
+    if MEMSLOTS:
+        srcu_read_unlock(m.vm[vm].memslots.srcu)
     return result
+
+
+@process
+def kvm_vcpu_ioctl_run(m: Machine, vcpu: VcpuId, gfn: Gfn):
+    """KVM_RUN of a vCPU whose guest needs `gfn`, with vcpu->mutex held; -EINVAL before the TD and the vCPU are ready. Errno."""
+    vm = m.vcpu[vcpu].vm
+    yield from mutex_lock(m, m.vcpu[vcpu].life.mutex)
+    error = EINVAL
+    if m.vm[vm].life.state == TdState.RUNNABLE and m.vcpu[vcpu].life.state == TdState.INITIALIZED:
+        error = yield from kvm_mmu_reload(m, vcpu)
+        if error == OK:
+            has = yield from touch(m, vcpu, gfn)
+            error = OK if has else EFAULT
+    mutex_unlock(m, m.vcpu[vcpu].life.mutex)
+    return error

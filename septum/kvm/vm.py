@@ -1,18 +1,23 @@
 """The end of a VM, to the last page; kvm-mmu.md 5.10."""
 
 from septum.host.cpu import me
-from septum.host.frames import Role, free_page
+from septum.host.frames import CHECKS_CONTENTS, Role, free_page
 from septum.host.geometry import GFNS, Gfn, Pfn, VcpuId, VmId
-from septum.host.locks import mutex_lock, mutex_unlock, write_lock, write_unlock
+from septum.host.locks import mutex_lock, mutex_unlock, read_lock, read_unlock, write_lock, write_unlock
 from septum.host.pools import kvm_mmu_free_memory_cache
 from septum.host.rcu import call_rcu, callback_ready, dequeue_callback
+from septum.kvm.attributes import has_private_leaf
 from septum.kvm.bug import tdx_bug_on
+from septum.kvm.contents import dropped, dropping
 from septum.kvm.gmem import kvm_mmu_invalidate_end, kvm_mmu_invalidate_start, truncate
 from septum.kvm.machine import Machine, VmState
+from septum.kvm.mirror_root import put_mirror_root
 from septum.kvm.ops import ops
 from septum.kvm.tdp_mmu import BACKED_AT_ALLOCATION, tdp_mmu_free_sp, tdp_mmu_zap_leafs, tdp_mmu_zap_root
 from septum.lang import Witness, each, process, reached, when
-from septum.tdx.phymem import release_hkid, tdh_phymem_page_reclaim
+from septum.tdx.building import tdh_vp_flush
+from septum.tdx.geometry import BUILDS
+from septum.tdx.phymem import release_hkid, tdh_phymem_page_reclaim, tdh_phymem_page_wbinvd
 from septum.tdx.status import TDX_SUCCESS
 
 vm_destroyed = Witness("vm_destroyed", "a VM was destroyed to the last page")
@@ -37,12 +42,14 @@ def kvm_destroy_vm(m: Machine, vm: VmId):
     """From the last close to tdx_vm_destroy() [7.2], in the order of kvm-mmu.md 5.10."""
     yield when(lambda: m.vm[vm].users == 0)
     yield from kvm_gmem_release(m, vm)
-    status = yield from release_hkid(m, vm)
+    status = yield from tdx_mmu_release_hkid(m, vm)
     if status != TDX_SUCCESS:
         tdx_bug_on(m, vm, status)
         return
     for vcpu in each(VcpuId):
         if m.vcpu[vcpu].vm == vm:
+            if BUILDS:
+                yield from tdx_vcpu_free(m, vcpu)
             if BACKED_AT_ALLOCATION:
                 yield from ops.drain_external_cache(m, vcpu)
             kvm_mmu_destroy(m, vcpu)
@@ -54,13 +61,46 @@ def kvm_destroy_vm(m: Machine, vm: VmId):
 
 
 @process
+def tdx_mmu_release_hkid(m: Machine, vm: VmId):
+    """tdx_mmu_release_hkid() [7.2], kvm-mmu.md 5.10: VP.FLUSH of every vCPU, then the key; no private leaf is left (I18)."""
+    if BUILDS:
+        for gfn in range(GFNS):
+            assert not has_private_leaf(m, vm, Gfn(gfn)), f"asserts: GFN {gfn} has a private leaf when the HKID is released (I18)"
+        for vcpu in each(VcpuId):
+            if m.vcpu[vcpu].vm == vm and m.vcpu[vcpu].life.associated:
+                status = yield from tdh_vp_flush(m, vm, vcpu)
+                if status != TDX_SUCCESS:
+                    return status
+                m.vcpu[vcpu].life.associated = False
+    return (yield from release_hkid(m, vm))
+
+
+@process
+def tdx_vcpu_free(m: Machine, vcpu: VcpuId):
+    """kvm_mmu_destroy() and tdx_vcpu_free() [7.2], kvm-mmu.md 5.10: puts the mirror root, reclaims the TDVPR."""
+    vm = m.vcpu[vcpu].vm
+    if m.vcpu[vcpu].life.has_root:
+        yield from read_lock(m, m.vm[vm].mmu_lock)
+        put_mirror_root(m, vm)
+        m.vcpu[vcpu].life.has_root = False
+        read_unlock(m, m.vm[vm].mmu_lock)
+    assert not m.vcpu[vcpu].life.associated, "asserts: KVM_BUG_ON: a vCPU is freed that is associated with a CPU"
+    tdvpr = m.tdvps[vcpu].build.tdvpr
+    if tdvpr != 0:
+        m.tdvps[vcpu].build.tdvpr = 0
+        yield from reclaim_control_page(m, vm, tdvpr)
+
+
+@process
 def kvm_gmem_release(m: Machine, vm: VmId):
     """kvm_gmem_release() [7.1]: the last reference to the file is gone; every private leaf is zapped, every page dropped."""
     yield from mutex_lock(m, m.vm[vm].slots_lock)
     yield from mutex_lock(m, m.vm[vm].invalidate_lock)
     yield from write_lock(m, m.vm[vm].mmu_lock)
     kvm_mmu_invalidate_start(m, vm, Gfn(0), Gfn(GFNS - 1))
+    dropping(m, vm, Gfn(0), Gfn(GFNS - 1))
     yield from tdp_mmu_zap_leafs(m, vm, Gfn(0), Gfn(GFNS - 1))
+    dropped(m, vm)
     kvm_mmu_invalidate_end(m, vm)
     write_unlock(m, m.vm[vm].mmu_lock)
     truncate(m, vm, Gfn(0), Gfn(GFNS - 1))
@@ -78,9 +118,14 @@ def kvm_mmu_destroy(m: Machine, vcpu: VcpuId):
 def kvm_mmu_uninit_tdp_mmu(m: Machine, vm: VmId):
     """kvm_mmu_uninit_tdp_mmu() [7.1]: the mirror root is zapped with mmu_lock held for write and put; rcu_barrier()."""
     yield from write_lock(m, m.vm[vm].mmu_lock)
-    yield from tdp_mmu_zap_root(m, vm)
-    call_rcu(m, m.vm[vm].mirror_root)
-    m.vm[vm].mirror_root = 0
+    if BUILDS:
+        if m.vm[vm].mirror_root != 0:
+            yield from tdp_mmu_zap_root(m, vm)
+            put_mirror_root(m, vm)
+    else:
+        yield from tdp_mmu_zap_root(m, vm)
+        call_rcu(m, m.vm[vm].mirror_root)
+        m.vm[vm].mirror_root = 0
     write_unlock(m, m.vm[vm].mmu_lock)
     yield when(lambda: m.rcu.queued == 0)
 
@@ -103,6 +148,8 @@ def reclaim_control_page(m: Machine, vm: VmId, page: Pfn):
     if status != TDX_SUCCESS:
         tdx_bug_on(m, vm, status)
         return
+    if CHECKS_CONTENTS:
+        yield from tdh_phymem_page_wbinvd(m, page)
     yield from ops.put_control_page(m, page)
     free_page(m, page, Role.CONTROL)
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from septum.lang.source import MISSING, Source
-from septum.lang.struct import Word
+from septum.lang.struct import Word, constants
 from septum.lang.symbols import Either, Element, Field, Known, Local, Place, Symbol, World
 from septum.lang.types import Array, EnumType, Scalar, Size, type_name
 from septum.lang.values import BOOL, U64, Kind, Num, Of, Ref, is_bool, is_index, join, kind_of
@@ -152,6 +152,8 @@ class Expressions:
         if not isinstance(base.kind, Ref) or isinstance(base.kind.to, Array):
             self.source.refuse(node, f"{base.kind} has no fields", "a struct")
         types = self.unit.fields(base.kind.to)
+        if node.attr not in types and isinstance(base.kind.to, type) and node.attr in constants(base.kind.to):
+            return number(constants(base.kind.to)[node.attr])
         if node.attr not in types:
             self.source.refuse(node, f"{type_name(base.kind.to)} has no field {node.attr}", f"one of {', '.join(types)}")
         of = types[node.attr]

@@ -62,6 +62,12 @@ def fields(struct: type[Struct]) -> dict[str, object]:
     return found
 
 
+def constants(struct: type[Struct]) -> dict[str, int]:
+    """The numbers that a struct's class has beside its fields: the same for each of its places, and no part of a state."""
+    bases = [base for base in reversed(struct.__mro__) if issubclass(base, Struct)]
+    return {name: value for base in bases for name, value in vars(base).items() if isinstance(value, int) and name.isupper()}
+
+
 class Realised(ctypes.Structure):
     """A struct with the sizes of a scope: memory with checked fields."""
 
@@ -125,7 +131,7 @@ def _realise_array(of: Array, cache: dict[object, Any]) -> Any:
 def _realise_struct(of: Any, cache: dict[object, Any]) -> Any:
     types = fields(of)
     members = [(name, realise(field, cache)) for name, field in types.items()]
-    made = type(of.__name__, (Realised,), {"_struct": of, "_types": types, "_fields_": members})
+    made = type(of.__name__, (Realised,), {**constants(of), "_struct": of, "_types": types, "_fields_": members})
     for name, field in types.items():
         if isinstance(field, EnumType):
             setattr(made, name, _EnumField(getattr(made, name), field.members))

@@ -2,11 +2,13 @@
 
 from septum.host.frames import PageType, Role
 from septum.host.geometry import GFNS, LEVELS, VMS, Gfn, Level, Pfn, RangeId, VcpuId, VmId, index_at, leaf_base
+from septum.kvm.direct import DIRECT
 from septum.kvm.machine import Machine, VmState
 from septum.kvm.ops import ops
 from septum.kvm.spte import is_last_spte, is_shadow_present_pte
 from septum.kvm.tdp_mmu import table_at
 from septum.lang import each, u16
+from septum.properties.direct import linked_direct_tables
 
 
 def custody(m: Machine):
@@ -72,6 +74,8 @@ def external_pages(m: Machine):
 def linked_tables(m: Machine):
     """How many mirror tables are linked: found from the roots, level by level; and those that wait for RCU."""
     found = u16(m.rcu.queued)
+    if DIRECT:
+        found = u16(found + linked_direct_tables(m))
     for vm in each(VmId):
         if m.vm[vm].mirror_root != 0:
             found = u16(found + 1)
@@ -99,6 +103,7 @@ def destroyed(m: Machine, vm: VmId):
     """After kvm_destroy_vm() nothing of the VM is left: no table, no guest page, no control page, no page of the module."""
     for page in each(Pfn):
         assert m.frame[page].owner != vm, f"custody: page {page} still belongs to the destroyed TD"
+    assert m.vm[vm].mirror_root == 0, "custody: somebody still has a reference to the mirror root of the destroyed VM"
     for gfn in range(GFNS):
         assert m.vm[vm].gmem[Gfn(gfn)] == 0, "custody: guest_memfd still has a page of the destroyed VM"
     if VMS == 1:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from septum.kvm.events import Guard, Kind, Step
+from septum.kvm.traced.events import Guard, Kind, Step
 from septum.replay.native import Record
 from septum.replay.result import Divergence, Line, Place
 from septum.replay.words import GUARDS, STEPS, word

@@ -11,11 +11,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from septum.host.entry import ADDRESS_MASK
-from septum.kvm.layout import PT_PAGE_SIZE_MASK, SPTE_MMU_PRESENT_MASK
+from septum.host.entry import ADDRESS_MASK, PAGE_SHIFT
+from septum.kvm.traced.layout import PT_PAGE_SIZE_MASK, SPTE_MMU_PRESENT_MASK
 from septum.lang.errors import UserError
 
 NONPRESENT = 1 << 63
+C_BIT_MIN = 40
 
 
 @dataclass(frozen=True)
@@ -44,12 +45,12 @@ ERAS = (
 OLD = replace(ERAS[1], name="5.15 to 6.9")  # what a trace alone cannot tell apart
 MIDDLE = replace(ERAS[3], name="6.10 to 7.1")
 ERA_FIELDS = ("parent_last", "silent_unfreeze", "recovers", "splits")
-SEEN_ACCESS = 4  # SEEN_ACCESS of scan.c
+SEEN_ACCESS, SEEN_LAZY, SEEN_ENTRY_INFO = 4, 16, 128  # of fields.c
 
 
 @dataclass(frozen=True)
 class Format:
-    """A page-table format: the masks of septum.kvm.layout.Layout."""
+    """A page-table format: the masks of septum.kvm.traced.layout.Layout."""
 
     name: str
     nonleaf: int
@@ -62,6 +63,8 @@ class Format:
     dirty: int
     mmio_mask: int
     mmio_value: int
+    mmio_ve: bool = False
+    access_track: int = 0
 
     def explains(self, value: int, level: int) -> bool:
         """Whether a present value can be of this format."""
@@ -79,20 +82,24 @@ EPT_OPTIONAL = 0x37E | 3 << 57
 EPT = Format("EPT", 0x907, 0x801, EPT_OPTIONAL, 1 << 1, 1 << 58, 1 << 57, 1 << 8, 1 << 9, 7 | HIGH, 6)
 EPT_VE = Format(
     "EPT with suppress-#VE", HIGH | 0x907, HIGH | 0x801, EPT_OPTIONAL, 1 << 1, 1 << 58, 1 << 57, 1 << 8, 1 << 9, 7 | HIGH, 6,
+    True,
 )  # fmt: skip
 NO_AD = 1 << 52
 EPT_NO_AD = Format(
     "EPT without A/D bits", NO_AD | 0x807, NO_AD | 0x800, 0x7F | 5 << 54 | 3 << 57, 1 << 1, 1 << 58, 1 << 57, 0, 0, 7 | HIGH, 6,
+    access_track=7,
 )  # fmt: skip
 EPT_VE_NO_AD = Format(
     "EPT with suppress-#VE, without A/D bits", HIGH | NO_AD | 0x807, HIGH | NO_AD | 0x800, 0x7F | 5 << 54 | 3 << 57, 1 << 1,
     1 << 58, 1 << 57, 0, 0, 7 | HIGH, 6,
+    access_track=7,
 )  # fmt: skip
 FORMATS = (NPT, EPT, EPT_VE, EPT_NO_AD, EPT_VE_NO_AD)
 
 
 FORMAT_FIELDS = (
     "nonleaf", "leaf", "optional", "writable", "mmu_writable", "host_writable", "accessed", "dirty", "mmio_mask", "mmio_value",
+    "mmio_ve", "access_track",
 )  # fmt: skip
 
 
@@ -121,6 +128,18 @@ def era_of(kernel: str) -> Era:
     if version < ERAS[0].first:
         raise UserError(f"--kernel {kernel}: kvm_tdp_mmu_spte_changed came after 5.10; 5.15 is the oldest that septum can follow")
     return [era for era in ERAS if era.first <= version][-1]
+
+
+def encryption_bit(values: Iterable[tuple[int, int]], pages: Iterable[int]) -> int:
+    """The address bit that every present SPTE has and no page that a fault asked for: SME's C-bit; 0 if there is none."""
+    common, asked, count = ADDRESS_MASK, 0, 0
+    for value, _ in values:
+        if value & SPTE_MMU_PRESENT_MASK:
+            common, count = common & value, count + 1
+    for page in pages:
+        asked |= page << PAGE_SHIFT
+    found = common & ~asked & ~((1 << C_BIT_MIN) - 1)
+    return 1 << found.bit_length() - 1 if asked and count and found else 0
 
 
 def choose(values: Iterable[tuple[int, int]], kernel: str = "", formats: str = "", seen: int = 0, by_exit: str = "") -> Choice:
@@ -152,6 +171,8 @@ def _era(special: set[int], kernel: str, formats: str, seen: int) -> tuple[Era, 
         return ERAS[4], "by the frozen value"
     if seen & SEEN_ACCESS:
         return ERAS[4], "by the fields of kvm_mmu_spte_requested"
+    if seen & (SEEN_LAZY | SEEN_ENTRY_INFO):
+        return ERAS[3], "by the fields of kvm_entry" if seen & SEEN_ENTRY_INFO else "by the flags of tasks"
     return MIDDLE, "by the values of SPTEs"
 
 
@@ -167,7 +188,3 @@ def _era_of_formats(text: str) -> Era:
     if "name: kvm_set_spte_hva" in text:
         return OLD
     return ERAS[3] if "intr_info" in entry else MIDDLE
-
-
-def _format_of(text: str, event: str) -> str:
-    return text.partition(f"name: {event}\n")[2].partition("name: ")[0]

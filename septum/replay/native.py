@@ -9,14 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from septum.host.geometry import LEVELS
-from septum.kvm.followed import MAX_LEVEL, TASKS, Followed
-from septum.kvm.steps import adopt, follow, guard_of, lose
+from septum.kvm.traced.followed import MAX_LEVEL, TASKS, Followed
+from septum.kvm.traced.losses import adopt, lose
+from septum.kvm.traced.steps import follow
+from septum.kvm.traced.transitions import guard_of
 from septum.lang.compile import compiled, load
 from septum.lang.struct import allocate
 from septum.lang.translate import Translation
 from septum.lang.types import scope
 
 HERE = Path(__file__).parent
+SOURCES = ("fields.c", "lines.c", "follow.c", "overtaken.c", "order.c")
 RING, SAMPLES, STEP_KINDS, NAMES, NAME = 1 << 15, 1024, 40, 64, 48
 ROUTINES: dict[str, Callable[..., Any]] = {"FOLLOW": follow, "LOSE": lose, "ADOPT": adopt, "GUARD_OF": guard_of}
 GEOMETRY: dict[object, object] = {LEVELS: MAX_LEVEL}
@@ -24,17 +27,17 @@ u16, u32, u64 = ctypes.c_uint16, ctypes.c_uint32, ctypes.c_uint64
 
 
 class Record(ctypes.Structure):
-    """record_t of scan.c: one event."""
+    """record_t of fields.c: one event."""
 
     _fields_ = [
         *((name, u64) for name in ("offset", "line", "time", "gfn", "pfn", "old", "value", "sptep")),
         ("length", u32), ("pid", u32), ("tgid", u32), ("cpu", u16), ("task", u16), ("vcpu", ctypes.c_int16),
-        *((name, ctypes.c_uint8) for name in ("kind", "as_id", "level", "failed", "done", "resched")),
+        *((name, ctypes.c_uint8) for name in ("kind", "as_id", "level", "failed", "done")),
     ]  # fmt: skip
 
 
 class Scan(ctypes.Structure):
-    """scan_t of scan.c: what was read."""
+    """scan_t of fields.c: what was read."""
 
     _fields_ = [
         *((name, u64) for name in ("lines", "headers", "events", "unknown", "cut", "losses", "lost", "shadow", "backwards")),
@@ -55,11 +58,12 @@ class State(ctypes.Structure):
     _fields_ = [
         ("scan", Scan), ("world", ctypes.c_void_p),
         *((name, u64) for name in (
-            "head", "next", "tail", "offset", "followed", "reordered", "worst_back", "overtaken", "read_ahead", "diverged",
-            "diverged_at", "nonpresent", "frozen", "first_time", "last_time",
+            "next", "tail", "offset", "followed", "reordered", "worst_back", "overtaken", "read_ahead", "diverged",
+            "diverged_at", "nonpresent", "frozen", "encrypted", "first_time", "last_time",
         )),
         ("steps", u64 * STEP_KINDS), ("step_time", u64 * STEP_KINDS), ("sample_every", u64), ("sample_next", u64),
         *((name, u32) for name in ("sample_count", "tasks", "stop", "site", "hold", "told")), ("sample", Sample * SAMPLES),
+        ("met", u64), ("asking", u64 * (int(TASKS) + 1)), ("asked_by", u16 * 4096),
         ("pid_of", u32 * (int(TASKS) + 1)), ("used_at", u64 * (int(TASKS) + 1)),
         ("seen_at", u64 * (int(TASKS) + 1)), ("hash", u16 * (4 * int(TASKS))),
         ("ring", Record * RING),
@@ -71,7 +75,7 @@ class Library:
 
     def __init__(self) -> None:
         program = f"#define MAX_TASKS {int(TASKS)}\n#include <stddef.h>\n"
-        program += "".join((HERE / name).read_text() for name in ("scan.c", "follow.c"))
+        program += "".join((HERE / name).read_text() for name in SOURCES)
         with scope(GEOMETRY):
             self.translation = Translation(Followed, 1)
             code = self.translation.library(ROUTINES, program)

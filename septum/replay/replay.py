@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace as with_fields
 from pathlib import Path
 
-from septum.kvm.events import Kind, Step
+from septum.kvm.traced.events import Kind, Step
 from septum.lang.errors import UserError
 from septum.replay.result import Divergence, Group, Reading, Result, Sample, Verdict
 from septum.replay.session import GROUP_LINES, Session, Settings
@@ -15,7 +15,7 @@ from septum.replay.source import Truncated, chunks
 from septum.replay.words import STEPS
 
 NANOSECONDS = 1e9
-SEEN_TGID, SEEN_OLD_FAULT, SEEN_HEADER, SEEN_DIRECT = 1, 8, 1024, 2048
+SEEN_TGID, SEEN_OLD_FAULT = 1, 8
 
 
 def replay(
@@ -35,14 +35,13 @@ def replay(
     """
     groups: dict[tuple[str, str], Group] = {}
 
-    def note(found: Divergence) -> None:
-        key = (found.step, found.guard)
-        known = groups.get(key)
+    def note(kind: tuple[str, str], line: int, describe: Callable[[], Divergence]) -> None:
+        known = groups.get(kind)
         if known is None:
-            groups[key] = Group(found, 1, (found.at.number,))
+            groups[kind] = Group(describe(), 1, (line,))
         else:
-            lines = (*known.lines, found.at.number) if len(known.lines) < GROUP_LINES else known.lines
-            groups[key] = with_fields(known, count=known.count + 1, lines=lines)
+            lines = (*known.lines, line) if len(known.lines) < GROUP_LINES else known.lines
+            groups[kind] = with_fields(known, count=known.count + 1, lines=lines)
 
     session = Session(Settings(kernel, _formats(formats), midlife, keep_going), note)
     begun, truncated = time.monotonic(), ""
@@ -84,20 +83,19 @@ def _result(trace: str, session: Session, groups: dict[tuple[str, str], Group], 
     assert choice is not None
     leaves = (int(m.mapped[1]), int(m.mapped[2]), int(m.mapped[3]))
     reading = _reading(session, truncated)
-    verdict = Verdict.DIVERGED if groups else Verdict.FOLLOWED
     reason = _nothing(session)
-    if reason and not groups:
-        verdict = Verdict.NOTHING
+    verdict = Verdict.NOTHING if reason else Verdict.DIVERGED if groups else Verdict.FOLLOWED
     steps = {STEPS[step]: int(state.steps[step]) for step in Step if state.steps[step]}
+    found = () if reason else tuple(groups.values())
     return Result(
-        trace=trace, verdict=verdict, reason=reason if verdict is Verdict.NOTHING else "",
+        trace=trace, verdict=verdict, reason=reason,
         kernel=choice.era.name, kernel_from=choice.era_from, format=choice.format.name, format_from=choice.format_from,
         reading=reading, steps=steps,
         seconds_in={STEPS[step]: state.step_time[step] / NANOSECONDS for step in Step if state.step_time[step]},
-        rules=_rules(session), followed=int(state.followed),
+        rules=_rules(session), followed=int(state.followed), met=int(state.met),
         begins=state.first_time / NANOSECONDS, ends=state.last_time / NANOSECONDS,
         vms=_vms(session), roots=int(m.births), leaves=leaves, tables=int(m.tables),
-        seconds=seconds, samples=tuple(_samples(session)), groups=tuple(groups.values()), notes=tuple(_notes(session)),
+        seconds=seconds, samples=tuple(_samples(session)), groups=found, notes=tuple(_notes(session)),
         phases=tuple(session.phases),
     )  # fmt: skip
 
@@ -126,6 +124,7 @@ def _rules(session: Session) -> dict[str, int]:
         "silent-unfreeze": int(m.unfrozen),
         "unlinked-page": int(state.steps[Step.NEW_TABLE]) - int(state.steps[Step.LINK]) - int(state.steps[Step.SPLIT]),
         "learned": int(m.learned),
+        "nx-huge-page": int(m.lowered),
         "ambiguous-root": int(m.ambiguous),
     }
     return {name: count for name, count in found.items() if count > 0}
@@ -135,7 +134,7 @@ def _vms(session: Session) -> str:
     """How many VMs there are, and how that is known."""
     m = session.m
     if session.state.scan.formats & SEEN_TGID:
-        count = len({int(root.vm) for root in m.root if root.table})
+        count = len({int(m.root[i].vm) for i in range(len(m.root)) if m.root[i].table})
         return f"{count} by thread group"
     if m.births <= 1:
         return "1"
@@ -178,6 +177,8 @@ def _notes(session: Session) -> list[str]:
         )
     elif m.midlife and not scan.losses:
         notes.append("it begins in the middle of a VM's life: entries are learned as they are seen")
+    if session.state.encrypted:
+        notes.append(f"bit {int(session.state.encrypted).bit_length() - 1} of every SPTE is taken as that of memory encryption")
     missing = [
         name for name, there in (
             ("kvm_mmu_spte_requested", m.traced.requested), ("kvm_mmu_set_spte", m.traced.set_spte),

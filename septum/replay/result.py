@@ -103,6 +103,7 @@ class Result:
     seconds_in: dict[str, float]
     rules: dict[str, int]
     followed: int
+    met: int
     begins: float
     ends: float
     vms: str

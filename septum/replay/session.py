@@ -8,18 +8,23 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from septum.kvm.events import Guard, Kind, Step
+from septum.kvm.traced.events import Guard, Kind, Step
 from septum.lang.errors import SeptumError
 from septum.replay.divergence import describe
-from septum.replay.kernels import Choice, choose
+from septum.replay.kernels import Choice, choose, encryption_bit
 from septum.replay.native import RING, Record, State, library
 from septum.replay.result import Divergence
+from septum.replay.words import GUARDS, STEPS
 
 DIVERGED, DEFECT = 1, 2
 GROUP_LINES = 100
 SEEN_NPF, SEEN_EPT = 32, 64
 ROOT_LEVEL = 4
 SURVEYED = 4000
+
+
+OnDivergence = Callable[[tuple[str, str], int, Callable[[], Divergence]], None]
+"""Told of a divergence: its step and guard, its line, and what describes it in full."""
 
 
 class Defect(SeptumError):
@@ -39,13 +44,13 @@ class Settings:
 class Session:
     """One replay in progress. Call `feed` with pieces of the text, then `finish`."""
 
-    def __init__(self, settings: Settings, on_divergence: Callable[[Divergence], None]) -> None:
+    def __init__(self, settings: Settings, on_divergence: OnDivergence) -> None:
         self.settings, self.on_divergence = settings, on_divergence
         self.library = library()
         self.m = self.library.world()
         self.state = State()
         self.choice: Choice | None = None
-        self.phases: list[tuple[float, str]] = []
+        self._markers: list[tuple[float, str]] = []
         self._rest = b""
         self._kept: deque[tuple[int, bytes]] = deque()
         self.library.c.replay_start(ctypes.byref(self.state), ctypes.c_void_p(ctypes.addressof(self.m)))
@@ -54,6 +59,11 @@ class Session:
     def stopped(self) -> bool:
         """Whether a divergence ended the replay."""
         return bool(self.state.stop)
+
+    @property
+    def phases(self) -> list[tuple[float, str]]:
+        """The phases of a trace: its markers that begin with `phase`, or else all of them."""
+        return [one for one in self._markers if one[1].startswith("phase")] or self._markers
 
     def feed(self, piece: bytes) -> None:
         """Follows what can be followed of the next piece."""
@@ -92,7 +102,8 @@ class Session:
             raise Defect(f"{site.file}:{site.line}: {site.kind} {site.message} while line {self._diverged().line} was followed")
         if self.state.stop != DIVERGED:
             return False
-        self.on_divergence(describe(self))
+        kind = (STEPS[Step(int(self.m.step))], GUARDS[Guard(int(self.m.guard))])
+        self.on_divergence(kind, int(self._diverged().line), lambda: describe(self))
         if not self.settings.keep_going:
             return False
         self.library.c.replay_resynchronise(ctypes.byref(self.state))
@@ -110,6 +121,8 @@ class Session:
             values.append((int(state.frozen), 1))
         seen = state.scan.formats
         by_exit = "EPT" if seen & SEEN_EPT else "NPT" if seen & SEEN_NPF else ""
+        state.encrypted = encryption_bit(values, [one.pfn for one in records if one.kind == Kind.REQUESTED])
+        values = [(value & ~int(state.encrypted), level) for value, level in values]
         self.choice = choose(values, self.settings.kernel, self.settings.formats, seen, by_exit)
         self.choice.fill(self.m.layout)
         state.nonpresent = self.choice.era.nonpresent
@@ -120,14 +133,14 @@ class Session:
         state.hold = 0
 
     def _note_phases(self, text: bytes) -> None:
-        """The markers of user space that name a phase."""
-        at = text.find(PHASE)
-        while at >= 0 and len(self.phases) < MOST_PHASES:
+        """The markers that user space wrote into the trace."""
+        at = text.find(MARKER)
+        while at >= 0 and len(self._markers) < MOST_MARKERS:
             line = text[text.rfind(b"\n", 0, at) + 1 : text.find(b"\n", at)]
             time = TIME.search(line)
             if time:
-                self.phases.append((float(time[1]), line[line.find(PHASE) + len(MARKER) :].decode(errors="replace")))
-            at = text.find(PHASE, at + 1)
+                self._markers.append((float(time[1]), line[line.find(MARKER) + len(MARKER) :].decode(errors="replace")))
+            at = text.find(MARKER, at + 1)
 
     # -- what a report looks up
 
@@ -161,9 +174,8 @@ class Session:
 
 
 MARKER = b"tracing_mark_write: "
-PHASE = MARKER + b"phase"
 TIME = re.compile(rb" (\d+\.\d+): ")
-MOST_PHASES = 200
+MOST_MARKERS = 10_000
 
 
 def _begins_inside(records: list[Record]) -> bool:

@@ -8,6 +8,7 @@ import lzma
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,7 +29,8 @@ class Truncated(UserError):
 def chunks(trace: str) -> Iterator[Iterator[bytes]]:
     """The text of a trace in pieces, as they come; `-` is standard input. UserError if it cannot be opened or unpacked."""
     if trace == "-":
-        yield _text(open(sys.stdin.fileno(), "rb", closefd=False), trace)  # noqa: SIM115 (it stays open)
+        with open(sys.stdin.fileno(), "rb", closefd=False) as stream:
+            yield _text(stream, trace)
         return
     path = Path(trace)
     if path.is_dir():
@@ -65,7 +67,7 @@ def _pieces(stream: io.BufferedReader) -> Iterator[bytes]:
 
 def _unpacked(file: gzip.GzipFile | lzma.LZMAFile, trace: str) -> Iterator[bytes]:
     try:
-        while piece := file.read(CHUNK):
+        while piece := file.read1(CHUNK):
             yield piece
     except (EOFError, gzip.BadGzipFile, lzma.LZMAError, OSError) as error:
         raise Truncated(f"{trace}: the compressed data ends early or is damaged ({error})") from None
@@ -86,31 +88,26 @@ def _through(command: Sequence[str], stream: IO[bytes] | None, trace: str, advic
 
 
 def _output(command: Sequence[str], stream: IO[bytes] | None, trace: str) -> Iterator[bytes]:
-    import threading
-
-    process = subprocess.Popen(
-        command, stdin=subprocess.PIPE if stream else subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    assert process.stdout is not None and process.stderr is not None
-    said: list[bytes] = []
-    errors, readers = process.stderr, []
-    readers.append(threading.Thread(target=lambda: said.append(errors.read()), daemon=True))
-    if stream is not None:
-        readers.append(threading.Thread(target=_pour, args=(stream, process.stdin), daemon=True))
-    for reader in readers:
-        reader.start()
-    try:
-        while piece := process.stdout.read(CHUNK):
-            yield piece
-        status = process.wait()
-        readers[0].join()
-        if status:
-            message = b"".join(said).decode(errors="replace").strip().splitlines()
-            raise Truncated(f"{trace}: {command[0]} ended with status {status}: {message[-1] if message else 'it said nothing'}")
-    finally:
-        if process.poll() is None:
+    source = subprocess.PIPE if stream else subprocess.DEVNULL
+    with subprocess.Popen(command, stdin=source, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stderr is not None
+        said: list[bytes] = []
+        errors = process.stderr
+        listener = threading.Thread(target=lambda: said.append(errors.read()))
+        listener.start()
+        if stream is not None:
+            threading.Thread(target=_pour, args=(stream, process.stdin), daemon=True).start()
+        try:
+            while piece := process.stdout.read(CHUNK):
+                yield piece
+        except GeneratorExit:
             process.kill()
-            process.wait()
+            raise
+        finally:
+            listener.join()
+        if process.wait():
+            message = b"".join(said).decode(errors="replace").strip().splitlines() or ["it said nothing"]
+            raise Truncated(f"{trace}: {command[0]} ended with status {process.returncode}: {message[-1]}")
 
 
 def _pour(stream: IO[bytes], into: IO[bytes]) -> None:

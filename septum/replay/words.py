@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from septum.host.entry import ADDRESS_MASK, FROZEN_SPTE, SHADOW_NONPRESENT_VALUE
-from septum.kvm.events import Guard, Step
-from septum.kvm.layout import PT_PAGE_SIZE_MASK, SPTE_MMU_PRESENT_MASK
+from septum.kvm.traced.events import Guard, Step
+from septum.kvm.traced.layout import PT_PAGE_SIZE_MASK, SPTE_MMU_PRESENT_MASK
 
 STEPS = {
     Step.NONE: "no step",
@@ -36,7 +36,16 @@ STEPS = {
     Step.SPLIT_LOST: "lose the race for a split",
     Step.FAST_OTHER: "fail to fix a fault without the lock",
     Step.UNSEEN: "go on with what began before the trace",
-    Step.SEAMCALL: "make a SEAMCALL",
+    Step.SEPT_ADD: "add a table to the S-EPT (SEPT.ADD)",
+    Step.PAGE_AUG: "add a page to the TD (PAGE.AUG)",
+    Step.PAGE_ADD: "add a page to the initial image (PAGE.ADD)",
+    Step.RANGE_BLOCK: "block an S-EPT entry (RANGE.BLOCK)",
+    Step.TRACK: "begin a TLB epoch (TRACK)",
+    Step.PAGE_REMOVE: "remove a page from the TD (PAGE.REMOVE)",
+    Step.PAGE_DEMOTE: "split an S-EPT entry (PAGE.DEMOTE)",
+    Step.SEAMCALL: "make another SEAMCALL",
+    Step.SEAMCALL_REFUSED: "have a SEAMCALL refused",
+    Step.ZAP_ALL: "invalidate all roots",
     Step.OTHER: "other events",
 }
 
@@ -72,6 +81,13 @@ GUARDS = {
     Guard.WRONG_CONTEXT: "not between mapping a page and kvm_mmu_set_spte",
     Guard.NOT_REQUESTED: "there was no kvm_mmu_spte_requested for it",
     Guard.NO_SEAMCALL: "the SEAMCALL that goes before is missing",
+    Guard.OTHER_SEAMCALL: "the SEAMCALL is not for this entry",
+    Guard.SEAMCALL_MISSING: "the SEAMCALLs that remove what was zapped are missing",
+    Guard.CHANGE_MISSING: "a SEAMCALL succeeded, and the change of its SPTE is missing",
+    Guard.SEPT_STATE: "the S-EPT entry is in another state",
+    Guard.NO_TRACK: "there was no TRACK since the entry was blocked",
+    Guard.NOT_ZAPPED: "the SPTE was not zapped before",
+    Guard.MIRROR: "nobody does that to an entry of a mirror root",
 }
 
 

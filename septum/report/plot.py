@@ -17,7 +17,7 @@ COLOURS = ("#4c78a8", "#f58518", "#54a24b")
 SUFFIXES = (".png", ".html")
 TABLE_ROWS = 24
 PHASES_SHOWN = 12
-MOST = 60
+MOST = 120
 
 
 def check_plot(name: str) -> None:
@@ -44,30 +44,38 @@ def draw(result: Result, name: str) -> None:
 
 def _figure(result: Result) -> Any:
     from matplotlib.figure import Figure
-    from matplotlib.ticker import FuncFormatter
+    from matplotlib.ticker import FuncFormatter, MultipleLocator
 
-    figure = Figure(figsize=(10, 4.5), layout="constrained")
+    phases = result.phases[:PHASES_SHOWN]
+    figure = Figure(figsize=(10, 4.5 + 0.16 * len(phases)), layout="constrained")
     axes = figure.subplots()
     points = sizes(result.samples) or [(0.0, (0, 0, 0))]
     times = [time for time, _ in points]
     stacks = [[values[level] for _, values in points] for level in range(len(SIZES))]
     axes.stackplot(times, stacks, labels=[size for size, _ in SIZES], colors=COLOURS, step="post")
     axes.set_xlim(times[0], max(times[-1], times[0] + 1e-6))
-    axes.set_ylim(bottom=0)
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: memory(value)))
+    axes.set_ylim(0, max(1.08 * max(map(sum, zip(*stacks, strict=True))), 1))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: memory(int(value))))
+    unit = 1 << max(0, (max(1, int(axes.get_ylim()[1])).bit_length() - 3))
+    axes.yaxis.set_major_locator(MultipleLocator(unit))
     axes.set_xlabel("time of the trace, seconds")
     axes.set_ylabel("mapped memory")
-    axes.set_title(f"{Path(result.trace).name}: mapped memory by page size", loc="left")
-    for number, (time, text) in enumerate(result.phases[:PHASES_SHOWN]):
+    axes.set_title(f"{Path(result.trace).name}: mapped memory by page size", loc="left", pad=18)
+    for number, (time, _) in enumerate(phases, 1):
         axes.axvline(time, color="#888888", linewidth=0.7, linestyle=":")
-        axes.annotate(
-            str(number + 1), (time, 1.0), xycoords=("data", "axes fraction"), fontsize=7, va="bottom", annotation_clip=True
-        )
-        axes.plot([], [], " ", label=f"{number + 1} {text[:MOST]}")
-    for group in result.groups:
-        axes.axvline(_time_of(result, group.first.at.text), color="#d62728", linewidth=1.2)
-    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=7, frameon=False)
+        axes.annotate(str(number), (time, 1.01), xycoords=("data", "axes fraction"), fontsize=7, ha="center")
+    for number, group in enumerate(result.groups):
+        axes.axvline(_time_of(result, group.first.at.text), color="#d62728", linewidth=1.2, label="" if number else "divergence")
+    axes.legend(loc="upper right", bbox_to_anchor=(1.0, 1.14), ncols=4, fontsize=8, frameon=False)
+    if phases:
+        text = "\n".join(f"{number}  {clipped(text)}" for number, (_, text) in enumerate(phases, 1))
+        figure.supxlabel(text, x=0.08, ha="left", fontsize=7)
     return figure
+
+
+def clipped(text: str) -> str:
+    """A phase in one line."""
+    return text if len(text) <= MOST else f"{text[: MOST - 3]}..."
 
 
 def _time_of(result: Result, line: str) -> float:
@@ -99,7 +107,7 @@ td, th {{ padding: 0.15em 0.8em; text-align: right; border-bottom: 1px solid #dd
 td:first-child, th:first-child {{ text-align: left }}
 </style>
 <h1>{title}</h1>
-<p>Kernel {html.escape(result.kernel)}, {html.escape(result.format)}: {result.verdict}; {result.followed:,} events followed.</p>
+<p>Kernel {html.escape(result.kernel)}, {html.escape(result.format)}; {result.verdict}: {result.followed:,} events explained.</p>
 {picture[picture.index("<svg") :]}
 <table><tr><th>time</th>{heads}</tr>
 {rows}

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from septum.kvm.traced.events import Step
 from septum.replay.result import Divergence, Group, Result, Sample, Verdict
 from septum.replay.words import STEPS
 from septum.report.numbers import duration, memory
@@ -83,6 +84,8 @@ def summary(result: Result, width: int, colour: bool) -> str:
 def races(result: Result) -> Iterator[tuple[str, int]]:
     """What the counts say of races: retries, spurious faults, events of two CPUs on one entry."""
     steps = result.steps
+    if result.met:
+        yield "races: two CPUs fault on one GFN", result.met
     asked, reported, spurious = (steps.get(name, 0) for name in ("ask for a page", "report what was mapped", SPURIOUS))
     if asked > reported + spurious:
         yield "races: a fault retried after the walk", asked - reported - spurious
@@ -122,9 +125,10 @@ def mapped(result: Result, width: int, colour: bool) -> str:
     rows = table()
     for name in ("time", *(size for size, _ in SIZES), "mapped"):
         rows.add_column(name, justify="right", no_wrap=True)
+    digits = 3 if samples[-1].time - samples[0].time > 1 else 6
     for one in samples:
         total = sum(count * size for count, (_, size) in zip(one.leaves, SIZES, strict=True))
-        rows.add_row(f"{one.time:.3f}", *(f"{count:,}" for count in one.leaves), memory(total))
+        rows.add_row(f"{one.time:.{digits}f}", *(f"{count:,}" for count in one.leaves), memory(total))
     return "Mapped pages by size over time:\n" + rendered(rows, width=width, colour=colour)
 
 
@@ -151,7 +155,8 @@ def divergence(group: Group, width: int, number: int, of: int) -> str:
         f" ({number} of {of} kinds, {group.count:,} times)" if of > 1 or group.count > 1 else ""
     )
     lines = [title, "=" * len(title), "", found.at.text.strip(), ""]
-    lines.append(wrapped(f"The model would {found.step}, but {found.guard}.", width))
+    claim = "No step of the model explains it:" if found.step == STEPS[Step.NONE] else f"The model would {found.step}, but"
+    lines.append(wrapped(f"{claim} {found.guard}.", width))
     if found.holds:
         lines.append(wrapped(f"It holds {found.holds} there.", width))
     lines.append(wrapped(f"{found.explained:,} events before it are explained.", width))

@@ -1,24 +1,71 @@
-"""Who runs what in a check, one file a family. `SCENARIOS` has them in the order in which a table shows them."""
+"""Who runs what in a check, one file a family. `SCENARIOS` has them in the order in which a table shows them.
 
+`KVM` has the scenarios of KVM's own side, in which designs differ little or not at all: they make models of their own, one for
+the kernel that was released and one for each design that was merged.
+"""
+
+from septum.designs.upstream import design as upstream
 from septum.kvm.design import Design
 from septum.kvm.machine import Machine
+from septum.kvm.versions import KERNEL, V7_2
 from septum.lang import Model
-from septum.properties import PROPERTIES
+from septum.properties import KVM_PROPERTIES, PROPERTIES
+from septum.scenarios.build import BUILDING
+from septum.scenarios.convert import CONVERSIONS
+from septum.scenarios.direct import (
+    age_notifier,
+    age_zap,
+    fast_zap_faults,
+    fast_zap_notifier,
+    mmio,
+    notifier,
+    notifier_slots,
+    nx_recovery,
+    nx_recovery_age,
+    plain_teardown,
+    slot_delete,
+    slot_move,
+)
+from septum.scenarios.dirty_log import log_eager, log_lazy, log_pml, log_writes, recover, recover_age
 from septum.scenarios.faults import neighbours, neighbours_enomem, same_gfn, same_gfn_enomem, zero_step
+from septum.scenarios.memslots import memslot_delete
+from septum.scenarios.prefault import PREFAULTS
 from septum.scenarios.punch_hole import punch_hole, punch_hole_zero_step
 from septum.scenarios.scopes import SCOPES
 from septum.scenarios.split import dirty_logging, split, split_two_tds, two_splits
 from septum.scenarios.tds import rcu_callbacks, split_teardown, teardown, two_tds
+from septum.scenarios.views import VIEWS
 
 SCENARIOS = (
     same_gfn, same_gfn_enomem, neighbours, neighbours_enomem, zero_step, punch_hole, punch_hole_zero_step, two_tds, teardown,
     rcu_callbacks, split, two_splits, dirty_logging, split_two_tds, split_teardown,
 )  # fmt: skip
 
+KVM = (*CONVERSIONS, *PREFAULTS, *BUILDING, memslot_delete, *VIEWS)
+PLAIN_VMS = (
+    notifier, fast_zap_faults, fast_zap_notifier, age_zap, age_notifier, slot_delete, slot_move, mmio, notifier_slots,
+    nx_recovery, plain_teardown, log_writes, log_pml, log_eager, log_lazy, recover, recover_age, nx_recovery_age,
+)  # fmt: skip
+
 
 def kvm_model(design: Design) -> Model:
     """The machine with this design's operations, every scenario, every property."""
-    return Model(design.name, Machine, SCENARIOS, PROPERTIES, design.bindings(), design.operations, design.file, SCOPES)
+    return Model(design.name, Machine, SCENARIOS, PROPERTIES, _bindings(design), design.operations, design.file, SCOPES)
 
 
-__all__ = ["SCENARIOS", "SCOPES", "kvm_model"]
+def plain_vms() -> Model:
+    """VMs that are no TDs: the design does not matter."""
+    return Model("kvm", Machine, PLAIN_VMS, KVM_PROPERTIES, upstream.bindings(), upstream.operations, None, SCOPES)
+
+
+def kvm_side(design: Design) -> Model:
+    """The same with the scenarios of KVM's own side."""
+    return Model(f"kvm_{design.name}", Machine, KVM, KVM_PROPERTIES, _bindings(design), design.operations, design.file, SCOPES)
+
+
+def _bindings(design: Design) -> dict[object, object]:
+    """What the design fixes, and the newest kernel, which a check may replace."""
+    return {KERNEL: V7_2, **design.bindings()}
+
+
+__all__ = ["KVM", "PLAIN_VMS", "SCENARIOS", "SCOPES", "kvm_model", "kvm_side", "plain_vms"]

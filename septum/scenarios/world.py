@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from septum.host.entry import SEPT_FREE, SHADOW_NONPRESENT_VALUE
-from septum.host.frames import PageType, Role
+from septum.host.frames import CHECKS_CONTENTS, FRAME_CACHE, CacheLines, PageType, Role
 from septum.host.geometry import (
     CACHE_CAPACITY,
     DYNAMIC_PAMT,
@@ -24,20 +24,39 @@ from septum.host.geometry import (
     Level,
     index_at,
 )  # fmt: skip
+from septum.kvm.contents import VmContents
 from septum.kvm.design import VCPU_POOL, VM_POOL
-from septum.kvm.machine import VmState
+from septum.kvm.exits import KvmRun
+from septum.kvm.life import VcpuLife, VmLife
+from septum.kvm.machine import EXITS, VCPU_LIFE, VCPU_RUN, VM_CONTENTS, VM_LIFE, TdState, VmState
 from septum.kvm.spte import make_nonleaf_spte, make_spte
 from septum.kvm.tdp_mmu import init_sp, table_at
 from septum.kvm.vcpu import kvm_mmu_create
-from septum.lang import Call, Scenario, Setup, Size, UserError, Witness, call
+from septum.lang import Call, Scenario, Setup, UserError, Witness, call
+from septum.tdx.building import TdBuilding, TdvpsBuilding
+from septum.tdx.geometry import BUILDS
+from septum.tdx.leaves import OpState
 from septum.tdx.sept import mapped_leaf, mapped_table, pending_leaf, sept_table
-from septum.tdx.td import Lifecycle
+from septum.tdx.td import TD_BUILD, TDVPS_BUILD, Lifecycle
 
 CONTROL_PAGES = 3  # TDR, S-EPT root, mirror root
+CREATED_PAGES = 5  # TDR, S-EPT root and TDVPRs of a VM that is created
 SPARE = 4  # so that a leak is found as a leak, when all threads have ended, and not for want of page frames
 
 ONE_VM: Mapping[str, int] = {"tables": 3, "pages": 2, "others": 2}
 """The scope of the scenarios of one VM without 2M folios: one for all of them, so that one translation serves all."""
+
+WATCHED: Mapping[Any, object] = {CHECKS_CONTENTS: 1, VM_CONTENTS: VmContents, FRAME_CACHE: CacheLines}
+"""The sizes of a scenario that follows what pages hold."""
+
+LIVING: Mapping[str, Any] = {**ONE_VM, "sizes": {**WATCHED, EXITS: 1, VCPU_RUN: KvmRun}}
+"""The scope of a VM whose userspace looks at exits, and whose guest's data are watched."""
+
+BUILT: Mapping[Any, object] = {
+    BUILDS: 1, VM_LIFE: VmLife, VCPU_LIFE: VcpuLife, TD_BUILD: TdBuilding, TDVPS_BUILD: TdvpsBuilding,
+    **WATCHED,
+}  # fmt: skip
+"""The sizes of a scenario that creates its VMs."""
 
 
 class World:
@@ -77,10 +96,15 @@ class World:
         for i in range(ENTRIES.value):
             self.m.table[page].word[i] = word
 
+    def vm(self) -> int:
+        """The next VM, with nothing in it."""
+        self._vm += 1
+        return self._vm
+
     def td(self, apart: bool = False) -> Td:
         """A TD that runs, without private memory. `apart`: no other page lies in the 2M range of its control pages."""
-        self._vm += 1
-        vm, kvm, td = self._vm, self.m.vm[self._vm], self.m.td[self._vm]
+        vm = self.vm()
+        kvm, td = self.m.vm[vm], self.m.td[vm]
         tdr, root, mirror = self.page(Role.CONTROL), self.page(Role.CONTROL), self.page(Role.SPT)
         for page, of in ((tdr, PageType.TDR), (root, PageType.TDCX)):
             self.m.frame[page].type = of
@@ -90,9 +114,17 @@ class World:
         self.m.sp[mirror].level = LEVELS.value
         td.tdr, td.root, td.lifecycle, td.chldcnt, td.epoch = tdr, root, Lifecycle.KEYS_CONFIGURED, 1, 1
         kvm.state, kvm.mirror_root = VmState.RUNNABLE, mirror
+        if BUILDS:
+            td.build.op_state, kvm.life.state, kvm.life.root_count = OpState.RUNNABLE, TdState.RUNNABLE, 1
+            kvm.life.direct_bits = kvm.life.pre_fault_allowed = True
         if DYNAMIC_PAMT:
             self.back(self.range(tdr, root, closed=apart), 2)
         return Td(self, vm)
+
+    def new_vcpu(self) -> int:
+        """The number of a vCPU that the scenario creates."""
+        self._vcpu += 1
+        return self._vcpu
 
     def back(self, r: int, users: int) -> None:
         """A pair for a range, with so many users."""
@@ -115,6 +147,9 @@ class World:
         self._vcpu += 1
         self.m.vcpu[self._vcpu].vm = vm
         kvm_mmu_create(self.m, self._vcpu)
+        if BUILDS:
+            self.m.vm[vm].life.root_count += 1
+            self.m.vcpu[self._vcpu].life.state, self.m.vcpu[self._vcpu].life.has_root = TdState.INITIALIZED, True
         self.m.vm[vm].users += 1
         return self._vcpu
 
@@ -194,27 +229,34 @@ def scenario(
     folios: int = 0,
     linked: int = 0,
     alone: int = 0,
-    sizes: Mapping[Size, object] | None = None,
+    sizes: Mapping[Any, object] | None = None,
     needs: Sequence[str] = (),
     levels: int = 2,
     few_states: bool = False,
+    built: int = 0,
 ) -> Callable[[Callable[[World], None]], Scenario]:
     """`@scenario("title", ...)`: the function builds the world. The scope is what must fit: `tables` at a time, guest `pages`,
     `vcpus`, and `others`, threads without one; with 2M `folios` and `linked` tables at the start, some of them `alone`
-    in a 2M range; at least so many `levels` of tables, with the root's."""
+    in a 2M range; at least so many `levels` of tables, with the root's; `built` VMs are created in the scenario."""
+    pages += CREATED_PAGES * built
     bindings: dict[object, object] = {
         VMS: vms,
         VCPUS: vcpus,
         THREADS: lambda: VCPUS.value + others,
         FIXED_PAGES: lambda: (
-            1 + VMS.value * control_pages() + folios * ENTRIES.value + 2 * linked + PAMT_PAGES * alone * DYNAMIC_PAMT.value
+            1
+            + (VMS.value - built) * control_pages()
+            + folios * ENTRIES.value
+            + 2 * linked
+            + PAMT_PAGES * alone * DYNAMIC_PAMT.value
         ),
-        FIXED_RANGES: lambda: 1 + (VMS.value + alone) * DYNAMIC_PAMT.value + folios,
+        FIXED_RANGES: lambda: 1 + (VMS.value - built + alone) * DYNAMIC_PAMT.value + folios,
         PAGES: lambda: pages_needed(tables, pages),
         RANGES: lambda: (
             FIXED_RANGES.value
             + DYNAMIC_PAMT.value * (SPREAD.value or tables + pages + VCPUS.value + others + PAMT_PAGES * folios)
         ),
+        **({**BUILT, SPREAD: 2} if built else {}),
         **(sizes or {}),
     }
 

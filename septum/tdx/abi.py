@@ -9,6 +9,7 @@ from septum.host.frames import PageType
 from septum.host.geometry import ENTRIES, ENTRY_BITS, GFNS, LEVELS, PAGES, Gfn, Level, Pfn, RangeId, VmId
 from septum.lang import process, u8, u64
 from septum.tdx.demote import tdh_mem_page_demote
+from septum.tdx.geometry import HKIDS
 from septum.tdx.leaves import Leaf
 from septum.tdx.mem_page import tdh_mem_page_add, tdh_mem_page_aug, tdh_mem_page_relocate, tdh_mem_page_remove
 from septum.tdx.mem_range import tdh_mem_range_block, tdh_mem_range_unblock
@@ -33,8 +34,9 @@ from septum.tdx.phymem import (
     tdh_phymem_page_wbinvd,
 )
 from septum.tdx.platform import Platform, SysState
-from septum.tdx.processor import GuestEvent, me, refuse
+from septum.tdx.processor import GuestEvent, is_shared, me, refuse
 from septum.tdx.promote import tdh_mem_page_promote
+from septum.tdx.sept import walk
 from septum.tdx.status import (
     TDX_OPERAND_INVALID,
     TDX_SUCCESS,
@@ -149,19 +151,24 @@ def memory_leaf(m: Platform):
     """Leaves on an S-EPT entry: GPA and level in RCX, TDR in RDX, a page in R8."""
     lp = m.lp[me()]
     leaf = lp.leaf
+    lp.answer.rcx = 0
+    lp.answer.rdx = 0
     handle = leaf in (Leaf.MEM_SEPT_ADD, Leaf.MEM_PAGE_DEMOTE)
     if handle and lp.given.rdx & HANDLE_RESERVED != 0:
         return refuse(m, TDX_OPERAND_INVALID, RDX)
     vm = tdr_operand(m, lp.given.rdx & ~1 & NO_PAGE if handle else lp.given.rdx, RDX)
-    lp.answer.rcx = 0
-    lp.answer.rdx = 0
     gfn = gfn_operand(m)
     level = level_operand(m)
+    if leaf not in (Leaf.MEM_PAGE_ADD, Leaf.MR_EXTEND):
+        status = walk(m, vm, gfn, level, leaf in (Leaf.MEM_RANGE_BLOCK, Leaf.MEM_RANGE_UNBLOCK, Leaf.MEM_SEPT_REMOVE))
+        if status != TDX_SUCCESS:
+            return status
+        yield
     if leaf == Leaf.MEM_PAGE_AUG:
         page = page_operand(m, lp.given.r8, R8, level)
         return (yield from tdh_mem_page_aug(m, vm, gfn, level, page))
     if leaf == Leaf.MEM_SEPT_ADD:
-        page = page_operand(m, lp.given.r8 & (EXISTING - 1), R8, Level(1))
+        page = page_operand(m, lp.given.r8 & (EXISTING - 1) if lp.version == 1 else lp.given.r8, R8, Level(1))
         return (yield from tdh_mem_sept_add(m, vm, gfn, level, page))
     if leaf == Leaf.MEM_RANGE_BLOCK:
         return (yield from tdh_mem_range_block(m, vm, gfn, level))
@@ -260,7 +267,10 @@ def physical_leaf(m: Platform):
         return (yield from tdh_phymem_page_wbinvd(m, page))
     if lp.leaf == Leaf.PHYMEM_PAGE_RDMD:
         page = page_operand(m, lp.given.rcx & ~7 & NO_PAGE, RCX, Level(1))
-        return (yield from tdh_phymem_page_rdmd(m, page, least_level(m)))
+        least = lp.given.rcx & 7
+        if least > (2 if paired(m) else 0):
+            return refuse(m, TDX_OPERAND_INVALID, RCX)
+        return (yield from tdh_phymem_page_rdmd(m, page, Level(least + 1)))
     page = page_operand(m, lp.given.rcx, RCX, Level(1))
     lp.answer.rcx = 0
     lp.answer.rdx = 0
@@ -310,9 +320,9 @@ def tdr_operand(m, address: u64, operand: u8):
 
 
 def source_operand(m):
-    """R9 of PAGE.ADD: a page of the host's with its own, shared HKID."""
+    """R9 of PAGE.ADD: a page of the host's with a shared HKID."""
     address = m.lp[me()].given.r9
-    if address % 4096 != 0 or without_private_hkid(address) >> PAGE_SHIFT >= PAGES:
+    if address % 4096 != 0 or not is_shared(address):
         m.lp[me()].malformed |= 1 << R9
 
 
@@ -327,18 +337,7 @@ def range_operand(m):
 
 def without_hkid(address: u64):
     """An address without its HKID, which stands above the page number."""
-    return address % (PAGES << (PAGE_SHIFT + 6)) % (PAGES << PAGE_SHIFT) if address < PAGES << (PAGE_SHIFT + 6) else address
-
-
-def without_private_hkid(address: u64):
-    """An address with a shared HKID without it."""
-    return address % (PAGES << PAGE_SHIFT) if address < PAGES << (PAGE_SHIFT + 5) else address
-
-
-def least_level(m):
-    """RDMD: the level at which the walk may end."""
-    level = m.lp[me()].given.rcx & 7
-    return Level(level + 1) if level < 3 else Level(1)
+    return address % (PAGES << PAGE_SHIFT) if address >> PAGE_SHIFT < PAGES * HKIDS else address
 
 
 def gfn_operand(m):

@@ -8,7 +8,19 @@ from septum.lang import Witness, process, reached, u32
 from septum.tdx.geometry import ENHANCED_DEMOTE, WHOLE
 from septum.tdx.operands import R8, R12, R13, RCX
 from septum.tdx.pairs import check_pair, install_pair, lock_pair, lock_range, unlock_pair, unlock_range
-from septum.tdx.pamt import assign, gig_of, locate, lock_implicit, lock_page, owner_at, paired, unlock_implicit, unlock_page
+from septum.tdx.pamt import (
+    assign,
+    bepoch_at,
+    gig_of,
+    locate,
+    lock_implicit,
+    lock_page,
+    owner_at,
+    paired,
+    set_bepoch,
+    unlock_implicit,
+    unlock_page,
+)
 from septum.tdx.processor import me, refuse
 from septum.tdx.sept import (
     PERMISSIONS,
@@ -61,7 +73,9 @@ def tdh_mem_page_demote(m, vm: VmId, gfn: Gfn, level: Level, page: Pfn, page0: P
     first = leaf_page(large, level)
     if not WHOLE:
         write_children(m, page, large, level)
+    bepoch = bepoch_at(m, page, Level(1))
     assign(m, page, Level(1), Role.EXTERNAL, PageType.EPT, vm)
+    set_bepoch(m, page, Level(1), bepoch)  # what it was: DEMOTE does not write it
     add_children(m.td[vm], 1)
     unlock_split(m, page, first, level, page0, page1)
     split_metadata(m, first, level, page0, page1)
@@ -123,19 +137,10 @@ def lock_metadata(m, first: Pfn, level: Level, page0: Pfn, page1: Pfn):
     if needs_pair(m, level):
         status = check_pair(m, page0, R12, page1, R13)
         if status == TDX_SUCCESS:
-            status = lock_pair_apart(m, page0, page1, range_of(m, first))
+            status = lock_pair(m, page0, R12, page1, R13, range_of(m, first), False)
     if status != TDX_SUCCESS:
         unlock_large(m, first, level)
     return status
-
-
-def lock_pair_apart(m, page0: Pfn, page1: Pfn, r):
-    """The pages of the pair; one inside of the region that is split is busy, there is no exception as in PAMT.ADD."""
-    if WHOLE and range_of(m, page0) == r:
-        return refuse(m, TDX_OPERAND_BUSY, R12)
-    if WHOLE and range_of(m, page1) == r:
-        return refuse(m, TDX_OPERAND_BUSY, R13)
-    return lock_pair(m, page0, R12, page1, R13, r)
 
 
 def lock_large(m, first: Pfn, level: Level):
@@ -143,7 +148,7 @@ def lock_large(m, first: Pfn, level: Level):
     if WHOLE:
         return lock_implicit(m, first, level)
     if DYNAMIC_PAMT:
-        return lock_range(m, range_of(m, first)) == TDX_SUCCESS
+        return lock_range(m, range_of(m, first), TDX_OPERAND_BUSY) == TDX_SUCCESS
     return True
 
 
@@ -165,7 +170,7 @@ def needs_pair(m, level: Level):
 def unlock_split(m, page: Pfn, first: Pfn, level: Level, page0: Pfn, page1: Pfn):
     """Releases what `lock_split` took."""
     if needs_pair(m, level):
-        unlock_pair(m, page0, page1, range_of(m, first))
+        unlock_pair(m, page0, page1, range_of(m, first), False)
     unlock_large(m, first, level)
     unlock_page(m, page)
 

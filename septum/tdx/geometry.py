@@ -9,9 +9,11 @@ from septum.lang import Index, Size
 from septum.lang.types import Unsigned
 
 WHOLE = Size("WHOLE", 0)
+BUILDS = Size("BUILDS", 0)  # in a machine: TDs and vCPUs are created, built and torn down; 0: they run from the start
 EPOCH_BITS = Size("EPOCH_BITS", 8)
 COUNT_BITS = Size("COUNT_BITS", 16)
 ENHANCED_DEMOTE = Size("ENHANCED_DEMOTE", 1)  # TDX_FEATURES0 bit 51: DEMOTE does not poll for interrupts
+HOST_PRIORITY = Size("HOST_PRIORITY", 1)  # TDX_FEATURES0 bit 10: guests wait for a host that lost the lock of an entry
 ZERO_STEP_SHARED = Size("ZERO_STEP_SHARED", 0)  # the zero-step filter of VP.ENTER takes the S-EPT tree shared
 
 HKIDS = Size("HKIDS", 64)

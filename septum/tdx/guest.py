@@ -30,6 +30,7 @@ from septum.tdx.tlb import cache, cached, cached_page
 page_accepted = Witness("page_accepted", "the guest accepted a page")
 
 EXT_ACCEPT = 1  # types of the extended exit qualification
+EXT_ATTRIBUTES = 5
 EXT_PENDING = 6
 
 
@@ -113,7 +114,7 @@ def above(m, vm: VmId, gfn: Gfn, level: Level):
 def guest_lock(m, table: Pfn, i):
     """The guest takes the lock of an entry: not from a host that holds it or has priority; tdx-module.md 3."""
     word = m.table[table].word[i]
-    if word & TDEL != 0 or m.frame[table].type not in (PageType.EPT, PageType.TDCX):
+    if word & TDEL != 0:
         reached(entry_busy)
         return Accepted.BUSY
     if word & TDHP != 0:
@@ -132,6 +133,27 @@ def acceptable(m, word, level: Level, leaf: bool):
         refuse(m, TDX_PAGE_SIZE_MISMATCH, u8(level - 1))
         return Accepted.SIZE_MISMATCH
     return Accepted.DONE if state == SeptState.PENDING else Accepted.VIOLATION
+
+
+@process
+def tdg_mem_page_attr_wr(m, vm: VmId, gfn: Gfn, level: Level):
+    """TDG.MEM.PAGE.ATTR.WR, tdx-module.md 11.2: attributes for L2 VMs. There are none: what is kept is lock and checks."""
+    table = sept_table(m, vm, gfn, level)
+    if table == 0:
+        return Accepted.VIOLATION
+    i = index_at(gfn, level)
+    yield
+    refused = guest_lock(m, table, i)
+    if refused != Accepted.DONE:
+        return refused
+    yield
+    unlock_entry(m, table, i)
+    return Accepted.DONE if has_attributes(m.table[table].word[i]) else Accepted.VIOLATION
+
+
+def has_attributes(word):
+    """Whether an entry is a leaf whose attributes a guest may read and write."""
+    return sept_state(word) in (SeptState.MAPPED, SeptState.PENDING)
 
 
 def would_fault(m, vm: VmId, gfn: Gfn):
@@ -176,16 +198,16 @@ def owner_of(m, page: Pfn):
     return owner_at(m, page, size_at(m, page))
 
 
-def accept_info(m, vm: VmId, gfn: Gfn, level: Level):
-    """Extended exit qualification of a failed ACCEPT: requested level, and level, state and kind of the failing entry."""
+def failed_info(m, vm: VmId, gfn: Gfn, level: Level, of: u8):
+    """Extended exit qualification of a failed ACCEPT or ATTR: requested level, and level, state and kind of the failing entry."""
     at = stop_level(m, vm, gfn, level)
     word = entry_of(m, vm, gfn, at)
     leaf = 1 if is_sept_leaf(word) else 0
     info = u8(level - 1) | (u8(at - 1) << 3) | (reported(sept_state(word)) << 6) | (leaf << 14)
-    return u64((info << 32) | EXT_ACCEPT)
+    return u64((info << 32) | of)
 
 
-def accept_qualification(m, vm: VmId, gfn: Gfn, level: Level):
-    """Exit qualification of a failed ACCEPT: a write, and the permissions of the failing entry."""
+def failed_qualification(m, vm: VmId, gfn: Gfn, level: Level):
+    """Exit qualification of a failed ACCEPT or ATTR: a write, and the permissions of the failing entry."""
     word = entry_of(m, vm, gfn, stop_level(m, vm, gfn, level))
     return u64(2 | ((word & 7) << 3))

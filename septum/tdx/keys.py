@@ -25,9 +25,10 @@ class KotEntry(Struct):
 
 
 class PackageState(Struct):
-    """The WBT entry of a package, and whether its key of the module is configured."""
+    """The WBT entry of a package, whether its key of the module is configured, and whether PCONFIG is at work there."""
 
     lock: TryLock
+    key_lock: TryLock
     interrupted: bool
     configured: bool
 

@@ -125,19 +125,22 @@ def lock_leaf(m, vm: VmId, word, level: Level):
 @process
 def tdh_mem_page_add(m, vm: VmId, gfn: Gfn, level: Level, page: Pfn):
     """TDH.MEM.PAGE.ADD, tdx-module.md 7.4: a page with content, before the TD runs; TDR exclusive, no other lock."""
+    yield from locate(m, page)
+    if not WHOLE:
+        yield
     status = enter_tdr(m, vm, True)
     if status != TDX_SUCCESS:
         return status
     status = addable(m, vm, gfn, level, page)
     if status != TDX_SUCCESS:
-        leave_tdr(m, True)
+        leave_tdr(m, vm, True)
         return status
     yield
     assign(m, page, level, Role.GUEST, PageType.REG, vm)
     add_children(m.td[vm], 1)
     m.table[sept_table(m, vm, gfn, level)].word[index_at(gfn, level)] = mapped_leaf(page)
     unlock_page(m, page)
-    leave_tdr(m, True)
+    leave_tdr(m, vm, True)
     return TDX_SUCCESS
 
 
@@ -151,7 +154,7 @@ def addable(m, vm: VmId, gfn: Gfn, level: Level, page: Pfn):
         return refuse_entry(m, TDX_EPT_WALK_FAILED, word, at)
     if sept_state(word) != SeptState.FREE:
         return refuse_entry(m, TDX_EPT_ENTRY_STATE_INCORRECT, word, level)
-    if malformed(m, R9):
+    if WHOLE and malformed(m, R9):
         return refuse(m, TDX_OPERAND_INVALID, R9)
     return lock_page(m, page, R8)
 

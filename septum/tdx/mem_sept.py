@@ -103,13 +103,13 @@ def tdh_mem_sept_remove(m, vm: VmId, gfn: Gfn, level: Level):
         return status
     yield
     page = sept_page(entry_of(m, vm, gfn, level))
+    set_entry(m, vm, gfn, level, SEPT_FREE)
+    drop_children(m.td[vm], 1)
     release(m, page, Level(1))
     if WHOLE:
         yield
     unlock_implicit(m, page, Level(1))
     last = uncount_page(m, page)
-    set_entry(m, vm, gfn, level, SEPT_FREE)
-    drop_children(m.td[vm], 1)
     end(m, vm, gfn, level, True)
     return succeed(m, freed(page, last), 0)
 

@@ -4,13 +4,13 @@ from septum.host.entry import SEPT_FREE
 from septum.host.frames import PageType, Role, fill
 from septum.host.geometry import VCPUS, Gfn, Level, Pfn, VmId
 from septum.lang import each, process, u8, u64
-from septum.tdx.geometry import FIRST_HKID, HKIDS, MAX_TDCX, MIN_TDCX, PACKAGES, SEPT_ROOT_TDCX, Hkid
+from septum.tdx.geometry import FIRST_HKID, HKIDS, MAX_TDCX, MIN_TDCX, PACKAGES, SEPT_ROOT_TDCX, WHOLE, Hkid, Package
 from septum.tdx.keys import KotState, key_lock_exclusive
 from septum.tdx.leaves import OpState
-from septum.tdx.locks import release_exclusive
-from septum.tdx.operands import RCX, RDX
+from septum.tdx.locks import release_exclusive, try_exclusive
+from septum.tdx.operands import KET, RCX, RDX
 from septum.tdx.pamt import assign, explicit, lock_page, unlock_page
-from septum.tdx.processor import me, refuse
+from septum.tdx.processor import is_shared, me, refuse
 from septum.tdx.sept import SeptState, entry_of, refuse_entry, sept_state, stop_level
 from septum.tdx.status import (
     TDX_EPT_ENTRY_NOT_PRESENT,
@@ -21,6 +21,7 @@ from septum.tdx.status import (
     TDX_LIFECYCLE_STATE_INCORRECT,
     TDX_NO_VCPUS,
     TDX_OP_STATE_INCORRECT,
+    TDX_OPERAND_BUSY,
     TDX_OPERAND_INVALID,
     TDX_RND_NO_ENTROPY,
     TDX_SUCCESS,
@@ -30,6 +31,8 @@ from septum.tdx.status import (
     TDX_WBCACHE_NOT_COMPLETE,
 )
 from septum.tdx.td import Lifecycle, add_children, enter_tdr, leave_tdr
+
+HP_TIMEOUT = 1_000_000  # microseconds
 
 
 @process
@@ -64,6 +67,7 @@ def tdh_mng_create(m, page: Pfn, key: u64):
     td.build.vcpus = 0
     td.build.associated = 0
     td.build.max_vcpus = VCPUS
+    td.build.hp_timeout = HP_TIMEOUT
     m.kot[hkid].state = KotState.ASSIGNED
     release_exclusive(m.kot_lock)
     unlock_page(m, page)
@@ -89,7 +93,7 @@ def free_td(m):
     for vm in each(VmId):
         if m.td[vm].tdr == 0:
             return vm
-    assert False, "scope: out of TDs, raise VMS"
+    assert False, "scope: there are more TDs than Geometry.tds"
     return VmId(0)
 
 
@@ -106,29 +110,35 @@ def tdh_mng_key_config(m, vm: VmId):
     if status != TDX_SUCCESS:
         return status
     package = m.lp[me()].package
-    status = configurable(m, vm, u8(1 << package))
+    status = configurable(m, vm, package)
     if status != TDX_SUCCESS:
-        leave_tdr(m, True)
+        leave_tdr(m, vm, True)
         return status
     yield
     td = m.td[vm]
     td.build.packages |= 1 << package
+    release_exclusive(m.package[package].key_lock)
     if td.build.packages == (1 << PACKAGES) - 1:
         td.lifecycle = Lifecycle.KEYS_CONFIGURED
-    leave_tdr(m, True)
+    leave_tdr(m, vm, True)
     return TDX_SUCCESS
 
 
-def configurable(m, vm: VmId, bit: u8):
-    """The checks of KEY.CONFIG."""
+def configurable(m, vm: VmId, package: Package):
+    """The checks of KEY.CONFIG; on success the package is the leaf's, to configure a key."""
     td = m.td[vm]
     if td.build.fatal:
         return refuse(m, TDX_TD_FATAL, 0)
     if td.lifecycle != Lifecycle.HKID_ASSIGNED:
         return refuse(m, TDX_LIFECYCLE_STATE_INCORRECT, 0)
-    if td.build.packages & bit != 0:
+    if td.build.packages & (1 << package) != 0:
         return refuse(m, TDX_KEY_CONFIGURED, 0)
-    return refuse(m, TDX_KEY_GENERATION_FAILED, 0) if m.sys.no_entropy else TDX_SUCCESS
+    if not try_exclusive(m.package[package].key_lock):
+        return refuse(m, TDX_OPERAND_BUSY, KET)
+    if m.sys.no_entropy:
+        release_exclusive(m.package[package].key_lock)
+        return refuse(m, TDX_KEY_GENERATION_FAILED, 0)
+    return TDX_SUCCESS
 
 
 @process
@@ -139,7 +149,7 @@ def tdh_mng_addcx(m, vm: VmId, page: Pfn):
         return status
     status = extendable(m, vm, page)
     if status != TDX_SUCCESS:
-        leave_tdr(m, True)
+        leave_tdr(m, vm, True)
         return status
     yield
     td = m.td[vm]
@@ -150,7 +160,7 @@ def tdh_mng_addcx(m, vm: VmId, page: Pfn):
     td.build.num_tdcx += 1
     add_children(td, 1)
     unlock_page(m, page)
-    leave_tdr(m, True)
+    leave_tdr(m, vm, True)
     return TDX_SUCCESS
 
 
@@ -176,8 +186,8 @@ def tdh_mng_init(m, vm: VmId):
     status = enter_tdr(m, vm, True)
     if status != TDX_SUCCESS:
         return status
-    if m.lp[me()].given.rdx % 1024 != 0:
-        leave_tdr(m, True)
+    if m.lp[me()].given.rdx % 1024 != 0 or not is_shared(m.lp[me()].given.rdx):
+        leave_tdr(m, vm, True)
         return refuse(m, TDX_OPERAND_INVALID, RDX)
     yield
     td = m.td[vm]
@@ -186,22 +196,24 @@ def tdh_mng_init(m, vm: VmId):
     td.refcount[1] = 0
     td.build.vcpus = 0
     td.build.op_state = OpState.INITIALIZED
-    leave_tdr(m, True)
+    leave_tdr(m, vm, True)
     return TDX_SUCCESS
 
 
 @process
 def tdh_mr_extend(m, vm: VmId, gfn: Gfn, level: Level):
     """TDH.MR.EXTEND: 256 bytes of a page are measured. No page changes its state: its checks are what is kept."""
+    if not WHOLE:
+        yield
     status = enter_tdr(m, vm, True)
     if status != TDX_SUCCESS:
         return status
     status = measurable(m, vm, gfn, level)
     if status != TDX_SUCCESS:
-        leave_tdr(m, True)
+        leave_tdr(m, vm, True)
         return status
     yield
-    leave_tdr(m, True)
+    leave_tdr(m, vm, True)
     return TDX_SUCCESS
 
 
@@ -219,15 +231,17 @@ def measurable(m, vm: VmId, gfn: Gfn, level: Level):
 @process
 def tdh_mr_finalize(m, vm: VmId):
     """TDH.MR.FINALIZE: the TD may run."""
+    if not WHOLE:
+        yield
     status = enter_tdr(m, vm, True)
     if status != TDX_SUCCESS:
         return status
     if m.td[vm].build.vcpus == 0:
-        leave_tdr(m, True)
+        leave_tdr(m, vm, True)
         return refuse(m, TDX_NO_VCPUS, 0)
     yield
     m.td[vm].build.op_state = OpState.RUNNABLE
-    leave_tdr(m, True)
+    leave_tdr(m, vm, True)
     return TDX_SUCCESS
 
 
@@ -239,7 +253,7 @@ def tdh_mng_vpflushdone(m, vm: VmId):
         return status
     status = flushable(m, vm)
     if status != TDX_SUCCESS:
-        leave_tdr(m, True)
+        leave_tdr(m, vm, True)
         return status
     yield
     td = m.td[vm]
@@ -247,7 +261,7 @@ def tdh_mng_vpflushdone(m, vm: VmId):
     m.kot[td.build.hkid].state = KotState.FLUSHED
     m.kot[td.build.hkid].dirty = (1 << PACKAGES) - 1
     release_exclusive(m.kot_lock)
-    leave_tdr(m, True)
+    leave_tdr(m, vm, True)
     return TDX_SUCCESS
 
 
@@ -274,14 +288,14 @@ def tdh_mng_key_freeid(m, vm: VmId):
         return status
     status = freeable(m, vm)
     if status != TDX_SUCCESS:
-        leave_tdr(m, True)
+        leave_tdr(m, vm, True)
         return status
     yield
     td = m.td[vm]
     m.kot[td.build.hkid].state = KotState.FREE
     td.lifecycle = Lifecycle.TEARDOWN
     release_exclusive(m.kot_lock)
-    leave_tdr(m, True)
+    leave_tdr(m, vm, True)
     return TDX_SUCCESS
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from septum.host.entry import PAGE_SHIFT
 from septum.host.geometry import (
@@ -39,6 +39,7 @@ from septum.tdx.geometry import (
     COUNT_BITS,
     ENHANCED_DEMOTE,
     EPOCH_BITS,
+    HOST_PRIORITY,
     PACKAGES,
     RESERVED_AREAS,
     TDMRS,
@@ -164,6 +165,7 @@ class Module:
         dynamic_pamt: bool = False,
         enhanced_demote: bool = True,
         zero_step_shared: bool = True,
+        host_priority: bool = True,
         cmrs: Sequence[tuple[int, int]] = ((1 << 30, 4 << 30),),
     ) -> None:
         if engine not in ("c", "python"):
@@ -171,9 +173,11 @@ class Module:
         self.geometry, self.engine = geometry or Geometry(), engine
         self.bindings = {
             **self.geometry.bindings(), DYNAMIC_PAMT: int(dynamic_pamt), ENHANCED_DEMOTE: int(enhanced_demote),
-            ZERO_STEP_SHARED: int(zero_step_shared),
+            ZERO_STEP_SHARED: int(zero_step_shared), HOST_PRIORITY: int(host_priority),
         }  # fmt: skip
         self.memory: dict[int, bytes] = {}
+        self._calls: dict[int, Call] = {}
+        self._stopped = ""
         with self.scope():
             self._translation = translated(frozenset(self.bindings.items()), self.geometry.lps)
             self._space = allocate(self._translation.layout, self._translation.state_size - self._translation.world_size)
@@ -206,8 +210,8 @@ class Module:
     def seamcall(self, leaf: int, *, lp: int = 0, **registers: int) -> Answer:
         """A SEAMCALL of an LP: leaf number with its version in bits 23:16, registers by name; what RAX and the others say.
 
-        After a VP.ENTER whose guest runs the answer is TDX_SUCCESS, and `running` says which vCPU; the registers of the TD exit
-        come with the call of the guest that exits.
+        After a VP.ENTER whose guest runs the answer is TDX_SUCCESS; the registers of the TD exit come with the call of the guest
+        that exits.
         """
         return self.begin(leaf, lp=lp, **registers).finish()
 
@@ -239,12 +243,18 @@ class Module:
         return self._begin(lp, ACCESS).finish()
 
     def interrupt(self, lp: int = 0) -> Answer | None:
-        """An interrupt for an LP: a guest that runs there leaves (its TD exit), a leaf that polls sees it (None)."""
-        if not self.m.lp[lp].vcpu:
-            self.m.lp[lp].interrupt = True
+        """An interrupt for an LP: a guest that runs there leaves (its TD exit); a call that is on sees it if it polls (None)."""
+        if not 0 <= lp < self.geometry.lps:
+            raise UserError(f"lp={lp}: there are {self.geometry.lps} logical processors, from 0")
+        if not self._lps[lp].vcpu or self._in_a_call(lp):
+            self._lps[lp].interrupt = True
             return None
         self._given(lp, 0, {})
         return self._begin(lp, INTERRUPT).finish()
+
+    def elapse(self, microseconds: int) -> None:
+        """Time goes by: a guest that a host with priority keeps from an entry leaves after TDCS.HP_LOCK_TIMEOUT, a second."""
+        self.m.sys.clock += microseconds
 
     def lp_of(self, tdvpr: int) -> int:
         """The LP on which a vCPU runs."""
@@ -257,17 +267,25 @@ class Module:
     # -- what is below
 
     def _given(self, lp: int, rax: int, registers: dict[str, int]) -> None:
+        if self._stopped:
+            raise ModuleStopped(self._stopped)
+        if self._in_a_call(lp):
+            raise UserError(f"LP {lp} is in a call that has not ended; finish() it")
         values = [rax, *(registers.get(name, 0) for name in REGISTERS)]
         if not registers.keys() <= NAMES or min(values) < 0 or max(values) > WORD:
             _refuse({"leaf": rax, **registers})
         self._given_words[lp][:] = values
+
+    def _in_a_call(self, lp: int) -> bool:
+        return lp in self._calls and self._calls[lp].answer is None
 
     def _begin(self, lp: int, entry: int) -> Call:
         if self.engine == "c":
             self._library.module_begin(ctypes.c_void_p(self._address), lp, entry)
         else:
             self._engine.threads[lp] = Running(Thread(f"LP {lp}", (call(PROCESSES[entry]),)))
-        return Call(self, lp, entry)
+        self._calls[lp] = Call(self, lp, entry)
+        return self._calls[lp]
 
     def advance(self, lp: int) -> bool:
         """One step of the call that an LP is in; whether it has ended."""
@@ -275,13 +293,18 @@ class Module:
             rc = self._library.module_step(ctypes.c_void_p(self._address), lp, ctypes.byref(self._step))
             if rc == 2:
                 site = self._translation.sites[self._step.failure]
-                raise ModuleStopped(f"{site.message or site.text} ({site.file}:{site.line})")
+                self._stop(f"{site.message or site.text} ({site.file}:{site.line})")
             return bool(rc)
         with self.scope():
             if self._engine.step(lp) is StepStatus.FAILED:
                 failure = self._engine.failure
-                raise ModuleStopped(f"{failure.clause} ({failure.file}:{failure.line})" if failure else "")
+                self._stop(f"{failure.clause} ({failure.file}:{failure.line})" if failure else "")
             return self._engine.threads[lp].ended
+
+    def _stop(self, reason: str) -> NoReturn:
+        """The module came upon what cannot be, and answers no more."""
+        self._stopped = reason
+        raise ModuleStopped(reason)
 
     def answer(self, lp: int, entry: int) -> Answer:
         """What the registers of an LP say after a call."""
@@ -290,19 +313,23 @@ class Module:
         if status:
             status += state.low
         event = EVENTS[state.event]
-        reason = words[0] & 0xFFFFFFFF if event is GuestEvent.EXIT else None
-        if entry != SEAMCALL and event is GuestEvent.EXIT:
-            status = 0
+        reason = words[0] & 0xFFFFFFFF if event is GuestEvent.EXIT and not status else None
         return Answer(status, *words[1:], event, reason)
 
     def _offer(self, pointers: int, count: int) -> None:
         """Reads the TDMR_INFO structures that the array of pointers at an address names, as SYS.CONFIG does."""
-        for number in range(min(count, TDMRS.value)):
-            info = self.memory.get(struct.unpack_from("<Q", self._read(pointers, count * 8), number * 8)[0])
+        if pointers % 512 or count > TDMRS.value:
+            return
+        for number in range(count):
+            address = struct.unpack_from("<Q", self._read(pointers, count * 8), number * 8)[0]
+            to = self.m.sys.offered[number]
+            to.misplaced = address % 512 != 0
+            if to.misplaced:
+                continue
+            info = self.memory.get(address)
             if info is None:
                 raise UserError(f"there is no TDMR_INFO at the address that pointer {number} names; put it into module.memory")
             words = struct.unpack("<64Q", info.ljust(512, b"\0"))
-            to = self.m.sys.offered[number]
             to.base, to.size = words[0], words[1]
             for level in range(3):
                 to.pamt[level].base, to.pamt[level].size = words[2 + 2 * level], words[3 + 2 * level]

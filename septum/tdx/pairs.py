@@ -19,6 +19,7 @@ from septum.tdx.status import (
     TDX_PAGE_NOT_FREE,
     TDX_PAMT_PAGE_NOT_EMPTY,
     TDX_SUCCESS,
+    Status,
 )
 
 pair_added = Witness("pair_added", "PAMT.ADD installed a page pair")
@@ -32,26 +33,26 @@ def tdh_phymem_pamt_add(m, r: RangeId, page0: Pfn, page1: Pfn):
         yield
     status = check_pair(m, page0, RDX, page1, R8)
     if status == TDX_SUCCESS:
-        status = lock_range(m, r)
+        status = lock_range(m, r, TDX_HPA_RANGE_NOT_FREE)
     if status != TDX_SUCCESS:
         return status
     if m.pamt[r].type != PageType.NDA:
         unlock_range(m, r)
         return refuse(m, TDX_HPA_RANGE_NOT_FREE, RCX)
-    status = lock_pair(m, page0, RDX, page1, R8, r)
+    status = lock_pair(m, page0, RDX, page1, R8, r, True)
     if status != TDX_SUCCESS:
         unlock_range(m, r)
         return status
     yield
     install_pair(m, r, page0, page1)
-    unlock_pair(m, page0, page1, r)
+    unlock_pair(m, page0, page1, r, True)
     unlock_range(m, r)
     reached(pair_added)
     return TDX_SUCCESS
 
 
-def lock_range(m, r: RangeId):
-    """The 2M entry exclusive; in the whole module its 1G entry shared, and the walk must come as far."""
+def lock_range(m, r: RangeId, otherwise: Status):
+    """The 2M entry exclusive; in the whole module its 1G entry shared, and the walk must come as far, `otherwise` it says so."""
     if WHOLE:
         page = Pfn(u64(r) * ENTRIES)
         if malformed(m, RCX):
@@ -61,7 +62,7 @@ def lock_range(m, r: RangeId):
         level = lock_walk(m, page, Level(2), True)
         if level == 3:
             unlock_walk(m, page, level, True)
-            return refuse(m, TDX_HPA_RANGE_NOT_FREE, RCX)
+            return refuse(m, otherwise, RCX)
         return refuse(m, TDX_OPERAND_BUSY, RCX) if level == 0 else TDX_SUCCESS
     return TDX_SUCCESS if try_exclusive(m.pamt[r].lock) else TDX_OPERAND_BUSY
 
@@ -90,21 +91,22 @@ def check_pair_page(m, page: Pfn, operand: u8):
     return TDX_SUCCESS
 
 
-def lock_pair(m, page0: Pfn, operand0: u8, page1: Pfn, operand1: u8, r: RangeId):
-    """Both pages locked shared and free: in use neither by a TD nor in the PAMT page bitmap; `r` is locked already.
+def lock_pair(m, page0: Pfn, operand0: u8, page1: Pfn, operand1: u8, r: RangeId, inside: bool):
+    """Both pages locked shared and free: in use neither by a TD nor in the PAMT page bitmap. `r` is locked already: a page in it
+    needs no lock of its own where the leaf takes one from `inside`, and is busy where it does not.
 
     Their bits are tested and set at once, since others may hold the same locks; no check follows that could fail.
     """
-    status = lock_pair_page(m, page0, operand0, r)
+    status = lock_pair_page(m, page0, operand0, r, inside)
     if status != TDX_SUCCESS:
         return status
-    status = lock_pair_page(m, page1, operand1, r)
+    status = lock_pair_page(m, page1, operand1, r, inside)
     if status != TDX_SUCCESS:
-        unlock_pair_page(m, page0, r)
+        unlock_pair_page(m, page0, r, inside)
         return status
     if held_by_module(m, page0) or page0 == page1 or held_by_module(m, page1):
         operand = operand0 if held_by_module(m, page0) else operand1
-        unlock_pair(m, page0, page1, r)
+        unlock_pair(m, page0, page1, r, inside)
         return refuse(m, TDX_PAGE_NOT_FREE, operand)
     if WHOLE:
         m.frame[page0].type = PageType.PAMT
@@ -112,21 +114,21 @@ def lock_pair(m, page0: Pfn, operand0: u8, page1: Pfn, operand1: u8, r: RangeId)
     return TDX_SUCCESS
 
 
-def unlock_pair(m, page0: Pfn, page1: Pfn, r: RangeId):
+def unlock_pair(m, page0: Pfn, page1: Pfn, r: RangeId, inside: bool):
     """Releases what `lock_pair` took."""
-    unlock_pair_page(m, page0, r)
-    unlock_pair_page(m, page1, r)
+    unlock_pair_page(m, page0, r, inside)
+    unlock_pair_page(m, page1, r, inside)
 
 
-def lock_pair_page(m, page: Pfn, operand: u8, r: RangeId):
+def lock_pair_page(m, page: Pfn, operand: u8, r: RangeId, inside: bool):
     """A page offered for the pair of range `r`: its own walk shared, unless it lies in `r` or nobody can tell."""
     if WHOLE:
-        if range_of(m, page) == r:
+        if inside and range_of(m, page) == r:
             return TDX_SUCCESS
         level = lock_walk(m, page, Level(1), False)
         if level == 0:
             return refuse(m, TDX_OPERAND_BUSY, operand)
-        if type_at(m, page, level) == PageType.NDA or type_at(m, page, level) == PageType.PAMT:
+        if type_at(m, page, level) in (PageType.NDA, PageType.PAMT, PageType.RSVD):  # the last two: its bit in the bitmap
             return TDX_SUCCESS
         unlock_walk(m, page, level, False)
         return refuse(m, TDX_PAGE_NOT_FREE, operand)
@@ -135,10 +137,10 @@ def lock_pair_page(m, page: Pfn, operand: u8, r: RangeId):
     return TDX_OPERAND_BUSY
 
 
-def unlock_pair_page(m, page: Pfn, r: RangeId):
+def unlock_pair_page(m, page: Pfn, r: RangeId, inside: bool):
     """Releases what `lock_pair_page` took."""
     if WHOLE:
-        if range_of(m, page) != r:
+        if not inside or range_of(m, page) != r:
             unlock_walk(m, page, leaf_level(m, page), False)
     elif range_of(m, page) != 0 and range_of(m, page) != r:
         release_shared(m.pamt[range_of(m, page)].lock)
@@ -181,7 +183,7 @@ def tdh_phymem_pamt_remove(m, r: RangeId):
     for the caller, who takes it in the same step."""
     if not WHOLE:
         yield
-    status = lock_range(m, r)
+    status = lock_range(m, r, TDX_NO_PAMT_PAGE_PAIR)
     if status != TDX_SUCCESS:
         return status
     entry = m.pamt[r]

@@ -1,11 +1,11 @@
 """SEAMCALL leaves on physical memory: PAGE.RECLAIM, PAGE.WBINVD, PAGE.RDMD, CACHE.WB; tdx-module.md 2.5, 7.16 - 7.18."""
 
 from septum.host.entry import PAGE_SHIFT
-from septum.host.frames import PageType
+from septum.host.frames import PageType, held_by_module
 from septum.host.geometry import DYNAMIC_PAMT, Level, Pfn, VmId, pages_per_leaf
 from septum.host.ranges import range_of
 from septum.lang import each, process, u8, u64
-from septum.tdx.geometry import WHOLE, Hkid, Package, PageCount
+from septum.tdx.geometry import BUILDS, WHOLE, Hkid, Package, PageCount
 from septum.tdx.keys import KotState, key_lock_shared
 from septum.tdx.locks import release_exclusive, release_shared, try_exclusive, try_shared
 from septum.tdx.mem_sept import REMOVAL_HINT
@@ -25,6 +25,7 @@ from septum.tdx.pamt import (
 )
 from septum.tdx.processor import malformed, me, refuse
 from septum.tdx.status import (
+    TDX_FLUSHVP_NOT_DONE,
     TDX_INTERRUPTED_RESUMABLE,
     TDX_LIFECYCLE_STATE_INCORRECT,
     TDX_NO_HKID_READY_TO_WBCACHE,
@@ -47,6 +48,9 @@ def release_hkid(m, vm: VmId):
     td = m.td[vm]
     if not try_exclusive(td.tdr_lock):
         return TDX_OPERAND_BUSY
+    if BUILDS and td.build.associated != 0:
+        release_exclusive(td.tdr_lock)
+        return TDX_FLUSHVP_NOT_DONE
     yield
     td.lifecycle = Lifecycle.TEARDOWN
     td.refcount[0] = 0
@@ -172,11 +176,22 @@ def has_owner(of: PageType):
 @process
 def tdh_phymem_page_wbinvd(m, page: Pfn):
     """TDH.PHYMEM.PAGE.WBINVD, tdx-module.md 7.18: writes back a free page; the caches themselves are not modelled."""
+    if not WHOLE:
+        yield
+        return write_back(m, page)
     status = lock_free(m, page)
     if status != TDX_SUCCESS:
         return status
     yield
     unlock_walk(m, page, leaf_level(m, page), False)
+    return TDX_SUCCESS
+
+
+def write_back(m, page: Pfn):
+    """WBINVD inside of a machine: no line with the private key is left of a page that the module does not hold."""
+    if held_by_module(m, page):
+        return TDX_PAGE_METADATA_INCORRECT
+    m.frame[page].cache.private = False
     return TDX_SUCCESS
 
 
@@ -208,6 +223,8 @@ def tdh_phymem_page_rdmd(m, page: Pfn, least: Level):
     yield
     describe(m, page, level)
     answer = m.lp[me()].answer
+    answer.r10 = 0
+    answer.r11 = 0
     of = type_at(m, page, level)
     if of in (PageType.REG, PageType.EPT):
         answer.r9 = bepoch_at(m, page, level)
@@ -215,8 +232,8 @@ def tdh_phymem_page_rdmd(m, page: Pfn, least: Level):
         answer.rcx = u64(answer.rcx | NON_LEAF)
         answer.r10 = u64(m.pamt[range_of(m, page)].page0) << PAGE_SHIFT
         answer.r11 = u64(m.pamt[range_of(m, page)].page1) << PAGE_SHIFT
-    elif DYNAMIC_PAMT and paired(m) and level == 2 and m.frame[page].type == PageType.PAMT:
-        answer.rcx = u64(u8(PageType.PAMT))
+    elif DYNAMIC_PAMT and paired(m) and least == 1 and level != 3 and m.frame[page].type in (PageType.PAMT, PageType.RSVD):
+        answer.rcx = u64(u8(PageType.PAMT))  # its bit in the bitmap
         answer.r8 = 0
     unlock_walk(m, page, level, False)
     return TDX_SUCCESS
@@ -237,11 +254,13 @@ def tdh_phymem_cache_wb(m, resume: u64):
     status = key_lock_shared(m)
     if status == TDX_SUCCESS:
         status = begin_write_back(m, package, resume)
-        release_shared(m.kot_lock)
+        if status != TDX_SUCCESS:
+            release_shared(m.kot_lock)
     if status != TDX_SUCCESS:
         release_exclusive(wb.lock)
         return status
     yield
+    release_shared(m.kot_lock)
     if m.lp[me()].interrupt:
         wb.interrupted = True
         release_exclusive(wb.lock)

@@ -31,6 +31,7 @@ class Area(Struct):
 class TdmrInfo(Struct):
     """TDMR_INFO as the host hands it in, tdx-module.md 2.1: the range, the PAMT areas at 1G, 2M and 4K, the reserved areas."""
 
+    misplaced: bool  # its address is no multiple of 512
     base: u64
     size: u64
     pamt: Area[3]
@@ -51,6 +52,7 @@ class Sys(Struct):
     state: SysState
     dynamic: bool
     no_entropy: bool  # the platform's random numbers are used up
+    clock: u64  # the time, in microseconds
     global_hkid: u16
     tdmrs: u8
     cmrs: u8

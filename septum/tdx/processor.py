@@ -5,9 +5,10 @@ modelled too nobody reads that, and the status alone is left.
 """
 
 from septum.host.cpu import me
-from septum.host.geometry import Gfn, Level, Pfn, VcpuId, VmId
+from septum.host.entry import PAGE_SHIFT, Entry
+from septum.host.geometry import PAGES, Gfn, Level, Pfn, VcpuId, VmId
 from septum.lang import Enum, Struct, u8, u16, u32, u64
-from septum.tdx.geometry import STEPPED_GPAS, TLB_ENTRIES, WHOLE, Package
+from septum.tdx.geometry import FIRST_HKID, STEPPED_GPAS, TLB_ENTRIES, WHOLE, Package
 from septum.tdx.leaves import Leaf
 from septum.tdx.status import TDX_SUCCESS, Status
 
@@ -57,6 +58,8 @@ class LogicalProcessor(Struct):
     tdr: Pfn  # the TDR operand of the leaf that runs, and its id
     tdr_operand: u8
     malformed: u16  # HPA operands that are no page number, a bit each by id
+    walked: Pfn  # where the walk of the leaf that runs ended: a table, and the entry as it was before it was locked
+    word: Entry
     package: Package
     initialised: bool
     interrupt: bool  # one is pending
@@ -91,6 +94,11 @@ def succeed(m, rcx, rdx):
         m.lp[me()].answer.rcx = rcx
         m.lp[me()].answer.rdx = rdx
     return TDX_SUCCESS
+
+
+def is_shared(address: u64):
+    """Whether an address is one of memory, with an HKID that is not private."""
+    return address >> PAGE_SHIFT < PAGES * FIRST_HKID
 
 
 def malformed(m, operand: u8):

@@ -62,7 +62,6 @@ def tdh_mem_page_promote(m, vm: VmId, gfn: Gfn, level: Level):
     word = m.table[page].word[0] & ~(TDEL | TDHP)
     first = leaf_page(word, Level(level - 1))
     merge_metadata(m, first, level)
-    unlock_children(m, page, ENTRIES)
     set_entry(m, vm, gfn, level, word)
     unlock_implicit(m, first, level)
     release(m, page, Level(1))

@@ -6,7 +6,7 @@ The encodings are those of tdx-module.md 5.1; a state is read from the bits PS, 
 from septum.host.entry import ADDRESS_MASK, PAGE_SHIFT, SEPT_FREE
 from septum.host.geometry import ENTRY_BITS, LEVELS, Gfn, Level, Pfn, VmId, index_at
 from septum.lang import Enum, Witness, atomic, commutes, reached, u8, u64
-from septum.tdx.geometry import WHOLE
+from septum.tdx.geometry import HOST_PRIORITY, WHOLE
 from septum.tdx.locks import busy, release_exclusive, release_shared, try_exclusive, try_shared
 from septum.tdx.operands import RCX, SEPT_TREE
 from septum.tdx.processor import me, refuse
@@ -139,7 +139,8 @@ def host_lock(m, table: Pfn, i):
     """The host takes the lock of an entry; a failure gives it priority over guests. tdx-module.md 3."""
     word = m.table[table].word[i]
     if word & TDEL != 0:
-        m.table[table].word[i] = word | TDHP
+        if HOST_PRIORITY:
+            m.table[table].word[i] = word | TDHP
         reached(busy)
         reached(entry_busy)
         return False
@@ -153,9 +154,11 @@ def unlock_entry(m, table: Pfn, i):
     m.table[table].word[i] = m.table[table].word[i] & ~TDEL
 
 
-def begin(m, vm: VmId, gfn: Gfn, level: Level, exclusive: bool):
-    """entry_op() of tdx-module.md 15: TD, operand, tree lock, walk, entry lock; on an error nothing stays locked."""
-    atomic("one walk, below a tree that is locked; docs/fidelity.md says what a call that loses a later lock hides")
+def walk(m, vm: VmId, gfn: Gfn, level: Level, exclusive: bool):
+    """entry_op() of tdx-module.md 15 as far as the walk: TD, operand, tree lock; on an error nothing stays locked.
+
+    The whole module remembers what it read: another LP may run before the entry is locked and read again.
+    """
     td = m.td[vm]
     status = enter_td(m, vm)
     if status != TDX_SUCCESS:
@@ -168,14 +171,39 @@ def begin(m, vm: VmId, gfn: Gfn, level: Level, exclusive: bool):
         leave_td(m, vm)
         return refuse(m, TDX_OPERAND_BUSY, SEPT_TREE)
     table = sept_table(m, vm, gfn, level)
-    locked = host_lock(m, table, index_at(gfn, level)) if table != 0 else False
-    if not locked:
+    if table == 0:
         if WHOLE:
             at = stop_level(m, vm, gfn, level)
             report(m, entry_of(m, vm, gfn, at), at)
         leave_tree(m, vm, exclusive)
-        return refuse(m, TDX_OPERAND_BUSY if table != 0 else TDX_EPT_WALK_FAILED, RCX)
+        return refuse(m, TDX_EPT_WALK_FAILED, RCX)
+    if WHOLE:
+        m.lp[me()].walked = table
+        m.lp[me()].word = m.table[table].word[index_at(gfn, level)]
     return TDX_SUCCESS
+
+
+def begin(m, vm: VmId, gfn: Gfn, level: Level, exclusive: bool):
+    """entry_op() of tdx-module.md 15 to its end, the entry lock; on an error nothing stays locked."""
+    atomic("one walk, below a tree that is locked; docs/fidelity.md says what a call that loses a later lock hides")
+    if not WHOLE:
+        status = walk(m, vm, gfn, level, exclusive)
+        if status != TDX_SUCCESS:
+            return status
+    table = sept_table(m, vm, gfn, level)
+    if WHOLE and table != m.lp[me()].walked:  # PROMOTE freed it, and left its entries locked
+        return refuse_busy(m, vm, level, exclusive)
+    if not host_lock(m, table, index_at(gfn, level)):
+        return refuse_busy(m, vm, level, exclusive)
+    return TDX_SUCCESS
+
+
+def refuse_busy(m, vm: VmId, level: Level, exclusive: bool):
+    """An entry that is locked; extended error information is that of the walk."""
+    if WHOLE:
+        report(m, m.lp[me()].word, level)
+    leave_tree(m, vm, exclusive)
+    return refuse(m, TDX_OPERAND_BUSY, RCX)
 
 
 def leave_tree(m, vm: VmId, exclusive: bool):

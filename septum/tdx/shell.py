@@ -11,6 +11,7 @@ A leaf without `->` has to answer TDX_SUCCESS where lines are run as a script.
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -33,12 +34,13 @@ interrupt [lp=N]                        an interrupt: a guest leaves, a leaf tha
 name = value | page | page 2M           a variable; page: memory that nobody has
 tree TDR                                the Secure EPT of a TD
 show HPA                                what the PAMT says of a page
+store HPA WORD ...                      64-bit words in memory: the TDMR_INFO that SYS.CONFIG reads
 leaves | vars | help | quit
 A value is a number (4096, 0x1000, 2M), a variable, or values joined by | and +.
 STATUS is a name, NAME|operand (RCX, SEPT_TREE, 1), EXIT or VE; * is any. # begins a comment."""
 UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 NUMBERS = {name.upper().replace(" ", "_"): number for number, name in OPERANDS.items()}
-COMMANDS = ("tdcall", "read", "write", "interrupt", "tree", "show", "leaves", "vars", "help")
+COMMANDS = ("tdcall", "read", "write", "interrupt", "tree", "show", "store", "leaves", "vars", "help", "quit", "exit")
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,9 @@ class Shell:
         self.variables: dict[str, int] = {}
         self.tdvpr = 0
         self._commands: dict[str, Callable[[list[str]], Outcome]] = {
-            "tdcall": self._tdcall, "read": self._access, "write": self._access, "interrupt": self._interrupt, "tree": self._tree,
-            "show": self._show, "leaves": lambda _: Outcome(leaf_list()), "vars": self._vars, "help": lambda _: Outcome(HELP),
+            "tdcall": self._tdcall, "read": self._access, "write": self._access, "interrupt": self._interrupt,
+            "tree": self._tree, "show": self._show, "store": self._store,
+            "leaves": lambda words: alone(words, leaf_list()), "help": lambda words: alone(words, HELP), "vars": self._vars,
         }  # fmt: skip
 
     def run(self, line: str) -> Outcome:
@@ -70,7 +73,7 @@ class Shell:
         words = call.split()
         if arrow and not expectation:
             raise UserError("after -> stands a status: TDX_SUCCESS, TDX_OPERAND_BUSY|RCX, EXIT, VE or *")
-        assignment = re.fullmatch(r"(\w+)\s*=\s*(.+)", call)
+        assignment = re.fullmatch(r"(\w+)\s*=\s*(.*)", call)
         if assignment and not arrow:
             return self._assign(*assignment.groups())
         if not words:
@@ -82,20 +85,25 @@ class Shell:
     # -- lines
 
     def _assign(self, name: str, value: str) -> Outcome:
-        if name in REGISTERS or not name.isidentifier():
+        if name in (*REGISTERS, *COMMANDS, "lp", "vcpu", "page") or not name.isidentifier():
             raise UserError(f"{name} cannot be a variable")
+        if not value:
+            raise UserError(f"{name} = value, or {name} = page")
         self.variables[name] = self._page(value.split()[1:]) if value.split()[0] == "page" else self.value(value)
         return Outcome(f"{name} = {self.variables[name]:#x}")
 
     def _page(self, rest: list[str]) -> int:
         if self.host is None:
             raise UserError("page: the module was not brought up by septum (--no-boot); name a page yourself")
-        return self.host.page(size=self.value(rest[0]) if rest else 1 << PAGE_SHIFT)
+        sizes = {"": 1 << PAGE_SHIFT, "4K": 1 << PAGE_SHIFT, "2M": self.host.large, "1G": self.host.block}
+        if " ".join(rest) not in sizes:
+            raise UserError(f"page {' '.join(rest)}: page, page 2M or page 1G")
+        return self.host.page(size=sizes[" ".join(rest)])
 
     def _seamcall(self, words: list[str]) -> Outcome:
         number = leaf_number(words[0])
-        registers = self._registers(words[1:])
-        lp = self._lp(registers)
+        registers = self._registers(words[1:], (*REGISTERS, "lp"))
+        lp = registers.pop("lp", 0)
         answer = self.module.seamcall(number, lp=lp, **registers)
         if number & 0xFFFF == Leaf.VP_ENTER and self.module.m.lp[lp].vcpu:
             self.tdvpr = registers.get("rcx", 0) & 0xFFFFFFFFFF000
@@ -104,20 +112,21 @@ class Shell:
     def _tdcall(self, words: list[str]) -> Outcome:
         if len(words) < 2:
             raise UserError("tdcall LEAF reg=value ...: MEM.PAGE.ACCEPT, or its number 6")
-        registers = self._registers(words[2:])
-        return _Called(self.module.tdcall(self._vcpu(registers), guest_leaf_number(words[1]), **registers))
+        registers = self._registers(words[2:], (*REGISTERS, "vcpu"))
+        vcpu = registers.pop("vcpu", self.tdvpr)
+        return _Called(self.module.tdcall(vcpu, guest_leaf_number(words[1]), **registers))
 
     def _access(self, words: list[str]) -> Outcome:
         if len(words) < 2:
             raise UserError(f"{words[0]} GPA")
-        registers = self._registers(words[2:])
-        answer = self.module.access(self._vcpu(registers), self.value(words[1]), write=words[0].lower() == "write")
+        vcpu = self._registers(words[2:], ("vcpu",)).get("vcpu", self.tdvpr)
+        answer = self.module.access(vcpu, self.value(words[1]), write=words[0].lower() == "write")
         if answer.event is GuestEvent.DONE:
             return _Called(answer, text=f"reaches host address {answer.rcx:#x}")
         return _Called(answer)
 
     def _interrupt(self, words: list[str]) -> Outcome:
-        answer = self.module.interrupt(self._lp(self._registers(words[1:])))
+        answer = self.module.interrupt(self._registers(words[1:], ("lp",)).get("lp", 0))
         return Outcome("pending") if answer is None else _Called(answer)
 
     def _tree(self, words: list[str]) -> Outcome:
@@ -130,49 +139,50 @@ class Shell:
             raise UserError("show HPA")
         return self._seamcall(["PHYMEM.PAGE.RDMD", f"rcx={words[1]}"])
 
-    def _vars(self, _words: list[str]) -> Outcome:
-        return Outcome("\n".join(f"{name} = {value:#x}" for name, value in self.variables.items()))
+    def _vars(self, words: list[str]) -> Outcome:
+        return alone(words, "\n".join(f"{name} = {value:#x}" for name, value in self.variables.items()))
+
+    def _store(self, words: list[str]) -> Outcome:
+        if len(words) < 3:
+            raise UserError("store HPA WORD ...")
+        address, *numbers = [self.value(word) for word in words[1:]]
+        self.module.memory[address] = struct.pack(f"<{len(numbers)}Q", *numbers)
+        return Outcome(f"{8 * len(numbers)} bytes at {address:#x}")
 
     # -- their parts
 
     def value(self, text: str) -> int:
         """A number, a variable, or several joined by | and +."""
-        total = 0
-        for sign, part in re.findall(r"([|+]?)\s*([^|+\s]+)", text):
-            total = total | self._atom(part) if sign == "|" else total + self._atom(part)
-        return total & (1 << 64) - 1
+        total, sign = 0, "+"
+        for part in re.split(r"([|+])", text):
+            if part in ("|", "+"):
+                sign = part
+            else:
+                total = total | self._atom(part.strip()) if sign == "|" else total + self._atom(part.strip())
+        if not 0 <= total < 1 << 64:
+            raise UserError(f"{text.strip()} is no number of 64 bits")
+        return total
 
     def _atom(self, text: str) -> int:
         if text in self.variables:
             return self.variables[text]
-        unit = UNITS.get(text[-1].upper()) if not text.lower().startswith("0x") else None
+        unit = UNITS.get(text[-1:].upper()) if not text.lower().startswith("0x") else None
         try:
             return int(text[:-1].replace("_", ""), 10) * unit if unit else int(text, 0)
         except ValueError:
             known = f"; there are {', '.join(self.variables)}" if self.variables else ""
-            raise UserError(f"{text} is neither a number nor a variable{known}") from None
+            raise UserError(f"{text or 'nothing'} is neither a number nor a variable{known}") from None
 
-    def _registers(self, words: list[str]) -> dict[str, int]:
-        found = {}
+    def _registers(self, words: list[str], known: tuple[str, ...]) -> dict[str, int]:
+        found: dict[str, int] = {}
         for word in words:
             name, sign, value = word.partition("=")
-            if not sign or name.lower() not in (*REGISTERS, "lp", "vcpu"):
-                raise UserError(
-                    f"{word}: a register and its value, as in rcx=0x1000; there are {', '.join(REGISTERS)}, lp and vcpu"
-                )
+            if not sign or name.lower() not in known:
+                raise UserError(f"{word} is no name=value; the names are {', '.join(known)}")
+            if name.lower() in found:
+                raise UserError(f"{name} stands there twice")
             found[name.lower()] = self.value(value)
         return found
-
-    def _lp(self, registers: dict[str, int]) -> int:
-        lp = registers.pop("lp", 0)
-        registers.pop("vcpu", None)
-        if lp >= self.module.geometry.lps:
-            raise UserError(f"lp={lp}: there are {self.module.geometry.lps} logical processors, from 0")
-        return lp
-
-    def _vcpu(self, registers: dict[str, int]) -> int:
-        registers.pop("lp", None)
-        return registers.pop("vcpu", self.tdvpr)
 
     def _judged(self, called: _Called, expectation: str) -> Outcome:
         text = called.text or shown(called.answer)
@@ -194,6 +204,13 @@ class _Called(Outcome):
 
     answer: Answer
     judged: bool
+
+
+def alone(words: list[str], text: str) -> Outcome:
+    """A command that takes nothing."""
+    if len(words) > 1:
+        raise UserError(f"{words[0]} stands alone")
+    return Outcome(text)
 
 
 def answers(answer: Answer, wanted: str) -> bool:

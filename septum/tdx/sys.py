@@ -2,13 +2,14 @@
 
 from septum.host.entry import PAGE_SHIFT
 from septum.host.frames import PageType
-from septum.host.geometry import DYNAMIC_PAMT, ENTRIES, Pfn
+from septum.host.geometry import DYNAMIC_PAMT, ENTRIES, PAGES, Pfn
 from septum.lang import each, process, u8, u16, u64
 from septum.tdx.geometry import (
     CMRS,
     ENHANCED_DEMOTE,
     FIRST_HKID,
     HKIDS,
+    HOST_PRIORITY,
     MIN_TDCX,
     MIN_TDVPX,
     PAMT_INIT_PAGES,
@@ -98,7 +99,7 @@ def configuration(m):
     asked = given.r8 >> 16 & 1 != 0
     if given.r8 >> 17 != 0 or (asked and DYNAMIC_PAMT == 0):
         return refuse(m, TDX_OPERAND_INVALID, R8)
-    if given.r8 & 0xFFFF >= HKIDS or given.r8 & 0xFFFF < FIRST_HKID:
+    if given.r8 & 0xFFFF >= HKIDS or given.r8 & 0xFFFF < FIRST_HKID or (asked and PAGES > 1 << 36):
         return refuse(m, TDX_OPERAND_INVALID, R8)
     return check_tdmrs(m, u8(given.rdx), asked)
 
@@ -178,8 +179,8 @@ PAMT_PAGE_BITMAP_ENTRY_BITS = 0x9100000100000013
 NUM_CMRS, CMR_BASE, CMR_SIZE = 0x9000000100000000, 0x9000000300000080, 0x9000000300000100
 TDCS_BASE_SIZE, TDVPS_BASE_SIZE = 0x9800000100000100, 0x9800000100000200
 TDX_FEATURES0 = 0x0A00000300000008
-FEATURES = 1 << 4 | 1 << 10 | 1 << 18  # relaxed concurrency, host priority, NO_RBP_MOD
-FEATURE_DYNAMIC_PAMT, FEATURE_ENHANCED_DEMOTE = 1 << 36, 1 << 51
+FEATURES = 1 << 4 | 1 << 18  # relaxed concurrency, NO_RBP_MOD
+FEATURE_HOST_PRIORITY, FEATURE_DYNAMIC_PAMT, FEATURE_ENHANCED_DEMOTE = 1 << 10, 1 << 36, 1 << 51
 
 
 @process
@@ -207,7 +208,8 @@ def field_value(m, field: u64):
     """The value of a global metadata field."""
     if field == TDX_FEATURES0:
         dynamic = FEATURE_DYNAMIC_PAMT if DYNAMIC_PAMT else 0
-        return u64(FEATURES | dynamic | (FEATURE_ENHANCED_DEMOTE if ENHANCED_DEMOTE else 0))
+        priority = FEATURE_HOST_PRIORITY if HOST_PRIORITY else 0
+        return u64(FEATURES | dynamic | priority | (FEATURE_ENHANCED_DEMOTE if ENHANCED_DEMOTE else 0))
     if field >= CMR_SIZE and field - CMR_SIZE < CMRS:
         return m.sys.cmr[field - CMR_SIZE].size
     if field >= CMR_BASE and field - CMR_BASE < CMRS:

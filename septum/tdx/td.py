@@ -2,10 +2,11 @@
 
 from septum.host.frames import PageType
 from septum.host.geometry import Level, Pfn, VmId
-from septum.lang import Enum, Slot, Struct, commutes, u8, u16, u32
-from septum.tdx.geometry import MIN_TDCX, WHOLE, Epoch, Hkid, PageCount
+from septum.lang import Enum, Slot, Struct, commutes, u8, u16, u32, u64
+from septum.tdx.geometry import BUILDS, MIN_TDCX, WHOLE, Epoch, Hkid, PageCount
 from septum.tdx.leaves import TRACKED, OpState, op_states
-from septum.tdx.locks import TryLock, release_shared, try_shared
+from septum.tdx.locks import TryLock, release_exclusive, release_shared, try_exclusive, try_shared
+from septum.tdx.operands import OP_STATE
 from septum.tdx.pamt import explicit, unlock_walk
 from septum.tdx.processor import ZeroStep, me, refuse
 from septum.tdx.status import (
@@ -49,6 +50,8 @@ class TdBuild(Struct):
     max_vcpus: u16
     associated: u16  # vCPUs that are associated with an LP
     pending_ve_disable: bool  # TD_CTLS.PENDING_VE_DISABLE: a PENDING page is the host's business
+    op_lock: TryLock  # of OP_STATE, which only migration takes exclusively
+    hp_timeout: u32  # TDCS.HP_LOCK_TIMEOUT, in microseconds
 
 
 class Td(Struct):
@@ -76,6 +79,7 @@ class TdvpsBuild(Struct):
     x2apic: u32
     lp: u8  # the LP that it is associated with, plus one
     in_guest: bool
+    busy_since: u64  # when TDCALLs began to end in OPERAND_BUSY_HOST_PRIORITY, plus one; 0: they do not
     stepping: ZeroStep
 
 
@@ -115,29 +119,52 @@ def enter_td(m, vm: VmId):
 def leave_td(m, vm: VmId):
     """Gives the TDR lock back."""
     if WHOLE:
-        leave_tdr(m, False)
+        release_shared(m.td[vm].build.op_lock)
+        leave_tdr(m, vm, False)
     else:
         release_shared(m.td[vm].tdr_lock)
 
 
 def enter_tdr(m, vm: VmId, exclusive: bool):
-    """The TDR operand of the leaf that runs, then the TD's state."""
+    """The TDR operand of the leaf that runs, then the TD's state, whose lock a leaf that is alone with the TD does not need.
+
+    In a machine who takes it exclusive builds the TD.
+    """
+    if not WHOLE:
+        return enter_building(m, vm)
     lp = m.lp[me()]
     status = explicit(m, lp.tdr, lp.tdr_operand, PageType.TDR, Level(1), exclusive)
     if status == TDX_SUCCESS:
-        status = td_state(m, vm)
+        status = td_state(m, vm, not exclusive)
         if status != TDX_SUCCESS:
-            leave_tdr(m, exclusive)
+            leave_tdr(m, vm, exclusive)
     return status
 
 
-def leave_tdr(m, exclusive: bool):
+def leave_tdr(m, vm: VmId, exclusive: bool):
     """Gives back the TDR operand of the leaf that runs."""
-    unlock_walk(m, m.lp[me()].tdr, Level(1), exclusive)
+    if WHOLE:
+        unlock_walk(m, m.lp[me()].tdr, Level(1), exclusive)
+    else:
+        release_exclusive(m.td[vm].tdr_lock)
 
 
-def td_state(m, vm: VmId):
-    """tdx-module.md 4.3. OP_STATE has a lock that only migration takes exclusively: it is never lost, and left out."""
+def enter_building(m, vm: VmId):
+    """The TDR exclusive, of a TD whose keys are configured and that is not finalized."""
+    td = m.td[vm]
+    if not try_exclusive(td.tdr_lock):
+        return TDX_OPERAND_BUSY
+    if td.lifecycle == Lifecycle.KEYS_CONFIGURED and td.build.op_state == OpState.INITIALIZED:
+        return TDX_SUCCESS
+    release_exclusive(td.tdr_lock)
+    return TDX_OP_STATE_INCORRECT
+
+
+def td_state(m, vm: VmId, locked: bool):
+    """tdx-module.md 4.3: the TD has its keys and its pages, and is in an op state in which the leaf is legal.
+
+    On success OP_STATE is locked shared, if it is to be.
+    """
     td = m.td[vm]
     if td.build.fatal:
         return refuse(m, TDX_TD_FATAL, 0)
@@ -145,7 +172,11 @@ def td_state(m, vm: VmId):
         return refuse(m, TDX_TD_KEYS_NOT_CONFIGURED, 0)
     if td.build.num_tdcx < MIN_TDCX:
         return refuse(m, TDX_TDCS_NOT_ALLOCATED, 0)
+    if locked and not try_shared(td.build.op_lock):
+        return refuse(m, TDX_OPERAND_BUSY, OP_STATE)
     if op_states(m.lp[me()].leaf) >> u8(td.build.op_state) & 1 == 0:
+        if locked:
+            release_shared(td.build.op_lock)
         return refuse(m, TDX_OP_STATE_INCORRECT, u8(td.build.op_state))
     return TDX_SUCCESS
 
@@ -154,4 +185,6 @@ def must_track(m, vm: VmId):
     """Whether the TD is in an op state in which vCPUs may hold translations; tdx-module.md 10.2."""
     if WHOLE:
         return TRACKED >> u8(m.td[vm].build.op_state) & 1 != 0
+    if BUILDS:
+        return m.td[vm].build.op_state == OpState.RUNNABLE
     return True

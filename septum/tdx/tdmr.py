@@ -4,6 +4,7 @@ from septum.host.entry import PAGE_SHIFT
 from septum.host.geometry import ENTRIES, PAGES, Pfn
 from septum.lang import u8, u64
 from septum.tdx.geometry import CMRS, RESERVED_AREAS, TDMRS
+from septum.tdx.operands import TDMR_INFO
 from septum.tdx.processor import refuse
 from septum.tdx.status import (
     TDX_INVALID_PAMT,
@@ -11,6 +12,7 @@ from septum.tdx.status import (
     TDX_INVALID_TDMR,
     TDX_NON_ORDERED_RESERVED_IN_TDMR,
     TDX_NON_ORDERED_TDMR,
+    TDX_OPERAND_INVALID,
     TDX_PAMT_OUTSIDE_CMRS,
     TDX_PAMT_OVERLAP,
     TDX_SUCCESS,
@@ -48,6 +50,8 @@ def check_range(m, i: u8):
     """Base and size of a TDMR: multiples of 1G, in memory, behind the one before."""
     of = m.sys.offered[i]
     block = (ENTRIES * ENTRIES) << PAGE_SHIFT
+    if of.misplaced:
+        return refuse(m, TDX_OPERAND_INVALID, TDMR_INFO)
     if overflows(of.base, of.size):
         return refuse(m, TDX_INVALID_TDMR, i)
     if i > 0 and of.base < m.sys.offered[i - 1].base + m.sys.offered[i - 1].size:

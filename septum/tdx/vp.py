@@ -51,6 +51,7 @@ def tdh_vp_create(m, vm: VmId, page: Pfn):
     build.num_pages = 1
     build.lp = 0
     build.in_guest = False
+    build.busy_since = 0
     m.tdvps[vcpu].epoch = 0
     forget_faults(m, vcpu)
     add_children(m.td[vm], 1)
@@ -64,7 +65,7 @@ def free_vcpu(m):
     for vcpu in each(VcpuId):
         if m.tdvps[vcpu].build.tdvpr == 0:
             return vcpu
-    assert False, "scope: out of vCPUs, raise VCPUS"
+    assert False, "scope: there are more vCPUs than Geometry.vcpus"
     return VcpuId(0)
 
 
@@ -91,14 +92,30 @@ def lock_vcpu(m, page: Pfn, operand: u8, exclusive: bool):
     return explicit(m, page, operand, PageType.TDVPR, Level(1), exclusive)
 
 
-def lock_parent(m, vm: VmId):
-    """The TDR of a vCPU, shared."""
-    return TDX_SUCCESS if try_shared(m.frame[m.td[vm].tdr].lock) else refuse(m, TDX_OPERAND_BUSY, TDR)
+def lock_parent(m, vm: VmId, exclusive: bool):
+    """The TDR of a vCPU."""
+    return TDX_SUCCESS if try_lock(m.frame[m.td[vm].tdr].lock, exclusive) else refuse(m, TDX_OPERAND_BUSY, TDR)
 
 
-def unlock_parent(m, vm: VmId):
+def unlock_parent(m, vm: VmId, exclusive: bool):
     """Gives the TDR back."""
-    release_shared(m.frame[m.td[vm].tdr].lock)
+    unlock(m.frame[m.td[vm].tdr].lock, exclusive)
+
+
+def enter_parent(m, vm: VmId, exclusive: bool):
+    """The TDR of a vCPU, and the TD's state, locked shared."""
+    status = lock_parent(m, vm, exclusive)
+    if status == TDX_SUCCESS:
+        status = td_state(m, vm, True)
+        if status != TDX_SUCCESS:
+            unlock_parent(m, vm, exclusive)
+    return status
+
+
+def leave_parent(m, vm: VmId, exclusive: bool):
+    """Releases what `enter_parent` took."""
+    release_shared(m.td[vm].build.op_lock)
+    unlock_parent(m, vm, exclusive)
 
 
 @process
@@ -117,7 +134,7 @@ def tdh_vp_addcx(m, vcpu: VcpuId, tdvpr: Pfn, page: Pfn):
     m.tdvps[vcpu].build.num_pages += 1
     add_children(m.td[vm], 1)
     unlock_page(m, page)
-    unlock_parent(m, vm)
+    leave_parent(m, vm, False)
     unlock_walk(m, tdvpr, Level(1), True)
     return TDX_SUCCESS
 
@@ -125,18 +142,17 @@ def tdh_vp_addcx(m, vcpu: VcpuId, tdvpr: Pfn, page: Pfn):
 def vcpu_extendable(m, vcpu: VcpuId, page: Pfn):
     """The checks of VP.ADDCX; on success TDR and page are locked."""
     build = m.tdvps[vcpu].build
-    status = lock_parent(m, build.vm)
+    status = enter_parent(m, build.vm, False)
     if status != TDX_SUCCESS:
         return status
-    status = td_state(m, build.vm)
-    if status == TDX_SUCCESS and build.state != VcpuState.UNINITIALIZED:
+    if build.state != VcpuState.UNINITIALIZED:
         status = refuse(m, TDX_VCPU_STATE_INCORRECT, u8(build.state))
     if status == TDX_SUCCESS and build.num_pages >= MAX_TDVPX:
         status = refuse(m, TDX_TDCX_NUM_INCORRECT, 0)
     if status == TDX_SUCCESS:
         status = lock_page(m, page, RCX)
     if status != TDX_SUCCESS:
-        unlock_parent(m, build.vm)
+        leave_parent(m, build.vm, False)
     return status
 
 
@@ -158,7 +174,7 @@ def tdh_vp_init(m, vcpu: VcpuId, tdvpr: Pfn):
     build.state = VcpuState.READY
     td.build.vcpus += 1
     associate(m, vcpu)
-    unlock(m.frame[td.tdr].lock, m.lp[me()].version == 1)
+    leave_parent(m, build.vm, m.lp[me()].version == 1)
     unlock_walk(m, tdvpr, Level(1), True)
     return TDX_SUCCESS
 
@@ -166,11 +182,10 @@ def tdh_vp_init(m, vcpu: VcpuId, tdvpr: Pfn):
 def initialisable(m, vcpu: VcpuId, exclusive: bool):
     """The checks of VP.INIT; on success the TDR is locked."""
     build = m.tdvps[vcpu].build
-    tdr = m.td[build.vm].tdr
-    if not try_lock(m.frame[tdr].lock, exclusive):
-        return refuse(m, TDX_OPERAND_BUSY, TDR)
-    status = td_state(m, build.vm)
-    if status == TDX_SUCCESS and build.num_pages < MIN_TDVPX:
+    status = enter_parent(m, build.vm, exclusive)
+    if status != TDX_SUCCESS:
+        return status
+    if build.num_pages < MIN_TDVPX:
         status = refuse(m, TDX_TDCX_NUM_INCORRECT, 0)
     if status == TDX_SUCCESS and build.state != VcpuState.UNINITIALIZED:
         status = refuse(m, TDX_VCPU_STATE_INCORRECT, u8(build.state))
@@ -179,7 +194,7 @@ def initialisable(m, vcpu: VcpuId, exclusive: bool):
     if status == TDX_SUCCESS and exclusive and x2apic_taken(m, build.vm, u32(m.lp[me()].given.r8 & 0xFFFFFFFF)):
         status = refuse(m, TDX_X2APIC_ID_NOT_UNIQUE, 0)
     if status != TDX_SUCCESS:
-        unlock(m.frame[tdr].lock, exclusive)
+        leave_parent(m, build.vm, exclusive)
     return status
 
 
@@ -215,7 +230,7 @@ def tdh_vp_flush(m, vcpu: VcpuId, tdvpr: Pfn):
     invept(m, build.vm)
     build.lp = 0
     m.td[build.vm].build.associated -= 1
-    unlock_parent(m, build.vm)
+    unlock_parent(m, build.vm, False)
     unlock_walk(m, tdvpr, Level(1), True)
     return TDX_SUCCESS
 
@@ -223,7 +238,7 @@ def tdh_vp_flush(m, vcpu: VcpuId, tdvpr: Pfn):
 def vcpu_flushable(m, vcpu: VcpuId):
     """The checks of VP.FLUSH; on success the TDR is locked."""
     build = m.tdvps[vcpu].build
-    status = lock_parent(m, build.vm)
+    status = lock_parent(m, build.vm, False)
     if status != TDX_SUCCESS:
         return status
     if m.td[build.vm].lifecycle != Lifecycle.KEYS_CONFIGURED:
@@ -233,7 +248,7 @@ def vcpu_flushable(m, vcpu: VcpuId):
     elif build.lp != me() + 1:
         status = refuse(m, TDX_VCPU_NOT_ASSOCIATED, 0)
     if status != TDX_SUCCESS:
-        unlock_parent(m, build.vm)
+        unlock_parent(m, build.vm, False)
     return status
 
 
@@ -264,21 +279,27 @@ def enter_guest(m, vcpu: VcpuId, tdvpr: Pfn):
         status = filter_lock(m, vm)
         if status != TDX_SUCCESS:
             td.refcount[td.epoch % 2] -= 1
-            unlock_parent(m, vm)
+            leave_parent(m, vm, False)
             unlock_walk(m, tdvpr, Level(1), False)
             return status
         gfn = stepped(m, vcpu, vm)
         if gfn != 0:
             unlock(td.tree, ZERO_STEP_SHARED == 0)
             td.refcount[td.epoch % 2] -= 1
-            unlock_parent(m, vm)
+            leave_parent(m, vm, False)
             unlock_walk(m, tdvpr, Level(1), False)
+            answer = m.lp[me()].answer
+            answer.rax = EPT_VIOLATION
+            answer.rcx = 7  # the walk was for R, W and X; the entry has none
+            answer.rdx = 0
+            answer.r8 = u64(gfn - 1) << PAGE_SHIFT
             m.lp[me()].event = GuestEvent.EXIT
-            m.lp[me()].answer.rax = EPT_VIOLATION
-            m.lp[me()].answer.r8 = u64(gfn - 1) << PAGE_SHIFT
             return TDX_SUCCESS
         yield
         unlock(td.tree, ZERO_STEP_SHARED == 0)
+        if stepping.notify:
+            m.lp[me()].event = GuestEvent.VE
+    release_shared(td.build.op_lock)
     m.tdvps[vcpu].build.in_guest = True
     m.lp[me()].vcpu = vcpu
     m.lp[me()].last = vcpu
@@ -290,13 +311,12 @@ NUMBER = (1 << 64) - 1
 
 
 def enterable(m, vcpu: VcpuId):
-    """Steps 4 to 10 of VP.ENTER; on success TDR and epoch are locked shared. An association made on the way stays."""
+    """Steps 4 to 10 of VP.ENTER; on success TDR, OP_STATE and epoch are locked shared. An association made on the way stays."""
     build = m.tdvps[vcpu].build
-    status = lock_parent(m, build.vm)
+    status = enter_parent(m, build.vm, False)
     if status != TDX_SUCCESS:
         return status
-    status = td_state(m, build.vm)
-    if status == TDX_SUCCESS and build.num_pages < MIN_TDVPX:
+    if build.num_pages < MIN_TDVPX:
         status = refuse(m, TDX_TDCX_NUM_INCORRECT, 0)
     if status == TDX_SUCCESS and (build.state != VcpuState.READY or build.in_guest):
         status = refuse(m, TDX_VCPU_STATE_INCORRECT, u8(build.state))
@@ -307,7 +327,7 @@ def enterable(m, vcpu: VcpuId):
         if not try_shared(m.td[build.vm].epoch_lock):
             status = refuse(m, TDX_OPERAND_BUSY, TD_EPOCH)
     if status != TDX_SUCCESS:
-        unlock_parent(m, build.vm)
+        leave_parent(m, build.vm, False)
     return status
 
 
@@ -350,6 +370,11 @@ def note_rip(m, vcpu: VcpuId):
         forget_faults(m, vcpu)
 
 
+def get_on(m):
+    """The guest of this LP has done its instruction: RIP is not where it was."""
+    m.tdvps[m.lp[me()].vcpu].build.stepping.rip += 1
+
+
 def forget_faults(m, vcpu: VcpuId):
     """The zero-step log begins anew."""
     stepping = m.tdvps[vcpu].build.stepping
@@ -363,7 +388,8 @@ def leave_guest(m, reason: u64):
     build = m.tdvps[vcpu].build
     m.td[build.vm].refcount[m.tdvps[vcpu].epoch % 2] -= 1
     build.in_guest = False
-    unlock_parent(m, build.vm)
+    build.busy_since = 0
+    unlock_parent(m, build.vm, False)
     unlock_walk(m, build.tdvpr, Level(1), False)
     m.lp[me()].vcpu = 0
     m.lp[me()].event = GuestEvent.EXIT

@@ -16,7 +16,7 @@ from tests.designs.mutations import MUTATIONS
 def test_a_mutation_is_caught_by_its_property(mutation):
     with mutated(mutation):
         model = alone(load(mutation.design), mutation.scenario)
-        result = check(model, mutation.scenario, property=mutation.property)
+        result = check(model, mutation.scenario, property=mutation.property, kernel=mutation.kernel)
     assert (result.verdict, result.property) == (Verdict.VIOLATED, mutation.property), f"{result.property}: {result.clause}"
     assert result.counterexample.steps
 

@@ -13,7 +13,7 @@ ROOT = Path(septum.__file__).parent
 REFERENCE = ROOT.parent.parent / "shared" / "reference"
 CITATION = re.compile(r"(kvm-mmu|tdx-module|designs)\.md ((?:\d+(?:\.\d+)*[a-z]?(?:, )?)+)")
 FILES = sorted(
-    file for part in ("host", "tdx", "kvm", "designs", "scenarios", "properties") for file in (ROOT / part).glob("*.py")
+    file for part in ("host", "tdx", "kvm", "designs", "scenarios", "properties") for file in (ROOT / part).rglob("*.py")
 )
 
 

@@ -14,11 +14,18 @@ from septum.lang.types import scope
 from tests.lang.parity import assert_same
 
 SCHEDULES = 60
+WHOLE = (
+    "upstream",
+    "dpamt_v4_as_posted",
+    "dpamt_merged",
+    "dpamt_merged_split",
+)  # the others differ from one of these in few operations
+ELSEWHERE = ("same_gfn_enomem", "punch_hole", "two_tds", "split_two_tds")
 PAIRS = [
     (design, scenario.name)
     for design in designs()
     for scenario in load(design).scenarios
-    if scenario.needs <= load(design).operations
+    if scenario.needs <= load(design).operations and (design in WHOLE or scenario.name in ELSEWHERE)
 ]
 
 
@@ -57,7 +64,7 @@ def test_every_process_of_the_model_is_run():
     assert translated - entered == UNREACHED
 
 
-@pytest.mark.parametrize("design", designs())
+@pytest.mark.parametrize("design", WHOLE)
 def test_the_c_of_the_model_compiles_without_a_warning(design, tmp_path):
     source = tmp_path / "model.c"
     source.write_text(built_for(design, "teardown").translation.code)

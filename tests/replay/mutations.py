@@ -239,13 +239,14 @@ MUTATIONS: dict[str, Callable[[Trace, int, random.Random], Mutation | None]] = {
 
 
 def mutations(traces: list[Trace], kind: str, count: int, rng: random.Random) -> Iterator[tuple[Trace, Mutation]]:
-    """`count` mutations of one kind, of changes that are chosen at random."""
+    """`count` mutations of one kind, of changes that are chosen at random; fewer if the traces have no more places for it."""
+    places = {trace.name: rng.sample(trace.changed, len(trace.changed)) for trace in traces}
     made = 0
-    for _ in range(200 * count):
-        trace = rng.choice(traces)
-        found = MUTATIONS[kind](trace, rng.choice(trace.changed), rng)
+    while made < count and any(places.values()):
+        trace = rng.choice([one for one in traces if places[one.name]])
+        found = None
+        while found is None and places[trace.name]:
+            found = MUTATIONS[kind](trace, places[trace.name].pop(), rng)
         if found:
             yield trace, found
             made += 1
-            if made == count:
-                return

@@ -5,11 +5,16 @@ from __future__ import annotations
 import functools
 import lzma
 from pathlib import Path
+from typing import Any
 
 import septum
+from septum.replay.replay import replay
+from septum.replay.result import Result
 
 HERE = Path(__file__).parent / "traces"
-ALL = Path(septum.__file__).parent.parent.parent / "shared" / "traces"
+SHARED = Path(septum.__file__).parents[2] / "shared" / "traces"
+ALL = tuple(sorted(SHARED.rglob("*.trace.gz")))
+SMALL = "6.12-race-exits"
 SAMPLES = tuple(sorted(file.name.removesuffix(".trace.xz") for file in HERE.glob("*.trace.xz")))
 
 
@@ -27,3 +32,10 @@ def text_of(name: str) -> str:
 def lines_of(name: str) -> list[str]:
     """Its lines."""
     return text_of(name).splitlines()
+
+
+def replayed(tmp_path: Path, text: str, **options: Any) -> Result:
+    """What a replay of this text finds."""
+    file = tmp_path / "trace"
+    file.write_text(text)
+    return replay(str(file), **options)

@@ -10,15 +10,13 @@ import pytest
 from septum.check.check import Budget, check
 from septum.check.loading import load
 from septum.check.result import Verdict
-from septum.scenarios import SCENARIOS
 from tests.designs.mutate import mutated
 from tests.designs.mutations import MUTATIONS
 
 pytestmark = pytest.mark.slow
 
 NONE = frozenset()
-DESIGNS = [load(name) for name in ("upstream", "dpamt_v4", "dpamt_merged", "dpamt_merged_split")]
-ROWS = [(d.name, s.name) for d in DESIGNS for s in SCENARIOS if s.needs <= d.operations]
+DESIGNS = ["upstream", "dpamt_v4_as_posted", "dpamt_merged", "dpamt_merged_split"]
 THREE_VCPUS = ["same_gfn", "neighbours", "zero_step", "punch_hole", "punch_hole_zero_step", "two_tds", "rcu_callbacks"]
 SCENARIO_STATES, MUTATION_STATES = 3_000_000, 1_000_000
 
@@ -36,26 +34,20 @@ def outcome(result):
     return result.verdict, result.property, len(result.counterexample.steps)
 
 
-@pytest.fixture(scope="module")
-def states():
-    """By design and scenario, the states with reductions and those without, which are at least so many."""
-    return {}
-
-
-@pytest.mark.parametrize(("design", "scenario"), ROWS)
-def test_a_scenario_both_ways(design, scenario, states):
-    reduced, whole = both_ways(design, scenario, "tiny", SCENARIO_STATES)
-    states[design, scenario] = (reduced.states, whole.states)
-    assert reduced.verdict is not Verdict.INCOMPLETE
-    if whole.verdict is Verdict.INCOMPLETE:
-        pytest.skip(f"without reductions it has more than {SCENARIO_STATES:,} states")
-    assert outcome(reduced) == outcome(whole)
-    assert reduced.states <= whole.states
-
-
-def test_most_scenarios_were_compared(states):
-    assert set(states) == set(ROWS)
-    assert sum(whole < SCENARIO_STATES for _, whole in states.values()) >= 0.75 * len(ROWS)
+@pytest.mark.parametrize("design", DESIGNS)
+def test_every_scenario_both_ways(design):
+    """A few have too many states without reductions: nothing can be compared there."""
+    model, compared, able = load(design), 0, 0
+    for scenario in model.scenarios:
+        if scenario.needs <= model.operations:
+            reduced, whole = both_ways(model, scenario.name, "tiny", SCENARIO_STATES)
+            assert reduced.verdict is not Verdict.INCOMPLETE
+            if whole.verdict is not Verdict.INCOMPLETE:
+                assert outcome(reduced) == outcome(whole)
+                assert reduced.states <= whole.states
+                compared += 1
+            able += 1
+    assert compared >= 0.75 * able
 
 
 def test_with_three_vcpus_all_states_together_shrink_fifty_fold():
@@ -65,7 +57,10 @@ def test_with_three_vcpus_all_states_together_shrink_fifty_fold():
     assert sum(whole.states for _, whole in both) >= 50 * sum(reduced.states for reduced, _ in both)
 
 
-@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.what)
+OF_DESIGNS = [one for one in MUTATIONS if not one.design.startswith("kvm")]
+
+
+@pytest.mark.parametrize("mutation", OF_DESIGNS, ids=lambda mutation: mutation.what)
 def test_a_mutation_both_ways(mutation):
     """In the smallest scope that shows it."""
     with mutated(mutation):

@@ -7,11 +7,13 @@ import re
 from pathlib import Path
 
 from septum.cli.app import main
+from septum.tdx import Host, Module
+from septum.tdx.shell import Shell
 from tests.tdx import reference as ref
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "tdx.md"
-SHORT = {ref.S: "`!S`", ref.NB: "`!NB`", ref.T: "`!T`", ref.AB: "`AB`", ref.NP: "`NP`", None: "-", "EXIT": "TD exit"}
+SHORT = {ref.S: "`!S`", ref.NB: "`!NB`", ref.T: "`!T`", ref.AB: "`AB`", ref.NP: "`NP`", None: "-", "EXIT": "TD exit", "VE": "#VE"}
 
 OP_STATES = (
     "Op states (0 UNINITIALIZED, 1 INITIALIZED, 2 RUNNABLE, 3-12 of migration) in which a leaf is legal, tdx-module.md 10.2:"
@@ -30,12 +32,12 @@ def cell(value) -> str:
 def matrix() -> str:
     """The tables of reference.py in Markdown."""
     lines = [f"| leaf | level | {' | '.join(ref.STATES)} |", "| --- " * (len(ref.STATES) + 2) + "|"]
-    for row, (level, cells) in {**ref.TABLE, **ref.BUILD_TABLE}.items():
-        name = row.split()[0].removeprefix("MEM_").replace("_", ".")
+    for (leaf, levels), cells in {**ref.TABLE, **ref.BUILD_TABLE}.items():
+        name = leaf.removeprefix("MEM_").replace("_", ".")
+        lines.append(f"| {name} | {', '.join(map(str, levels))} | {' | '.join(map(cell, cells))} |")
+    for (what, asked, level), cells in ref.GUEST.items():
+        name = f"guest {what.replace('_', '.')} at {asked}" if what != "access" else "guest access"
         lines.append(f"| {name} | {level} | {' | '.join(map(cell, cells))} |")
-    for asked, level, table in ((0, 0, ref.ACCEPT_4K), (1, 1, ref.ACCEPT_2M), (0, 1, ref.ACCEPT_4K_OF_2M)):
-        cells = " | ".join(cell(table.get(state)) for state in ref.STATES)
-        lines.append(f"| guest ACCEPT at {asked} | {level} | {cells} |")
     lines += ["", OP_STATES, "", "| leaf | op states |", "| --- | --- |"]
     lines += [f"| {leaf.replace('_', '.')} | {', '.join(map(str, sorted(states)))} |" for leaf, states in ref.OP_STATES.items()]
     return "\n".join(lines)
@@ -56,6 +58,16 @@ def test_the_examples_of_the_page_run():
     names: dict[str, object] = {}
     for example in re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL):
         exec(compile(example, "tdx.md", "exec"), names)
+
+
+def test_the_session_of_the_page_is_what_the_shell_says():
+    module = Module()
+    shell, printed = Shell(module, Host(module)), []
+    (session,) = re.findall(r"```\n(tdx> .*?)```", PAGE.read_text(), re.DOTALL)
+    for line in session.splitlines():
+        if line.startswith("tdx> "):
+            printed += [line, *shell.run(line.removeprefix("tdx> ")).text.splitlines()]
+    assert "\n".join(printed) + "\n" == session
 
 
 def test_the_script_of_the_examples_ends_well(capsys):

@@ -158,6 +158,24 @@ def test_a_translation_outlives_its_entry_until_the_vcpu_has_left():
     assert (violation.exit_reason, violation.r8, violation.rcx & 7) == (48, GPA, 2)
 
 
+def test_another_vcpu_does_not_find_the_translations_of_the_one_before():
+    module, _, td = made(vcpus=2)
+    one, two = td.vcpus
+    td.augment(GPA)
+    td.accept(GPA)
+    expect(module.seamcall(Leaf.VP_ENTER, rcx=one))
+    module.access(one, GPA)
+    module.interrupt(0)
+    expect(module.seamcall(Leaf.MEM_RANGE_BLOCK, rcx=GPA, rdx=td.tdr))
+    expect(module.seamcall(Leaf.MEM_TRACK, rcx=td.tdr))
+    expect(module.seamcall(Leaf.VP_ENTER, lp=1, rcx=two))  # of the new epoch
+    module.interrupt(1)
+    expect(module.seamcall(Leaf.MEM_PAGE_REMOVE, rcx=GPA, rdx=td.tdr))
+    expect(module.seamcall(Leaf.VP_FLUSH, lp=1, rcx=two))
+    expect(module.seamcall(Leaf.VP_ENTER, rcx=two))  # of the same epoch still, on the LP of the other
+    assert module.access(two, GPA).exit_reason == 48
+
+
 def test_a_pending_page_is_the_hosts_business_if_the_td_says_so():
     module, _, td = made()
     td.augment(GPA)

@@ -27,7 +27,7 @@ from septum.tdx.geometry import (
 )
 from septum.tdx.leaves import Leaf
 from septum.tdx.module import DRIVER, Geometry, Module, translated
-from septum.tdx.status import CODES, Status
+from septum.tdx.status import Status
 
 CALLS = Path(__file__).with_name("random_calls.c")
 SMALL = Geometry(
@@ -39,32 +39,32 @@ BLOCK = 4096 * 16
 MEMORY = ((BLOCK, 13 * BLOCK),)
 
 
+COUNTS = ("calls", "steps", "races", "pruned", "errors", "checked", "merged", "split")
+
+
 class Report(ctypes.Structure):
     """report_t of random_calls.c."""
 
-    _fields_ = [(name, ctypes.c_uint64) for name in ("calls", "steps", "races", "pruned", "errors", "checked")] + [
+    _fields_ = [(name, ctypes.c_uint64) for name in COUNTS] + [
         ("seen", ctypes.c_uint64 * len(Status) * 64), ("guest", ctypes.c_uint64 * len(Status) * 8),
         ("wrong", ctypes.c_char * 256), ("at", ctypes.c_uint64),
     ]  # fmt: skip
 
 
-def run(calls: int, seed: int, *, dynamic: bool, life: int = 20_000, **options: bool) -> Report:
-    """So many random calls in the C engine, from a module that is ready."""
+def run(calls: int, seed: int, *, dynamic: bool, life: int = 20_000, planted: str = "", **options: bool) -> Report:
+    """So many random calls in the C engine, from a module that is ready; `planted` names the defect that it has."""
     module = Module(SMALL, dynamic_pamt=dynamic, cmrs=MEMORY, **options)
     Host(module, dynamic=dynamic)
     with module.scope():
-        errors = [sum(1 << bit for bit in range(8) if 8 * byte + bit < len(Status) and CODES[Status(8 * byte + bit)] >> 63)
-                  for byte in range(len(Status) // 8 + 1)]  # fmt: skip
         macros = {
             "ENTRIES": 4, "ENTRY_BITS": 2, "LEVELS": 3, "GFNS": 64, "PAGES": 256, "TDS": 3, "VCPUS": 4, "LPS": 3, "TLB": 4,
             "HKIDS": 5, "PACKAGES_OF_LPS": 2, "STATUSES": len(Status), "RESUMABLE": int(Status.TDX_INTERRUPTED_RESUMABLE),
-            "DYNAMIC": int(bool(DYNAMIC_PAMT)),
+            "BUSY": int(Status.TDX_OPERAND_BUSY), "DYNAMIC": int(bool(DYNAMIC_PAMT)),
         }  # fmt: skip
-        head = "".join(f"#define {name} {value}\n" for name, value in macros.items())
-        head += f"static const uint8_t ERRORS[] = {{ {', '.join(map(str, errors))} }};\n"
+        head = f"/* {planted} */\n" + "".join(f"#define {name} {value}\n" for name, value in macros.items())
         driver = DRIVER + head + CALLS.read_text()
         translation = translated(frozenset(module.bindings.items()), SMALL.lps, driver)
-        library = load(compiled(translation.code, ("-O2",)))
+        library = load(compiled(translation.code, ("-O0" if planted else "-O2",)))
         for number, site in enumerate(translation.sites):
             library.septum_ignore(number, site.message.startswith(("fatal", "scope")))
         report = Report()
@@ -104,3 +104,6 @@ def test_ten_million_calls(dynamic, shared, calls):
     if not dynamic:
         never |= {Leaf.PHYMEM_PAMT_ADD, Leaf.PHYMEM_PAMT_REMOVE}
     assert {leaf.name for leaf in Leaf if leaf not in never} <= {leaf for leaf, status in reached if status == "TDX_SUCCESS"}
+    assert report.merged and report.split, "no 1G page was made or split"
+    guest = {status for event in report.guest for status in Status if event[status]}
+    assert {Status.TDX_OPERAND_BUSY, Status.TDX_OPERAND_BUSY_HOST_PRIORITY} <= guest

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
 
 from septum.cli.app import main
@@ -35,7 +37,12 @@ def test_a_td_by_lines(shell):
 
 
 @pytest.mark.parametrize(("line", "message"), [
-    ("MNG.CRATE", "no leaf and no command"), ("MNG.CREATE rxx=1", "a register and its value"),
+    ("MNG.CRATE", "no leaf and no command"), ("MNG.CREATE rxx=1", "rxx=1 is no name=value; the names are rcx"),
+    ("MNG.CREATE rcx=1 rcx=2", "rcx stands there twice"), ("MNG.CREATE vcpu=1", "vcpu=1 is no name=value"),
+    ("MNG.CREATE rcx=-1", "-1 is no number of 64 bits"), ("MNG.CREATE rcx=1|", "nothing is neither a number"),
+    ("x = 5 6", "5 6 is neither"), ("x =", "x = value"), ("x = page 3", "page 2M or page 1G"),
+    ("tree = 4", "cannot be a variable"),
+    ("leaves 1", "stands alone"), ("store 1", "store HPA WORD"),
     ("MNG.CREATE rcx=foo", "neither a number"),
     ("MNG.CREATE ->", "after -> stands a status"), ("MNG.CREATE -> TDX_NONSENSE", "is no status"),
     ("MNG.CREATE -> OPERAND_INVALID|FOO", "is no operand"), ("tree 0", "is not the TDR"),
@@ -46,6 +53,21 @@ def test_a_td_by_lines(shell):
 def test_a_wrong_line_says_what_is_wrong(shell, line, message):
     with pytest.raises(UserError, match=message):
         shell.run(line)
+
+
+def test_a_module_is_brought_up_by_lines():
+    shell = Shell(Module(cmrs=((1 << 30, 2 << 30),)), strict=True)
+    assert shell.run("store 0x1000 0x2000").text == "8 bytes at 0x1000"
+    shell.run("store 0x2000 1G 1G 2G 4K 2G+4K 8K 2G+12K 4M")
+    for line in ("SYS.INIT", "SYS.LP.INIT", "SYS.CONFIG rcx=0x1000 rdx=1 r8=32", "SYS.KEY.CONFIG", "SYS.TDMR.INIT rcx=1G"):
+        assert shell.run(line).expected, line
+    with pytest.raises(UserError, match="name a page yourself"):
+        shell.run("a = page")
+
+
+def test_memory_ends(shell):
+    with pytest.raises(UserError, match="no 1048576 KiB of memory are left"):
+        shell.run("x = page 1G")
 
 
 def test_values(shell):
@@ -82,6 +104,12 @@ def test_a_script_ends_with_a_status(tmp_path, capsys, script, status, said):
     file.write_text(script)
     assert main(["tdx", "--memory", "1", str(file)]) == status
     assert said in capsys.readouterr().err
+
+
+def test_a_script_in_a_pipe(capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO("t = page\nMNG.CREATE rcx=t rdx=1\n"))
+    assert main(["tdx", "--memory", "1"]) == 1
+    assert "standard input:2" in capsys.readouterr().err
 
 
 def test_a_script_that_is_not_there(capsys):

@@ -7,19 +7,21 @@ import pytest
 from septum.host.entry import SEPT_FREE
 from septum.tdx.bringup import Host, Td, expect
 from septum.tdx.leaves import GuestLeaf, Leaf, OpState
-from septum.tdx.module import Module
+from septum.tdx.module import Geometry, Module
 from septum.tdx.processor import GuestEvent
 from septum.tdx.status import CODES, Status
 from septum.tdx.td import Lifecycle
 from tests.tdx import reference as ref
 
 GPA = 1 << 30
-FIRST = GPA >> 12  # its GFN
+TINY = Geometry(entries=4, levels=4, gfns=256, pages=1 << 12, tds=2, vcpus=2, lps=2)  # for entries above 2M, which it fills soon
 
 
-def host(dynamic: bool) -> Host:
-    """A module with a GiB of memory."""
-    return Host(Module(dynamic_pamt=dynamic, cmrs=((1 << 30, 1 << 30),)), dynamic=dynamic)
+def host(dynamic: bool, level: int = 0) -> Host:
+    """A module at real geometry with a GiB of memory; a tiny one where a leaf above 2M is wanted."""
+    if level < 2:
+        return Host(Module(dynamic_pamt=dynamic, cmrs=((1 << 30, 1 << 30),)), dynamic=dynamic)
+    return Host(Module(TINY, dynamic_pamt=dynamic, cmrs=((1 << 16, 60 << 16),)), dynamic=dynamic)
 
 
 class Cell:
@@ -27,37 +29,58 @@ class Cell:
 
     def __init__(self, made: Host, level: int, state: str, build: bool) -> None:
         self.host, self.module, self.level = made, made.module, level
+        self.entries = made.module.geometry.entries
+        self.gpa = GPA if self.entries == 512 else 4096 * self.entries**3
         self.td: Td = made.td(finalized=False)
-        self.finalized = False
-        self.td.link(GPA, level + 1)
-        if not build:
-            self.finalize()
+        self.td.link(self.gpa, level + 1)
         self.page = 0
-        self._bring(state, build)
+        self._bring(state)
+        if not build:
+            expect(self.module.seamcall(Leaf.MR_FINALIZE, rcx=self.td.tdr))
 
-    def finalize(self):
-        expect(self.module.seamcall(Leaf.MR_FINALIZE, rcx=self.td.tdr))
-        self.finalized = True
-
-    def _bring(self, state: str, build: bool) -> None:
+    def _bring(self, state: str) -> None:
         if state.startswith("NL"):
-            self._link_full_or_empty()
+            self.td.link(self.gpa, self.level)
         elif state != "FREE":
-            self.page = self.td.augment(GPA, self.level)
-            if "PENDING" not in state:
-                self._accept(build)
+            self.page = self._leaf("PENDING" not in state)
         if state in ref.BLOCKED_STATES:
             expect(self.call("MEM_RANGE_BLOCK"))
 
-    def _accept(self, build: bool) -> None:
-        """Makes a PENDING leaf MAPPED; a TD that is not finalized borrows the op state in which its guest may run."""
+    def _leaf(self, accepted: bool) -> int:
+        """A leaf of this level; one above 2M is promoted. Its page."""
+        if self.level == 2:
+            self.td.link(self.gpa, 2)
+            return self.fill(accepted, promoted=True)
+        page = self.td.augment(self.gpa, self.level)
+        if accepted:
+            self._accept([self.gpa | self.level])
+        return page
+
+    def fill(self, accepted: bool = True, *, promoted: bool = False) -> int:
+        """Pages in a row below the entry, so that it can be promoted; the first of them."""
+        size = 4096 * self.entries ** (self.level - 1)
+        first = self.host.page(size=size * self.entries)
+        if self.level == 1:
+            self.host.back(first)
+        parts = [self.gpa + offset | self.level - 1 for offset in range(0, size * self.entries, size)]
+        for rcx in parts:
+            page = self.td.own(first + (rcx & ~7) - self.gpa)
+            expect(self.module.seamcall(Leaf.MEM_PAGE_AUG, rcx=rcx, rdx=self.td.tdr, r8=page))
+        if accepted:
+            self._accept(parts)
+        if promoted:
+            expect(self.call("MEM_PAGE_PROMOTE"))
+        return first
+
+    def _accept(self, entries: list[int]) -> None:
+        """Makes PENDING leaves MAPPED; a TD that is not finalized borrows the op state in which its guest may run."""
         op_state = self.op_state
         self.op_state = OpState.RUNNABLE
-        self.td.accept(GPA, self.level)
-        self.op_state = op_state if build else OpState.RUNNABLE
-
-    def _link_full_or_empty(self) -> None:
-        self.td.link(GPA, self.level)
+        expect(self.module.seamcall(Leaf.VP_ENTER, rcx=self.td.vcpus[0]))
+        for rcx in entries:
+            expect(self.module.tdcall(self.td.vcpus[0], GuestLeaf.MEM_PAGE_ACCEPT, rcx=rcx))
+        self.module.interrupt()
+        self.op_state = op_state
 
     @property
     def op_state(self):
@@ -71,38 +94,25 @@ class Cell:
     def m_td(self):
         return self.module.m.td[self.module.m.frame[self.td.tdr >> 12].owner]
 
-    def fill(self) -> None:
-        """512 accepted pages below the entry, so that it can be promoted."""
-        first = self.host.page(size=2 << 20)
-        self.host.back(first)
-        for offset in range(512):
-            expect(self.module.seamcall(Leaf.MEM_PAGE_AUG, rcx=GPA + offset * 4096, rdx=self.td.tdr, r8=first + offset * 4096))
-            self.td.own(first + offset * 4096)
-        op_state = self.op_state
-        self.op_state = OpState.RUNNABLE
-        expect(self.module.seamcall(Leaf.VP_ENTER, rcx=self.td.vcpus[0]))
-        for offset in range(512):
-            expect(self.module.tdcall(self.td.vcpus[0], GuestLeaf.MEM_PAGE_ACCEPT, rcx=GPA + offset * 4096))
-        self.module.interrupt()
-        self.op_state = op_state
-
     def track(self) -> None:
         expect(self.module.seamcall(Leaf.MEM_TRACK, rcx=self.td.tdr))
 
     def call(self, leaf: str, **registers: int):
-        return self.td.call(Leaf[leaf], GPA, self.level, **registers)
+        level = 0 if leaf == "MR_EXTEND" else self.level
+        return self.td.call(Leaf[leaf], self.gpa, level, **registers)
 
-    def word(self) -> int:
-        """The entry as the module has it."""
+    def word(self, level: int | None = None, offset: int = 0) -> int:
+        """The entry as the module has it, or one of its children."""
+        level = self.level if level is None else level
+        bits, gfn = self.entries.bit_length() - 1, (self.gpa + offset) >> 12
         table = self.m_td.root
-        for at in range(3, self.level, -1):
-            word = self.module.m.table[table].word[FIRST >> 9 * at & 511]
-            table = (word & 0xFFFFFFFFFF000) >> 12
-        return self.module.m.table[table].word[FIRST >> 9 * self.level & 511]
+        for at in range(self.module.geometry.levels - 1, level, -1):
+            table = (self.module.m.table[table].word[gfn >> bits * at & self.entries - 1] & 0xFFFFFFFFFF000) >> 12
+        return self.module.m.table[table].word[gfn >> bits * level & self.entries - 1]
 
-    def state(self) -> str:
+    def state(self, level: int | None = None, offset: int = 0) -> str:
         """The state that the entry's bits encode, by the reference's encoding."""
-        word = self.word()
+        word = self.word(level, offset)
         bits = 0
         for bit in ref.ENCODING_BITS:
             bits = bits << 1 | word >> bit & 1
@@ -114,7 +124,7 @@ def operands(cell: Cell, leaf: str) -> dict[str, int]:
     if leaf in ("MEM_SEPT_ADD", "MEM_PAGE_ADD", "MEM_PAGE_RELOCATE"):
         return {"r8": cell.td.own(cell.host.page())}
     if leaf == "MEM_PAGE_AUG":
-        return {"r8": cell.td.own(cell.host.page(size=4096 << 9 * cell.level))}
+        return {"r8": cell.td.own(cell.host.page(size=4096 * cell.entries**cell.level))}
     if leaf == "MEM_PAGE_DEMOTE":
         return {"r8": cell.td.own(cell.host.page()), "r12": cell.host.page(paired=False), "r13": cell.host.page(paired=False)}
     return {}
@@ -122,14 +132,13 @@ def operands(cell: Cell, leaf: str) -> dict[str, int]:
 
 def cells(table):
     """(leaf, level, state, situation, expected) of every cell."""
-    for row, (level, expected) in table.items():
-        for state, cell in zip(ref.STATES, expected, strict=True):
-            if cell is None:
-                continue
-            for situation, one in zip(
-                ("untracked", "tracked", "build"), cell if isinstance(cell, tuple) else (cell,) * 3, strict=True
-            ):
-                yield row.split()[0], level, state, situation, one
+    for (leaf, levels), expected in table.items():
+        for level in levels:
+            for state, cell in zip(ref.STATES, expected, strict=True):
+                three = cell if isinstance(cell, tuple) else (cell,) * 3
+                for situation, one in zip(("untracked", "tracked", "build"), three, strict=True):
+                    if one is not None:
+                        yield leaf, level, state, situation, one
 
 
 ALL = list(cells(ref.TABLE))
@@ -139,10 +148,12 @@ BUILD = [cell for cell in cells(ref.BUILD_TABLE) if cell[3] == "build"]
 @pytest.mark.parametrize("dynamic", [False, True], ids=["static", "dynamic"])
 @pytest.mark.parametrize(("leaf", "level", "state", "situation", "expected"), ALL + BUILD, ids=lambda value: str(value))
 def test_a_leaf_on_an_entry(leaf, level, state, situation, expected, dynamic):
-    made = host(dynamic)
-    cell = Cell(made, level, state, situation == "build")
-    if leaf == "MEM_PAGE_PROMOTE" and state.startswith("NL"):
-        promote_of(cell, state, situation)
+    full = leaf == "MEM_PAGE_PROMOTE" and state.startswith("NL")
+    cell = Cell(host(dynamic, level), level, "NL_MAPPED" if full else state, situation == "build")
+    if full:
+        cell.page = cell.fill()
+    if full and state == "NL_BLOCKED":
+        expect(cell.call("MEM_RANGE_BLOCK"))
     if situation == "tracked":
         cell.track()
     before = cell.word()
@@ -150,6 +161,7 @@ def test_a_leaf_on_an_entry(leaf, level, state, situation, expected, dynamic):
     if expected in ref.STATES:
         assert answer.name == "TDX_SUCCESS"
         assert cell.state() == expected
+        check_pages(cell, leaf, state, answer)
     else:
         status = Status[f"TDX_{expected}"]
         assert answer.status == CODES[status] + ref.OPERANDS["RCX"]
@@ -157,14 +169,21 @@ def test_a_leaf_on_an_entry(leaf, level, state, situation, expected, dynamic):
         check_extended(answer, expected, state, level, cell)
 
 
-def promote_of(cell: Cell, state: str, situation: str) -> None:
-    """PROMOTE is about a table of 512 equal leaves; a blocked one was full before it was blocked."""
-    if state == "NL_BLOCKED":
-        cell.track()
-        expect(cell.call("MEM_RANGE_UNBLOCK"))
-    cell.fill()
-    if state == "NL_BLOCKED":
-        expect(cell.call("MEM_RANGE_BLOCK"))
+def check_pages(cell: Cell, leaf: str, state: str, answer) -> None:
+    """6.1, 7.6 - 7.9: which page an entry names afterwards, and which comes back."""
+    size = 4096 * cell.entries ** (cell.level - 1)
+    if leaf == "MEM_PAGE_DEMOTE":
+        for i in (0, 1, cell.entries - 1):
+            assert cell.state(cell.level - 1, i * size) == ref.CHILDREN[state]
+            assert cell.word(cell.level - 1, i * size) & 0xFFFFFFFFFF000 == cell.page + i * size
+    elif leaf == "MEM_PAGE_PROMOTE":
+        assert cell.word() & 0xFFFFFFFFFF000 == cell.page
+    elif leaf in ("MEM_PAGE_REMOVE", "MEM_PAGE_RELOCATE"):
+        assert answer.rcx & ~(1 << 62) == cell.page
+        assert answer.rdx == 0
+    elif leaf == "MEM_SEPT_RD":
+        assert answer.rdx == cell.level | ref.REPORTED[state] << 8
+        assert answer.rcx == ref.EXTENDED[state] | cell.page
 
 
 def check_extended(answer, status: str, state: str, level: int, cell: Cell) -> None:
@@ -192,35 +211,44 @@ def test_an_entry_is_encoded_bit_by_bit(state):
         assert word == 0x81000000000000F0 | cell.page
 
 
-ACCEPTS = [(0, 0, ref.ACCEPT_4K), (1, 1, ref.ACCEPT_2M), (0, 1, ref.ACCEPT_4K_OF_2M)]
+GUEST = [(*row, state, one) for row, cells in ref.GUEST.items() for state, one in zip(ref.STATES, cells, strict=True) if one]
 
 
-@pytest.mark.parametrize(
-    ("asked", "level", "state", "expected"),
-    [(asked, level, state, one) for asked, level, table in ACCEPTS for state, one in table.items()],
-)
-def test_the_guest_accepts(asked, level, state, expected):
-    cell = Cell(host(False), level, state, False)
+@pytest.mark.parametrize(("what", "asked", "level", "state", "expected"), GUEST)
+def test_the_guest_meets_an_entry(what, asked, level, state, expected):
+    cell = Cell(host(False, level), level, state, False)
     before = cell.word()
     tdvpr = cell.td.vcpus[0]
     expect(cell.module.seamcall(Leaf.VP_ENTER, rcx=tdvpr))
-    answer = cell.module.tdcall(tdvpr, GuestLeaf.MEM_PAGE_ACCEPT, rcx=GPA | asked)
+    if what == "access":
+        answer = cell.module.access(tdvpr, cell.gpa, write=True)
+    else:
+        answer = cell.module.tdcall(tdvpr, GuestLeaf[f"MEM_PAGE_{what}"], rcx=cell.gpa | asked)
     if expected in ref.STATES:
         assert answer.name == "TDX_SUCCESS"
         assert cell.state() == expected
-    elif expected == "EXIT":
-        assert (answer.event, answer.exit_reason) == (GuestEvent.EXIT, 48)
-        leaf = state not in ("FREE", "NL_MAPPED", "NL_BLOCKED")
-        assert answer.rdx == 1 | (asked | level << 3 | ref.REPORTED[state] << 6 | leaf << 14) << 32
-        assert answer.rcx & 7 == 2
-        assert answer.r8 == GPA
     else:
+        assert cell.word() == before
+    if expected == "EXIT":
+        check_exit(cell, what, asked, level, state, answer)
+    elif expected == "VE":
+        assert answer.event is GuestEvent.VE
+    elif expected == "OK":
+        assert (answer.status, answer.event) == (0, GuestEvent.DONE)
+        assert answer.rcx == {"access": cell.page, "ATTR_RD": cell.gpa | level, "ATTR_WR": cell.gpa | asked}[what]
+    elif isinstance(expected, tuple):
         status, low = expected
         assert answer.status == CODES[Status[f"TDX_{status}"]] + low
-    if expected not in ref.STATES:
-        assert cell.word() == before
-    if answer.event is not GuestEvent.EXIT:
-        cell.module.interrupt()
+
+
+def check_exit(cell: Cell, what: str, asked: int, level: int, state: str, answer) -> None:
+    """9.2: the registers of a TD exit for an EPT violation, which ended a write here."""
+    assert (answer.event, answer.exit_reason, answer.status) == (GuestEvent.EXIT, 48, 0)
+    leaf = state not in ("FREE", "NL_MAPPED", "NL_BLOCKED")
+    info = asked | level << 3 | ref.REPORTED[state] << 6 | leaf << 14
+    assert answer.rdx == (ref.EXIT_TYPES[what] | info << 32 if what != "access" else 0)
+    assert answer.rcx == 2 | (cell.word() & 7) << 3
+    assert answer.r8 == cell.gpa
 
 
 @pytest.mark.parametrize("leaf", ref.OP_STATES)
@@ -271,6 +299,38 @@ def test_a_leaf_is_legal_in_the_stages_of_a_life_that_the_reference_says(leaf, s
         assert answer.code not in statuses, answer.name
     else:
         assert answer.status == CODES[Status[f"TDX_{expected}"]]
+
+
+DEAD = sorted(set(ref.ALIVE) - set(ref.NOT_FATAL))
+
+
+@pytest.mark.parametrize("leaf", [*DEAD, "MNG_KEY_CONFIG"])
+def test_a_dead_td_is_fatal_before_anything_else_is_asked(leaf):
+    cell = Cell(host(False), 0 if leaf not in ref.LEVELS else ref.LEVELS[leaf][0], "FREE", True)
+    cell.m_td.build.fatal = True
+    cell.m_td.lifecycle = Lifecycle.BLOCKED
+    assert life_call(cell, leaf).status == CODES[Status.TDX_TD_FATAL]
+
+
+@pytest.mark.parametrize("leaf", sorted(set(ref.ALIVE) - set(ref.WITHOUT_TDCS)))
+def test_a_td_without_its_tdcs_pages_has_no_op_state(leaf):
+    cell = Cell(host(False), 0 if leaf not in ref.LEVELS else ref.LEVELS[leaf][0], "FREE", True)
+    cell.m_td.build.num_tdcx -= 1
+    cell.op_state = OpState.START_IMPORT
+    assert life_call(cell, leaf).status == CODES[Status.TDX_TDCS_NOT_ALLOCATED]
+
+
+OF_THE_OP_STATE = sorted(set(ref.OP_STATES) - {"VP_FLUSH", "MNG_ADDCX", "MNG_INIT", "MEM_PAGE_ADD", "MR_EXTEND", "MR_FINALIZE"})
+
+
+@pytest.mark.parametrize("leaf", OF_THE_OP_STATE)
+def test_a_leaf_that_shares_the_tdr_shares_the_op_state(leaf):
+    cell = Cell(host(False), 0 if leaf not in ref.LEVELS else ref.LEVELS[leaf][0], "FREE", True)
+    cell.m_td.build.op_lock.exclusive = True
+    assert life_call(cell, leaf).status == CODES[Status.TDX_OPERAND_BUSY] + ref.OPERANDS["OP_STATE"]
+    cell.m_td.build.op_lock.exclusive = False
+    life_call(cell, leaf)
+    assert not cell.m_td.build.op_lock.readers
 
 
 def life_call(cell, leaf):

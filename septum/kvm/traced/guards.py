@@ -1,12 +1,13 @@
 """Which change of an SPTE a TDP MMU can make: each step of the kernel with the guards that it has to pass, in order.
 
-A guard only reads. It answers what stands in the way first, or Guard.NONE; septum/kvm/steps.py makes the change.
+A guard only reads. It answers what stands in the way first, or Guard.NONE; effects.py makes the change.
 """
 
 from septum.host.geometry import Level
-from septum.kvm.events import Guard
-from septum.kvm.followed import Followed, TableId, TaskId, first_gfn, index_of, kind_at
-from septum.kvm.layout import Word, frame_of, is_leaf_spte, is_nonleaf_spte, small_spte, word_of
+from septum.kvm.traced.events import Guard
+from septum.kvm.traced.followed import Followed, TableId, TaskId
+from septum.kvm.traced.layout import SAVED_RIGHTS, Word, frame_of, is_leaf_spte, is_nonleaf_spte, word_of
+from septum.kvm.traced.tables import first_gfn, index_of, kind_at
 
 
 def in_fault(m: Followed, task: TaskId, gfn, level: Level):
@@ -26,13 +27,6 @@ def has_page(m: Followed, task: TaskId, gfn, level: Level):
         return Guard.NO_PAGE
     made = m.task[task].page_gfn == gfn and m.task[task].page_level + 1 == level
     return Guard.NONE if made else Guard.NO_PAGE
-
-
-def by_kinds(m: Followed, level: Level, before, after, wanted_before: Word, wanted_after: Word):
-    """The kinds of the two values that every step begins with."""
-    if before != wanted_before:
-        return Guard.OLD_KIND
-    return Guard.NONE if after == wanted_after else Guard.NEW_KIND
 
 
 def new_table_guards(m: Followed):
@@ -57,20 +51,41 @@ def link(m: Followed):
 
 
 def leaf_in_fault(m: Followed):
-    """tdp_mmu_map_handle_target_level() [6.1], kvm-mmu.md 4.5: the leaf is that which kvm_mmu_spte_requested named."""
+    """tdp_mmu_map_handle_target_level() [6.1], kvm-mmu.md 4.5: the leaf is that which kvm_mmu_spte_requested named.
+
+    Up to 6.9 the notifier change_pte() maps another page read-only, in no fault.
+    """
     e = m.event
     if not is_leaf_spte(m, e.new, e.level):
         return Guard.ENCODING
+    if m.layout.silent_unfreeze and not m.task[e.task].faulting and e.level == 1 and e.new & m.layout.writable == 0:
+        return Guard.NONE
+    return leaf_goal(m, frame_of(e.new))
+
+
+def leaf_goal(m: Followed, pfn):
+    """The fault that the task handles wants a leaf here, at this level, of this page if that is known.
+
+    Below the level that it asked for where a table was already: disallowed_hugepage_adjust() [6.1], with nx_huge_pages.
+    """
+    e = m.event
+    k = m.task[e.task]
     guard = in_fault(m, e.task, e.gfn, e.level)
-    if guard != Guard.NONE or not m.task[e.task].faulting:
+    if guard != Guard.NONE or not k.faulting:
         return guard
-    if m.task[e.task].goal != e.level:
+    if e.level > k.goal or (e.level < k.goal and k.linked):
         return Guard.OTHER_LEVEL
-    wanted = m.task[e.task].pfn
-    if first_gfn(wanted, e.level) != frame_of(e.new):
+    into = k.pfn ^ first_gfn(k.pfn, k.goal)
+    if into != 0 and into != k.gfn ^ first_gfn(k.gfn, k.goal):
         return Guard.OTHER_PFN
-    into = wanted ^ first_gfn(wanted, e.level)
-    return Guard.NONE if into == 0 or into == m.task[e.task].gfn ^ e.gfn else Guard.OTHER_PFN
+    return Guard.NONE if pfn == 0 or pfn == page_wanted(m) else Guard.OTHER_PFN
+
+
+def page_wanted(m: Followed):
+    """The page at the event's entry, as the fault that the task handles asked for it."""
+    e = m.event
+    k = m.task[e.task]
+    return first_gfn(k.pfn, k.goal) | (e.gfn ^ first_gfn(e.gfn, k.goal))
 
 
 def same_page(m: Followed):
@@ -109,8 +124,15 @@ def clear_dirty(m: Followed):
 
 
 def age(m: Followed):
-    """age_gfn_range() [6.1]: A goes."""
-    return cleared(m, m.layout.accessed)
+    """age_gfn_range() [6.1]: A goes; without A/D bits mark_spte_for_access_track() puts R and X aside, and W goes as well."""
+    if m.layout.accessed != 0:
+        return cleared(m, m.layout.accessed)
+    e = m.event
+    guard = same_page(m)
+    if guard != Guard.NONE:
+        return guard
+    rights = e.old & m.layout.access_track
+    return Guard.NONE if rights != 0 and e.new == (e.old ^ rights) | ((rights & 5) << SAVED_RIGHTS) else Guard.OTHER_BITS
 
 
 def split(m: Followed):
@@ -139,16 +161,28 @@ def remove_table(m: Followed):
     return outside_of_fault(m, m.event.task)
 
 
-def recover(m: Followed, first):
+def recover(m: Followed):
     """recover_huge_pages_range() [6.17], kvm-mmu.md 4.13: the huge leaf is made from a present leaf below."""
     e = m.event
     if not m.layout.recovers:
         return Guard.VERSION
     if not is_leaf_spte(m, e.new, e.level):
         return Guard.ENCODING
-    if first != 0 and frame_of(first) >> (9 * Level(e.level - 1)) != frame_of(e.new) >> (9 * Level(e.level - 1)):
+    below = leaf_below(m)
+    shift = 9 * Level(e.level - 1)
+    if below != 0 and frame_of(below) >> shift != frame_of(e.new) >> shift:
         return Guard.PFN
     return Guard.NONE
+
+
+def leaf_below(m: Followed):
+    """The first present leaf of the table below the event's entry, before the task froze it; 0 if there is none."""
+    k = m.task[m.event.task]
+    child = m.child[m.at].table[m.index] if m.at != 0 else TableId(0)
+    for d in range(5):
+        if d < k.depth and child != 0 and k.removal[d].table == child:
+            return k.removal[d].first
+    return first_present(m, child)
 
 
 def first_present(m: Followed, table: TableId):
@@ -199,16 +233,3 @@ def removal_over(m: Followed, task: TaskId, depth):
             if seen == Word.LEAF or seen == Word.TABLE:
                 return Guard.LEFT
     return Guard.NONE
-
-
-def child_of(m: Followed, table: TableId, gfn, level: Level):
-    """The table below the entry of `gfn` at `level`."""
-    return m.child[table].table[index_of(gfn, level)]
-
-
-def made_by_split(m: Followed, table: TableId, huge, level: Level):
-    """Whether a table still is what a split of `huge` made of it."""
-    for i in range(512):
-        if m.words[table].word[i] != small_spte(huge, level, i):
-            return False
-    return True

@@ -12,6 +12,7 @@ SPTE_MMU_PRESENT_MASK = 1 << 11
 PT_PAGE_SIZE_MASK = 1 << 7
 UNKNOWN = 0  # an entry that no event has shown yet
 ENTRIES_SHIFT = 9
+SAVED_RIGHTS = 54  # SHADOW_ACC_TRACK_SAVED_BITS_SHIFT
 FRAME_ALIGNMENT = 511
 
 
@@ -26,8 +27,10 @@ class Layout(Struct):
     host_writable: u64
     accessed: u64
     dirty: u64
+    access_track: u64  # without A/D bits: what an aged leaf has not
     mmio_mask: u64
     mmio_value: u64
+    mmio_ve: bool  # a TD's MMIO SPTE has no RWX bits and no suppress-#VE
     parent_last: bool  # 7.3: the event of a removed table comes after those of its entries
     silent_unfreeze: bool  # 6.1: frozen becomes non-present without an event
     recovers: bool  # 6.17: a table becomes a huge leaf in one step, outside of a fault
@@ -58,6 +61,8 @@ def word_of(m, spte, level: Level):
         return Word.UNKNOWN
     if m.layout.mmio_mask != 0 and spte & m.layout.mmio_mask == m.layout.mmio_value:
         return Word.MMIO
+    if m.layout.mmio_ve and spte & m.layout.mmio_mask == 0:
+        return Word.MMIO
     return Word.ODD
 
 
@@ -82,6 +87,14 @@ def same_but_hardware(m, held, seen):
     if gained == m.layout.accessed:
         return True
     return held & m.layout.writable != 0 and (gained == m.layout.dirty or gained == m.layout.dirty | m.layout.accessed)
+
+
+def restored(m, spte):
+    """restore_acc_track_spte() [6.1]: an aged leaf with its rights, but W; any other as it is."""
+    if m.layout.access_track == 0 or spte & m.layout.access_track != 0:
+        return spte
+    saved = spte & (5 << SAVED_RIGHTS)
+    return (spte ^ saved) | (saved >> SAVED_RIGHTS)
 
 
 def is_leaf_spte(m, spte, level: Level):

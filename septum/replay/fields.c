@@ -1,9 +1,4 @@
-/* From the lines of a trace to records: what tracefs, trace-cmd report and perf script print, told apart line by line.
- *
- *      TASK-PID [(TGID)] [CPU] [FLAGS] SECONDS: [SYSTEM:]EVENT: FIELDS       tracefs, trace-cmd report
- *      TASK PID[/TID] [CPU] SECONDS: SYSTEM:EVENT: FIELDS                     perf script
- *
- * A name of a task may hold blanks, `-` and `.`; what is sure is the CPU in brackets. */
+/* The fields of each event, as the kernel prints them: what a record holds of a line. */
 
 enum { NAME = 48, UNKNOWN_NAMES = 64 };
 
@@ -12,7 +7,7 @@ typedef struct record {
     uint32_t length, pid, tgid;
     uint16_t cpu, task;
     int16_t vcpu;
-    uint8_t kind, as_id, level, failed, done, resched;
+    uint8_t kind, as_id, level, failed, done;
 } record_t;
 
 typedef struct scan {
@@ -26,7 +21,7 @@ typedef struct scan {
 
 enum { SCAN_NOTHING, SCAN_RECORD, SCAN_LOST };
 enum { SEEN_TGID = 1, SEEN_PERF = 2, SEEN_ACCESS = 4, SEEN_OLD_FAULT = 8, SEEN_LAZY = 16, SEEN_NPF = 32, SEEN_EPT = 64,
-       SEEN_EXIT_INFO = 128, SEEN_NANOSECONDS = 256, SEEN_REQUESTS = 512, SEEN_HEADER = 1024, SEEN_DIRECT = 2048 };
+       SEEN_ENTRY_INFO = 128 };
 
 typedef struct text {
     const char *at, *end;
@@ -140,7 +135,6 @@ static int scan_page(scan_t *s, text_t *t, record_t *r)
         s->shadow++;
         return 1;
     }
-    s->formats |= SEEN_DIRECT;
     r->pfn = 1;
     return find(t, " root ");
 }
@@ -190,20 +184,18 @@ static int scan_fault(scan_t *s, text_t *t, record_t *r)
     return 1;
 }
 
+/* What the rest of a line says of the kernel that printed it. */
+static void note(scan_t *s, text_t t, uint32_t flag, const char *word)
+{
+    if (!(s->formats & flag) && find(&t, word))
+        s->formats |= flag;
+}
+
 static int scan_exit(scan_t *s, text_t *t, record_t *r)
 {
     if (!(s->formats & (SEEN_NPF | SEEN_EPT))) {
-        text_t copy = *t;
-        if (find(&copy, "reason npf"))
-            s->formats |= SEEN_NPF;
-        copy = *t;
-        if (find(&copy, "reason EPT_"))
-            s->formats |= SEEN_EPT;
-    }
-    if (!(s->formats & SEEN_REQUESTS)) {
-        text_t copy = *t;
-        if (find(&copy, " requests "))
-            s->formats |= SEEN_REQUESTS;
+        note(s, *t, SEEN_NPF, "reason npf");
+        note(s, *t, SEEN_EPT, "reason EPT_");
     }
     scan_vcpu(t, r);
     return 1;
@@ -211,11 +203,7 @@ static int scan_exit(scan_t *s, text_t *t, record_t *r)
 
 static int scan_entry(scan_t *s, text_t *t, record_t *r)
 {
-    if (!(s->formats & SEEN_EXIT_INFO)) {
-        text_t copy = *t;
-        if (find(&copy, " intr_info "))
-            s->formats |= SEEN_EXIT_INFO;
-    }
+    note(s, *t, SEEN_ENTRY_INFO, " intr_info ");
     scan_vcpu(t, r);
     return 1;
 }
@@ -232,24 +220,42 @@ static int scan_gfn(scan_t *s, text_t *t, record_t *r)
     return hex_after(t, "gfn ", &r->gfn);
 }
 
-/* (tdh_mem_page_aug+0x0/0x90) gpa=0x1000 level=0 hpa=0x2000 ret=0x0 */
+enum { CALL_AUG = 1, CALL_ADD, CALL_SEPT_ADD, CALL_BLOCK, CALL_TRACK, CALL_REMOVE, CALL_DEMOTE, CALL_OTHER };
+
+static int needs_gpa(int call)
+{
+    return call != CALL_TRACK && call != CALL_OTHER;
+}
+
+/* (tdx_mem_page_aug+0x4d/0x90 [kvm_intel] <- tdh_mem_page_aug) gpa=0x1000 level=0 pfn=0x2000 ret=0x0; docs/replay.md has the probes. */
 static int scan_seamcall(scan_t *s, text_t *t, record_t *r)
 {
     text_t start = *t;
     uint64_t value;
     (void)s;
-    if (!hex_after(t, "gpa=", &value))
+    if (hex_after(t, " gpa=", &value))
+        r->gfn = value >> 12;
+    else if (needs_gpa(r->as_id))
         return 0;
-    r->gfn = value >> 12;
     *t = start;
-    if (hex_after(t, "level=", &value))
+    if (hex_after(t, " pg_level=", &value))
+        r->level = (uint8_t)value;
+    else if (*t = start, hex_after(t, " level=", &value))
         r->level = (uint8_t)(value + 1);
+    else if (needs_gpa(r->as_id))
+        r->level = 1;
+    if (r->level > 5)
+        return 0;
     *t = start;
-    if (hex_after(t, "hpa=", &value))
-        r->pfn = value >> 12;
+    if (hex_after(t, " pfn=", &value))
+        r->pfn = value;
     *t = start;
-    if (hex_after(t, "ret=", &value))
-        r->old = value;
+    if (!hex_after(t, " ret=", &value))
+        return 0;
+    r->old = value;
+    r->failed = value >> 32 != 0;
+    if (r->level)
+        r->gfn = r->gfn >> 9 * (r->level - 1) << 9 * (r->level - 1);
     return 1;
 }
 
@@ -261,7 +267,6 @@ static int scan_other(scan_t *s, text_t *t, record_t *r)
 
 enum { K_CHANGED = 1, K_REQUESTED, K_SET, K_GET_PAGE, K_ZAP_PAGE, K_SPLIT, K_FAST, K_PAGE_FAULT, K_ENTRY, K_EXIT, K_UNMAP, K_AGE,
        K_MARKER, K_ZAP_ALL, K_MARK_MMIO, K_MMIO_FAULT, K_SEAMCALL, K_OTHER };
-enum { CALL_AUG = 1, CALL_ADD, CALL_SEPT_ADD, CALL_BLOCK, CALL_TRACK, CALL_REMOVE, CALL_SEPT_REMOVE, CALL_RECLAIM };
 
 static const struct event {
     const char *name;
@@ -292,10 +297,11 @@ static const struct event {
     {"tdh_mem_page_add", K_SEAMCALL, CALL_ADD, scan_seamcall},
     {"tdh_mem_sept_add", K_SEAMCALL, CALL_SEPT_ADD, scan_seamcall},
     {"tdh_mem_range_block", K_SEAMCALL, CALL_BLOCK, scan_seamcall},
-    {"tdh_mem_track", K_SEAMCALL, CALL_TRACK, scan_other},
+    {"tdh_mem_track", K_SEAMCALL, CALL_TRACK, scan_seamcall},
     {"tdh_mem_page_remove", K_SEAMCALL, CALL_REMOVE, scan_seamcall},
-    {"tdh_mem_sept_remove", K_SEAMCALL, CALL_SEPT_REMOVE, scan_seamcall},
-    {"tdh_phymem_page_reclaim", K_SEAMCALL, CALL_RECLAIM, scan_other},
+    {"tdh_mem_page_demote", K_SEAMCALL, CALL_DEMOTE, scan_seamcall},
+    {"tdh_phymem_page_reclaim", K_SEAMCALL, CALL_OTHER, scan_seamcall},
+    {"tdh_phymem_page_wbinvd_hkid", K_SEAMCALL, CALL_OTHER, scan_seamcall},
 };
 
 static void note_unknown(scan_t *s, const char *name, size_t length)
@@ -312,198 +318,4 @@ static void note_unknown(scan_t *s, const char *name, size_t length)
         memcpy(s->name[s->unknown_names], name, length);
         s->times[s->unknown_names++] = 1;
     }
-}
-
-/* -- the line up to the event */
-
-/* TASK-PID, TASK PID/TID or TASK-PID (TGID), before the bracket. */
-static int scan_task(scan_t *s, const char *from, const char *to, record_t *r)
-{
-    while (to > from && to[-1] == ' ')
-        to--;
-    if (to > from && to[-1] == ')') {
-        const char *open = to - 1;
-        while (open > from && *open != '(')
-            open--;
-        text_t inside = {open + 1, to - 1};
-        uint64_t tgid;
-        blanks(&inside);
-        if (decimal(&inside, &tgid)) {
-            r->tgid = (uint32_t)tgid;
-            s->formats |= SEEN_TGID;
-        }
-        to = open;
-        while (to > from && to[-1] == ' ')
-            to--;
-    }
-    const char *first = to;
-    while (first > from && first[-1] >= '0' && first[-1] <= '9')
-        first--;
-    uint64_t pid;
-    text_t number = {first, to};
-    if (!decimal(&number, &pid) || first == from || (first[-1] != '-' && first[-1] != ' ' && first[-1] != '/'))
-        return 0;
-    r->pid = (uint32_t)pid;
-    if (first[-1] == '/') {
-        const char *before = first - 1;
-        while (before > from && before[-1] >= '0' && before[-1] <= '9')
-            before--;
-        text_t tgid = {before, first - 1};
-        uint64_t value;
-        if (decimal(&tgid, &value)) {
-            r->tgid = (uint32_t)value;
-            s->formats |= SEEN_TGID;
-        }
-    }
-    if (first[-1] != '-')
-        s->formats |= SEEN_PERF;
-    return 1;
-}
-
-static int scan_time(scan_t *s, text_t *t, record_t *r)
-{
-    uint64_t seconds, fraction = 0;
-    text_t at = *t;
-    if (!decimal(&at, &seconds))
-        return 0;
-    if (at.at < at.end && *at.at == '.') {
-        at.at++;
-        const char *start = at.at;
-        if (!decimal(&at, &fraction))
-            return 0;
-        if (at.at - start > 6)
-            s->formats |= SEEN_NANOSECONDS;
-        for (long n = at.at - start; n < 9; n++)
-            fraction *= 10;
-        fraction += seconds * 1000000000ull;
-    } else {
-        fraction = seconds;
-    }
-    if (at.at >= at.end || *at.at != ':')
-        return 0;
-    at.at++;
-    r->time = fraction;
-    *t = at;
-    return 1;
-}
-
-static int scan_header(scan_t *s, text_t t)
-{
-    s->headers++;
-    if (find(&t, "entries-in-buffer/entries-written: ")) {
-        decimal(&t, &s->in_buffer);
-        skip(&t, "/");
-        decimal(&t, &s->written);
-        s->formats |= SEEN_HEADER;
-    }
-    return SCAN_NOTHING;
-}
-
-/* CPU:3 [LOST 2484 EVENTS], CPU:1 [LOST EVENTS], CPU:2 [5 EVENTS DROPPED], PERF_RECORD_LOST lost 12 */
-static int scan_lost(scan_t *s, text_t t)
-{
-    uint64_t count;
-    text_t copy = t;
-    if (!find(&t, "LOST ") && !find(&copy, "EVENTS DROPPED"))
-        return 0;
-    s->losses++;
-    if (decimal(&t, &count) || (find(&t, "lost ") && decimal(&t, &count)))
-        s->lost += count;
-    return 1;
-}
-
-/* The CPU in brackets: digits alone, a blank before them. */
-static const char *scan_cpu(const char *line, const char *end, record_t *r, const char **after)
-{
-    for (const char *p = line; (p = memchr(p, '[', (size_t)(end - p))); p++) {
-        uint64_t cpu;
-        text_t t = {p + 1, end};
-        if (p > line && (p[-1] == ' ' || p[-1] == ')') && decimal(&t, &cpu) && t.at < end && *t.at == ']') {
-            r->cpu = (uint16_t)cpu;
-            *after = t.at + 1;
-            return p;
-        }
-    }
-    return NULL;
-}
-
-static int scan_line(scan_t *s, const char *line, size_t length, record_t *r)
-{
-    text_t t = {line, line + length};
-    const char *after;
-    s->lines++;
-    if (length && line[length - 1] == '\r')
-        t.end--;
-    blanks(&t);
-    if (t.at == t.end)
-        return SCAN_NOTHING;
-    if (*t.at == '#')
-        return scan_header(s, t);
-    memset(r, 0, sizeof *r);
-    r->vcpu = -1;
-    const char *bracket = scan_cpu(line, t.end, r, &after);
-    if (!bracket) {
-        if (scan_lost(s, t))
-            return SCAN_LOST;
-        if (skip(&t, "cpus=") || skip(&t, "version = ") || (skip(&t, "CPU ") && find(&t, "is empty"))) {
-            s->headers++;
-            return SCAN_NOTHING;
-        }
-        s->cut++;
-        return memmem(line, length, "kvm", 3) ? SCAN_LOST : SCAN_NOTHING;
-    }
-    if (!scan_task(s, line, bracket, r)) {
-        s->cut++;
-        return SCAN_LOST;
-    }
-    t.at = after;
-    blanks(&t);
-    if (!scan_time(s, &t, r)) {
-        const char *flags = t.at;
-        while (t.at < t.end && *t.at != ' ')
-            t.at++;
-        for (const char *p = flags; p < t.at; p++)
-            if (*p == 'l' || *p == 'L' || *p == 'B')
-                s->formats |= SEEN_LAZY;
-        blanks(&t);
-        if (!scan_time(s, &t, r)) {
-            s->cut++;
-            return SCAN_LOST;
-        }
-    }
-    blanks(&t);
-    const char *name = t.at;
-    while (t.at < t.end && *t.at != ' ' && *t.at != '(')
-        t.at++;
-    const char *stop = t.at;
-    if (stop == name || stop[-1] != ':') {
-        s->cut++;
-        return SCAN_LOST;
-    }
-    stop--;
-    for (const char *p = stop; p > name; p--)
-        if (p[-1] == ':') {
-            name = p;
-            break;
-        }
-    blanks(&t);
-    size_t size = (size_t)(stop - name);
-    s->events++;
-    for (size_t i = 0; i < sizeof events / sizeof *events; i++) {
-        if (strncmp(events[i].name, name, size) || events[i].name[size])
-            continue;
-        r->kind = (uint8_t)events[i].kind;
-        if (events[i].call)
-            r->as_id = (uint8_t)events[i].call;
-        if (!events[i].fields(s, &t, r)) {
-            s->cut++;
-            return SCAN_LOST;
-        }
-        if ((r->kind == K_GET_PAGE || r->kind == K_ZAP_PAGE) && !r->pfn)
-            return SCAN_NOTHING;
-        s->kinds[r->kind]++;
-        return SCAN_RECORD;
-    }
-    note_unknown(s, name, size);
-    return SCAN_NOTHING;
 }

@@ -1,154 +1,10 @@
-"""The page tables of traced VMs at real geometry, as the events of a trace built them; one word for each SPTE.
-
-Tables are numbered as they come; a number is used again when its table is gone, so memory follows the tables that are mapped.
-Words start as UNKNOWN: a trace that begins in the middle of a VM's life fills them in.
-"""
+"""Tables, entries and roots: made, found, written and freed."""
 
 from septum.host.entry import SHADOW_NONPRESENT_VALUE
 from septum.host.geometry import Level
-from septum.kvm.events import Guard, Kind, Step
-from septum.kvm.layout import ENTRIES_SHIFT, UNKNOWN, Layout, Word, same_but_hardware, small_spte, word_of
-from septum.lang import Index, Size, Struct, array, each, u8, u16, u32, u64
-
-TABLES = Size("TABLES", 1 << 20)
-TASKS = Size("TASKS", 1 << 12)
-ROOTS = Size("ROOTS", 64)
-TableId = Index("TableId", TABLES, none=True)
-TaskId = Index("TaskId", TASKS, none=True)
-RootId = Index("RootId", ROOTS, none=True)
-ENTRIES = 512
-MAX_LEVEL = 5
-ANY_SPACE = 255  # a root whose address space no event has told yet
-STEPS, GUARDS = 40, 64
-
-
-class Event(Struct):
-    """The event that is followed. Fields that its kind does not have are 0."""
-
-    kind: Kind
-    as_id: u8
-    level: Level
-    failed: bool  # a split with an errno, a fast page fault that did not fix
-    task: TaskId
-    gfn: u64
-    pfn: u64
-    old: u64
-    new: u64
-    sptep: u64  # its address, where that is known
-    vcpu: u16  # its number and 1; 0 if the event has none
-
-
-class Traced(Struct):
-    """The events that were recorded at all: what they would tell is only asked for then."""
-
-    requested: bool
-    set_spte: bool
-    get_page: bool
-    zap_page: bool
-    split: bool
-
-
-class Removal(Struct):
-    """handle_removed_pt() in progress: a table whose entries one task freezes, in order."""
-
-    table: TableId
-    next: u16
-    announced: bool  # kvm_mmu_prepare_zap_page was seen
-    unlinked: bool  # the event of its parent was seen
-    shared: bool  # mmu_lock is held for read: non-present entries are traced as well
-    skipped: bool  # mmu_lock is held for write: non-present entries are not traced
-    first: u64  # the first present entry that it had
-
-
-class Task(Struct):
-    """What a thread of the kernel is in the middle of."""
-
-    vm: u32
-    vcpu: u16
-    root: RootId
-    blind: bool  # its first events are missing
-    faulting: bool
-    gfn: u64
-    pfn: u64
-    goal: Level
-    has_page: bool  # kvm_mmu_get_page, not linked yet
-    page_level: Level
-    page_gfn: u64
-    owes_set: bool  # the next event is kvm_mmu_set_spte
-    owes_split: bool  # the next event is kvm_mmu_split_huge_page
-    owed_level: Level
-    owed_gfn: u64
-    owed: u64
-    depth: u8
-    removal: Removal[MAX_LEVEL]
-
-
-class Words(Struct):
-    """A page of 512 SPTEs."""
-
-    word: u64[ENTRIES]
-
-
-class Children(Struct):
-    """The tables that the entries of a table point to."""
-
-    table: array(TableId, ENTRIES)
-
-
-class Table(Struct):
-    """struct kvm_mmu_page, as far as a trace shows it."""
-
-    pfn: u64  # 0: unknown
-    gfn: u64
-    level: Level  # of its entries
-    parent: TableId
-    slot: u16
-    epoch: u32
-    next_free: TableId
-
-
-class Root(Struct):
-    """A root: the page at the top of a tree."""
-
-    table: TableId
-    levels: Level
-    as_id: u8
-    vm: u32
-    born: u64
-    midlife: bool  # it was there before the trace
-
-
-class Followed(Struct):
-    """Everything that is known after an event."""
-
-    layout: Layout
-    event: Event
-    midlife: bool  # the trace began, or events were lost, while VMs were running
-    epoch: u32
-    traced: Traced
-    at: TableId
-    index: u16
-    entry_gfn: u64
-    roots: u32
-    births: u64
-    removals: u32
-    learned: u64
-    hardware: u64  # old values with A or D that a CPU set
-    in_removed: u64  # changes of tables that another task was removing
-    unfrozen: u64  # frozen entries that became non-present without an event
-    ambiguous: u64  # events that several roots could explain
-    tables: u32
-    used: u32
-    free: TableId
-    mapped: u64[6]
-    linked: u64[6]
-    step: Step
-    guard: Guard
-    task: Task[TaskId]
-    root: Root[RootId]
-    table: Table[TableId]
-    child: Children[TableId]
-    words: Words[TableId]
+from septum.kvm.traced.followed import ANY_SPACE, ENTRIES, TABLES, Followed, RootId, Sept, TableId, TaskId
+from septum.kvm.traced.layout import ENTRIES_SHIFT, UNKNOWN, Word, same_but_hardware, small_spte, word_of
+from septum.lang import each, u16, u64
 
 
 def index_of(gfn, level: Level):
@@ -187,6 +43,11 @@ def new_table(m: Followed, pfn, gfn, level: Level, known):
     value = SHADOW_NONPRESENT_VALUE if known else UNKNOWN
     for i in range(ENTRIES):
         m.words[table].word[i] = value
+    t.mirror = False
+    t.running = False
+    if m.traced.calls != 0:
+        for i in range(ENTRIES):
+            m.external[table].state[i] = Sept.FREE if known else Sept.UNKNOWN
     if level != 1:
         for i in range(ENTRIES):
             m.child[table].table[i] = 0
@@ -201,11 +62,37 @@ def free_table(m: Followed, table: TableId):
     m.tables = m.tables - 1
 
 
+def first_child(m: Followed, table: TableId):
+    """Any table below a table."""
+    if m.table[table].level != 1:
+        for i in range(ENTRIES):
+            if m.child[table].table[i] != 0:
+                return m.child[table].table[i]
+    return TableId(0)
+
+
+def forget(m: Followed, table: TableId):
+    """A table, and all below it, went without an event: its leaves are not mapped any more."""
+    at = table
+    while at != 0:
+        below = first_child(m, at)
+        if below != 0:
+            at = below
+        else:
+            above = m.table[at].parent if at != table else TableId(0)
+            for i in range(ENTRIES):
+                store(m, at, i, UNKNOWN)
+            detach(m, at)
+            free_table(m, at)
+            at = above
+
+
 def attach(m: Followed, parent: TableId, slot, table: TableId):
     """`table` is the child of an entry."""
     m.child[parent].table[slot] = table
     m.table[table].parent = parent
     m.table[table].slot = u16(slot)
+    m.table[table].mirror = m.table[parent].mirror
 
 
 def detach(m: Followed, table: TableId):
@@ -239,6 +126,7 @@ def word(m: Followed, table: TableId, i):
         for other in range(ENTRIES):
             if m.words[table].word[other] != UNKNOWN:
                 store(m, table, other, UNKNOWN)
+            m.external[table].state[other] = Sept.UNKNOWN
     return m.words[table].word[i]
 
 
@@ -274,21 +162,20 @@ def walk(m: Followed, root: RootId, gfn, level: Level):
     return table if at == level else TableId(0)
 
 
+def walk_known(m: Followed, root: RootId, gfn, level: Level):
+    """As walk, without making up tables."""
+    table = m.root[root].table
+    at = m.root[root].levels
+    while table != 0 and at > level:
+        table = m.child[table].table[index_of(gfn, at)]
+        at = Level(at - 1)
+    return table if at == level else TableId(0)
+
+
 def matches(m: Followed, table: TableId, i, old):
     """Whether an event that saw `old` may be about this entry."""
     held = word(m, table, i)
     return held == UNKNOWN or same_but_hardware(m, held, old)
-
-
-def root_of(m: Followed, table: TableId):
-    """The root above a linked table; 0 above one that was removed."""
-    top = table
-    while m.table[top].parent != 0:
-        top = m.table[top].parent
-    for r in each(RootId):
-        if m.root[r].table == top:
-            return RootId(r)
-    return RootId(0)
 
 
 def is_empty(m: Followed, table: TableId):
@@ -323,6 +210,20 @@ def new_root(m: Followed, task: TaskId, levels: Level, known):
     m.root[place].levels = levels
     m.root[place].as_id = ANY_SPACE
     m.root[place].vm = m.task[task].vm
+    m.root[place].pid = m.task[task].pid
+    m.root[place].invalid = False
     m.root[place].born = m.births
     m.root[place].midlife = not known
     return place
+
+
+def unseen_root(m: Followed):
+    """The root of a VM that ran before the trace began; made up when its first event comes."""
+    e = m.event
+    vm = m.task[e.task].vm
+    for r in each(RootId):
+        if m.root[r].midlife and m.root[r].table != 0 and m.root[r].vm == vm:
+            if m.root[r].as_id == ANY_SPACE or m.root[r].as_id == e.as_id:
+                return RootId(r)
+    levels = Level(5 if e.level == 5 or e.gfn >> 36 != 0 else 4)
+    return new_root(m, e.task, levels, False)

@@ -23,8 +23,22 @@ class Kind(Enum):
     ZAP_ALL = 14  # kvm_mmu_zap_all_fast
     MARK_MMIO = 15  # mark_mmio_spte
     MMIO_FAULT = 16  # handle_mmio_page_fault, check_mmio_spte, kvm_mmio
-    SEAMCALL = 17  # tdh_mem_*, by kprobes
+    SEAMCALL = 17  # tdh_*, by kprobes
     OTHER = 18
+
+
+class Call(Enum):
+    """The SEAMCALLs that concern the S-EPT."""
+
+    NONE = 0
+    PAGE_AUG = 1
+    PAGE_ADD = 2
+    SEPT_ADD = 3
+    RANGE_BLOCK = 4
+    TRACK = 5
+    PAGE_REMOVE = 6
+    PAGE_DEMOTE = 7
+    OTHER = 8
 
 
 class Step(Enum):
@@ -59,8 +73,17 @@ class Step(Enum):
     SPLIT_LOST = 26
     FAST_OTHER = 27
     UNSEEN = 28
-    SEAMCALL = 29
+    SEAMCALL_REFUSED = 29
     OTHER = 30
+    SEPT_ADD = 31
+    PAGE_AUG = 32
+    PAGE_ADD = 33
+    RANGE_BLOCK = 34
+    TRACK = 35
+    PAGE_REMOVE = 36
+    PAGE_DEMOTE = 37
+    SEAMCALL = 38
+    ZAP_ALL = 39
 
 
 class Guard(Enum):
@@ -97,3 +120,10 @@ class Guard(Enum):
     WRONG_CONTEXT = 28
     NOT_REQUESTED = 29
     NO_SEAMCALL = 30
+    OTHER_SEAMCALL = 31
+    SEAMCALL_MISSING = 32
+    CHANGE_MISSING = 33
+    SEPT_STATE = 34
+    NO_TRACK = 35
+    NOT_ZAPPED = 36
+    MIRROR = 37

@@ -1,0 +1,49 @@
+"""One schedule of a check, to be shown step by step: the counterexample, or of what holds a run that reaches much."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+
+from septum.check import tokens
+from septum.check.build import Build, build
+from septum.check.result import Result
+from septum.lang.model import Model
+from septum.lang.types import scope
+
+Schedule = tuple[tuple[int, int], ...]
+RUNS, STEPS, STAYS = 60, 3000, 0.8
+
+
+def schedule(model: Model, result: Result, sizes: Mapping[str, int]) -> tuple[Build, Schedule]:
+    """The counterexample of a result, or else a run of its scenario to the end with as many of its witnesses as can be had."""
+    scenario = next(one for one in model.scenarios if one.name == result.scenario)
+    if result.counterexample:
+        read = tokens.read(result.counterexample.token)
+        return build(model, scenario, read.sizes), read.schedule
+    built = build(model, scenario, sizes)
+    best: tuple[int, Schedule] = (-1, ())
+    with scope(built.bindings):
+        for seed in range(RUNS):
+            reached, found = _run(built, random.Random(seed))
+            if reached > best[0]:
+                best = (reached, found)
+            if reached == len(scenario.witnesses):
+                break
+    return built, best[1]
+
+
+def _run(built: Build, rng: random.Random) -> tuple[int, Schedule]:
+    """A random run: how many witnesses it reached, and its schedule. A thread goes on more often than not."""
+    engine, found, thread = built.engine(), list[tuple[int, int]](), 0
+    for _ in range(STEPS):
+        able = [number for number in range(len(engine.threads)) if engine.can_step(number)]
+        if not able:
+            break
+        if thread not in able or rng.random() > STAYS:
+            thread = rng.choice(able)
+        ways = engine.choices(thread)
+        choice = rng.randrange(ways) if ways > 1 else 0
+        engine.step(thread, choice)
+        found.append((thread, choice))
+    return len(engine.reached & {*built.scenario.witnesses}), tuple(found)

@@ -1,0 +1,49 @@
+"""SRCU: read sections that may sleep, and who waits for those that were open when it asked."""
+
+from septum.host.cpu import might_sleep, my_bit
+from septum.lang import Word, commutes, process, u8, when
+
+
+class Srcu(Word):
+    """struct srcu_struct: the CPUs in a read section, and those of them that a grace period still waits for."""
+
+    readers: u8
+    waiting: u8
+
+
+def srcu_read_lock(srcu):
+    """srcu_read_lock(); sections of one thread do not nest here."""
+    commutes("a section that opens later may make a grace period shorter, and what it reads is newer")
+    assert srcu.readers & my_bit() == 0, "context: srcu_read_lock() in a section of the same thread"
+    srcu.readers |= my_bit()
+
+
+def srcu_read_unlock(srcu):
+    """srcu_read_unlock()."""
+    commutes("a section that closes later makes a grace period longer")
+    assert in_srcu(srcu), "context: srcu_read_unlock() outside of a section"
+    srcu.readers ^= my_bit()
+    if srcu.waiting & my_bit() != 0:
+        srcu.waiting ^= my_bit()
+
+
+def in_srcu(srcu):
+    """srcu_read_lock_held()."""
+    commutes("what says that this CPU is in a section is written by this CPU alone")
+    return srcu.readers & my_bit() != 0
+
+
+@process
+def synchronize_srcu(m, srcu):
+    """synchronize_srcu_expedited(): waits until every section that was open at the call is closed."""
+    might_sleep(m)
+    assert not in_srcu(srcu), "context: synchronize_srcu() inside of a read section, for which it waits"
+    begin_grace_period(srcu)
+    yield when(lambda: srcu.waiting == 0)
+
+
+def begin_grace_period(srcu):
+    """From now on the sections that are open are waited for; updates are serialised by their own lock."""
+    commutes("a grace period that begins later waits for more sections")
+    assert srcu.waiting == 0, "context: two grace periods of one SRCU domain at a time"
+    srcu.waiting = srcu.readers

@@ -1,0 +1,107 @@
+"""What follows a change of an SPTE of a direct tree: checks, statistics, and a table that is unlinked; kvm-mmu.md 4.8, 4.9."""
+
+from septum.host.entry import FROZEN_SPTE, Entry
+from septum.host.geometry import ENTRIES, Gfn, Level, Pfn, VmId, leaf_base, pages_per_leaf
+from septum.host.rcu import call_rcu
+from septum.kvm.direct import read_direct
+from septum.kvm.machine import Machine
+from septum.kvm.spte import (
+    EPT_SPTE_HOST_WRITABLE,
+    is_last_spte,
+    is_mmio_spte,
+    is_mmu_writable_spte,
+    is_shadow_present_pte,
+    is_writable_pte,
+    spte_to_pfn,
+)
+from septum.lang import Witness, commutes, process, reached, when
+
+table_removed = Witness("table_removed", "a table with entries was unlinked and taken apart")
+
+
+@process
+def handle_changed_spte(m: Machine, vm: VmId, gfn: Gfn, level: Level, old: Entry, new: Entry, shared: bool):
+    """handle_changed_spte() [7.1], kvm-mmu.md 4.8: the entry is overwritten already, its children are dealt with now."""
+    check_changed_spte(m, vm, gfn, level, old, new)
+    update_statistics(m, vm, level, old, new)
+    if is_table(old, level) and not is_table(new, level):
+        yield from handle_removed_direct_pt(m, vm, spte_to_pfn(old), shared)
+
+
+def is_table(spte: Entry, level: Level):
+    """Present, and no leaf."""
+    return is_shadow_present_pte(spte) and not is_last_spte(spte, level)
+
+
+def is_leaf(spte: Entry, level: Level):
+    """Present, and a leaf."""
+    return is_shadow_present_pte(spte) and is_last_spte(spte, level)
+
+
+def check_changed_spte(m: Machine, vm: VmId, gfn: Gfn, level: Level, old: Entry, new: Entry):
+    """The BUG() and the WARNs of handle_changed_spte() [7.1], kvm-mmu.md 7.1 A20."""
+    assert leaf_base(gfn, level) == gfn, "asserts: WARN_ON: handle_changed_spte() with a GFN that is not aligned to the level"
+    if is_leaf(old, level) and is_leaf(new, level):
+        assert spte_to_pfn(old) == spte_to_pfn(new), "asserts: BUG(): a present leaf is replaced by a leaf of another page"
+    if is_leaf(new, level):
+        check_spte_writable_invariants(new)
+    if not is_shadow_present_pte(old) and not is_shadow_present_pte(new) and old != new:
+        value = m.vm[vm].direct.shadow_mmio_value
+        known = is_mmio_spte(old, value) or is_mmio_spte(new, value) or new == FROZEN_SPTE
+        assert known, "asserts: WARN_ON: an SPTE that is not present becomes another, and neither is MMIO"
+    if is_table(old, level) and is_table(new, level):
+        assert spte_to_pfn(old) == spte_to_pfn(new), "asserts: WARN_ON: a table is replaced by a table"
+
+
+def check_spte_writable_invariants(spte: Entry):
+    """check_spte_writable_invariants() [7.1], kvm-mmu.md 2.4."""
+    if is_mmu_writable_spte(spte):
+        assert spte & EPT_SPTE_HOST_WRITABLE != 0, "asserts: WARN_ONCE: MMU-writable, and not host-writable"
+    else:
+        assert not is_writable_pte(spte), "asserts: WARN_ONCE: writable, and not MMU-writable"
+
+
+def update_statistics(m: Machine, vm: VmId, level: Level, old: Entry, new: Entry):
+    """kvm_update_page_stats() [7.1]."""
+    commutes("page statistics are atomic counters that nobody decides by")
+    stat = m.vm[vm].direct.stat
+    if is_leaf(old, level) and not is_leaf(new, level):
+        stat[level] -= 1
+    if is_leaf(new, level) and not is_leaf(old, level):
+        stat[level] += 1
+
+
+def tdp_account_mmu_page(m: Machine, vm: VmId):
+    """tdp_account_mmu_page() [7.1]."""
+    commutes("tdp_mmu_pages is an atomic counter that nobody decides by")
+    m.vm[vm].direct.tdp_mmu_pages += 1
+
+
+def tdp_unaccount_mmu_page(m: Machine, vm: VmId):
+    """tdp_mmu_unlink_sp() [7.1]."""
+    commutes("tdp_mmu_pages is an atomic counter that nobody decides by")
+    m.vm[vm].direct.tdp_mmu_pages -= 1
+
+
+@process
+def handle_removed_direct_pt(m: Machine, vm: VmId, child: Pfn, shared: bool):
+    """handle_removed_pt() [7.1] of a direct table, kvm-mmu.md 4.9: every entry becomes FROZEN, then the table waits for RCU.
+
+    A table whose entries link tables is not unlinked here: zap_root goes from the leaves up, recovery makes 2M leaves.
+    """
+    level = Level(m.sp[child].level)
+    base = Gfn(m.sp[child].gfn)
+    tdp_unaccount_mmu_page(m, vm)
+    for i in range(ENTRIES):
+        yield when(lambda: not shared or m.table[child].word[i] != FROZEN_SPTE)  # noqa: B023
+        old = read_direct(m, child, i)
+        if shared or is_shadow_present_pte(old):
+            m.table[child].word[i] = FROZEN_SPTE
+            assert not is_table(old, level), "scope: a table is unlinked that links tables"
+            gfn = Gfn(base + i * pages_per_leaf(level))
+            check_changed_spte(m, vm, gfn, level, old, Entry(FROZEN_SPTE))
+            update_statistics(m, vm, level, old, Entry(FROZEN_SPTE))
+            if is_shadow_present_pte(old):
+                reached(table_removed)
+    yield
+    call_rcu(m, child)

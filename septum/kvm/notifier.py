@@ -1,0 +1,154 @@
+"""MMU notifiers: the primary MMU takes a page of the VMM away, or its write permission; kvm-mmu.md 6.5.
+
+Only direct trees follow the primary MMU: the filter is SHARED, and private memory has no HVA.
+"""
+
+from septum.host.entry import SHADOW_NONPRESENT_VALUE
+from septum.host.frames import put_page
+from septum.host.geometry import Gfn, Level, Pfn, VmId, leaf_base
+from septum.host.locks import write_lock, write_unlock
+from septum.host.rcu import rcu_read_lock, rcu_read_unlock
+from septum.host.srcu import srcu_read_lock, srcu_read_unlock
+from septum.kvm.changed_spte import is_leaf
+from septum.kvm.direct import HUGE_PAGES, KVM_DIRECT_ROOTS, KVM_INVALID_ROOTS, ROOTS, RootSlot, root_at, tdp_mmu_root_match
+from septum.kvm.gmem import kvm_mmu_invalidate_end, kvm_mmu_invalidate_start
+from septum.kvm.machine import Machine
+from septum.kvm.memslots import SLOT_IDS, Hva, MemslotId, SlotNumber
+from septum.kvm.roots import kvm_tdp_mmu_put_root, tdp_mmu_get_root
+from septum.kvm.tdp_mmu import read_sptep, tdp_mmu_set_direct_spte, tdp_mmu_zap_leafs
+from septum.kvm.tlb import kvm_flush_remote_tlbs
+from septum.kvm.walk import direct_table, tdp_mmu_iter_cond_resched
+from septum.lang import Witness, atomic, bug_on, process, reached
+
+leaf_zapped = Witness("leaf_zapped", "a direct leaf was zapped")
+page_unmapped = Witness("page_unmapped", "the primary MMU took a page away")
+
+
+@process
+def madvise_dontneed(m: Machine, vm: VmId, hva: Hva):
+    """zap_page_range_single(), as MADV_DONTNEED calls it: the page leaves the VMM's address space between start and end."""
+    yield from kvm_mmu_notifier_invalidate_range_start(m, vm, hva)
+    yield
+    atomic("the host's page table has a lock of its own")
+    page = m.vm[vm].direct.mm.page[hva]
+    if page != 0:
+        m.vm[vm].direct.mm.page[hva] = 0
+        put_page(m, page)
+        reached(page_unmapped)
+    yield from kvm_mmu_notifier_invalidate_range_end(m, vm, hva)
+
+
+@process
+def write_protect_hva(m: Machine, vm: VmId, hva: Hva):
+    """change_protection(): the page may be read, and no more, until a write fault of the host."""
+    yield from kvm_mmu_notifier_invalidate_range_start(m, vm, hva)
+    yield
+    m.vm[vm].direct.mm.read_only[hva] = True
+    yield from kvm_mmu_notifier_invalidate_range_end(m, vm, hva)
+
+
+@process
+def kvm_mmu_notifier_invalidate_range_start(m: Machine, vm: VmId, hva: Hva):
+    """kvm_mmu_notifier_invalidate_range_start() [7.1]: nobody swaps memslots until the end; a slot with the HVA is unmapped."""
+    yield
+    m.vm[vm].memslots.mn_active_invalidate_count += 1
+    yield
+    srcu_read_lock(m.vm[vm].memslots.srcu)
+    slot = slot_of_hva(m, vm, hva)
+    if slot != 0:
+        gfn = gfn_of_hva(m, vm, slot, hva)
+        yield from write_lock(m, m.vm[vm].mmu_lock)
+        kvm_mmu_invalidate_start(m, vm, gfn, gfn)
+        flush = yield from kvm_unmap_gfn_range(m, vm, gfn, gfn, False, True)
+        if flush:
+            yield from kvm_flush_remote_tlbs(m, vm)
+        write_unlock(m, m.vm[vm].mmu_lock)
+    srcu_read_unlock(m.vm[vm].memslots.srcu)
+
+
+@process
+def kvm_mmu_notifier_invalidate_range_end(m: Machine, vm: VmId, hva: Hva):
+    """kvm_mmu_notifier_invalidate_range_end() [7.1]: it finds the slots that the start found; kvm-mmu.md 7.2 I20."""
+    yield
+    srcu_read_lock(m.vm[vm].memslots.srcu)
+    if slot_of_hva(m, vm, hva) != 0:
+        yield from write_lock(m, m.vm[vm].mmu_lock)
+        kvm_mmu_invalidate_end(m, vm)
+        write_unlock(m, m.vm[vm].mmu_lock)
+    srcu_read_unlock(m.vm[vm].memslots.srcu)
+    yield
+    bug_on(m.vm[vm].memslots.mn_active_invalidate_count == 0, "asserts: WARN_ON_ONCE: an MMU notifier ends that did not start")
+    m.vm[vm].memslots.mn_active_invalidate_count -= 1
+
+
+def slot_of_hva(m: Machine, vm: VmId, hva: Hva):
+    """kvm_for_each_memslot_in_hva_range(): the slot that has this HVA; 0 if there is none."""
+    slots = m.vm[vm].memslots
+    for number in range(SLOT_IDS):
+        slot = slots.active.slot[SlotNumber(number)]
+        if slot != 0:
+            memslot = slots.memslot[slot]
+            assert memslot.npages != 0, f"custody: memslot object {slot} is read after its free"
+            if memslot.hva <= hva and hva < memslot.hva + memslot.npages:
+                return slot
+    return MemslotId(0)
+
+
+def gfn_of_hva(m: Machine, vm: VmId, slot: MemslotId, hva: Hva):
+    """hva_to_gfn_memslot()."""
+    memslot = m.vm[vm].memslots.memslot[slot]
+    return Gfn(memslot.base_gfn + hva - memslot.hva)
+
+
+@process
+def kvm_unmap_gfn_range(m: Machine, vm: VmId, first: Gfn, last: Gfn, private: bool, shared: bool):
+    """kvm_unmap_gfn_range() and kvm_tdp_mmu_unmap_gfn_range() [7.1], kvm-mmu.md 4.11: roots by the filter, invalid ones too.
+
+    Whether the TLBs of the vCPUs are to be flushed for it.
+    """
+    flush = False
+    if shared:
+        for i in range(ROOTS):
+            root = root_at(m, vm, RootSlot(i))
+            if tdp_mmu_root_match(m, root, KVM_DIRECT_ROOTS | KVM_INVALID_ROOTS) and tdp_mmu_get_root(m, root):
+                flush = yield from tdp_mmu_zap_direct_leafs(m, vm, root, first, last, flush)
+                yield from kvm_tdp_mmu_put_root(m, vm, root)
+    if private and m.vm[vm].mirror_root != 0:
+        yield from tdp_mmu_zap_leafs(m, vm, first, last)
+    return flush
+
+
+@process
+def tdp_mmu_zap_direct_leafs(m: Machine, vm: VmId, root: Pfn, first: Gfn, last: Gfn, flush: bool):
+    """tdp_mmu_zap_leafs() [7.1], kvm-mmu.md 4.11: leaves of every level that overlap; tables stay; a yield flushes."""
+    rcu_read_lock(m)
+    gfn = first
+    going = True
+    while going:
+        resched = yield from tdp_mmu_iter_cond_resched(m, vm, flush, False)
+        if resched:
+            flush = False
+        if HUGE_PAGES:
+            zapped = yield from zap_direct_leaf(m, vm, root, leaf_base(gfn, Level(2)), Level(2))
+            flush = flush or (zapped and not m.sp[root].direct.invalid)
+        zapped = yield from zap_direct_leaf(m, vm, root, gfn, Level(1))
+        flush = flush or (zapped and not m.sp[root].direct.invalid)
+        going = gfn != last
+        gfn = Gfn(gfn + 1) if going else gfn
+    rcu_read_unlock(m)
+    return flush
+
+
+@process
+def zap_direct_leaf(m: Machine, vm: VmId, root: Pfn, gfn: Gfn, level: Level):
+    """The leaf at `gfn` and `level`, if there is one, becomes SHADOW_NONPRESENT_VALUE; whether there was one."""
+    yield
+    spt = direct_table(m, vm, root, gfn, level)
+    if spt == 0:
+        return False
+    old = read_sptep(m, vm, spt, gfn, level)
+    if not is_leaf(old, level):
+        return False
+    yield from tdp_mmu_set_direct_spte(m, vm, spt, gfn, level, old, SHADOW_NONPRESENT_VALUE)
+    reached(leaf_zapped)
+    return True

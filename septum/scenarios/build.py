@@ -1,0 +1,102 @@
+"""VMs are created, populated, finalized and run, as a kernel selftest does it, while other threads of the VMM interfere.
+
+What can go wrong: a zap finds the TDR taken by VP.INIT or MR.FINALIZE twice in a row, which it may not; a page is added twice,
+or to a TD that runs, or augmented before it does; a page is punched out between its folio and its PAGE.ADD; a prefault that is
+allowed sees a TD that is not finalized; two vCPUs allocate two roots.
+"""
+
+from septum.kvm.bug import page_mapped
+from septum.kvm.gmem import hole_punched, kvm_gmem_punch_hole
+from septum.kvm.life import (
+    finalized,
+    kvm_create_vm,
+    kvm_vm_ioctl_create_vcpu,
+    state_locked,
+    tdx_td_finalize,
+    tdx_td_init,
+    tdx_vcpu_init,
+    vcpu_initialized,
+    wait_for_run,
+    wait_for_td,
+    wait_for_vcpu,
+)
+from septum.kvm.mirror_root import root_shared
+from septum.kvm.populate import populated, tdx_vcpu_init_mem_region
+from septum.kvm.prefault import kvm_vcpu_pre_fault_memory, prefaulted
+from septum.kvm.vcpu import kvm_vcpu_ioctl_run
+from septum.kvm.vm import close_vcpu, close_vm, kvm_destroy_vm, rcu_softirq, vm_destroyed
+from septum.lang import Call, call
+from septum.scenarios.world import World, scenario
+from septum.tdx.guest import page_accepted
+
+
+def initialised(vm: int, *vcpus: int) -> tuple[Call, ...]:
+    """KVM_CREATE_VM, KVM_TDX_INIT_VM, and for each vCPU KVM_CREATE_VCPU and KVM_TDX_INIT_VCPU."""
+    made = [call(kvm_create_vm, vm), call(tdx_td_init, vm)]
+    for vcpu in vcpus:
+        made += [call(kvm_vm_ioctl_create_vcpu, vm, vcpu), call(tdx_vcpu_init, vcpu)]
+    return tuple(made)
+
+
+@scenario(
+    "a page is populated and measured while another vCPU is initialised, and a hole is punched",
+    witnesses=(populated, vcpu_initialized, state_locked, hole_punched), tables=3, pages=2, others=1, built=1,
+)  # fmt: skip
+def populate_punch_hole(world: World) -> None:
+    vm, first, second = world.vm(), world.new_vcpu(), world.new_vcpu()
+    world.setup.thread("populate", *initialised(vm, first), call(tdx_vcpu_init_mem_region, first, 0, 2, True))
+    world.setup.thread("vCPU", call(wait_for_vcpu, first), *initialised(vm, second)[2:])
+    world.setup.thread("punch hole", call(wait_for_td, vm), call(kvm_gmem_punch_hole, vm, 0, 0))
+
+
+@scenario(
+    "a TD is finalized while a hole is punched in its initial image",
+    witnesses=(populated, finalized, hole_punched), tables=3, pages=2, others=1, vcpus=1, built=1,
+)  # fmt: skip
+def finalize_punch_hole(world: World) -> None:
+    vm, vcpu = world.vm(), world.new_vcpu()
+    world.setup.thread(
+        "build", *initialised(vm, vcpu), call(tdx_vcpu_init_mem_region, vcpu, 0, 1, False), call(tdx_td_finalize, vm)
+    )
+    world.setup.thread("punch hole", call(wait_for_td, vm), call(kvm_gmem_punch_hole, vm, 0, 0))
+
+
+@scenario(
+    "a TD is finalized while a vCPU prefaults, and then it runs",
+    witnesses=(populated, finalized, prefaulted, page_mapped, page_accepted), tables=3, pages=2, others=0, built=1,
+)  # fmt: skip
+def finalize_prefault(world: World) -> None:
+    vm, first, second = world.vm(), world.new_vcpu(), world.new_vcpu()
+    build = (*initialised(vm, first, second), call(tdx_vcpu_init_mem_region, first, 0, 1, False), call(tdx_td_finalize, vm))
+    world.setup.thread("build", *build, call(kvm_vcpu_ioctl_run, first, 1))
+    world.setup.thread("prefault", call(wait_for_vcpu, second), call(kvm_vcpu_pre_fault_memory, second, 0, 2))
+
+
+@scenario(
+    "two vCPUs run for the first time: one mirror root for both",
+    witnesses=(finalized, root_shared, page_mapped, page_accepted), tables=3, pages=2, others=1, built=1,
+)  # fmt: skip
+def first_runs(world: World) -> None:
+    vm, first, second = world.vm(), world.new_vcpu(), world.new_vcpu()
+    world.setup.thread("build", *initialised(vm, first, second), call(tdx_td_finalize, vm))
+    for number, vcpu in enumerate((first, second)):
+        world.setup.thread(f"vCPU {number}", call(wait_for_run, vm), call(kvm_vcpu_ioctl_run, vcpu, 0))
+
+
+@scenario(
+    "a TD is created, populated, run and destroyed to the last page while another TD runs",
+    witnesses=(populated, finalized, page_accepted, vm_destroyed), tables=6, pages=3, others=2, vcpus=2, vms=2, built=1,
+)  # fmt: skip
+def life(world: World) -> None:
+    td = world.td(apart=True)
+    for vcpu in td.vcpus(1):
+        vcpu.runs((kvm_vcpu_ioctl_run, 0))
+    vm, first = world.vm(), world.new_vcpu()
+    build = (*initialised(vm, first), call(tdx_vcpu_init_mem_region, first, 0, 1, False), call(tdx_td_finalize, vm))
+    world.setup.thread(
+        "life", *build, call(kvm_vcpu_ioctl_run, first, 1), call(close_vcpu, first), call(close_vm, vm), call(kvm_destroy_vm, vm)
+    )
+    world.setup.thread("RCU softirq", call(rcu_softirq), daemon=True)
+
+
+BUILDING = (populate_punch_hole, finalize_punch_hole, finalize_prefault, first_runs, life)

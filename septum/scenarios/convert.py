@@ -1,0 +1,94 @@
+"""GFNs change from private to shared and back while vCPUs use them.
+
+What can go wrong: a fault that read the attribute or took its page before the change maps a leaf of the old view after it; the
+content of a page next to the range goes with it; a vCPU keeps a translation of a page that the host has again; a fault waits
+for ever for a conversion that ended.
+"""
+
+from septum.host.locks import FAIR
+from septum.kvm.attributes import kvm_vm_ioctl_set_mem_attributes, made_private, made_shared
+from septum.kvm.bug import page_mapped
+from septum.kvm.exits import memory_fault
+from septum.kvm.gmem import hole_punched, kvm_gmem_punch_hole
+from septum.kvm.guest import balloon, insist, map_gpa, release
+from septum.kvm.mmu import stale_fault
+from septum.kvm.split import converted, kvm_vm_set_mem_attributes, split_done
+from septum.kvm.vcpu import touch
+from septum.lang import call
+from septum.scenarios.split import NEEDS
+from septum.scenarios.world import LIVING, World, scenario
+from septum.tdx.guest import page_accepted
+
+
+@scenario(
+    "private memory is converted to shared where a vCPU faults and accepts, and beside it",
+    witnesses=(page_mapped, page_accepted, made_shared, memory_fault, stale_fault), **LIVING,
+)  # fmt: skip
+def fault_convert(world: World) -> None:
+    td = world.td()
+    for vcpu in td.vcpus(1):
+        vcpu.runs((touch, 0), (touch, 1), (touch, 0))
+    td.runs("convert", call(kvm_vm_ioctl_set_mem_attributes, td.vm, 0, 0, True))
+
+
+@scenario(
+    "a GFN is converted to shared and back, and the VMM converts it again whenever the guest's fault asks for that",
+    witnesses=(page_mapped, page_accepted, made_shared, made_private, memory_fault, stale_fault), **LIVING,
+)  # fmt: skip
+def convert_both_ways(world: World) -> None:
+    td = world.td()
+    for vcpu in td.vcpus(1):
+        vcpu.runs((insist, 0))
+    td.runs("to shared", call(kvm_vm_ioctl_set_mem_attributes, td.vm, 0, 0, True))
+    td.runs("to private", call(kvm_vm_ioctl_set_mem_attributes, td.vm, 0, 0, False))
+
+
+@scenario(
+    "a guest converts by hypercall, releases and balloons memory while another vCPU needs the page beside it",
+    witnesses=(page_mapped, page_accepted, made_shared, made_private, hole_punched), **LIVING,
+)  # fmt: skip
+def hypercalls(world: World) -> None:
+    first, second = world.td().vcpus(2)
+    first.runs((touch, 0), (release, 0, 0), (map_gpa, 0, 0, False), (touch, 0), (balloon, 0, 0))
+    second.runs((touch, 1))
+
+
+@scenario(
+    "a conversion and a punched hole overlap: two invalidations at a time, under different mutexes",
+    witnesses=(page_mapped, made_shared, hole_punched, stale_fault), **LIVING,
+)  # fmt: skip
+def convert_punch_hole(world: World) -> None:
+    td = world.td()
+    for vcpu in td.vcpus(1):
+        vcpu.runs((touch, 0), (touch, 1))
+    td.runs("convert", call(kvm_vm_ioctl_set_mem_attributes, td.vm, 0, 0, True))
+    td.runs("punch hole", call(kvm_gmem_punch_hole, td.vm, 0, 1))
+
+
+@scenario(
+    "a punched hole and a conversion yield between leaves, under a fair mmu_lock, while a vCPU faults in both",
+    witnesses=(page_mapped, made_shared, hole_punched, stale_fault), **{**LIVING, "sizes": {**LIVING["sizes"], FAIR: 1}},
+)  # fmt: skip
+def yielding(world: World) -> None:
+    td = world.td()
+    for vcpu in td.vcpus(1):
+        vcpu.runs((touch, 0), (touch, 1))
+    td.runs("convert", call(kvm_vm_ioctl_set_mem_attributes, td.vm, 1, 1, True))
+    td.runs("punch hole", call(kvm_gmem_punch_hole, td.vm, 0, 1))
+
+
+@scenario(
+    "a conversion from the tail of one 2M leaf to the head of the next splits both, while a vCPU accepts the other end",
+    witnesses=(split_done, converted, page_accepted),
+    tables=4, pages=0, vcpus=1, others=1, folios=2, linked=1, needs=NEEDS, levels=3,
+)  # fmt: skip
+def convert_ends(world: World) -> None:
+    td = world.td()
+    td.maps_huge(0, accepted=True)
+    td.maps_huge(2, accepted=False)
+    for vcpu in td.vcpus(1):
+        vcpu.runs((touch, 3))
+    td.runs("convert", call(kvm_vm_set_mem_attributes, td.vm, 1, 2))
+
+
+CONVERSIONS = (fault_convert, convert_both_ways, hypercalls, convert_punch_hole, yielding, convert_ends)

@@ -1,0 +1,210 @@
+"""Direct trees of a plain VM: faults beside MMU notifiers, fast zaps, changes of memslots.
+
+What can go wrong: a fault installs a page that the host took away meanwhile; a vCPU uses a translation that is no longer there; a
+root is freed that somebody still walks, or the last reference of a valid one is put; a table is looked into after its free.
+"""
+
+from collections.abc import Mapping
+
+from septum.host.frames import Role
+from septum.host.geometry import ENTRIES, FIXED_PAGES
+from septum.kvm.aging import aged, aged_too_late, kvm_age_hva
+from septum.kvm.bug import lost_race, met_frozen
+from septum.kvm.changed_spte import table_removed
+from septum.kvm.direct import DIRECT, RESCHED, SpRole, VcpuDirect, VmDirect
+from septum.kvm.direct_fault import old_mmio
+from septum.kvm.direct_run import access, accessed, mmio_emulated
+from septum.kvm.machine import SP_DIRECT, VCPU_DIRECT, VM_DIRECT, VM_MEMSLOTS, VmState
+from septum.kvm.memory_region import kvm_set_memory_region, slot_deleted, slot_moved
+from septum.kvm.memslots import HVAS, MEMSLOTS, Memslots, met_dying_slot
+from septum.kvm.mmu import root_obsolete, stale_fault
+from septum.kvm.notifier import leaf_zapped, madvise_dontneed, page_unmapped
+from septum.kvm.nx_recovery import kvm_recover_nx_huge_pages, nx_recovered
+from septum.kvm.plain_vm import destroy_plain_vm
+from septum.kvm.roots import fast_zap, root_allocated, root_found, root_freed
+from septum.kvm.spte import MMIO_VALUE
+from septum.kvm.tdp_mmu import direct_mapped, mmio_mapped
+from septum.kvm.tlb import guest_wrote, tlb_flushed
+from septum.kvm.vm import close_vcpu, rcu_softirq, vm_destroyed
+from septum.kvm.walk import yielded
+from septum.lang import Size, call
+from septum.scenarios.world import Td, World, scenario
+
+PLAIN: Mapping[Size, object] = {
+    DIRECT: 1, MEMSLOTS: 2, HVAS: 2, VM_MEMSLOTS: Memslots, VM_DIRECT: VmDirect, VCPU_DIRECT: VcpuDirect, SP_DIRECT: SpRole,
+    FIXED_PAGES: 2,
+}  # fmt: skip
+
+
+def plain_vm(world: World, pages: int = 1, huge: bool = False) -> Td:
+    """A VM that is no TD: the VMM has mapped so many pages; one slot, number 0, has them from GFN 0 on."""
+    vm = world.vm()
+    kvm = world.m.vm[vm]
+    kvm.state = VmState.RUNNABLE
+    kvm.direct.shadow_mmio_value = MMIO_VALUE
+    slot = kvm.memslots.memslot[1]
+    slot.npages, kvm.memslots.active.slot[0] = HVAS.value, 1
+    pool = iter(range(ENTRIES.value, 2 * ENTRIES.value)) if huge else None
+    for hva in range(pages):
+        page = next(pool) if pool else world.page(Role.GUEST)
+        world.m.frame[page].role, world.m.frame[page].refcount = Role.GUEST, 1
+        kvm.direct.mm.page[hva], kvm.direct.mm.huge[hva] = page, huge
+    return Td(world, vm)
+
+
+@scenario(
+    "an MMU notifier takes a page away that two vCPUs use",
+    witnesses=(direct_mapped, leaf_zapped, page_unmapped, stale_fault, tlb_flushed, guest_wrote, accessed, lost_race),
+    tables=3, pages=2, vcpus=2, others=1, sizes=PLAIN,
+    few_states=True,
+)  # fmt: skip
+def notifier(world: World) -> None:
+    vm = plain_vm(world)
+    first, second = vm.vcpus(2)
+    first.runs((access, 0, 1), (access, 0, 0))
+    second.runs((access, 0, 1))
+    vm.runs("madvise", call(madvise_dontneed, vm.vm, 0))
+
+
+@scenario(
+    "two vCPUs use a direct root that a fast zap takes away",
+    witnesses=(direct_mapped, root_allocated, root_found, root_obsolete, root_freed, tlb_flushed, accessed),
+    tables=6, pages=2, vcpus=2, others=2, sizes=PLAIN,
+)  # fmt: skip
+def fast_zap_faults(world: World) -> None:
+    vm = plain_vm(world)
+    first, second = vm.vcpus(2)
+    first.runs((access, 0, 1), (access, 0, 0))
+    second.runs((access, 0, 1))
+    vm.runs("zap", call(fast_zap, vm.vm))
+    world.setup.thread("RCU softirq", call(rcu_softirq), daemon=True)
+
+
+@scenario(
+    "an MMU notifier takes a page away while a fast zap is on its way through the tree that maps it, and both may yield",
+    witnesses=(direct_mapped, leaf_zapped, page_unmapped, root_freed, yielded), tables=6, pages=2, vcpus=1, others=3,
+    sizes={**PLAIN, RESCHED: 1},
+)  # fmt: skip
+def fast_zap_notifier(world: World) -> None:
+    vm = plain_vm(world)
+    for vcpu in vm.vcpus(1):
+        vcpu.runs((access, 0, 1), (access, 0, 0))
+    vm.runs("zap", call(fast_zap, vm.vm))
+    vm.runs("madvise", call(madvise_dontneed, vm.vm, 0))
+    world.setup.thread("RCU softirq", call(rcu_softirq), daemon=True)
+
+
+@scenario(
+    "a page is aged while a fast zap and a fault change what maps it",
+    witnesses=(direct_mapped, aged, root_freed), tables=6, pages=2, vcpus=1, others=3, sizes=PLAIN, few_states=True,
+)  # fmt: skip
+def age_zap(world: World) -> None:
+    vm = plain_vm(world)
+    for vcpu in vm.vcpus(1):
+        vcpu.runs((access, 0, 1), (access, 0, 1))
+    vm.runs("zap", call(fast_zap, vm.vm))
+    vm.runs("age", call(kvm_age_hva, vm.vm, 0))
+    world.setup.thread("RCU softirq", call(rcu_softirq), daemon=True)
+
+
+@scenario(
+    "a page is aged while an MMU notifier takes it away, and comes back",
+    witnesses=(direct_mapped, aged, aged_too_late, page_unmapped, leaf_zapped),
+    tables=3, pages=2, vcpus=1, others=2, sizes=PLAIN, few_states=True,
+)  # fmt: skip
+def age_notifier(world: World) -> None:
+    vm = plain_vm(world)
+    for vcpu in vm.vcpus(1):
+        vcpu.runs((access, 0, 1), (access, 0, 1))
+    vm.runs("madvise", call(madvise_dontneed, vm.vm, 0))
+    vm.runs("age", call(kvm_age_hva, vm.vm, 0))
+
+
+@scenario(
+    "a memslot is deleted where a vCPU reads and writes: then its GFNs are MMIO",
+    witnesses=(direct_mapped, slot_deleted, met_dying_slot, mmio_emulated, leaf_zapped),
+    tables=4, pages=2, vcpus=1, others=1, sizes=PLAIN, few_states=True,
+)  # fmt: skip
+def slot_delete(world: World) -> None:
+    vm = plain_vm(world)
+    for vcpu in vm.vcpus(1):
+        vcpu.runs((access, 0, 1), (access, 0, 0))
+    vm.runs("delete", call(kvm_set_memory_region, vm.vm, 0, 0, 0, 0, 0))
+
+
+@scenario(
+    "a memslot is moved where a vCPU reads and writes, at its old place and its new one",
+    witnesses=(direct_mapped, slot_moved, met_dying_slot, mmio_emulated, leaf_zapped),
+    tables=4, pages=2, vcpus=1, others=1, sizes={**PLAIN, MEMSLOTS: 3, RESCHED: 1}, few_states=True,
+)  # fmt: skip
+def slot_move(world: World) -> None:
+    vm = plain_vm(world)
+    for vcpu in vm.vcpus(1):
+        vcpu.runs((access, 0, 1), (access, 2, 1), (access, 0, 0))
+    vm.runs("move", call(kvm_set_memory_region, vm.vm, 0, 2, 2, 0, 0))
+
+
+@scenario(
+    "a memslot is created where a vCPU finds MMIO",
+    witnesses=(direct_mapped, mmio_mapped, mmio_emulated, old_mmio),
+    tables=4, pages=2, vcpus=1, others=1, sizes=PLAIN, few_states=True,
+)  # fmt: skip
+def mmio(world: World) -> None:
+    vm = plain_vm(world)
+    slots = world.m.vm[vm.vm].memslots
+    slots.memslot[1].npages, slots.active.slot[0] = 0, 0
+    for vcpu in vm.vcpus(1):
+        vcpu.runs((access, 0, 0), (access, 0, 1))
+    vm.runs("create", call(kvm_set_memory_region, vm.vm, 0, 2, 0, 0, 0))
+
+
+@scenario(
+    "memslots change while an MMU notifier is between its start and its end",
+    witnesses=(direct_mapped, slot_deleted, page_unmapped), tables=4, pages=2, vcpus=1, others=2, sizes=PLAIN, few_states=True,
+)  # fmt: skip
+def notifier_slots(world: World) -> None:
+    vm = plain_vm(world)
+    for vcpu in vm.vcpus(1):
+        vcpu.runs((access, 0, 1))
+    vm.runs("delete", call(kvm_set_memory_region, vm.vm, 0, 0, 0, 0, 0))
+    vm.runs("madvise", call(madvise_dontneed, vm.vm, 0))
+
+
+@scenario(
+    "NX recovery unlinks the table that two vCPUs fault in",
+    witnesses=(direct_mapped, nx_recovered, table_removed, met_frozen, tlb_flushed), tables=6, pages=2, vcpus=2, others=2,
+    sizes=PLAIN,
+    few_states=True,
+)  # fmt: skip
+def nx_recovery(world: World) -> None:
+    vm = plain_vm(world)
+    first, second = vm.vcpus(2)
+    first.runs((access, 0, 1), (access, 0, 0))
+    second.runs((access, 0, 1))
+    vm.runs("NX recovery", call(kvm_recover_nx_huge_pages, vm.vm, 0))
+    world.setup.thread("RCU softirq", call(rcu_softirq), daemon=True)
+
+
+@scenario(
+    "NX recovery unlinks the table that two vCPUs fault in, and one of its pages is aged",
+    witnesses=(direct_mapped, nx_recovered, aged, aged_too_late), tables=6, pages=2, vcpus=2, others=2, sizes=PLAIN,
+)  # fmt: skip
+def nx_recovery_age(world: World) -> None:
+    vm = plain_vm(world)
+    for vcpu in vm.vcpus(2):
+        vcpu.runs((access, 0, 0))
+    vm.runs("NX recovery", call(kvm_recover_nx_huge_pages, vm.vm, 0))
+    vm.runs("age", call(kvm_age_hva, vm.vm, 0))
+
+
+@scenario(
+    "a plain VM is destroyed to the last page after its vCPUs made their accesses",
+    witnesses=(direct_mapped, root_freed, vm_destroyed),
+    tables=6, pages=2, vcpus=2, others=2, sizes={**PLAIN, RESCHED: 1}, few_states=True,
+)  # fmt: skip
+def plain_teardown(world: World) -> None:
+    vm = plain_vm(world)
+    for gfn, vcpu in enumerate(vm.vcpus(2)):
+        vcpu.runs((access, gfn, 1), (close_vcpu,))
+    vm.runs("destroy", call(destroy_plain_vm, vm.vm))
+    world.setup.thread("RCU softirq", call(rcu_softirq), daemon=True)

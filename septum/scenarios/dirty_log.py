@@ -1,0 +1,92 @@
+"""Dirty logging of a plain VM, with huge pages that are split when it begins (eager) or in faults (lazy).
+
+What can go wrong: a write of the guest that no log reports, since W or D was taken without a flush, or while a fault that had
+seen no dirty log was about to give it; a split that translates otherwise than the leaf before; a leaf that another one splits.
+"""
+
+from septum.host.geometry import ENTRIES, FIXED_PAGES
+from septum.kvm.aging import aged, kvm_age_hva
+from septum.kvm.changed_spte import table_removed
+from septum.kvm.direct import HUGE_PAGES
+from septum.kvm.direct_fault import fixed_fast
+from septum.kvm.direct_run import access
+from septum.kvm.dirty_log import EAGER_PAGE_SPLIT, copy_all, get_dirty_log, page_logged, recovered, write_protected
+from septum.kvm.memory_region import kvm_set_memory_region
+from septum.kvm.memslots import HVAS
+from septum.kvm.tdp_mmu import direct_mapped, direct_split
+from septum.kvm.tlb import PML, guest_wrote, tlb_flushed
+from septum.kvm.vm import rcu_softirq
+from septum.lang import call
+from septum.scenarios.direct import PLAIN, plain_vm
+from septum.scenarios.world import World, scenario
+
+LOG = 1
+SMALL = {**PLAIN, HVAS: 2, FIXED_PAGES: 3}
+HUGE = {**PLAIN, HUGE_PAGES: 1, HVAS: 2, FIXED_PAGES: lambda: 2 * ENTRIES.value}
+SEEN = (direct_mapped, write_protected, page_logged, guest_wrote, tlb_flushed)
+
+
+def migrate(world: World, huge: bool) -> None:
+    """Logging begins, everything is copied, the log is read once, and its pages are copied again; a vCPU writes and writes."""
+    vm = plain_vm(world, pages=2, huge=huge)
+    for vcpu in vm.vcpus(1):
+        vcpu.runs((access, 0, 1), (access, 0, 1), (access, 0, 1))
+    vm.runs("migrate", call(kvm_set_memory_region, vm.vm, 0, 2, 0, 0, LOG), call(copy_all, vm.vm), call(get_dirty_log, vm.vm, 0))
+
+
+@scenario(
+    "a vCPU writes while the VMM logs dirty 4K pages by write protection",
+    witnesses=(*SEEN, fixed_fast), tables=4, pages=2, vcpus=1, others=1, sizes=SMALL, few_states=True,
+)  # fmt: skip
+def log_writes(world: World) -> None:
+    migrate(world, False)
+
+
+@scenario(
+    "a vCPU writes while the VMM logs dirty 4K pages by the CPU's page-modification log",
+    witnesses=SEEN, tables=4, pages=2, vcpus=1, others=1, sizes={**SMALL, PML: 1}, few_states=True,
+)  # fmt: skip
+def log_pml(world: World) -> None:
+    migrate(world, False)
+
+
+@scenario(
+    "a vCPU writes to a 2M page that is split when logging begins",
+    witnesses=(*SEEN, direct_split), tables=5, pages=2, vcpus=1, others=1, sizes=HUGE, few_states=True,
+)  # fmt: skip
+def log_eager(world: World) -> None:
+    migrate(world, True)
+
+
+@scenario(
+    "a vCPU writes to a 2M page that its own fault splits, while logging goes on",
+    witnesses=(*SEEN, direct_split), tables=5, pages=2, vcpus=1, others=1, sizes={**HUGE, EAGER_PAGE_SPLIT: 0}, few_states=True,
+)  # fmt: skip
+def log_lazy(world: World) -> None:
+    migrate(world, True)
+
+
+@scenario(
+    "logging ends, a page is aged, and a vCPU faults on it, while its table becomes a 2M leaf again",
+    witnesses=(direct_mapped, recovered, aged, table_removed), tables=6, pages=2, vcpus=1, others=2, sizes=HUGE, few_states=True,
+)  # fmt: skip
+def recover_age(world: World) -> None:
+    vm = plain_vm(world, pages=2, huge=True)
+    for vcpu in vm.vcpus(1):
+        vcpu.runs((access, 0, 0), (access, 1, 0))
+    vm.runs("logging ends", call(kvm_set_memory_region, vm.vm, 0, 2, 0, 0, 0))
+    vm.runs("age", call(kvm_age_hva, vm.vm, 0))
+    world.m.vm[vm.vm].memslots.memslot[1].log_dirty = True
+
+
+@scenario(
+    "logging ends, and a vCPU writes while 2M leaves are recovered",
+    witnesses=(direct_mapped, direct_split, recovered, guest_wrote),
+    tables=5, pages=2, vcpus=1, others=2, sizes=HUGE, few_states=True,
+)  # fmt: skip
+def recover(world: World) -> None:
+    vm = plain_vm(world, pages=2, huge=True)
+    for vcpu in vm.vcpus(1):
+        vcpu.runs((access, 1, 1), (access, 0, 1))
+    vm.runs("logging", call(kvm_set_memory_region, vm.vm, 0, 2, 0, 0, LOG), call(kvm_set_memory_region, vm.vm, 0, 2, 0, 0, 0))
+    world.setup.thread("RCU softirq", call(rcu_softirq), daemon=True)

@@ -1,0 +1,29 @@
+"""Memslots change under the vCPUs that fault in them.
+
+What can go wrong: a fault that found the old slot installs a page after the flush; it reads the slot after its free; the grace
+period never ends because a fault waits, inside of its SRCU section, for the deletion that waits for it.
+"""
+
+from septum.kvm.bug import page_mapped
+from septum.kvm.machine import VM_MEMSLOTS
+from septum.kvm.memory_region import kvm_set_memory_region, slot_deleted
+from septum.kvm.memslots import HVAS, MEMSLOTS, Memslots, met_dying_slot
+from septum.kvm.vcpu import fault, touch
+from septum.lang import call
+from septum.scenarios.world import World, scenario
+
+GMEM = 2
+
+
+@scenario(
+    "a memslot of guest_memfd is deleted where a vCPU faults and accepts",
+    witnesses=(page_mapped, slot_deleted, met_dying_slot),
+    tables=3, pages=2, vcpus=1, others=1, sizes={MEMSLOTS: 2, HVAS: 4, VM_MEMSLOTS: Memslots},
+)  # fmt: skip
+def memslot_delete(world: World) -> None:
+    td = world.td()
+    slot = world.m.vm[td.vm].memslots
+    slot.memslot[1].npages, slot.memslot[1].gmem, slot.active.slot[0] = 2, True, 1
+    for vcpu in td.vcpus(1):
+        vcpu.runs((touch, 0), (fault, 1))
+    td.runs("delete", call(kvm_set_memory_region, td.vm, 0, 0, 0, 0, GMEM))

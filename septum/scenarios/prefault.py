@@ -1,0 +1,69 @@
+"""Userspace has pages mapped in advance while it deletes their memslot, or converts them.
+
+What can go wrong: the deletion waits for the SRCU section of a prefault that waits for the deletion; a page is mapped in a slot
+that is gone; a prefault of the old view is installed after the conversion.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from septum.kvm.attributes import kvm_vm_ioctl_set_mem_attributes, made_shared
+from septum.kvm.bug import page_mapped
+from septum.kvm.exits import memory_fault
+from septum.kvm.guest import insist
+from septum.kvm.machine import VM_MEMSLOTS
+from septum.kvm.memory_region import kvm_set_memory_region, slot_deleted
+from septum.kvm.memslots import MEMSLOTS, Memslots, met_dying_slot
+from septum.kvm.mmu import stale_fault
+from septum.kvm.prefault import kvm_vcpu_pre_fault_memory, prefault_gave_up, prefaulted
+from septum.kvm.vcpu import touch
+from septum.lang import call
+from septum.scenarios.world import LIVING, Td, World, scenario
+from septum.tdx.guest import page_accepted
+
+GMEM = 2  # KVM_MEM_GUEST_MEMFD
+SLOTTED: Mapping[str, Any] = {**LIVING, "sizes": {**LIVING["sizes"], MEMSLOTS: 3, VM_MEMSLOTS: Memslots}}
+
+
+def with_slot(world: World, pages: int = 2) -> Td:
+    """A TD with slot 0 of guest_memfd for so many pages from GFN 0 on."""
+    td = world.td()
+    slots = world.m.vm[td.vm].memslots
+    slots.memslot[1].npages, slots.memslot[1].gmem, slots.active.slot[0] = pages, True, 1
+    return td
+
+
+@scenario(
+    "a memslot is deleted while KVM_PRE_FAULT_MEMORY maps its pages",
+    witnesses=(page_mapped, prefaulted, prefault_gave_up, slot_deleted, met_dying_slot, memory_fault), **SLOTTED,
+)  # fmt: skip
+def prefault_delete(world: World) -> None:
+    td = with_slot(world)
+    for vcpu in td.vcpus(1):
+        vcpu.runs((kvm_vcpu_pre_fault_memory, 0, 2), (touch, 0))
+    td.runs("delete", call(kvm_set_memory_region, td.vm, 0, 0, 0, 0, GMEM))
+
+
+@scenario(
+    "a memslot is deleted and made again where a vCPU faults and accepts",
+    witnesses=(page_mapped, page_accepted, slot_deleted, met_dying_slot, memory_fault), **SLOTTED,
+)  # fmt: skip
+def slot_replaced(world: World) -> None:
+    td = with_slot(world)
+    for vcpu in td.vcpus(1):
+        vcpu.runs((touch, 0), (touch, 1))
+    td.runs("replace", call(kvm_set_memory_region, td.vm, 0, 0, 0, 0, GMEM), call(kvm_set_memory_region, td.vm, 0, 2, 0, 0, GMEM))
+
+
+@scenario(
+    "pages are prefaulted while one of them is converted to shared, and the guest needs it private",
+    witnesses=(page_mapped, prefaulted, made_shared, memory_fault, stale_fault), **LIVING,
+)  # fmt: skip
+def prefault_convert(world: World) -> None:
+    td = world.td()
+    for vcpu in td.vcpus(1):
+        vcpu.runs((kvm_vcpu_pre_fault_memory, 0, 2), (insist, 0))
+    td.runs("convert", call(kvm_vm_ioctl_set_mem_attributes, td.vm, 0, 0, True))
+
+
+PREFAULTS = (prefault_delete, slot_replaced, prefault_convert)

@@ -1,0 +1,116 @@
+"""Both views of a TD's memory: private GFNs through the mirror, shared ones through a direct root, in one VM.
+
+What can go wrong: an MMU notifier or a fast zap takes private memory along; a private fault goes on with a root that is obsolete;
+a conversion leaves a leaf of the old view; a vCPU that was kicked out for the S-EPT keeps a shared translation.
+"""
+
+from septum.host.frames import Role
+from septum.host.geometry import FIXED_PAGES, GFNS, VMS
+from septum.kvm.attributes import kvm_vm_ioctl_set_mem_attributes, made_private
+from septum.kvm.bug import page_mapped
+from septum.kvm.direct import ROOTS
+from septum.kvm.direct_run import access
+from septum.kvm.memory_region import kvm_set_memory_region, slot_deleted
+from septum.kvm.memslots import HVAS
+from septum.kvm.mmu import root_obsolete
+from septum.kvm.notifier import leaf_zapped, madvise_dontneed, page_unmapped
+from septum.kvm.roots import fast_zap, root_freed
+from septum.kvm.tdp_mmu import direct_mapped, mmio_mapped
+from septum.kvm.vcpu import touch
+from septum.kvm.vm import rcu_softirq
+from septum.lang import call
+from septum.scenarios.direct import PLAIN
+from septum.scenarios.dirty_log import LOG
+from septum.scenarios.world import Td, World, control_pages, scenario
+from septum.tdx.guest import page_accepted
+
+SHARED_GFN = 1
+BOTH = {**PLAIN, ROOTS: 3, FIXED_PAGES: lambda: 2 + VMS.value * control_pages()}
+
+
+def both_views(world: World) -> Td:
+    """A TD with one slot for its first GFNs, of which the last is shared, and mapped by the VMM."""
+    td = world.td()
+    kvm = world.m.vm[td.vm]
+    kvm.direct.gfn_direct_bits = GFNS.value
+    mirror = world.m.sp[kvm.mirror_root].direct
+    mirror.is_mirror, mirror.root_count, kvm.direct.roots[0] = True, 2, kvm.mirror_root
+    slot = kvm.memslots.memslot[1]
+    slot.npages, slot.gmem, kvm.memslots.active.slot[0] = HVAS.value, True, 1
+    kvm.memslots.active.generation = 2
+    page = world.page(Role.GUEST)
+    world.m.frame[page].refcount, kvm.direct.mm.page[SHARED_GFN] = 1, page
+    kvm.shared[SHARED_GFN] = True
+    return td
+
+
+@scenario(
+    "a vCPU of a TD uses private and shared memory while an MMU notifier takes the shared page away",
+    witnesses=(page_mapped, page_accepted, direct_mapped, leaf_zapped, page_unmapped),
+    tables=6, pages=2, vcpus=1, others=1, sizes=BOTH,
+)  # fmt: skip
+def views_notifier(world: World) -> None:
+    td = both_views(world)
+    for vcpu in td.vcpus(1):
+        vcpu.runs((touch, 0), (access, SHARED_GFN, 1), (access, SHARED_GFN, 0))
+    td.runs("madvise", call(madvise_dontneed, td.vm, SHARED_GFN))
+
+
+@scenario(
+    "the direct roots of a TD are zapped while a vCPU faults in private and in shared memory",
+    witnesses=(page_mapped, page_accepted, direct_mapped, root_obsolete, root_freed),
+    tables=7, pages=2, vcpus=1, others=2, sizes=BOTH,
+)  # fmt: skip
+def views_fast_zap(world: World) -> None:
+    td = both_views(world)
+    for vcpu in td.vcpus(1):
+        vcpu.runs((access, SHARED_GFN, 1), (touch, 0))
+    td.runs("zap", call(fast_zap, td.vm))
+    world.setup.thread("RCU softirq", call(rcu_softirq), daemon=True)
+
+
+@scenario(
+    "two vCPUs of a TD fault, one in private memory and one in shared memory",
+    witnesses=(page_mapped, page_accepted, direct_mapped), tables=6, pages=2, vcpus=2, sizes=BOTH,
+)  # fmt: skip
+def views_faults(world: World) -> None:
+    first, second = both_views(world).vcpus(2)
+    first.runs((touch, 0))
+    second.runs((access, SHARED_GFN, 1))
+
+
+@scenario(
+    "a GFN becomes private while a vCPU uses it as shared memory",
+    witnesses=(direct_mapped, leaf_zapped, made_private, page_mapped), tables=6, pages=2, vcpus=1, others=1, sizes=BOTH,
+)  # fmt: skip
+def views_convert(world: World) -> None:
+    td = both_views(world)
+    for vcpu in td.vcpus(1):
+        vcpu.runs((access, SHARED_GFN, 1), (touch, SHARED_GFN))
+    td.runs("convert", call(kvm_vm_ioctl_set_mem_attributes, td.vm, SHARED_GFN, SHARED_GFN, False))
+
+
+@scenario(
+    "a memslot with both views is deleted while a vCPU uses both",
+    witnesses=(page_mapped, direct_mapped, slot_deleted, leaf_zapped, mmio_mapped), tables=6, pages=2, vcpus=1, others=1,
+    sizes=BOTH,
+)  # fmt: skip
+def views_slot_delete(world: World) -> None:
+    td = both_views(world)
+    for vcpu in td.vcpus(1):
+        vcpu.runs((touch, 0), (access, SHARED_GFN, 1), (access, SHARED_GFN, 0))
+    td.runs("delete", call(kvm_set_memory_region, td.vm, 0, 0, 0, 0, 0))
+
+
+@scenario(
+    "the VMM wants a slot of guest_memfd to log dirty pages, which is refused, while a vCPU uses both views",
+    witnesses=(page_mapped, direct_mapped), tables=6, pages=2, vcpus=1, others=1, sizes=BOTH,
+)  # fmt: skip
+def views_log(world: World) -> None:
+    td = both_views(world)
+    for vcpu in td.vcpus(1):
+        vcpu.runs((touch, 0), (access, SHARED_GFN, 1))
+    td.runs("log", call(kvm_set_memory_region, td.vm, 0, HVAS.value, 0, 0, LOG))
+
+
+VIEWS = (views_faults, views_log, views_notifier, views_fast_zap, views_convert, views_slot_delete)

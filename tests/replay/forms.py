@@ -1,0 +1,142 @@
+"""The forms in which a trace comes, and what may have happened to it, made from the text of tracefs."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable
+
+LINE = re.compile(r"^ *(.+)-(\d+) +\[(\d+)\] (\S+) +(\d+)\.(\d+): (\w+): (.*)$")
+HOST = {"kvm_page_fault", "kvm_exit", "kvm_entry", "kvm_unmap_hva_range", "kvm_age_hva", "kvm_test_age_hva", "kvm_mmio"}
+
+
+def events(text: str) -> list[tuple[str, ...]]:
+    """task, PID, CPU, flags, seconds, microseconds, event, fields of every line that is an event."""
+    return [found.groups() for line in text.splitlines() if (found := LINE.match(line))]
+
+
+def trace_pipe(text: str) -> str:
+    """Without a header; some tasks have no name yet."""
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    nameless = [re.sub(r"^ *\S+-", "           <...>-", line) if i % 7 == 0 else line for i, line in enumerate(lines)]
+    return "\n".join([*nameless, ""])
+
+
+def with_tgid(text: str, of: Callable[[str], int] = lambda pid: 4711) -> str:
+    """As tracefs prints it with options/record-tgid."""
+    return re.sub(r"^( *.+-(\d+)) +\[", lambda found: f"{found[1]} ({of(found[2]):7}) [", text, flags=re.MULTILINE)
+
+
+def trace_cmd(text: str) -> str:
+    """As `trace-cmd report` prints it."""
+    lines = [
+        f"{task:>16}-{pid:<5} [{cpu}] {flags} {seconds:>6}.{micros}: {event + ': ':<22}{fields}"
+        for task, pid, cpu, flags, seconds, micros, event, fields in events(text)
+    ]
+    return "\n".join(["cpus=6", *lines, ""])
+
+
+def perf_script(text: str, tgid: str = "4711/") -> str:
+    """As `perf script -F comm,pid,tid,cpu,time,event,trace` prints it, with nanoseconds."""
+    lines = [
+        f"{task:>16} {tgid}{pid} [{cpu}] {seconds:>6}.{micros}000: {'kvm' if event in HOST else 'kvmmmu'}:{event}: {fields}"
+        for task, pid, cpu, _, seconds, micros, event, fields in events(text)
+        if event != "tracing_mark_write"
+    ]
+    return "\n".join([*lines, ""])
+
+
+def perf_script_of_tids(text: str) -> str:
+    """As `perf script` prints it, without thread groups."""
+    return perf_script(text, "")
+
+
+def shuffled(text: str, micros: int = 3000, seed: int = 1) -> str:
+    """As `trace_pipe` gives it: CPU by CPU, in pieces of up to some time; the order of each CPU stays."""
+    rng, out, piece, begin = random.Random(seed), [], [], None
+    for line in (one for one in text.splitlines() if not one.startswith("#")):
+        found = LINE.match(line)
+        at = int(found[5]) * 1_000_000 + int(found[6])
+        begin = at if begin is None else begin
+        if at - begin > rng.randrange(1, micros):
+            out += sorted(piece, key=lambda one: LINE.match(one)[3])
+            piece, begin = [], at
+        piece.append(line)
+    return "\n".join([*out, *sorted(piece, key=lambda one: LINE.match(one)[3]), ""])
+
+
+def lost(text: str, begin: int, end: int) -> str:
+    """The lines from `begin` to `end` were lost, and the tracer says so."""
+    lines = text.splitlines()
+    return "\n".join([*lines[:begin], f"CPU:3 [LOST {end - begin} EVENTS]", *lines[end:], ""])
+
+
+def wrapped(text: str, count: int) -> str:
+    """A buffer that kept the last `count` events: its header has the numbers."""
+    lines = text.splitlines()
+    head = [line for line in lines if line.startswith("#")]
+    kept = [line for line in lines if not line.startswith("#")]
+    head = [re.sub(r"entries-written: \d+/\d+", f"entries-written: {count}/{len(kept)}", line) for line in head]
+    return "\n".join([*head, *kept[-count:], ""])
+
+
+def another_vm(text: str) -> str:
+    """The same VM again, by other tasks on other CPUs, a little later."""
+    return re.sub(
+        r"^( *)(.+)-(\d+)( +)\[(\d+)\]", lambda found: f"{found[1]}{found[2]}-{int(found[3]) + 50000} [{int(found[5]) + 8:03}]",
+        text, flags=re.MULTILINE,
+    )  # fmt: skip
+
+
+def merged(*texts: str) -> str:
+    """The events of several traces by time."""
+    lines = [line for text in texts for line in text.splitlines() if not line.startswith("#")]
+    return "\n".join([*sorted(lines, key=lambda line: LINE.match(line).group(5, 6)), ""])
+
+
+VALUE = re.compile(r"((?:old_|new_)?spte |old 0x|new )([0-9a-f]+)")
+BITS = ((1, 1), (5, 8), (6, 9), (7, 7), (9, 57), (10, 58), (11, 11))
+
+
+def ept(text: str, always: int, *, ad: bool = True, nonpresent: int = 1 << 63) -> str:
+    """The same trace of a kernel that uses EPT; `always` are the bits of every present entry beside R and X."""
+
+    def value(found: re.Match[str]) -> str:
+        old = int(found[2], 16)
+        if not old & 1 << 11:
+            return f"{found[1]}{old & ~(1 << 63) | nonpresent:x}"
+        new = sum(1 << to for bit, to in BITS if old >> bit & 1 and (ad or bit not in (5, 6)))
+        table = not old & 1 << 9 and not old & 1 << 7 and old & 0xFFF == 0x827
+        accessed = 1 << 8 if table and ad else 0
+        return f"{found[1]}{new | accessed | old & 0xFFFFFFFFFF000 | always | 1 | 4 | (0 if table else 0x30):x}"
+
+    changed = re.sub(
+        r"^.*(?:kvm_mmu_s|spte_changed|fast_page).*$", lambda line: VALUE.sub(value, line[0]), text, flags=re.MULTILINE
+    )
+    return re.sub(r"^.*old_spte (\w+) new_spte \1\n", "", changed, flags=re.MULTILINE)
+
+
+def five_levels(text: str) -> str:
+    """The same trace of a VM whose root is at level 5."""
+    lines = text.splitlines()
+    root = next(n for n, line in enumerate(lines) if "kvm_mmu_get_page" in line)
+    first = next(n for n, line in enumerate(lines) if "kvm_mmu_spte_requested" in line)
+    begin = lines[first].partition("kvm_mmu_spte_requested")[0]
+    page = f"{begin}kvm_mmu_get_page: sp gen 0 gfn 0 l4 8-byte q0 direct wux nxe ad root 0 sync new"
+    link = f"{begin}kvm_tdp_mmu_spte_changed: as id 0 gfn 0 level 5 old_spte 8000000000000000 new_spte 7ffff827"
+    lines[root] = lines[root].replace(" l4 ", " l5 ")
+    return "\n".join([*lines[: first + 1], page, link, *lines[first + 1 :], ""])
+
+
+def recovered(text: str) -> str:
+    """The same trace of a kernel that makes a table a huge leaf in one event when logging ends."""
+    lines, pages = [], {}
+    for line in text.splitlines():
+        found = re.search(r"gfn (\w+) level [23] old_spte (\w+) new_spte (\w+)$", line)
+        if found and int(found[2], 16) & 0x880 == 0x880:
+            pages[found[1]] = int(found[2], 16)
+        if found and found[3] == "8000000000000000" and found[1] in pages and int(found[2], 16) & 0x880 == 0x800:
+            line = line.replace(f"new_spte {found[3]}", f"new_spte {pages[found[1]] & ~2:x}")
+            break
+        lines.append(line)
+    return "\n".join([*lines, line, ""])
