@@ -213,7 +213,7 @@ def _held(mask: int, classes: Sequence[str]) -> Iterator[Held]:
             yield Held(name, bool(mask >> 2 * number & 2))
 
 
-def applicable(model: Model, names: Iterable[str] = ()) -> list[Scenario]:
-    """The scenarios of a model that its operations allow, or those of them that are named."""
+def applicable(model: Model, names: Iterable[str]) -> list[Scenario]:
+    """Those of the named scenarios of a model that its operations allow."""
     wanted = set(names)
-    return [one for one in model.scenarios if one.needs <= model.operations and (not wanted or one.name in wanted)]
+    return [one for one in model.scenarios if one.needs <= model.operations and one.name in wanted]

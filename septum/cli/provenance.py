@@ -47,21 +47,22 @@ def provenance(design: str, scenarios: Sequence[str], budget: Sequence[str], thr
     incomplete = tuple(run.scenario for run in runs if not run.complete)
     found = Found(design, sources=sources(usual), fallbacks=sources(dry), frees=frees(usual), incomplete=incomplete)
     observed = _observed(model, found, [run.scenario for run in usual], threads)
+    chosen = list(dict.fromkeys(scenarios))
     if as_json:
         write_json(report.document(found, observed))
     else:
-        write(report.render(found, observed, width=width()))
+        write(report.render(found, observed, chosen, width=width()))
 
 
-def _observed(model: Model, found: Evidence, scenarios: Sequence[str], threads: int | None) -> Result | None:
-    """The check of `initial value`, if tables have unequal ones: the first that is violated, or else the last that holds."""
+def _observed(model: Model, found: Evidence, scenarios: Sequence[str], threads: int | None) -> dict[str, Result]:
+    """For each field of unequal initial values, the check that would notice: violated, or the last that holds."""
     from septum.check.check import check
+    from septum.report.provenance import NOTICED_BY, unequal
 
-    if len({one.content for one in found.sources_of("sp->spt")}) < 2:
-        return None
-    result = None
-    for scenario in scenarios:
-        result = replace(check(model, scenario, property="initial value", threads=threads), design=found.design)
-        if not result.holds:
-            return result
-    return result
+    observed: dict[str, Result] = {}
+    for name in unequal(found):
+        for scenario in scenarios:
+            observed[name] = replace(check(model, scenario, property=NOTICED_BY[name], threads=threads), design=found.design)
+            if not observed[name].holds:
+                break
+    return observed

@@ -78,7 +78,8 @@ def place(m, page: Pfn):
             choice = yield choose(lambda: candidates(m) + has_fresh(m))
         if LAZY_RANGES == 2:
             choice = candidates(m)
-        lies_in(m, page, candidate(m, choice))
+        if m.frame[page].range == 0:  # another CPU may have placed it meanwhile
+            lies_in(m, page, candidate(m, choice))
 
 
 def lies_in(m, page: Pfn, r: RangeId):

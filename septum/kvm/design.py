@@ -104,16 +104,16 @@ class Design:
 
     def _operation(self, function: Function) -> Function:
         name = function.__name__
+        place = f"{self.file}:{function.__code__.co_firstlineno}"
         if name not in OPERATIONS:
             near = difflib.get_close_matches(name, OPERATIONS, 1)
             hint = f"; did you mean {near[0]}?" if near else f"; the operations are {', '.join(OPERATIONS)}"
-            raise UserError(f"{self.file}: {name} is no operation{hint} (helpers are marked @process, or not at all)")
+            raise UserError(f"{place}: {name} is no operation{hint} (helpers are marked @process, or not at all)")
         declared, given = (list(inspect.signature(f).parameters) for f in (OPERATIONS[name], function))
         if len(declared) != len(given):
-            raise UserError(f"{self.file}: {name} takes ({', '.join(given)}), and is called with ({', '.join(declared)})")
+            raise UserError(f"{place}: {name} takes ({', '.join(given)}), and is called with ({', '.join(declared)})")
         wants = (OPERATIONS[name].__doc__ or "").partition(",")[0].partition(".")[0].lower()
         if is_process(function) != (wants == "process"):
-            place = f"{self.file}:{function.__code__.co_firstlineno}"
             raise UserError(f"{place}: {name} is a {wants}: write @design.{wants} before it")
         self._own[OPERATIONS[name]] = function
         return function

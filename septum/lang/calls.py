@@ -15,7 +15,7 @@ from septum.lang.operators import Operators
 from septum.lang.struct import resolve
 from septum.lang.symbols import Current, Result
 from septum.lang.types import Array, Boolean, Index, Scalar, u8
-from septum.lang.values import BOOL, NOTHING, U64, Nothing, Num, Of, Ref, kind_of
+from septum.lang.values import BOOL, NOTHING, U64, Kind, Nothing, Num, Of, Ref, kind_of
 
 if TYPE_CHECKING:
     from septum.lang.functions import Instance
@@ -41,6 +41,9 @@ class Calls(Operators):
             return self._cast(node, target)
         return self._routine(node, target)
 
+    def convert(self, node: ast.AST, value: Value, kind: Kind, what: str) -> str:
+        raise NotImplementedError
+
     def _routine(self, node: ast.Call, target: Any) -> Value:
         if processes.is_process(target):
             self.source.refuse(node, f"{target.__name__} is a process", f"yield from {ast.unparse(node)}")
@@ -50,7 +53,7 @@ class Calls(Operators):
         callee = self.unit.instance(self.source, node, target, arguments)
         result = self.invoked[node] = Result(callee, tuple(argument.symbol for argument in arguments))
         changes = callee.changes or any(argument.changes for argument in arguments)
-        code = callee.invoke(arguments)
+        code = callee.invoke(self, node, arguments)
         if callee.piece:
             code = f"PIECE{'_DONE' if isinstance(callee.returns, Nothing) else ''}({code}, {callee.piece})"
         if isinstance(callee.returns, Ref):

@@ -7,6 +7,7 @@ import inspect
 from typing import TYPE_CHECKING
 
 from septum.lang import processes
+from septum.lang.calls import Calls
 from septum.lang.expressions import Value
 from septum.lang.flow import Flow
 from septum.lang.fold import folded
@@ -39,15 +40,13 @@ class Instance(Yields):
 
     # -- what the callers need
 
-    def invoke(self, arguments: list[Value], *frame: str) -> str:
-        """The C of a call; for a process `frame` are the frames it reads and writes."""
+    def invoke(self, caller: Calls, node: ast.AST, arguments: list[Value], *frame: str) -> str:
+        """The C of a call, by its caller; for a process `frame` are the frames it reads and writes."""
         codes = []
         for (name, kind), value in zip(self.parameters.items(), arguments, strict=True):
             if isinstance(kind, Ref) and kind.to is self.unit.world:
                 continue
-            codes.append(
-                f"&{value.code}" if isinstance(kind, Ref) else self.convert(self.source.tree, value, kind, f"parameter {name}")
-            )
+            codes.append(f"&{value.code}" if isinstance(kind, Ref) else caller.convert(node, value, kind, f"parameter {name}"))
         return f"{self.name}({', '.join(['c', 'w', *frame, *codes])})"
 
     def resume(self, *frame: str) -> str:

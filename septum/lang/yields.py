@@ -149,7 +149,7 @@ class Yields(Statements):
         point = self._point(node, "call")
         point.callee = callee
         inner = f"out + {point.end}"
-        self.out(f"rc = {callee.invoke(arguments, 'NULL', inner)};")
+        self.out(f"rc = {callee.invoke(self, node, arguments, 'NULL', inner)};")
         self.out(f"goto R{point.number};")
         self._depth -= 1
         self.out(f"L{point.number}:")

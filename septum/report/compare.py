@@ -25,17 +25,20 @@ Cell = Callable[[Evidence], str]
 
 def render(found: Sequence[Evidence], *, width: int = 80, colour: bool = False) -> str:
     """The tables with what their columns mean, and what each design does under which locks."""
-    parts = [verdicts(found, width, colour), legend(FAMILY_LEGEND, width) if any(one.verdicts for one in found) else ""]
+    return "\n".join([tables(found, width=width, colour=colour), *(details(one, width) for one in found)])
+
+
+def tables(found: Sequence[Evidence], *, width: int = 80, colour: bool = False) -> str:
+    """The tables: verdicts, pages, and what of the code differs."""
+    judged = any(one.verdicts for one in found)
+    parts = [verdicts(found, width, colour), legend(FAMILY_LEGEND, width)] if judged else []
     parts += [figures(found, PAGES, width, colour), legend(PAGES_LEGEND, width)]
-    parts += [figures(found, CODE, width, colour), legend(CODE_LEGEND, width)]
-    parts += [details(one, width) for one in found]
-    return "\n".join(part for part in parts if part)
+    parts += [figures(found, CODE, width, colour), legend(CODE_LEGEND, width)] if judged else []
+    return "\n".join(parts)
 
 
 def verdicts(found: Sequence[Evidence], width: int, colour: bool) -> str:
     """A row for each design, a column for each family of scenarios."""
-    if not any(one.verdicts for one in found):
-        return ""
     from rich.text import Text
 
     from septum.report.style import VERDICT_STYLE, rendered, table
@@ -50,9 +53,7 @@ def verdicts(found: Sequence[Evidence], width: int, colour: bool) -> str:
     return rendered(rows, width=width, colour=colour)
 
 
-FAMILY_LEGEND = {
-    heading: f"{family} ({', '.join(names)})" for heading, (family, names) in zip(FAMILY_HEADINGS, FAMILIES.items(), strict=True)
-}
+FAMILY_LEGEND = {heading: ", ".join(names) for heading, names in zip(FAMILY_HEADINGS, FAMILIES.values(), strict=True)}
 
 
 def verdict_cell(verdict: Verdict, broken: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -13,18 +13,24 @@ from septum.lang.measure import Place
 from septum.report.compare import locks
 from septum.report.terminal import wrapped
 
+NOTICED_BY = dict.fromkeys(FIELDS.values(), "agreement") | {"sp->spt": "initial value"}
+"""The property that would be violated if a page of a field were read as the allocator left it: by a walker, or by the module."""
+
 GFP = {"KERNEL": "GFP_KERNEL", "KERNEL_ACCOUNT": "GFP_KERNEL_ACCOUNT", "ATOMIC_ACCOUNT": "GFP_ATOMIC | __GFP_ACCOUNT"}
 CONTENT = {"UNDEFINED": "not initialised", "ZEROED": "zeroed", "NONPRESENT": "SHADOW_NONPRESENT_VALUE"}
 
 
-def render(found: Evidence, observed: Result | None, *, width: int = 80) -> str:
-    """For each field its sources and frees; then what differs between the sources, and whether anybody can observe that."""
+def render(found: Evidence, observed: Mapping[str, Result], chosen: Sequence[str] = (), *, width: int = 80) -> str:
+    """For each field its sources and frees; then what differs between the sources, and whether anybody can observe that.
+
+    `chosen` are the scenarios that were asked for, if not all.
+    """
     parts = [f"{found.design}\n{'=' * len(found.design)}\n"]
     for name in FIELDS.values():
         lines = list(of_field(found, name, width))
         if lines:
             parts.append("\n".join([name, *lines, ""]))
-    parts.append("\n".join(wrapped(line, width) for line in verdict(found, observed)) + "\n")
+    parts.append("\n".join(wrapped(line, width) for line in verdict(found, observed, chosen)) + "\n")
     return "\n".join(parts)
 
 
@@ -88,22 +94,31 @@ def marks(usual: Sequence[Source], spare: Sequence[Source]) -> Iterator[str]:
             yield f"{what}: {shown}"
 
 
-def verdict(found: Evidence, observed: Result | None) -> Iterator[str]:
-    """Whether unequal initial values can be observed: what the check of the property `initial value` says."""
-    if observed is None:
-        yield "No table has unequal initial values."
-        return
-    command = f'septum check {found.design} --property "initial value" --scenario {observed.scenario}'
-    if observed.holds:
-        yield (
-            f"Unequal initial values of sp->spt: nobody can observe them. The property `initial value` holds in every "
-            f"scenario that applies, as `{command}` shows."
-        )
-    else:
-        yield f"Unequal initial values of sp->spt can be observed: {observed.clause}. `{command}` shows how."
+def unequal(found: Evidence) -> list[str]:
+    """The fields whose pages have unequal initial values, from one source or the other."""
+    contents = {name: {one.content for one in (*found.sources_of(name), *found.fallbacks_of(name))} for name in FIELDS.values()}
+    return [name for name, several in contents.items() if len(several) > 1]
 
 
-def document(found: Evidence, observed: Result | None) -> dict[str, Any]:
+def verdict(found: Evidence, observed: Mapping[str, Result], chosen: Sequence[str] = ()) -> Iterator[str]:
+    """Whether unequal initial values can be observed: what the check says that would notice."""
+    if not observed:
+        yield "No field has unequal initial values."
+    for name, result in observed.items():
+        command = f'septum check {found.design} --property "{NOTICED_BY[name]}"'
+        if result.holds:
+            command += "".join(f" --scenario {scenario}" for scenario in chosen)
+            where = "the scenarios that were asked for" if chosen else "every scenario that applies"
+            yield (
+                f"{name}, unequal initial values: nobody can observe them. The property `{NOTICED_BY[name]}` holds in {where}: "
+                f"`{command}`."
+            )
+        else:
+            command += f" --scenario {result.scenario}"
+            yield f"{name}, unequal initial values: they can be observed: {result.clause}. `{command}` shows how."
+
+
+def document(found: Evidence, observed: Mapping[str, Result]) -> dict[str, Any]:
     """Sources and frees by field, and what the check says of initial values."""
     fields = {
         name: {
@@ -117,7 +132,7 @@ def document(found: Evidence, observed: Result | None) -> dict[str, Any]:
     return {
         "design": found.design,
         "fields": fields,
-        "initial_values_observable": None if observed is None else not observed.holds,
+        "initial_values_observable": {name: not result.holds for name, result in observed.items()},
     }
 
 

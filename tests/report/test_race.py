@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from septum.check.check import check
 from septum.check.result import Result
-from septum.report.race import race, state_that_matters
+from septum.report.race import drawn, race, state_that_matters
 from septum.report.terminal import finding
 from tests.report.samples import VIOLATED
 
@@ -76,3 +77,8 @@ def test_the_state_that_matters_has_counts_entries_and_locks_and_no_page_that_on
 def test_a_violation_without_steps_has_no_diagram():
     nothing = replace(VIOLATED, counterexample=replace(VIOLATED.counterexample, steps=()))
     assert race(nothing).startswith("What broke")
+
+
+def test_the_diagram_of_the_documentation_is_what_is_drawn(inversion):
+    shown = (Path(__file__).parents[2] / "docs" / "found.md").read_text().partition("```text\n")[2].partition("```")[0]
+    assert shown == "\n".join(drawn(inversion.counterexample)) + "\n"

@@ -1,0 +1,80 @@
+"""A design of one's own begins as a file that is the design it was made from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from septum.check.loading import designs, load
+from septum.cli import main
+from septum.cli.new import text
+from septum.kvm.ops import OPERATIONS
+from septum.lang.errors import UserError
+
+
+@pytest.fixture
+def septum(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
+    """The command: exit status and what it says on standard error."""
+    return lambda *arguments: (main(arguments), capsys.readouterr().err)
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> Path:
+    return tmp_path / "mine.py"
+
+
+@pytest.mark.parametrize("base", sorted(designs()))
+def test_of_every_design_every_operation_can_be_copied(base, mine):
+    """The copies find all that they use: nothing is missing among the imports."""
+    mine.write_text(text("mine", base, tuple(designs()[base].operations)), encoding="utf-8")
+    assert load(str(mine)).operations == designs()[base].operations
+
+
+def test_the_file_says_what_may_be_changed(mine):
+    source = text("mine", "dpamt_merged")
+    for operation in designs()["dpamt_merged"].operations:
+        assert f"#   def {operation}(" in source
+    assert not any(f"def {name}(" in source for name in OPERATIONS if name not in designs()["dpamt_merged"].operations)
+
+
+def test_a_name_is_imported_from_where_it_lives():
+    source = text("mine", "dpamt_merged", ("topup_external_cache",))
+    assert "from septum.host.pools import OK, kvm_mmu_topup_memory_cache, topup_list\n" in source
+    assert "import OK\n" not in source
+
+
+def test_a_mistake_in_it_is_told_with_its_line(mine):
+    source = text("mine", "dpamt_merged", ("topup_external_cache",)).replace(
+        "def topup_external_cache(", "def topup_external_cash("
+    )
+    mine.write_text(source, encoding="utf-8")
+    line = next(number for number, text in enumerate(source.splitlines(), 1) if "def topup_external_cash" in text)
+    with pytest.raises(
+        UserError, match=rf"mine\.py:{line - 1}: topup_external_cash is no operation; did you mean topup_external_cache"
+    ):
+        load(str(mine))
+
+
+def test_a_file_that_is_there_is_not_overwritten(septum, mine, monkeypatch):
+    monkeypatch.chdir(mine.parent)
+    assert septum("new", "mine")[0] == 0
+    assert septum("new", "mine") == (2, "septum: mine.py is there already; choose another name, or remove it\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["3x"], "3x is no name for a design"),
+        (["nowhere/mine"], "there is no directory nowhere"),
+        (["mine", "--from", "dpamt_mergd"], "did you mean dpamt_merged?"),
+        (["mine", "--op", "topup_external_cash"], "did you mean topup_external_cache?"),
+    ],
+)
+def test_a_wrong_name_writes_no_file(septum, mine, monkeypatch, arguments, message):
+    monkeypatch.chdir(mine.parent)
+    status, said = septum("new", *arguments)
+    assert status == 2
+    assert message in said
+    assert not list(mine.parent.iterdir())
