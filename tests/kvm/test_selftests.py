@@ -1,5 +1,7 @@
-"""What the kernel's selftests do to memory, step by step, and what comes of it: pre_fault_memory, private_mem_conversions,
-private_mem_kvm_exits, guest_memfd."""
+"""What the kernel's selftests do to private memory, step by step, and what comes of it.
+
+pre_fault_memory_test, private_mem_conversions_test, private_mem_kvm_exits_test and guest_memfd_test.
+"""
 
 from __future__ import annotations
 
