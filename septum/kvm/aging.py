@@ -5,7 +5,17 @@ from septum.host.geometry import Gfn, Level, Pfn, VmId, leaf_base
 from septum.host.rcu import rcu_read_lock, rcu_read_unlock
 from septum.host.srcu import srcu_read_lock, srcu_read_unlock
 from septum.kvm.changed_spte import is_leaf
-from septum.kvm.direct import HUGE_PAGES, ROOTS, RootSlot, direct_index, is_mirror_sp, read_direct, root_at
+from septum.kvm.direct import (
+    HUGE_PAGES,
+    KVM_DIRECT_ROOTS,
+    ROOTS,
+    RootSlot,
+    direct_index,
+    is_mirror_sp,
+    read_direct,
+    root_at,
+    tdp_mmu_root_match,
+)
 from septum.kvm.machine import Machine
 from septum.kvm.memslots import Hva
 from septum.kvm.notifier import gfn_of_hva, slot_of_hva
@@ -34,12 +44,11 @@ def kvm_tdp_mmu_age_gfn_range(m: Machine, vm: VmId, gfn: Gfn):
     rcu_read_lock(m)
     for i in range(ROOTS):
         root = root_at(m, vm, RootSlot(i))
-        if root != 0:
-            yield
-            if not m.sp[root].direct.invalid and not is_mirror_sp(m, root):
-                if HUGE_PAGES:
-                    yield from age_leaf(m, vm, root, leaf_base(gfn, Level(2)), Level(2))
-                yield from age_leaf(m, vm, root, gfn, Level(1))
+        yield
+        if tdp_mmu_root_match(m, root, KVM_DIRECT_ROOTS):
+            if HUGE_PAGES:
+                yield from age_leaf(m, vm, root, leaf_base(gfn, Level(2)), Level(2))
+            yield from age_leaf(m, vm, root, gfn, Level(1))
     rcu_read_unlock(m)
 
 

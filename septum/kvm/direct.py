@@ -9,12 +9,14 @@ from septum.host.locks import SpinLock
 from septum.kvm.machine import Machine
 from septum.kvm.memslots import Hva, MemslotId, covers, hva_of
 from septum.kvm.spte import read_spte
-from septum.lang import Enum, Index, Size, Struct, array, boolean, commutes, u8, u16
+from septum.lang import Enum, Index, Size, Struct, array, boolean, bug_on, commutes, u8, u16
 
 DIRECT = Size("DIRECT", 0)  # VMs have direct roots
 ROOTS = Size("ROOTS", 2)  # roots that a VM may have at a time, those that are being zapped among them
 RESCHED = Size("RESCHED", 0)  # loops that may yield do so, or not
 HUGE_PAGES = Size("HUGE_PAGES", 0)  # the primary MMU has 2M folios
+KVM_INVALID_ROOTS, KVM_DIRECT_ROOTS, KVM_MIRROR_ROOTS = 1, 2, 4  # enum kvm_tdp_mmu_root_types, kvm-mmu.md 1.5
+KVM_VALID_ROOTS = 6
 RootSlot = Index("RootSlot", ROOTS)
 
 
@@ -96,6 +98,16 @@ def root_at(m: Machine, vm: VmId, i: RootSlot):
 def is_mirror_sp(m: Machine, spt: Pfn):
     """is_mirror_sp() [7.1]."""
     return m.sp[spt].direct.is_mirror
+
+
+def tdp_mmu_root_match(m: Machine, root: Pfn, types):
+    """tdp_mmu_root_match() [7.1], kvm-mmu.md 1.5: an element of the list, which may be empty, is of one of these types."""
+    bug_on(types & KVM_VALID_ROOTS == 0, "asserts: WARN_ON_ONCE: neither direct nor mirror roots are asked for")
+    if root == 0:
+        return False
+    if m.sp[root].direct.invalid and types & KVM_INVALID_ROOTS == 0:
+        return False
+    return types & (KVM_MIRROR_ROOTS if is_mirror_sp(m, root) else KVM_DIRECT_ROOTS) != 0
 
 
 def spte_index(m: Machine, vm: VmId, spt: Pfn, gfn: Gfn, level: Level):

@@ -12,14 +12,16 @@ from septum.host.rcu import rcu_read_lock, rcu_read_unlock
 from septum.kvm.changed_spte import is_leaf, is_table
 from septum.kvm.direct import (
     HUGE_PAGES,
+    KVM_VALID_ROOTS,
     ROOTS,
     Copy,
     RootSlot,
-    direct_index,
     direct_mapping_level,
     is_mirror_sp,
     read_direct,
     root_at,
+    spte_index,
+    tdp_mmu_root_match,
 )
 from septum.kvm.machine import Machine
 from septum.kvm.memslots import MemslotId, SlotNumber
@@ -34,7 +36,7 @@ from septum.kvm.tdp_mmu import (
 from septum.kvm.tdx import kvm_make_all_cpus_request
 from septum.kvm.tlb import PML, kvm_flush_remote_tlbs
 from septum.kvm.walk import direct_table, tdp_mmu_iter_cond_resched, walk_to
-from septum.lang import Size, Witness, atomic, process, reached, u8, u64
+from septum.lang import Size, Witness, atomic, bug_on, process, reached, u8, u64
 
 EAGER_PAGE_SPLIT = Size("EAGER_PAGE_SPLIT", 1)  # the module parameter: huge leaves are split when logging begins
 
@@ -55,7 +57,7 @@ def kvm_mmu_slot_apply_flags(m: Machine, vm: VmId, slot: MemslotId):
     yield from read_lock(m, m.vm[vm].mmu_lock)
     for i in range(ROOTS):
         root = root_at(m, vm, RootSlot(i))
-        if root != 0 and not is_mirror_sp(m, root) and not m.sp[root].direct.invalid and tdp_mmu_get_root(m, root):
+        if tdp_mmu_root_match(m, root, KVM_VALID_ROOTS) and tdp_mmu_get_root(m, root):
             yield from wrprot_gfn_range(m, vm, root, slot)
             yield from kvm_tdp_mmu_put_root(m, vm, root)
     read_unlock(m, m.vm[vm].mmu_lock)
@@ -104,7 +106,7 @@ def kvm_mmu_slot_try_split_huge_pages(m: Machine, vm: VmId, slot: MemslotId):
     yield from read_lock(m, m.vm[vm].mmu_lock)
     for i in range(ROOTS):
         root = root_at(m, vm, RootSlot(i))
-        if root != 0 and not is_mirror_sp(m, root) and not m.sp[root].direct.invalid and tdp_mmu_get_root(m, root):
+        if tdp_mmu_root_match(m, root, KVM_VALID_ROOTS) and tdp_mmu_get_root(m, root):
             yield from tdp_mmu_split_huge_pages_root(m, vm, root, slot)
             yield from kvm_tdp_mmu_put_root(m, vm, root)
     read_unlock(m, m.vm[vm].mmu_lock)
@@ -167,7 +169,7 @@ def get_dirty_log(m: Machine, vm: VmId, number: SlotNumber):
     mask = take_dirty_bits(m, vm, m.vm[vm].memslots.active.slot[number])
     for i in range(ROOTS):
         root = root_at(m, vm, RootSlot(i))
-        if mask != 0 and root != 0 and not is_mirror_sp(m, root) and not m.sp[root].direct.invalid:
+        if mask != 0 and tdp_mmu_root_match(m, root, KVM_VALID_ROOTS):
             yield from clear_dirty_pt_masked(m, vm, root, mask)
     write_unlock(m, m.vm[vm].mmu_lock)
     if mask != 0:
@@ -200,9 +202,10 @@ def clear_dirty_pt_masked(m: Machine, vm: VmId, root: Pfn, mask: u64):
             yield
             spt = direct_table(m, vm, root, Gfn(gfn), Level(1))
             if spt != 0:
-                i = direct_index(m, vm, Gfn(gfn), Level(1))
+                i = spte_index(m, vm, spt, Gfn(gfn), Level(1))
                 old = read_direct(m, spt, i)
                 if is_leaf(old, Level(1)) and old & bit != 0:
+                    bug_on(is_mirror_sp(m, spt), "asserts: KVM_BUG_ON: a mirror SPTE is changed from present to present")
                     yield
                     now: Entry = m.table[spt].word[i] if spte_needs_atomic_update(old) else old
                     m.table[spt].word[i] = Entry(now ^ (now & bit))
@@ -231,7 +234,7 @@ def kvm_mmu_recover_huge_pages(m: Machine, vm: VmId, slot: MemslotId):
     yield from read_lock(m, m.vm[vm].mmu_lock)
     for i in range(ROOTS):
         root = root_at(m, vm, RootSlot(i))
-        if root != 0 and not is_mirror_sp(m, root) and not m.sp[root].direct.invalid and tdp_mmu_get_root(m, root):
+        if tdp_mmu_root_match(m, root, KVM_VALID_ROOTS) and tdp_mmu_get_root(m, root):
             yield from recover_huge_pages_range(m, vm, root, slot)
             yield from kvm_tdp_mmu_put_root(m, vm, root)
     read_unlock(m, m.vm[vm].mmu_lock)

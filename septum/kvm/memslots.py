@@ -84,3 +84,15 @@ def hva_of(m: Machine, vm: VmId, slot: MemslotId, gfn: Gfn):
     memslot = m.vm[vm].memslots.memslot[slot]
     assert memslot.npages != 0, f"custody: memslot object {slot} is read after its free"
     return Hva(memslot.hva + gfn - memslot.base_gfn)
+
+
+def slot_at(m: Machine, vm: VmId, gfn: Gfn):
+    """The slot object of a GFN in the active set, dying or not; 0 if there is none."""
+    slots = m.vm[vm].memslots
+    for number in range(SLOT_IDS):
+        slot = slots.active.slot[SlotNumber(number)]
+        if slot != 0:
+            memslot = slots.memslot[slot]
+            if memslot.base_gfn <= gfn and gfn < memslot.base_gfn + memslot.npages:
+                return slot
+    return MemslotId(0)

@@ -10,7 +10,7 @@ from septum.host.locks import write_lock, write_unlock
 from septum.host.rcu import rcu_read_lock, rcu_read_unlock
 from septum.host.srcu import srcu_read_lock, srcu_read_unlock
 from septum.kvm.changed_spte import is_leaf
-from septum.kvm.direct import HUGE_PAGES, ROOTS, RootSlot, is_mirror_sp, root_at
+from septum.kvm.direct import HUGE_PAGES, KVM_DIRECT_ROOTS, KVM_INVALID_ROOTS, ROOTS, RootSlot, root_at, tdp_mmu_root_match
 from septum.kvm.gmem import kvm_mmu_invalidate_end, kvm_mmu_invalidate_start
 from septum.kvm.machine import Machine
 from septum.kvm.memslots import SLOT_IDS, Hva, MemslotId, SlotNumber
@@ -110,7 +110,7 @@ def kvm_unmap_gfn_range(m: Machine, vm: VmId, first: Gfn, last: Gfn, private: bo
     if shared:
         for i in range(ROOTS):
             root = root_at(m, vm, RootSlot(i))
-            if root != 0 and not is_mirror_sp(m, root) and tdp_mmu_get_root(m, root):
+            if tdp_mmu_root_match(m, root, KVM_DIRECT_ROOTS | KVM_INVALID_ROOTS) and tdp_mmu_get_root(m, root):
                 flush = yield from tdp_mmu_zap_direct_leafs(m, vm, root, first, last, flush)
                 yield from kvm_tdp_mmu_put_root(m, vm, root)
     if private and m.vm[vm].mirror_root != 0:

@@ -6,7 +6,7 @@ from septum.host.locks import read_lock, read_unlock
 from septum.host.pools import OK
 from septum.host.rcu import rcu_read_lock, rcu_read_unlock
 from septum.kvm.changed_spte import is_table
-from septum.kvm.direct import ROOTS, RootSlot, is_mirror_sp, root_at
+from septum.kvm.direct import KVM_DIRECT_ROOTS, ROOTS, RootSlot, is_mirror_sp, root_at, tdp_mmu_root_match
 from septum.kvm.machine import Machine
 from septum.kvm.spte import spte_to_pfn
 from septum.kvm.tdp_mmu import read_sptep, tdp_mmu_set_direct_spte_atomic
@@ -28,7 +28,7 @@ def kvm_recover_nx_huge_pages(m: Machine, vm: VmId, gfn: Gfn):
     rcu_read_lock(m)
     for i in range(ROOTS):
         root = root_at(m, vm, RootSlot(i))
-        if root != 0 and not m.sp[root].direct.invalid and not is_mirror_sp(m, root):
+        if tdp_mmu_root_match(m, root, KVM_DIRECT_ROOTS):
             parent = yield from walk_to(m, vm, root, gfn, Level(2))
             if parent != 0:
                 yield

@@ -16,7 +16,7 @@ from septum.host.locks import (
 )
 from septum.host.pools import OK, kvm_mmu_memory_cache_alloc
 from septum.host.rcu import call_rcu, rcu_read_lock, rcu_read_unlock
-from septum.kvm.direct import ROOTS, RootSlot, is_mirror_sp, root_at
+from septum.kvm.direct import KVM_DIRECT_ROOTS, KVM_INVALID_ROOTS, KVM_VALID_ROOTS, ROOTS, RootSlot, root_at, tdp_mmu_root_match
 from septum.kvm.machine import Machine
 from septum.kvm.spte import is_shadow_present_pte
 from septum.kvm.tdp_mmu import read_sptep, tdp_mmu_set_direct_spte, tdp_mmu_set_direct_spte_atomic
@@ -54,7 +54,7 @@ def get_valid_root(m: Machine, vm: VmId):
     commutes("a root that is added meanwhile is found again with pages_lock held; none becomes invalid while mmu_lock is held")
     for i in range(ROOTS):
         root = root_at(m, vm, RootSlot(i))
-        if root != 0 and not is_mirror_sp(m, root) and not m.sp[root].direct.invalid:
+        if tdp_mmu_root_match(m, root, KVM_DIRECT_ROOTS):
             bug_on(m.sp[root].direct.root_count == 0, "asserts: WARN_ON_ONCE: a valid root without the TDP MMU's reference")
             m.sp[root].direct.root_count += 1
             return root
@@ -118,12 +118,13 @@ def kvm_mmu_free_roots(m: Machine, vcpu: VcpuId):
         read_unlock(m, m.vm[vm].mmu_lock)
 
 
-def kvm_tdp_mmu_invalidate_roots(m: Machine, vm: VmId):
-    """kvm_tdp_mmu_invalidate_roots(KVM_DIRECT_ROOTS) [7.1], kvm-mmu.md 4.11: they are left to zap_invalidated_roots()."""
+def kvm_tdp_mmu_invalidate_roots(m: Machine, vm: VmId, types):
+    """kvm_tdp_mmu_invalidate_roots() [7.1], kvm-mmu.md 4.11: roots of these types are left to zap_invalidated_roots()."""
+    bug_on(types & KVM_INVALID_ROOTS != 0, "asserts: WARN_ON_ONCE: invalid roots are to be invalidated")
     assert holds_exclusively(m.vm[vm].mmu_lock), "context: roots are invalidated without mmu_lock held for write"
     for i in range(ROOTS):
         root = root_at(m, vm, RootSlot(i))
-        if root != 0 and not is_mirror_sp(m, root) and not m.sp[root].direct.invalid:
+        if tdp_mmu_root_match(m, root, types):
             m.sp[root].direct.scheduled = True
             m.sp[root].direct.invalid = True
 
@@ -187,7 +188,7 @@ def zap_direct_entry(m: Machine, vm: VmId, root: Pfn, gfn: Gfn, level: Level, sh
 def kvm_mmu_zap_all_fast(m: Machine, vm: VmId):
     """kvm_mmu_zap_all_fast() [7.1], kvm-mmu.md 4.11: slots_lock held. Roots are invalidated and requests made in one section."""
     yield from write_lock(m, m.vm[vm].mmu_lock)
-    kvm_tdp_mmu_invalidate_roots(m, vm)
+    kvm_tdp_mmu_invalidate_roots(m, vm, KVM_DIRECT_ROOTS)
     yield
     request_free_obsolete_roots(m, vm)
     yield
@@ -218,7 +219,7 @@ def kvm_tdp_mmu_zap_all(m: Machine, vm: VmId):
     yield from write_lock(m, m.vm[vm].mmu_lock)
     for i in range(ROOTS):
         root = root_at(m, vm, RootSlot(i))
-        if root != 0 and not is_mirror_sp(m, root) and tdp_mmu_get_root(m, root):
+        if tdp_mmu_root_match(m, root, KVM_DIRECT_ROOTS | KVM_INVALID_ROOTS) and tdp_mmu_get_root(m, root):
             yield from tdp_mmu_zap_direct_root(m, vm, root, False)
             yield from kvm_tdp_mmu_put_root(m, vm, root)
     write_unlock(m, m.vm[vm].mmu_lock)
@@ -228,7 +229,7 @@ def kvm_tdp_mmu_zap_all(m: Machine, vm: VmId):
 def uninit_direct_roots(m: Machine, vm: VmId):
     """kvm_mmu_uninit_tdp_mmu() [7.1] of a plain VM: the vCPUs are gone; invalidate, zap, rcu_barrier(), and nothing is left."""
     yield from write_lock(m, m.vm[vm].mmu_lock)
-    kvm_tdp_mmu_invalidate_roots(m, vm)
+    kvm_tdp_mmu_invalidate_roots(m, vm, KVM_VALID_ROOTS)
     write_unlock(m, m.vm[vm].mmu_lock)
     yield from kvm_tdp_mmu_zap_invalidated_roots(m, vm, False)
     bug_on(m.vm[vm].direct.tdp_mmu_pages != 0, "asserts: KVM_MMU_WARN_ON(tdp_mmu_pages) when the VM is destroyed")

@@ -170,6 +170,7 @@ def tdp_mmu_set_direct_spte_atomic(m: Machine, vm: VmId, spt: Pfn, gfn: Gfn, lev
     bug_on(new == FROZEN_SPTE, "asserts: KVM_MMU_WARN_ON: an SPTE is set to FROZEN_SPTE")
     bug_on(old == FROZEN_SPTE, "asserts: WARN_ON_ONCE: a FROZEN SPTE is to be changed")
     assert m.frame[spt].role == Role.SPT, f"rcu: page {spt} is written as a table after its free"
+    bug_on(is_mirror_sp(m, spt), "asserts: KVM_BUG_ON: a mirror SPTE is changed with mmu_lock held for read")
     if m.table[spt].word[i] != old:
         reached(lost_race)
         return EBUSY

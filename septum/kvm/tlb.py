@@ -7,7 +7,7 @@ from septum.host.geometry import ENTRIES, LEVELS, Gfn, Level, Pfn, VcpuId, VmId
 from septum.kvm.changed_spte import is_leaf
 from septum.kvm.direct import Copy, direct_index, read_direct
 from septum.kvm.machine import Machine
-from septum.kvm.memslots import HVAS, Hva
+from septum.kvm.memslots import Hva, slot_at
 from septum.kvm.spte import (
     SHADOW_ACCESSED_MASK,
     SHADOW_DIRTY_MASK,
@@ -120,16 +120,17 @@ def touch_memory(m: Machine, vcpu: VcpuId, gfn: Gfn, page: Pfn, write: bool):
     """The load or store itself: the page must still be the VMM's, at some HVA."""
     atomic("the translation is used when it was looked up; that it may be stale by then is what is asserted")
     vm = m.vcpu[vcpu].vm
-    assert is_host_page(m, vm, page), f"translation: the guest uses page {page} at GFN {gfn} after the host took it away"
+    assert is_host_page(m, vm, gfn, page), f"translation: the guest uses page {page} at GFN {gfn} after the host took it away"
     if write:
         if m.vm[vm].direct.copy[gfn] == Copy.CURRENT:
             m.vm[vm].direct.copy[gfn] = Copy.STALE
         reached(guest_wrote)
 
 
-def is_host_page(m: Machine, vm: VmId, page: Pfn):
-    """Whether the primary MMU has the page at some HVA."""
-    for hva in range(HVAS):
-        if m.vm[vm].direct.mm.page[Hva(hva)] == page:
-            return True
-    return False
+def is_host_page(m: Machine, vm: VmId, gfn: Gfn, page: Pfn):
+    """Whether `gfn` lies in a memslot, and the primary MMU has this page at its HVA."""
+    slot = slot_at(m, vm, gfn)
+    if slot == 0:
+        return False
+    memslot = m.vm[vm].memslots.memslot[slot]
+    return m.vm[vm].direct.mm.page[Hva(memslot.hva + gfn - memslot.base_gfn)] == page

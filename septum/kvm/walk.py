@@ -4,7 +4,7 @@ from septum.host.geometry import LEVELS, Gfn, Level, Pfn, VmId
 from septum.host.locks import read_lock, read_unlock, write_lock, write_unlock
 from septum.host.rcu import rcu_read_lock, rcu_read_unlock
 from septum.kvm.changed_spte import is_table
-from septum.kvm.direct import RESCHED, direct_index, read_direct
+from septum.kvm.direct import RESCHED, read_direct, spte_index
 from septum.kvm.machine import Machine
 from septum.kvm.spte import spte_to_pfn
 from septum.kvm.tlb import kvm_flush_remote_tlbs
@@ -18,7 +18,7 @@ def direct_table(m: Machine, vm: VmId, root: Pfn, gfn: Gfn, level: Level):
     spt = root
     at = Level(LEVELS)
     while at != level and spt != 0:
-        entry = read_direct(m, spt, direct_index(m, vm, gfn, at))
+        entry = read_direct(m, spt, spte_index(m, vm, spt, gfn, at))
         spt = spte_to_pfn(entry) if is_table(entry, at) else Pfn(0)
         at = Level(at - 1)
     return spt
@@ -31,7 +31,7 @@ def walk_to(m: Machine, vm: VmId, root: Pfn, gfn: Gfn, level: Level):
     at = Level(LEVELS)
     while at != level and spt != 0:
         yield
-        entry = read_direct(m, spt, direct_index(m, vm, gfn, at))
+        entry = read_direct(m, spt, spte_index(m, vm, spt, gfn, at))
         spt = spte_to_pfn(entry) if is_table(entry, at) else Pfn(0)
         at = Level(at - 1)
     return spt

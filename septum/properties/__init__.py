@@ -4,7 +4,7 @@ from septum.lang import Property
 from septum.properties.agreement import agreement
 from septum.properties.backing import backing, backing_at_rest
 from septum.properties.custody import custody, custody_at_rest
-from septum.properties.direct import accounting, dirty_log, mmio, roots, translation
+from septum.properties.direct import accounting, dirty_log, invalidation, mmio, roots, translation
 from septum.properties.protocol import protocol, protocol_at_rest
 
 PROPERTIES = (
@@ -31,5 +31,6 @@ KVM_PROPERTIES = (
     Property("roots", "a root that a vCPU has, and one that is valid, has references", roots),
     Property("accounting", "page statistics and counted tables are those that a walk finds", accounting),
     Property("mmio", "no MMIO SPTE of the current generation lies where a memslot is", mmio),
+    Property("invalidation", "at rest: every invalidation that began has ended", invalidation, at_rest=True),
     Property("dirty log", "no write of the guest is lost from the dirty log", dirty_log, at_rest=True),
 )

@@ -5,8 +5,9 @@ from septum.host.geometry import GFNS, LEVELS, Gfn, Level, Pfn, VcpuId, VmId, le
 from septum.kvm.changed_spte import is_leaf, is_table
 from septum.kvm.direct import DIRECT, ROOTS, Copy, RootSlot, direct_index, is_mirror_sp
 from septum.kvm.machine import Machine
-from septum.kvm.memslots import SLOT_IDS, Hva, MemslotId, SlotNumber
+from septum.kvm.memslots import slot_at
 from septum.kvm.spte import is_mmio_spte, make_small_spte, mmio_generation, spte_to_pfn
+from septum.kvm.tlb import is_host_page
 from septum.kvm.walk import direct_table
 from septum.lang import each, u16
 
@@ -31,26 +32,9 @@ def check_leaf(m: Machine, vm: VmId, root: Pfn, gfn: Gfn):
         entry = m.table[spt].word[direct_index(m, vm, gfn, level)]
         if is_leaf(entry, level):
             page = spte_to_pfn(entry) if level == 1 else spte_to_pfn(make_small_spte(entry, gfn))
-            slot = slot_at(m, vm, gfn)
-            assert slot != 0, f"translation: GFN {gfn} is mapped, and no memslot has it"
-            memslot = m.vm[vm].memslots.memslot[slot]
-            hva = Hva(memslot.hva + gfn - memslot.base_gfn)
-            same = m.vm[vm].direct.mm.page[hva] == page
-            assert same, f"translation: GFN {gfn} maps page {page}, which the host has not at HVA {hva}"
+            assert is_host_page(m, vm, gfn, page), f"translation: GFN {gfn} maps page {page}, which is not that of its HVA"
         spt = spte_to_pfn(entry) if is_table(entry, level) else Pfn(0)
         level = Level(level - 1)
-
-
-def slot_at(m: Machine, vm: VmId, gfn: Gfn):
-    """The slot object of a GFN in the active set, dying or not; 0 if there is none."""
-    slots = m.vm[vm].memslots
-    for number in range(SLOT_IDS):
-        slot = slots.active.slot[SlotNumber(number)]
-        if slot != 0:
-            memslot = slots.memslot[slot]
-            if memslot.base_gfn <= gfn and gfn < memslot.base_gfn + memslot.npages:
-                return slot
-    return MemslotId(0)
 
 
 def roots(m: Machine):
@@ -63,7 +47,19 @@ def roots(m: Machine):
             for i in range(ROOTS):
                 root = m.vm[vm].direct.roots[RootSlot(i)]
                 if root != 0 and not m.sp[root].direct.invalid:
+                    others = roots_like(m, vm, root)
+                    assert others == 1, f"roots: {others} valid roots of one role"
                     assert m.sp[root].direct.root_count != 0, f"roots: root {root} is valid, and has no reference"
+
+
+def roots_like(m: Machine, vm: VmId, root: Pfn):
+    """How many valid roots have the role of `root`."""
+    found = u16(0)
+    for i in range(ROOTS):
+        other = m.vm[vm].direct.roots[RootSlot(i)]
+        if other != 0 and not m.sp[other].direct.invalid and is_mirror_sp(m, other) == is_mirror_sp(m, root):
+            found = u16(found + 1)
+    return found
 
 
 def accounting(m: Machine):
@@ -128,21 +124,19 @@ def check_mmio(m: Machine, vm: VmId, root: Pfn, gfn: Gfn):
 
 
 def dirty_log(m: Machine):
-    """At rest: what the guest wrote after userspace copied it is in the dirty log, or in a vCPU's PML buffer."""
+    """At rest, with every vCPU out of the guest: what it wrote after userspace copied it is in the dirty log."""
     if DIRECT:
         for vm in each(VmId):
             for gfn in range(GFNS):
-                logged = m.vm[vm].direct.dirty_bitmap[Gfn(gfn)] or in_pml(m, vm, Gfn(gfn))
+                logged = m.vm[vm].direct.dirty_bitmap[Gfn(gfn)]
                 lost = m.vm[vm].direct.copy[Gfn(gfn)] == Copy.STALE and not logged
                 assert not lost, f"dirty log: a write to GFN {gfn} is lost"
 
 
-def in_pml(m: Machine, vm: VmId, gfn: Gfn):
-    """Whether a vCPU has logged the page, and KVM has not seen it yet."""
-    for vcpu in each(VcpuId):
-        if m.vcpu[vcpu].vm == vm and m.vcpu[vcpu].direct.pml[gfn]:
-            return True
-    return False
+def invalidation(m: Machine):
+    """At rest: every invalidation that began has ended; kvm-mmu.md 7.2 I20."""
+    for vm in each(VmId):
+        assert m.vm[vm].mmu_invalidate_in_progress == 0, "invalidation: one began and never ended"
 
 
 def linked_direct_tables(m: Machine):

@@ -56,6 +56,7 @@ def plain_vm(world: World, pages: int = 1, huge: bool = False) -> Td:
     "an MMU notifier takes a page away that two vCPUs use",
     witnesses=(direct_mapped, leaf_zapped, page_unmapped, stale_fault, tlb_flushed, guest_wrote, accessed, lost_race),
     tables=3, pages=2, vcpus=2, others=1, sizes=PLAIN,
+    few_states=True,
 )  # fmt: skip
 def notifier(world: World) -> None:
     vm = plain_vm(world)
@@ -95,7 +96,7 @@ def fast_zap_notifier(world: World) -> None:
 
 @scenario(
     "a page is aged while a fast zap and a fault change what maps it",
-    witnesses=(direct_mapped, aged, root_freed), tables=6, pages=2, vcpus=1, others=3, sizes=PLAIN,
+    witnesses=(direct_mapped, aged, root_freed), tables=6, pages=2, vcpus=1, others=3, sizes=PLAIN, few_states=True,
 )  # fmt: skip
 def age_zap(world: World) -> None:
     vm = plain_vm(world)
@@ -108,7 +109,8 @@ def age_zap(world: World) -> None:
 
 @scenario(
     "a page is aged while an MMU notifier takes it away, and comes back",
-    witnesses=(direct_mapped, aged, aged_too_late, page_unmapped, leaf_zapped), tables=3, pages=2, vcpus=1, others=2, sizes=PLAIN,
+    witnesses=(direct_mapped, aged, aged_too_late, page_unmapped, leaf_zapped),
+    tables=3, pages=2, vcpus=1, others=2, sizes=PLAIN, few_states=True,
 )  # fmt: skip
 def age_notifier(world: World) -> None:
     vm = plain_vm(world)
@@ -121,7 +123,7 @@ def age_notifier(world: World) -> None:
 @scenario(
     "a memslot is deleted where a vCPU reads and writes: then its GFNs are MMIO",
     witnesses=(direct_mapped, slot_deleted, met_dying_slot, mmio_emulated, leaf_zapped),
-    tables=4, pages=2, vcpus=1, others=1, sizes=PLAIN,
+    tables=4, pages=2, vcpus=1, others=1, sizes=PLAIN, few_states=True,
 )  # fmt: skip
 def slot_delete(world: World) -> None:
     vm = plain_vm(world)
@@ -133,7 +135,7 @@ def slot_delete(world: World) -> None:
 @scenario(
     "a memslot is moved where a vCPU reads and writes, at its old place and its new one",
     witnesses=(direct_mapped, slot_moved, met_dying_slot, mmio_emulated, leaf_zapped),
-    tables=4, pages=2, vcpus=1, others=1, sizes={**PLAIN, MEMSLOTS: 3},
+    tables=4, pages=2, vcpus=1, others=1, sizes={**PLAIN, MEMSLOTS: 3, RESCHED: 1}, few_states=True,
 )  # fmt: skip
 def slot_move(world: World) -> None:
     vm = plain_vm(world)
@@ -144,7 +146,8 @@ def slot_move(world: World) -> None:
 
 @scenario(
     "a memslot is created where a vCPU finds MMIO",
-    witnesses=(direct_mapped, mmio_mapped, mmio_emulated, old_mmio), tables=4, pages=2, vcpus=1, others=1, sizes=PLAIN,
+    witnesses=(direct_mapped, mmio_mapped, mmio_emulated, old_mmio),
+    tables=4, pages=2, vcpus=1, others=1, sizes=PLAIN, few_states=True,
 )  # fmt: skip
 def mmio(world: World) -> None:
     vm = plain_vm(world)
@@ -157,7 +160,7 @@ def mmio(world: World) -> None:
 
 @scenario(
     "memslots change while an MMU notifier is between its start and its end",
-    witnesses=(direct_mapped, slot_deleted, page_unmapped), tables=4, pages=2, vcpus=1, others=2, sizes=PLAIN,
+    witnesses=(direct_mapped, slot_deleted, page_unmapped), tables=4, pages=2, vcpus=1, others=2, sizes=PLAIN, few_states=True,
 )  # fmt: skip
 def notifier_slots(world: World) -> None:
     vm = plain_vm(world)
@@ -171,6 +174,7 @@ def notifier_slots(world: World) -> None:
     "NX recovery unlinks the table that two vCPUs fault in",
     witnesses=(direct_mapped, nx_recovered, table_removed, met_frozen, tlb_flushed), tables=6, pages=2, vcpus=2, others=2,
     sizes=PLAIN,
+    few_states=True,
 )  # fmt: skip
 def nx_recovery(world: World) -> None:
     vm = plain_vm(world)
@@ -195,7 +199,8 @@ def nx_recovery_age(world: World) -> None:
 
 @scenario(
     "a plain VM is destroyed to the last page after its vCPUs made their accesses",
-    witnesses=(direct_mapped, root_freed, vm_destroyed), tables=6, pages=2, vcpus=2, others=2, sizes={**PLAIN, RESCHED: 1},
+    witnesses=(direct_mapped, root_freed, vm_destroyed),
+    tables=6, pages=2, vcpus=2, others=2, sizes={**PLAIN, RESCHED: 1}, few_states=True,
 )  # fmt: skip
 def plain_teardown(world: World) -> None:
     vm = plain_vm(world)

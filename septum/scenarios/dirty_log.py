@@ -15,6 +15,7 @@ from septum.kvm.memory_region import kvm_set_memory_region
 from septum.kvm.memslots import HVAS
 from septum.kvm.tdp_mmu import direct_mapped, direct_split
 from septum.kvm.tlb import PML, guest_wrote, tlb_flushed
+from septum.kvm.vm import rcu_softirq
 from septum.lang import call
 from septum.scenarios.direct import PLAIN, plain_vm
 from septum.scenarios.world import World, scenario
@@ -35,7 +36,7 @@ def migrate(world: World, huge: bool) -> None:
 
 @scenario(
     "a vCPU writes while the VMM logs dirty 4K pages by write protection",
-    witnesses=(*SEEN, fixed_fast), tables=4, pages=2, vcpus=1, others=1, sizes=SMALL,
+    witnesses=(*SEEN, fixed_fast), tables=4, pages=2, vcpus=1, others=1, sizes=SMALL, few_states=True,
 )  # fmt: skip
 def log_writes(world: World) -> None:
     migrate(world, False)
@@ -43,7 +44,7 @@ def log_writes(world: World) -> None:
 
 @scenario(
     "a vCPU writes while the VMM logs dirty 4K pages by the CPU's page-modification log",
-    witnesses=SEEN, tables=4, pages=2, vcpus=1, others=1, sizes={**SMALL, PML: 1},
+    witnesses=SEEN, tables=4, pages=2, vcpus=1, others=1, sizes={**SMALL, PML: 1}, few_states=True,
 )  # fmt: skip
 def log_pml(world: World) -> None:
     migrate(world, False)
@@ -51,7 +52,7 @@ def log_pml(world: World) -> None:
 
 @scenario(
     "a vCPU writes to a 2M page that is split when logging begins",
-    witnesses=(*SEEN, direct_split), tables=5, pages=2, vcpus=1, others=1, sizes=HUGE,
+    witnesses=(*SEEN, direct_split), tables=5, pages=2, vcpus=1, others=1, sizes=HUGE, few_states=True,
 )  # fmt: skip
 def log_eager(world: World) -> None:
     migrate(world, True)
@@ -59,7 +60,7 @@ def log_eager(world: World) -> None:
 
 @scenario(
     "a vCPU writes to a 2M page that its own fault splits, while logging goes on",
-    witnesses=(*SEEN, direct_split), tables=5, pages=2, vcpus=1, others=1, sizes={**HUGE, EAGER_PAGE_SPLIT: 0},
+    witnesses=(*SEEN, direct_split), tables=5, pages=2, vcpus=1, others=1, sizes={**HUGE, EAGER_PAGE_SPLIT: 0}, few_states=True,
 )  # fmt: skip
 def log_lazy(world: World) -> None:
     migrate(world, True)
@@ -67,7 +68,7 @@ def log_lazy(world: World) -> None:
 
 @scenario(
     "logging ends, a page is aged, and a vCPU faults on it, while its table becomes a 2M leaf again",
-    witnesses=(direct_mapped, recovered, aged, table_removed), tables=6, pages=2, vcpus=1, others=2, sizes=HUGE,
+    witnesses=(direct_mapped, recovered, aged, table_removed), tables=6, pages=2, vcpus=1, others=2, sizes=HUGE, few_states=True,
 )  # fmt: skip
 def recover_age(world: World) -> None:
     vm = plain_vm(world, pages=2, huge=True)
@@ -80,10 +81,12 @@ def recover_age(world: World) -> None:
 
 @scenario(
     "logging ends, and a vCPU writes while 2M leaves are recovered",
-    witnesses=(direct_mapped, direct_split, recovered, guest_wrote), tables=5, pages=2, vcpus=1, others=1, sizes=HUGE,
+    witnesses=(direct_mapped, direct_split, recovered, guest_wrote),
+    tables=5, pages=2, vcpus=1, others=2, sizes=HUGE, few_states=True,
 )  # fmt: skip
 def recover(world: World) -> None:
     vm = plain_vm(world, pages=2, huge=True)
     for vcpu in vm.vcpus(1):
-        vcpu.runs((access, 0, 1), (access, 1, 1))
+        vcpu.runs((access, 1, 1), (access, 0, 1))
     vm.runs("logging", call(kvm_set_memory_region, vm.vm, 0, 2, 0, 0, LOG), call(kvm_set_memory_region, vm.vm, 0, 2, 0, 0, 0))
+    world.setup.thread("RCU softirq", call(rcu_softirq), daemon=True)

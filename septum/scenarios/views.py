@@ -20,6 +20,7 @@ from septum.kvm.vcpu import touch
 from septum.kvm.vm import rcu_softirq
 from septum.lang import call
 from septum.scenarios.direct import PLAIN
+from septum.scenarios.dirty_log import LOG
 from septum.scenarios.world import Td, World, control_pages, scenario
 from septum.tdx.guest import page_accepted
 
@@ -101,4 +102,15 @@ def views_slot_delete(world: World) -> None:
     td.runs("delete", call(kvm_set_memory_region, td.vm, 0, 0, 0, 0, 0))
 
 
-VIEWS = (views_faults, views_notifier, views_fast_zap, views_convert, views_slot_delete)
+@scenario(
+    "the VMM wants a slot of guest_memfd to log dirty pages, which is refused, while a vCPU uses both views",
+    witnesses=(page_mapped, direct_mapped), tables=6, pages=2, vcpus=1, others=1, sizes=BOTH,
+)  # fmt: skip
+def views_log(world: World) -> None:
+    td = both_views(world)
+    for vcpu in td.vcpus(1):
+        vcpu.runs((touch, 0), (access, SHARED_GFN, 1))
+    td.runs("log", call(kvm_set_memory_region, td.vm, 0, HVAS.value, 0, 0, LOG))
+
+
+VIEWS = (views_faults, views_log, views_notifier, views_fast_zap, views_convert, views_slot_delete)

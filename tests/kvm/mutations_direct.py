@@ -1,0 +1,134 @@
+"""One-line mistakes in the direct side, each with the property and the scenario of the model `kvm` that catch it."""
+
+from __future__ import annotations
+
+from tests.designs.mutations import Mutation
+
+ROOTS, NOTIFIER, DIRTY, REGION = "kvm/roots.py", "kvm/notifier.py", "kvm/dirty_log.py", "kvm/memory_region.py"
+FAULT, MMU, CHANGED, AGING = "kvm/direct_fault.py", "kvm/tdp_mmu.py", "kvm/changed_spte.py", "kvm/aging.py"
+
+SWAPPED = (
+    "    slots.active.generation += 1\n    yield from synchronize_srcu(m, m.vm[vm].memslots.srcu)\n"
+    "    slots.active.generation += 1"
+)
+
+ROWS = (
+    # roots and references
+    ("the list is not searched again under pages_lock", ROOTS, "kvm_tdp_mmu_alloc_root",
+     "        root = get_valid_root(m, vm)\n        if root == 0:\n", "        if root == 0:\n", "roots", "fast_zap_faults"),
+    ("a root is found without a reference for the vCPU", ROOTS, "get_valid_root",
+     "m.sp[root].direct.root_count += 1", "pass", "roots", "fast_zap_faults"),
+    ("a new root without the TDP MMU's reference", ROOTS, "add_root",
+     "root_count = 2", "root_count = 1", "asserts", "fast_zap_faults"),
+    ("an invalid root is put before it is zapped", ROOTS, "kvm_tdp_mmu_zap_invalidated_roots",
+     "            yield from tdp_mmu_zap_direct_root(m, vm, root, shared)\n"
+     "            yield from kvm_tdp_mmu_put_root(m, vm, root)\n",
+     "            yield from kvm_tdp_mmu_put_root(m, vm, root)\n            yield from kvm_tdp_mmu_put_root(m, vm, root)\n"
+     "            yield from tdp_mmu_zap_direct_root(m, vm, root, shared)\n            m.sp[root].direct.root_count += 1\n",
+     "asserts", "plain_teardown"),
+    ("an invalid root is not zapped", ROOTS, "kvm_tdp_mmu_zap_invalidated_roots",
+     "yield from tdp_mmu_zap_direct_root(m, vm, root, shared)", "pass", "accounting", "fast_zap_faults"),
+    ("a root is freed without a grace period", ROOTS, "kvm_tdp_mmu_put_root",
+     "call_rcu(m, root)", "take(m, root, Role.SPT, Role.HAND)", "rcu", "age_zap"),
+    ("a vCPU keeps its reference to an obsolete root", ROOTS, "kvm_mmu_free_roots",
+     "yield from kvm_tdp_mmu_put_root(m, vm, root)", "pass", "asserts", "plain_teardown"),
+    ("a fault goes on with an invalid root", "kvm/mmu.py", "has_obsolete_root",
+     "root == 0 or m.sp[root].direct.invalid", "root == 0", "asserts", "fast_zap_faults"),
+    ("roots are invalidated, and no vCPU is told", ROOTS, "kvm_mmu_zap_all_fast",
+     "request_free_obsolete_roots(m, vm)", "pass", "translation", "fast_zap_notifier"),
+    ("only leaves are zapped with a root", ROOTS, "tdp_mmu_zap_direct_root",
+     "zap_level = Level(zap_level + 1) if zap_level != LEVELS else Level(0)", "zap_level = Level(0)", "accounting",
+     "fast_zap_faults"),
+    # MMU notifiers and the sequence counter
+    ("TLBs are not flushed by an MMU notifier", NOTIFIER, "kvm_mmu_notifier_invalidate_range_start",
+     "yield from kvm_flush_remote_tlbs(m, vm)", "pass", "translation", "notifier"),
+    ("MMU notifiers leave invalid roots out", NOTIFIER, "kvm_unmap_gfn_range",
+     "KVM_DIRECT_ROOTS | KVM_INVALID_ROOTS", "KVM_DIRECT_ROOTS", "translation",
+     "fast_zap_notifier"),
+    ("mmu_lock is taken for read when the log is read", DIRTY, "get_dirty_log",
+     "yield from write_lock(m, m.vm[vm].mmu_lock)", "yield from read_lock(m, m.vm[vm].mmu_lock)", "context", "log_writes"),
+    ("an MMU notifier does not count as active", NOTIFIER, "kvm_mmu_notifier_invalidate_range_start",
+     "m.vm[vm].memslots.mn_active_invalidate_count += 1", "pass", "asserts", "notifier_slots"),
+    ("slots are swapped while an MMU notifier is active", REGION, "kvm_activate_memslot",
+     "yield when(lambda: m.vm[vm].memslots.mn_active_invalidate_count == 0)", "yield", "invalidation", "notifier_slots"),
+    ("the page is dropped after the end of the notifier", NOTIFIER, "madvise_dontneed",
+     "    yield from kvm_mmu_notifier_invalidate_range_start(m, vm, hva)\n",
+     "    yield from kvm_mmu_notifier_invalidate_range_start(m, vm, hva)\n"
+     "    yield from kvm_mmu_notifier_invalidate_range_end(m, vm, hva)\n    m.vm[vm].memslots.mn_active_invalidate_count += 1\n"
+     "    kvm = m.vm[vm]\n    kvm.mmu_invalidate_in_progress += 1\n", "translation", "notifier"),
+    ("the sequence counter is not looked at under mmu_lock", FAULT, "slow_page_fault",
+     "    elif slot != 0 and mmu_invalidate_retry_gfn(m, vm, mmu_seq, gfn):\n        reached(stale_fault)\n", "", "translation",
+     "notifier"),
+    ("the sequence counter is read after the page", FAULT, "slow_page_fault",
+     "    yield from read_lock(m, m.vm[vm].mmu_lock)\n",
+     "    yield\n    mmu_seq = m.vm[vm].mmu_invalidate_seq\n    yield from read_lock(m, m.vm[vm].mmu_lock)\n", "translation",
+     "notifier"),
+    ("a fault has no reference to its page", FAULT, "hva_to_pfn", "get_page(m, page)", "pass", "custody", "notifier"),
+    # memslots and SRCU
+    ("no grace period when slots are swapped", REGION, "kvm_activate_memslot",
+     "    yield from synchronize_srcu(m, m.vm[vm].memslots.srcu)\n", "", "translation", "slot_delete"),
+    ("the dying slot is freed before the grace period", REGION, "kvm_delete_memslot",
+     "    yield from kvm_activate_memslot(m, vm, number, MemslotId(0))\n    free_memslot(m, vm, copy)\n",
+     "    free_memslot(m, vm, copy)\n    yield from kvm_activate_memslot(m, vm, number, MemslotId(0))\n", "custody",
+     "slot_delete"),
+    ("the copy of a dying slot is not flagged", REGION, "kvm_invalidate_memslot",
+     "made.invalid = True", "pass", "translation", "slot_delete"),
+    ("a dying slot is not flushed", REGION, "kvm_arch_flush_shadow_memslot",
+     "flush = yield from kvm_unmap_gfn_range(m, vm, memslot.base_gfn, last, True, True)", "flush = True", "translation",
+     "slot_delete"),
+    ("TLBs are not flushed for a dying slot", REGION, "kvm_arch_flush_shadow_memslot",
+     "            yield from kvm_flush_remote_tlbs(m, vm)", "            pass", "translation", "slot_move"),
+    ("what was zapped is not flushed before a yield", "kvm/walk.py", "tdp_mmu_iter_cond_resched",
+     "        yield from kvm_flush_remote_tlbs(m, vm)", "        pass", "translation", "slot_move"),
+    ("faults are not kept out of a dying slot", FAULT, "slow_page_fault",
+     "if is_dying(m, vm, slot):", "if False:", "translation", "slot_delete"),
+    ("the generation of the memslots is not raised", REGION, "kvm_activate_memslot",
+     SWAPPED,
+     "    yield from synchronize_srcu(m, m.vm[vm].memslots.srcu)", "mmio", "mmio"),
+    ("the generation does not say that an update goes on", REGION, "kvm_activate_memslot",
+     SWAPPED,
+     "    slots.active.generation += 2\n    yield from synchronize_srcu(m, m.vm[vm].memslots.srcu)", "mmio", "mmio"),
+    # SPTEs of direct trees
+    ("an SPTE is stored without a comparison", MMU, "tdp_mmu_set_direct_spte_atomic",
+     "if m.table[spt].word[i] != old:", "if False:", "accounting", "notifier"),
+    ("statistics count what was not installed", MMU, "kvm_tdp_mmu_map",
+     "if error == OK and not is_mirror_sp(m, spt):", "if not is_mirror_sp(m, spt):", "accounting", "notifier"),
+    ("the children of a table are not frozen", CHANGED, "handle_removed_direct_pt",
+     "m.table[child].word[i] = FROZEN_SPTE", "m.table[child].word[i] = 0x8000000000000000", "accounting", "nx_recovery"),
+    ("a table that is unlinked is not taken apart", CHANGED, "handle_changed_spte",
+     "yield from handle_removed_direct_pt(m, vm, spte_to_pfn(old), shared)", "yield", "accounting", "nx_recovery"),
+    ("a table that is unlinked is not freed", CHANGED, "handle_removed_direct_pt",
+     "call_rcu(m, child)", "pass", "custody", "plain_teardown"),
+    ("TLBs are not flushed when a table is unlinked", "kvm/nx_recovery.py", "kvm_recover_nx_huge_pages",
+     "        yield from kvm_flush_remote_tlbs(m, vm)", "        pass", "rcu", "nx_recovery"),
+    ("no RCU read section is waited for", "host/rcu.py", "call_rcu",
+     "if m.cpu[thread].rcu != 0:", "if False:", "rcu", "age_zap"),
+    # splits, A and D bits, the dirty log
+    ("split children all map the first page", MMU, "tdp_mmu_split_direct",
+     "make_small_spte(huge, i)", "make_small_spte(huge, 0)", "translation", "log_eager"),
+    ("a leaf is recovered as its own first page", DIRTY, "make_recovered",
+     "make_huge_spte(small, i)", "make_huge_spte(small, 0)", "translation", "recover"),
+    ("aging stores what it read before", AGING, "age_leaf",
+     "Entry(now ^ (now & SHADOW_ACCESSED_MASK))", "Entry(old ^ SHADOW_ACCESSED_MASK)", "translation", "age_notifier"),
+    ("TLBs are not flushed when logging begins", DIRTY, "kvm_mmu_slot_apply_flags",
+     "    yield from kvm_flush_remote_tlbs(m, vm)", "    pass", "dirty log", "log_writes"),
+    ("TLBs are not flushed when the log is read", DIRTY, "get_dirty_log",
+     "        yield from kvm_flush_remote_tlbs(m, vm)", "        pass", "dirty log", "log_writes"),
+    ("the log is cleared, and nothing protected", DIRTY, "get_dirty_log",
+     "yield from clear_dirty_pt_masked(m, vm, root, mask)", "yield", "dirty log", "log_writes"),
+    ("a fast page fault marks nothing dirty", FAULT, "fast_page_fault",
+     "mark_page_dirty_in_slot(m, vm, m.vcpu[vcpu].direct.fault.slot, gfn)", "pass", "dirty log", "log_writes"),
+    ("a writable leaf is made, and nothing marked dirty", MMU, "map_direct_leaf",
+     "mark_page_dirty_in_slot(m, vm, f.slot, gfn)", "pass", "dirty log", "log_writes"),
+    ("a huge leaf keeps W when logging begins lazily", DIRTY, "wrprot_gfn_range",
+     "            yield from take_bit(m, vm, root, leaf_base(gfn, Level(2)), Level(2), PT_WRITABLE_MASK)", "            pass",
+     "dirty log", "log_lazy"),
+    ("the page-modification log is not flushed on an exit", "kvm/direct_run.py", "leave",
+     "flush_pml(m, vcpu)", "pass", "dirty log", "log_pml"),
+    ("D bits are not cleared when logging begins", DIRTY, "wrprot_gfn_range",
+     "SHADOW_DIRTY_MASK if PML else PT_WRITABLE_MASK", "0 if PML else PT_WRITABLE_MASK", "dirty log", "log_pml"),
+    ("2M leaves while the slot logs", "kvm/direct.py", "direct_mapping_level",
+     "slot != 0 and not m.vm[vm].memslots.memslot[slot].log_dirty", "slot != 0", "dirty log", "log_lazy"),
+)  # fmt: skip
+
+MUTATIONS = tuple(Mutation(*row, design="kvm") for row in ROWS)
