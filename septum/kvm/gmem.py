@@ -6,15 +6,30 @@ from septum.host.locks import holds_exclusively, mutex_lock, mutex_unlock, write
 from septum.kvm.contents import dropped, dropping
 from septum.kvm.machine import Machine
 from septum.kvm.tdp_mmu import tdp_mmu_zap_leafs
-from septum.lang import Witness, atomic, choose, process, reached
+from septum.lang import Size, Struct, Witness, atomic, choose, process, reached
+
+CLOSES_FILE = Size("CLOSES_FILE", 0)  # the guest_memfd file is closed while the VM is used
 
 hole_punched = Witness("hole_punched", "a hole was punched where a page was")
 
 
+class GmemFile(Struct):
+    """The guest_memfd file of a VM, where it may be closed."""
+
+    dying: bool  # its last reference is gone
+
+
 @process
 def kvm_gmem_get_pfn(m: Machine, vm: VmId, gfn: Gfn):
-    """kvm_gmem_get_pfn() [7.1]: gets or creates the folio, with a reference; 0 without memory. No lock excludes a punch hole."""
+    """kvm_gmem_get_pfn() [7.1]: gets or creates the folio, with a reference; 0 without memory. No lock excludes a punch hole.
+
+    Of a file whose last reference is gone nothing can be had: get_file_active() fails.
+    """
     yield
+    if CLOSES_FILE:
+        atomic("a reference to the file keeps its release out until the page is found")
+        if m.vm[vm].file.dying:
+            return Pfn(0)
     if m.vm[vm].gmem[gfn] == 0 and may_fail(m):
         failing = yield choose(lambda: ways_to_fail(m, 1))
         if failing != 0:

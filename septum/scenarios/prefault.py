@@ -7,6 +7,7 @@ that is gone; a prefault of the old view is installed after the conversion.
 from collections.abc import Mapping
 from typing import Any
 
+from septum.host.geometry import VCPUS
 from septum.kvm.attributes import kvm_vm_ioctl_set_mem_attributes, made_shared
 from septum.kvm.bug import page_mapped
 from septum.kvm.exits import memory_fault
@@ -39,7 +40,7 @@ def with_slot(world: World, pages: int = 2) -> Td:
 )  # fmt: skip
 def prefault_delete(world: World) -> None:
     td = with_slot(world)
-    for vcpu in td.vcpus(1):
+    for vcpu in td.vcpus(VCPUS.value - 1):
         vcpu.runs((kvm_vcpu_pre_fault_memory, 0, 2), (touch, 0))
     td.runs("delete", call(kvm_set_memory_region, td.vm, 0, 0, 0, 0, GMEM))
 
@@ -50,7 +51,7 @@ def prefault_delete(world: World) -> None:
 )  # fmt: skip
 def slot_replaced(world: World) -> None:
     td = with_slot(world)
-    for vcpu in td.vcpus(1):
+    for vcpu in td.vcpus(VCPUS.value - 1):
         vcpu.runs((touch, 0), (touch, 1))
     td.runs("replace", call(kvm_set_memory_region, td.vm, 0, 0, 0, 0, GMEM), call(kvm_set_memory_region, td.vm, 0, 2, 0, 0, GMEM))
 
@@ -61,7 +62,7 @@ def slot_replaced(world: World) -> None:
 )  # fmt: skip
 def prefault_convert(world: World) -> None:
     td = world.td()
-    for vcpu in td.vcpus(1):
+    for vcpu in td.vcpus(VCPUS.value - 1):
         vcpu.runs((kvm_vcpu_pre_fault_memory, 0, 2), (insist, 0))
     td.runs("convert", call(kvm_vm_ioctl_set_mem_attributes, td.vm, 0, 0, True))
 
