@@ -4,19 +4,12 @@ from septum.host.frames import Content, Gfp, Role, alloc_page, get_page, may_fai
 from septum.host.geometry import Gfn, Pfn, VmId
 from septum.host.locks import holds_exclusively, mutex_lock, mutex_unlock, write_lock, write_unlock
 from septum.kvm.contents import dropped, dropping
+from septum.kvm.gmem_file import CLOSES_FILE
 from septum.kvm.machine import Machine
 from septum.kvm.tdp_mmu import tdp_mmu_zap_leafs
-from septum.lang import Size, Struct, Witness, atomic, choose, process, reached
-
-CLOSES_FILE = Size("CLOSES_FILE", 0)  # the guest_memfd file is closed while the VM is used
+from septum.lang import Witness, atomic, choose, process, reached
 
 hole_punched = Witness("hole_punched", "a hole was punched where a page was")
-
-
-class GmemFile(Struct):
-    """The guest_memfd file of a VM, where it may be closed."""
-
-    dying: bool  # its last reference is gone
 
 
 @process

@@ -6,7 +6,8 @@ from septum.host.locks import holds_exclusively, read_lock, read_unlock
 from septum.host.pools import EFAULT, OK, kvm_mmu_topup_memory_cache
 from septum.kvm.direct import DIRECT
 from septum.kvm.exits import kvm_prepare_memory_fault_exit
-from septum.kvm.gmem import CLOSES_FILE, kvm_gmem_get_pfn
+from septum.kvm.gmem import kvm_gmem_get_pfn
+from septum.kvm.gmem_file import CLOSES_FILE
 from septum.kvm.machine import Machine
 from septum.kvm.memslots import MEMSLOTS, gfn_to_memslot, is_dying, met_dying_slot
 from septum.kvm.ops import ops

@@ -9,7 +9,8 @@ from septum.host.rcu import call_rcu, callback_ready, dequeue_callback
 from septum.kvm.attributes import has_private_leaf
 from septum.kvm.bug import tdx_bug_on
 from septum.kvm.contents import dropped, dropping
-from septum.kvm.gmem import CLOSES_FILE, kvm_mmu_invalidate_end, kvm_mmu_invalidate_start, truncate
+from septum.kvm.gmem import kvm_mmu_invalidate_end, kvm_mmu_invalidate_start, truncate
+from septum.kvm.gmem_file import CLOSES_FILE, forget_file
 from septum.kvm.machine import Machine, VmState
 from septum.kvm.mirror_root import put_mirror_root
 from septum.kvm.ops import ops
@@ -106,6 +107,8 @@ def kvm_gmem_release(m: Machine, vm: VmId):
     """kvm_gmem_release() [7.1]: the last reference to the file is gone; every private leaf is zapped, every page dropped."""
     yield from mutex_lock(m, m.vm[vm].slots_lock)
     yield from mutex_lock(m, m.vm[vm].invalidate_lock)
+    if CLOSES_FILE:
+        forget_file(m, vm)
     yield from write_lock(m, m.vm[vm].mmu_lock)
     kvm_mmu_invalidate_start(m, vm, Gfn(0), Gfn(GFNS - 1))
     dropping(m, vm, Gfn(0), Gfn(GFNS - 1))

@@ -10,7 +10,8 @@ from septum.host.locks import FAIR
 from septum.kvm.attributes import kvm_vm_ioctl_set_mem_attributes, made_private, made_shared
 from septum.kvm.bug import page_mapped
 from septum.kvm.exits import memory_fault
-from septum.kvm.gmem import CLOSES_FILE, GmemFile, hole_punched, kvm_gmem_punch_hole
+from septum.kvm.gmem import hole_punched, kvm_gmem_punch_hole
+from septum.kvm.gmem_file import CLOSES_FILE, GmemFile
 from septum.kvm.guest import balloon, insist, map_gpa, release
 from septum.kvm.machine import VM_FILE
 from septum.kvm.mmu import stale_fault
