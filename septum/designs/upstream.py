@@ -11,6 +11,7 @@ from septum.kvm.tdx import (
     tdx_sept_map_nonleaf_spte,
     tdx_sept_remove_leaf_spte,
 )
+from septum.kvm.versions import KERNEL, V7_2
 from septum.lang import Struct
 
 design = Design("upstream", sizes={VCPU_POOL: CACHE_CAPACITY})
@@ -55,7 +56,10 @@ def remove_external_spte(m, vm, gfn, level, page):
 
 @design.process
 def free_external_spt(m, vm, spt):
+    """Freed at once; until 7.1 the RCU callback of the table frees it."""
     error = yield from tdx_sept_free_private_spt(m, vm, spt)
+    if KERNEL < V7_2 and error == OK:
+        return
     if error == OK:
         free_external_page(m, spt)
     m.sp[spt].external_spt = 0

@@ -227,3 +227,9 @@ def wait_for_vcpu(m: Machine, vcpu: VcpuId):
 def wait_for_td(m: Machine, vm: VmId):
     """A thread of the VMM that begins when the TD is initialised."""
     yield when(lambda: m.vm[vm].life.state != TdState.UNINITIALIZED)
+
+
+@process
+def wait_for_run(m: Machine, vm: VmId):
+    """A thread of the VMM that begins when the TD may run."""
+    yield when(lambda: m.vm[vm].life.pre_fault_allowed)

@@ -2,16 +2,18 @@
 
 from septum.host.frames import put_page
 from septum.host.geometry import ENTRIES, PT64_ROOT_MAX_LEVEL, Gfn, Level, VcpuId, VmId, leaf_base, table_base
-from septum.host.locks import read_lock, read_unlock
+from septum.host.locks import holds_exclusively, read_lock, read_unlock
 from septum.host.pools import EFAULT, OK, kvm_mmu_topup_memory_cache
 from septum.kvm.direct import DIRECT
 from septum.kvm.exits import kvm_prepare_memory_fault_exit
 from septum.kvm.gmem import kvm_gmem_get_pfn
+from septum.kvm.gmem_file import CLOSES_FILE
 from septum.kvm.machine import Machine
 from septum.kvm.memslots import MEMSLOTS, gfn_to_memslot, is_dying, met_dying_slot
 from septum.kvm.ops import ops
 from septum.kvm.tdp_mmu import Fault, kvm_tdp_mmu_map
 from septum.lang import MEASURING, Meter, Size, Witness, atomic, observe, process, reached
+from septum.tdx.geometry import BUILDS
 
 TOPS_UP = Size("TOPS_UP", 1)  # 0: faults find empty caches, to see what is done about it
 popped = Meter("popped", "a fault is done: so many pages it took from the design's pools of its vCPU")
@@ -22,6 +24,8 @@ stale_fault = Witness("stale_fault", "a fault found under mmu_lock that an inval
 @process
 def mmu_topup_memory_caches(m: Machine, vcpu: VcpuId):
     """mmu_topup_memory_caches() [7.1], kvm-mmu.md 3.2: external pages, then tables; an error leaves the former filled."""
+    if BUILDS:
+        assert holds_exclusively(m.vcpu[vcpu].life.mutex), "context: the caches of a vCPU are used without its mutex"
     if not TOPS_UP:
         return OK
     error = yield from ops.topup_external_cache(m, vcpu, PT64_ROOT_MAX_LEVEL)
@@ -47,7 +51,7 @@ def kvm_tdp_mmu_page_fault(m: Machine, vcpu: VcpuId, gfn: Gfn):
         return Fault.MEMORY_FAULT
     if MEMSLOTS:
         slot = gfn_to_memslot(m, vm, gfn)
-        if slot == 0:
+        if slot == 0 or not m.vm[vm].memslots.memslot[slot].gmem:
             kvm_prepare_memory_fault_exit(m, vcpu, gfn, True, EFAULT)
             return Fault.MEMORY_FAULT
         if is_dying(m, vm, slot):
@@ -57,7 +61,7 @@ def kvm_tdp_mmu_page_fault(m: Machine, vcpu: VcpuId, gfn: Gfn):
         return Fault.RETRY
     page = yield from kvm_gmem_get_pfn(m, vm, gfn)
     if page == 0:
-        return Fault.NO_MEMORY
+        return without_page(m, vcpu, gfn)
     yield from read_lock(m, m.vm[vm].mmu_lock)
     result = Fault.RETRY
     if DIRECT and has_obsolete_root(m, vcpu):
@@ -73,6 +77,15 @@ def kvm_tdp_mmu_page_fault(m: Machine, vcpu: VcpuId, gfn: Gfn):
         observe(popped, pooled - ops.vcpu_pool_pages(m, vcpu))
     read_unlock(m, m.vm[vm].mmu_lock)
     return result
+
+
+def without_page(m: Machine, vcpu: VcpuId, gfn: Gfn):
+    """guest_memfd gave no page: a memory fault where the file is gone, else userspace runs the vCPU again."""
+    if CLOSES_FILE:
+        if m.vm[m.vcpu[vcpu].vm].file.dying:
+            kvm_prepare_memory_fault_exit(m, vcpu, gfn, True, EFAULT)
+            return Fault.MEMORY_FAULT
+    return Fault.NO_MEMORY
 
 
 def has_obsolete_root(m: Machine, vcpu: VcpuId):

@@ -2,7 +2,7 @@
 
 from septum.host.geometry import Gfn, VcpuId
 from septum.host.locks import mutex_lock, mutex_unlock
-from septum.host.pools import EAGAIN, EFAULT, EIO, ENOMEM, EOPNOTSUPP, OK
+from septum.host.pools import EAGAIN, EFAULT, EIO, ENOENT, ENOMEM, EOPNOTSUPP, OK
 from septum.host.srcu import srcu_read_lock, srcu_read_unlock
 from septum.kvm.direct import DIRECT
 from septum.kvm.direct_fault import direct_page_fault
@@ -75,5 +75,7 @@ def kvm_tdp_page_prefault(m: Machine, vcpu: VcpuId, gfn: Gfn):
         return ENOMEM
     if result == Fault.MEMORY_FAULT:
         return EFAULT
+    if result == Fault.EMULATE:
+        return ENOENT
     reached(prefaulted)
     return OK

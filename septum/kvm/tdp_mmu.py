@@ -45,6 +45,7 @@ from septum.kvm.spte import (
 from septum.kvm.tlb import kvm_flush_remote_tlbs
 from septum.lang import Enum, Size, Witness, bug_on, process, reached, u64
 
+RWX = 7
 BACKED_AT_ALLOCATION = Size("BACKED_AT_ALLOCATION", 0)  # an S-EPT page has its PAMT pair from its allocation to its free
 PHYS_HOOKS = Size("PHYS_HOOKS", 0)  # phys_prepare() and phys_cleanup() around every install
 direct_mapped = Witness("direct_mapped", "a page was mapped in a direct tree")
@@ -248,6 +249,9 @@ def tdp_mmu_set_spte_atomic(m: Machine, vcpu: VcpuId, spt: Pfn, gfn: Gfn, level:
     if DIRECT:
         if not is_mirror_sp(m, spt):
             return (yield from tdp_mmu_set_direct_spte_atomic(m, m.vcpu[vcpu].vm, spt, gfn, level, old, new))
+    bug_on(old == FROZEN_SPTE, "asserts: WARN_ON_ONCE: a FROZEN SPTE is to be changed")
+    bug_on(not is_shadow_present_pte(new), "asserts: KVM_BUG_ON: a mirror SPTE is zapped with mmu_lock held for read")
+    bug_on(is_shadow_present_pte(old), "asserts: KVM_BUG_ON(was_present): a mirror SPTE goes from present to present")
     i = index_at(gfn, level)
     yield
     if m.table[spt].word[i] != old:
@@ -263,7 +267,9 @@ def tdp_mmu_set_spte_atomic(m: Machine, vcpu: VcpuId, spt: Pfn, gfn: Gfn, level:
 @process
 def set_external_spte(m: Machine, vcpu: VcpuId, gfn: Gfn, level: Level, new: Entry):
     """tdx_sept_set_private_spte() [7.2], kvm-mmu.md 5.4: a table or a leaf."""
+    assert holds_shared(m.vm[m.vcpu[vcpu].vm].mmu_lock), "context: the S-EPT is changed by a fault without mmu_lock"
     if is_last_spte(new, level):
+        bug_on(new & RWX != RWX, "asserts: WARN_ON_ONCE: a mirror leaf is not RWX")
         return (yield from ops.set_external_spte(m, vcpu, gfn, level, spte_to_pfn(new)))
     child = spte_to_pfn(new)
     assert m.sp[child].external_spt != 0, "asserts: KVM_BUG_ON(!sp->external_spt)"
@@ -404,6 +410,7 @@ def zap_entry(m: Machine, vm: VmId, gfn: Gfn, level: Level):
 @process
 def handle_removed_pt(m: Machine, vm: VmId, child: Pfn):
     """handle_removed_pt() [7.2], kvm-mmu.md 4.9: an unlinked table: its S-EPT page is reclaimed, then the sp waits for RCU."""
+    assert holds_exclusively(m.vm[vm].mmu_lock), "asserts: KVM_BUG_ON(shared): mirror tables go with mmu_lock for write"
     for i in range(ENTRIES):
         assert not is_shadow_present_pte(m.table[child].word[i]), "asserts: a table is removed before its entries"
     yield from ops.free_external_spt(m, vm, child)

@@ -8,8 +8,8 @@ from septum.kvm.bug import tdx_bug_on
 from septum.kvm.contents import check_wanted
 from septum.kvm.machine import Machine, TdState
 from septum.kvm.versions import KERNEL, V6_19
-from septum.lang import Size, Witness, atomic, each, process, reached, when
-from septum.tdx.geometry import BUILDS
+from septum.lang import Size, Witness, atomic, commutes, each, process, reached, when
+from septum.tdx.geometry import BUILDS, Epoch
 from septum.tdx.mem_page import tdh_mem_page_add, tdh_mem_page_aug, tdh_mem_page_remove
 from septum.tdx.mem_range import tdh_mem_range_block
 from septum.tdx.mem_sept import tdh_mem_sept_add
@@ -76,6 +76,7 @@ def map_before_finalize(m: Machine, vm: VmId, gfn: Gfn, level: Level, page: Pfn)
 @process
 def tdx_sept_remove_leaf_spte(m: Machine, vm: VmId, gfn: Gfn, level: Level, page: Pfn):
     """tdx_sept_remove_leaf_spte() [7.2], kvm-mmu.md 5.5: BLOCK, TRACK and kick, REMOVE; mmu_lock held for write."""
+    assert holds_exclusively(m.vm[vm].mmu_lock), "context: a private leaf is removed without mmu_lock held for write"
     assert m.td[vm].lifecycle == Lifecycle.KEYS_CONFIGURED, "asserts: KVM_BUG_ON(!is_hkid_assigned)"
     assert level == 1, "asserts: KVM_BUG_ON(level != PG_LEVEL_4K)"
     check_wanted(m, vm, gfn, level)
@@ -91,6 +92,7 @@ def tdx_sept_remove_leaf_spte(m: Machine, vm: VmId, gfn: Gfn, level: Level, page
     error = yield from tdx_track(m, vm)
     if error != OK:
         return error
+    blocked_in = m.frame[page].bepoch
     status = yield from tdh_mem_page_remove(m, vm, gfn, level)
     if status == TDX_OPERAND_BUSY:
         yield from no_vcpus_enter_start(m, vm)
@@ -98,12 +100,21 @@ def tdx_sept_remove_leaf_spte(m: Machine, vm: VmId, gfn: Gfn, level: Level, page
         no_vcpus_enter_stop(m, vm)
     if status != TDX_SUCCESS:
         return tdx_bug_on(m, vm, status)
+    check_translations(m, vm, blocked_in)
     if CHECKS_CONTENTS:
         status = yield from tdh_phymem_page_wbinvd(m, page)
         if status != TDX_SUCCESS:
             return tdx_bug_on(m, vm, status)
     unpin(m, page)
     return OK
+
+
+def check_translations(m: Machine, vm: VmId, blocked_in: Epoch):
+    """I7 of kvm-mmu.md 7.2: who is in the guest now entered, and flushed its TLB, after the page was blocked."""
+    commutes("the check reads this, and no kernel")
+    for vcpu in each(VcpuId):
+        if m.vcpu[vcpu].vm == vm and m.tdvps[vcpu].epoch != 0:
+            assert m.tdvps[vcpu].epoch > blocked_in, "tlb: a page is the host's again, and a vCPU may have a translation of it"
 
 
 def is_premapped(m: Machine, vm: VmId, gfn: Gfn, level: Level):

@@ -19,6 +19,22 @@ def agreement(m: Machine):
         if alive and kvm.mirror_root != 0 and kvm.mmu_lock.writer == 0:
             for gfn in range(GFNS):
                 compare(m, vm, Gfn(gfn))
+        elif kvm.mirror_root != 0 and kvm.mmu_lock.writer != 0:
+            for gfn in range(GFNS):
+                check_thawed(m, vm, Gfn(gfn))
+
+
+def check_thawed(m: Machine, vm: VmId, gfn: Gfn):
+    """While mmu_lock is held for write no linked entry is FROZEN; kvm-mmu.md 7.2 I2."""
+    spt = m.vm[vm].mirror_root
+    level = Level(LEVELS)
+    while level != 0:
+        spte = m.table[spt].word[index_at(gfn, level)]
+        assert spte != FROZEN_SPTE, f"agreement: GFN {gfn} level {level} is FROZEN while mmu_lock is held for write (I2)"
+        if not is_shadow_present_pte(spte) or is_last_spte(spte, level):
+            return
+        spt = spte_to_pfn(spte)
+        level = Level(level - 1)
 
 
 def premapped(m: Machine, vm: VmId, external):
@@ -37,6 +53,7 @@ def compare(m: Machine, vm: VmId, gfn: Gfn):
         mirror = m.table[spt].word[index_at(gfn, level)]
         external = m.table[sept].word[index_at(gfn, level)]
         if mirror == FROZEN_SPTE:
+            assert m.vm[vm].mmu_lock.readers != 0, f"agreement: GFN {gfn} level {level} is FROZEN, and nobody changes it (I1)"
             return
         if not is_shadow_present_pte(mirror):
             free = sept_state(external) == SeptState.FREE

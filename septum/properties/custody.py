@@ -103,6 +103,7 @@ def destroyed(m: Machine, vm: VmId):
     """After kvm_destroy_vm() nothing of the VM is left: no table, no guest page, no control page, no page of the module."""
     for page in each(Pfn):
         assert m.frame[page].owner != vm, f"custody: page {page} still belongs to the destroyed TD"
+    assert m.vm[vm].mirror_root == 0, "custody: somebody still has a reference to the mirror root of the destroyed VM"
     for gfn in range(GFNS):
         assert m.vm[vm].gmem[Gfn(gfn)] == 0, "custody: guest_memfd still has a page of the destroyed VM"
     if VMS == 1:

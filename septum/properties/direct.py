@@ -20,7 +20,8 @@ def translation(m: Machine):
                 root = m.vm[vm].direct.roots[RootSlot(i)]
                 if root != 0 and not is_mirror_sp(m, root):
                     for gfn in range(GFNS):
-                        check_leaf(m, vm, root, Gfn(gfn))
+                        if gfn & m.vm[vm].direct.gfn_direct_bits == 0:
+                            check_leaf(m, vm, root, Gfn(gfn))
 
 
 def check_leaf(m: Machine, vm: VmId, root: Pfn, gfn: Gfn):
@@ -91,7 +92,7 @@ def entries(m: Machine, vm: VmId, root: Pfn, level: Level, leaves: bool):
     """How many leaves, or tables, the entries of a tree at one level are."""
     found = u16(0)
     for gfn in range(GFNS):
-        if leaf_base(Gfn(gfn), level) == gfn:
+        if leaf_base(Gfn(gfn), level) == gfn and gfn & m.vm[vm].direct.gfn_direct_bits == 0:
             spt = direct_table(m, vm, root, Gfn(gfn), level)
             if spt != 0:
                 entry = m.table[spt].word[direct_index(m, vm, Gfn(gfn), level)]

@@ -16,12 +16,14 @@ from septum.kvm.life import (
     tdx_td_init,
     tdx_vcpu_init,
     vcpu_initialized,
+    wait_for_run,
     wait_for_td,
     wait_for_vcpu,
 )
+from septum.kvm.mirror_root import root_shared
 from septum.kvm.populate import populated, tdx_vcpu_init_mem_region
 from septum.kvm.prefault import kvm_vcpu_pre_fault_memory, prefaulted
-from septum.kvm.vcpu import kvm_vcpu_ioctl_run, touch
+from septum.kvm.vcpu import kvm_vcpu_ioctl_run
 from septum.kvm.vm import close_vcpu, close_vm, kvm_destroy_vm, rcu_softirq, vm_destroyed
 from septum.lang import Call, call
 from septum.scenarios.world import World, scenario
@@ -42,7 +44,7 @@ def initialised(vm: int, *vcpus: int) -> tuple[Call, ...]:
 )  # fmt: skip
 def populate_punch_hole(world: World) -> None:
     vm, first, second = world.vm(), world.new_vcpu(), world.new_vcpu()
-    world.setup.thread("populate", *initialised(vm, first), call(tdx_vcpu_init_mem_region, first, 0, 1, True))
+    world.setup.thread("populate", *initialised(vm, first), call(tdx_vcpu_init_mem_region, first, 0, 2, True))
     world.setup.thread("vCPU", call(wait_for_vcpu, first), *initialised(vm, second)[2:])
     world.setup.thread("punch hole", call(wait_for_td, vm), call(kvm_gmem_punch_hole, vm, 0, 0))
 
@@ -71,13 +73,24 @@ def finalize_prefault(world: World) -> None:
 
 
 @scenario(
+    "two vCPUs run for the first time: one mirror root for both",
+    witnesses=(finalized, root_shared, page_mapped, page_accepted), tables=3, pages=2, others=1, built=1,
+)  # fmt: skip
+def first_runs(world: World) -> None:
+    vm, first, second = world.vm(), world.new_vcpu(), world.new_vcpu()
+    world.setup.thread("build", *initialised(vm, first, second), call(tdx_td_finalize, vm))
+    for number, vcpu in enumerate((first, second)):
+        world.setup.thread(f"vCPU {number}", call(wait_for_run, vm), call(kvm_vcpu_ioctl_run, vcpu, 0))
+
+
+@scenario(
     "a TD is created, populated, run and destroyed to the last page while another TD runs",
     witnesses=(populated, finalized, page_accepted, vm_destroyed), tables=6, pages=3, others=2, vcpus=2, vms=2, built=1,
 )  # fmt: skip
 def life(world: World) -> None:
     td = world.td(apart=True)
     for vcpu in td.vcpus(1):
-        vcpu.runs((touch, 0))
+        vcpu.runs((kvm_vcpu_ioctl_run, 0))
     vm, first = world.vm(), world.new_vcpu()
     build = (*initialised(vm, first), call(tdx_vcpu_init_mem_region, first, 0, 1, False), call(tdx_td_finalize, vm))
     world.setup.thread(
@@ -86,4 +99,4 @@ def life(world: World) -> None:
     world.setup.thread("RCU softirq", call(rcu_softirq), daemon=True)
 
 
-BUILDING = (populate_punch_hole, finalize_punch_hole, finalize_prefault, life)
+BUILDING = (populate_punch_hole, finalize_punch_hole, finalize_prefault, first_runs, life)

@@ -256,7 +256,7 @@ def scenario(
             FIXED_RANGES.value
             + DYNAMIC_PAMT.value * (SPREAD.value or tables + pages + VCPUS.value + others + PAMT_PAGES * folios)
         ),
-        **(BUILT if built else {}),
+        **({**BUILT, SPREAD: 2} if built else {}),
         **(sizes or {}),
     }
 

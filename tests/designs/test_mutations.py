@@ -14,7 +14,7 @@ from tests.designs.mutations import MUTATIONS
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.what)
 def test_a_mutation_is_caught_by_its_property(mutation):
     with mutated(mutation):
-        result = check(load(mutation.design), mutation.scenario, property=mutation.property)
+        result = check(load(mutation.design), mutation.scenario, property=mutation.property, kernel=mutation.kernel)
     assert (result.verdict, result.property) == (Verdict.VIOLATED, mutation.property), f"{result.property}: {result.clause}"
     assert result.counterexample.steps
 
