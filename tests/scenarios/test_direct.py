@@ -59,3 +59,10 @@ def test_four_levels_of_tables_and_loops_that_yield(name):
 @pytest.mark.parametrize("name", ["notifier", "age_notifier", "slot_delete", "log_writes", "recover"])
 def test_no_step_touches_two_places_that_race(name):
     assert check("kvm", name, granularity=True).verdict is Verdict.HOLDS
+
+
+def test_a_private_fault_with_an_obsolete_direct_root_may_go_round_for_ever():
+    """Nothing but an event for the guest ends the local retry: docs/found.md."""
+    result = check("kvm_upstream", "views_fast_zap", livelocks=True)
+    assert (result.verdict, result.property) == (Verdict.VIOLATED, "progress")
+    assert "touch()" in result.clause
