@@ -18,6 +18,7 @@ test: .venv/.test
 # Check every design, and KVM's own side, with three vCPUs: minutes to hours, and gigabytes.
 check-large: .venv/.run
 	@.venv/bin/septum check --all $(SIDES) --vcpus 3 --budget 30m,16GiB; $(RESULT)
+	@.venv/bin/septum check kvm --scope wide --budget 30m,16GiB; $(RESULT)
 
 # Measure transitions a second, of both engines, and every checker that is installed on one protocol.
 bench: .venv/.test
