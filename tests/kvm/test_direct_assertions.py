@@ -26,6 +26,7 @@ from septum.kvm.roots import (
     tdp_mmu_zap_direct_root,
     uninit_direct_roots,
 )
+from septum.kvm.set_spte import tdp_mmu_set_direct_spte, tdp_mmu_set_direct_spte_atomic
 from septum.kvm.spte import (
     EPT_SPTE_HOST_WRITABLE,
     MMIO_VALUE,
@@ -35,7 +36,7 @@ from septum.kvm.spte import (
     make_mmio_spte,
     make_nonleaf_spte,
 )
-from septum.kvm.tdp_mmu import Fault, map_direct_leaf, tdp_mmu_set_direct_spte, tdp_mmu_set_direct_spte_atomic
+from septum.kvm.tdp_mmu import Fault, map_direct_leaf
 from septum.kvm.walk import direct_table
 from septum.lang import ModelError, Setup, Violation, scope
 from septum.lang.processes import running
