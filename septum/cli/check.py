@@ -28,7 +28,7 @@ NUMBER = click.IntRange(min=1)
 @click.option("--scope", "scope_name", metavar="NAME", default="", help="How large; see `septum list scopes` (default: small).")
 @click.option("--vcpus", metavar="N", type=NUMBER, help="How many vCPUs the scenario runs.")
 @click.option("--pages", metavar="N", type=NUMBER, help="How many physical pages there are.")
-@click.option("--kernel", metavar="RELEASE", default="", help="Which kernel to follow: 6.16, 6.18 or 7.2 (default: 7.2).")
+@click.option("--kernel", metavar="RELEASE", help="Which kernel to follow: 6.16, 6.18 or 7.2 (default: 7.2).")
 @click.option(
     "--budget",
     metavar="LIMIT",

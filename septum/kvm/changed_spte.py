@@ -98,7 +98,7 @@ def handle_removed_direct_pt(m: Machine, vm: VmId, child: Pfn, shared: bool):
         if shared or is_shadow_present_pte(old):
             m.table[child].word[i] = FROZEN_SPTE
             assert not is_table(old, level), "scope: a table is unlinked that links tables"
-            gfn = Gfn(base + i * pages_per_leaf(level))
+            gfn = Gfn(base + i * pages_per_leaf(level)) if is_shadow_present_pte(old) else base
             check_changed_spte(m, vm, gfn, level, old, Entry(FROZEN_SPTE))
             update_statistics(m, vm, level, old, Entry(FROZEN_SPTE))
             if is_shadow_present_pte(old):

@@ -26,13 +26,9 @@ from septum.kvm.direct import (
 from septum.kvm.machine import Machine
 from septum.kvm.memslots import MemslotId, SlotNumber
 from septum.kvm.roots import kvm_tdp_mmu_put_root, tdp_mmu_get_root
+from septum.kvm.set_spte import tdp_mmu_set_direct_spte_atomic
 from septum.kvm.spte import PT_WRITABLE_MASK, SHADOW_DIRTY_MASK, make_huge_spte, spte_needs_atomic_update, spte_to_pfn
-from septum.kvm.tdp_mmu import (
-    read_sptep,
-    tdp_mmu_free_sp,
-    tdp_mmu_set_direct_spte_atomic,
-    tdp_mmu_split_direct,
-)
+from septum.kvm.tdp_mmu import read_sptep, tdp_mmu_free_sp, tdp_mmu_split_direct
 from septum.kvm.tdx import kvm_make_all_cpus_request
 from septum.kvm.tlb import PML, kvm_flush_remote_tlbs
 from septum.kvm.walk import direct_table, tdp_mmu_iter_cond_resched, walk_to

@@ -4,6 +4,7 @@ from septum.host.frames import Content, Gfp, Role, alloc_page, get_page, may_fai
 from septum.host.geometry import Gfn, Pfn, VmId
 from septum.host.locks import holds_exclusively, mutex_lock, mutex_unlock, write_lock, write_unlock
 from septum.kvm.contents import dropped, dropping
+from septum.kvm.gmem_file import CLOSES_FILE
 from septum.kvm.machine import Machine
 from septum.kvm.tdp_mmu import tdp_mmu_zap_leafs
 from septum.lang import Witness, atomic, choose, process, reached
@@ -13,8 +14,15 @@ hole_punched = Witness("hole_punched", "a hole was punched where a page was")
 
 @process
 def kvm_gmem_get_pfn(m: Machine, vm: VmId, gfn: Gfn):
-    """kvm_gmem_get_pfn() [7.1]: gets or creates the folio, with a reference; 0 without memory. No lock excludes a punch hole."""
+    """kvm_gmem_get_pfn() [7.1]: gets or creates the folio, with a reference; 0 without memory. No lock excludes a punch hole.
+
+    Of a file whose last reference is gone nothing can be had: get_file_active() fails.
+    """
     yield
+    if CLOSES_FILE:
+        atomic("a reference to the file keeps its release out until the page is found")
+        if m.vm[vm].file.dying:
+            return Pfn(0)
     if m.vm[vm].gmem[gfn] == 0 and may_fail(m):
         failing = yield choose(lambda: ways_to_fail(m, 1))
         if failing != 0:

@@ -21,6 +21,7 @@ SP_DIRECT = Slot("sp.direct")
 
 EXITS = Size("EXITS", 0)  # KVM_RUN says why it ended
 VM_LIFE = Slot("vm.life")
+VM_FILE = Slot("vm.file")
 VM_CONTENTS = Slot("vm.contents")
 VCPU_LIFE = Slot("vcpu.life")
 VCPU_RUN = Slot("vcpu.run")
@@ -75,6 +76,7 @@ class Vm(Struct):
     design: VM_DESIGN
     life: VM_LIFE
     contents: VM_CONTENTS
+    file: VM_FILE
 
 
 class Vcpu(Struct):

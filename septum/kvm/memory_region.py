@@ -7,6 +7,7 @@ from septum.host.srcu import synchronize_srcu
 from septum.kvm.contents import dropped, dropping
 from septum.kvm.direct import DIRECT
 from septum.kvm.dirty_log import kvm_mmu_slot_apply_flags
+from septum.kvm.gmem_file import CLOSES_FILE, kvm_gmem_bind, kvm_gmem_unbind
 from septum.kvm.machine import Machine
 from septum.kvm.memslots import MEMSLOTS, SLOT_IDS, Hva, MemslotId, SlotNumber
 from septum.kvm.notifier import kvm_unmap_gfn_range
@@ -57,6 +58,11 @@ def kvm_change_memslot(m: Machine, vm: VmId, number: SlotNumber, npages: u8, bas
     made.hva = hva
     made.log_dirty = flags & 1 != 0
     made.gmem = flags & 2 != 0
+    if CLOSES_FILE and made.gmem:
+        error = yield from kvm_gmem_bind(m, vm, new)
+        if error != OK:
+            free_memslot(m, vm, new)
+            return error
     if old != 0 and base_gfn != memslot.base_gfn:
         yield from kvm_move_memslot(m, vm, number, old, new)
     else:
@@ -84,6 +90,8 @@ def kvm_delete_memslot(m: Machine, vm: VmId, number: SlotNumber, old: MemslotId)
     copy = yield from kvm_invalidate_memslot(m, vm, number, old)
     yield from kvm_activate_memslot(m, vm, number, MemslotId(0))
     free_memslot(m, vm, copy)
+    if CLOSES_FILE:
+        yield from kvm_gmem_unbind(m, vm, old)
     free_memslot(m, vm, old)
     reached(slot_deleted)
 

@@ -7,6 +7,7 @@ from septum.host.pools import EFAULT, OK, kvm_mmu_topup_memory_cache
 from septum.kvm.direct import DIRECT
 from septum.kvm.exits import kvm_prepare_memory_fault_exit
 from septum.kvm.gmem import kvm_gmem_get_pfn
+from septum.kvm.gmem_file import CLOSES_FILE
 from septum.kvm.machine import Machine
 from septum.kvm.memslots import MEMSLOTS, gfn_to_memslot, is_dying, met_dying_slot
 from septum.kvm.ops import ops
@@ -60,7 +61,7 @@ def kvm_tdp_mmu_page_fault(m: Machine, vcpu: VcpuId, gfn: Gfn):
         return Fault.RETRY
     page = yield from kvm_gmem_get_pfn(m, vm, gfn)
     if page == 0:
-        return Fault.NO_MEMORY
+        return without_page(m, vcpu, gfn)
     yield from read_lock(m, m.vm[vm].mmu_lock)
     result = Fault.RETRY
     if DIRECT and has_obsolete_root(m, vcpu):
@@ -76,6 +77,15 @@ def kvm_tdp_mmu_page_fault(m: Machine, vcpu: VcpuId, gfn: Gfn):
         observe(popped, pooled - ops.vcpu_pool_pages(m, vcpu))
     read_unlock(m, m.vm[vm].mmu_lock)
     return result
+
+
+def without_page(m: Machine, vcpu: VcpuId, gfn: Gfn):
+    """guest_memfd gave no page: a memory fault where the file is gone, else userspace runs the vCPU again."""
+    if CLOSES_FILE:
+        if m.vm[m.vcpu[vcpu].vm].file.dying:
+            kvm_prepare_memory_fault_exit(m, vcpu, gfn, True, EFAULT)
+            return Fault.MEMORY_FAULT
+    return Fault.NO_MEMORY
 
 
 def has_obsolete_root(m: Machine, vcpu: VcpuId):

@@ -8,8 +8,9 @@ from septum.host.rcu import rcu_read_lock, rcu_read_unlock
 from septum.kvm.changed_spte import is_table
 from septum.kvm.direct import KVM_DIRECT_ROOTS, ROOTS, RootSlot, is_mirror_sp, root_at, tdp_mmu_root_match
 from septum.kvm.machine import Machine
+from septum.kvm.set_spte import tdp_mmu_set_direct_spte_atomic
 from septum.kvm.spte import spte_to_pfn
-from septum.kvm.tdp_mmu import read_sptep, tdp_mmu_set_direct_spte_atomic
+from septum.kvm.tdp_mmu import read_sptep
 from septum.kvm.tlb import kvm_flush_remote_tlbs
 from septum.kvm.walk import walk_to
 from septum.lang import Witness, bug_on, process, reached

@@ -18,8 +18,9 @@ from septum.host.pools import OK, kvm_mmu_memory_cache_alloc
 from septum.host.rcu import call_rcu, rcu_read_lock, rcu_read_unlock
 from septum.kvm.direct import KVM_DIRECT_ROOTS, KVM_INVALID_ROOTS, KVM_VALID_ROOTS, ROOTS, RootSlot, root_at, tdp_mmu_root_match
 from septum.kvm.machine import Machine
+from septum.kvm.set_spte import tdp_mmu_set_direct_spte, tdp_mmu_set_direct_spte_atomic
 from septum.kvm.spte import is_shadow_present_pte
-from septum.kvm.tdp_mmu import read_sptep, tdp_mmu_set_direct_spte, tdp_mmu_set_direct_spte_atomic
+from septum.kvm.tdp_mmu import read_sptep
 from septum.kvm.tdx import kvm_make_all_cpus_request
 from septum.kvm.walk import direct_table, tdp_mmu_iter_cond_resched
 from septum.lang import Witness, bug_on, commutes, each, process, reached, u64, when

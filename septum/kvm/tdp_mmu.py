@@ -24,10 +24,11 @@ from septum.host.locks import FAIR, cond_resched_rwlock_write, holds_exclusively
 from septum.host.pools import EBUSY, OK, kvm_mmu_memory_cache_alloc
 from septum.host.rcu import call_rcu, rcu_read_lock, rcu_read_unlock
 from septum.kvm.bug import lost_race, met_frozen, page_came_back, page_mapped, table_freed_unused, table_linked
-from septum.kvm.changed_spte import handle_changed_spte, is_leaf, is_table, tdp_account_mmu_page
+from septum.kvm.changed_spte import is_leaf, is_table, tdp_account_mmu_page
 from septum.kvm.direct import DIRECT, clear_role, is_mirror_sp, mark_page_dirty_in_slot, read_direct, spte_index
 from septum.kvm.machine import Machine
 from septum.kvm.ops import ops
+from septum.kvm.set_spte import tdp_mmu_set_direct_spte_atomic
 from septum.kvm.spte import (
     is_last_spte,
     is_shadow_present_pte,
@@ -39,7 +40,6 @@ from septum.kvm.spte import (
     make_small_spte,
     make_spte,
     read_spte,
-    spte_needs_atomic_update,
     spte_to_pfn,
 )
 from septum.kvm.tlb import kvm_flush_remote_tlbs
@@ -160,26 +160,6 @@ def tdp_mmu_split_direct(m: Machine, vm: VmId, spt: Pfn, gfn: Gfn, level: Level,
 
 
 @process
-def tdp_mmu_set_direct_spte_atomic(m: Machine, vm: VmId, spt: Pfn, gfn: Gfn, level: Level, old: Entry, new: Entry):
-    """tdp_mmu_set_spte_atomic() [7.2] of a direct SPTE, kvm-mmu.md 4.7: one compare-and-exchange, and what follows it.
-
-    mmu_lock is held for read. Errno: EBUSY if the entry is another by now.
-    """
-    yield
-    i = spte_index(m, vm, spt, gfn, level)
-    bug_on(new == FROZEN_SPTE, "asserts: KVM_MMU_WARN_ON: an SPTE is set to FROZEN_SPTE")
-    bug_on(old == FROZEN_SPTE, "asserts: WARN_ON_ONCE: a FROZEN SPTE is to be changed")
-    assert m.frame[spt].role == Role.SPT, f"rcu: page {spt} is written as a table after its free"
-    bug_on(is_mirror_sp(m, spt), "asserts: KVM_BUG_ON: a mirror SPTE is changed with mmu_lock held for read")
-    if m.table[spt].word[i] != old:
-        reached(lost_race)
-        return EBUSY
-    m.table[spt].word[i] = new
-    yield from handle_changed_spte(m, vm, leaf_base(gfn, level), level, old, new, True)
-    return OK
-
-
-@process
 def tdp_mmu_map_handle_target_level(m: Machine, vcpu: VcpuId, spt: Pfn, gfn: Gfn, level: Level, old: Entry, page: Pfn):
     """tdp_mmu_map_handle_target_level() [7.1], kvm-mmu.md 4.5: every error becomes RETRY."""
     if DIRECT:
@@ -276,24 +256,6 @@ def set_external_spte(m: Machine, vcpu: VcpuId, gfn: Gfn, level: Level, new: Ent
     assert m.sp[child].level + 1 == level, "asserts: KVM_BUG_ON(sp->role.level + 1 != level)"
     assert m.sp[child].gfn == leaf_base(gfn, level), "asserts: KVM_BUG_ON(sp->gfn != gfn)"
     return (yield from ops.link_external_spt(m, vcpu, gfn, level, m.sp[child].external_spt))
-
-
-@process
-def tdp_mmu_set_direct_spte(m: Machine, vm: VmId, spt: Pfn, gfn: Gfn, level: Level, old: Entry, new: Entry):
-    """tdp_mmu_iter_set_spte() [7.1] of a direct SPTE, kvm-mmu.md 4.10, mmu_lock held for write.
-
-    An exchange where somebody may change it without the lock, else a plain store, kvm-mmu.md 4.1.
-    """
-    assert holds_exclusively(m.vm[vm].mmu_lock), "context: tdp_mmu_set_spte() without mmu_lock held for write"
-    bug_on(old == FROZEN_SPTE or new == FROZEN_SPTE, "asserts: WARN_ON: a FROZEN SPTE while mmu_lock is held for write")
-    yield
-    i = spte_index(m, vm, spt, gfn, level)
-    assert m.frame[spt].role == Role.SPT, f"rcu: page {spt} is written as a table after its free"
-    was: Entry = old
-    if is_leaf(old, level) and spte_needs_atomic_update(old):
-        was = m.table[spt].word[i]
-    m.table[spt].word[i] = new
-    yield from handle_changed_spte(m, vm, leaf_base(gfn, level), level, was, new, False)
 
 
 @process

@@ -10,6 +10,7 @@ from septum.kvm.attributes import has_private_leaf
 from septum.kvm.bug import tdx_bug_on
 from septum.kvm.contents import dropped, dropping
 from septum.kvm.gmem import kvm_mmu_invalidate_end, kvm_mmu_invalidate_start, truncate
+from septum.kvm.gmem_file import CLOSES_FILE, forget_file
 from septum.kvm.machine import Machine, VmState
 from septum.kvm.mirror_root import put_mirror_root
 from septum.kvm.ops import ops
@@ -20,6 +21,7 @@ from septum.tdx.geometry import BUILDS
 from septum.tdx.phymem import release_hkid, tdh_phymem_page_reclaim, tdh_phymem_page_wbinvd
 from septum.tdx.status import TDX_SUCCESS
 
+file_closed = Witness("file_closed", "the guest_memfd file was closed while its VM was used")
 vm_destroyed = Witness("vm_destroyed", "a VM was destroyed to the last page")
 
 
@@ -92,15 +94,29 @@ def tdx_vcpu_free(m: Machine, vcpu: VcpuId):
 
 
 @process
+def close_gmem(m: Machine, vm: VmId):
+    """fput() of the last reference to the guest_memfd file, while the VM is used; kvm-mmu.md 6.4."""
+    yield
+    m.vm[vm].file.dying = True
+    reached(file_closed)
+    yield from kvm_gmem_release(m, vm)
+
+
+@process
 def kvm_gmem_release(m: Machine, vm: VmId):
     """kvm_gmem_release() [7.1]: the last reference to the file is gone; every private leaf is zapped, every page dropped."""
     yield from mutex_lock(m, m.vm[vm].slots_lock)
     yield from mutex_lock(m, m.vm[vm].invalidate_lock)
+    if CLOSES_FILE:
+        forget_file(m, vm)
     yield from write_lock(m, m.vm[vm].mmu_lock)
     kvm_mmu_invalidate_start(m, vm, Gfn(0), Gfn(GFNS - 1))
     dropping(m, vm, Gfn(0), Gfn(GFNS - 1))
     yield from tdp_mmu_zap_leafs(m, vm, Gfn(0), Gfn(GFNS - 1))
     dropped(m, vm)
+    if CLOSES_FILE:
+        write_unlock(m, m.vm[vm].mmu_lock)
+        yield from write_lock(m, m.vm[vm].mmu_lock)
     kvm_mmu_invalidate_end(m, vm)
     write_unlock(m, m.vm[vm].mmu_lock)
     truncate(m, vm, Gfn(0), Gfn(GFNS - 1))

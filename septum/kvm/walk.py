@@ -8,13 +8,19 @@ from septum.kvm.direct import RESCHED, read_direct, spte_index
 from septum.kvm.machine import Machine
 from septum.kvm.spte import spte_to_pfn
 from septum.kvm.tlb import kvm_flush_remote_tlbs
-from septum.lang import Witness, choose, process, reached
+from septum.lang import Witness, bug_on, choose, process, reached
 
 yielded = Witness("yielded", "a loop over a tree dropped mmu_lock in between")
 
 
+def tdp_iter_start(m: Machine, root: Pfn):
+    """tdp_iter_start() [7.1], kvm-mmu.md 4.0: what it warns of; that the GFN fits its type says."""
+    bug_on(root == 0 or m.sp[root].level != LEVELS, "asserts: WARN_ON_ONCE: a walk begins at what is no root")
+
+
 def direct_table(m: Machine, vm: VmId, root: Pfn, gfn: Gfn, level: Level):
     """The table that holds the entry of `gfn` at `level`, where nobody links or unlinks tables meanwhile; 0 if there is none."""
+    tdp_iter_start(m, root)
     spt = root
     at = Level(LEVELS)
     while at != level and spt != 0:
@@ -27,6 +33,7 @@ def direct_table(m: Machine, vm: VmId, root: Pfn, gfn: Gfn, level: Level):
 @process
 def walk_to(m: Machine, vm: VmId, root: Pfn, gfn: Gfn, level: Level):
     """The same while others link and unlink tables: in an RCU read section, an entry at a time."""
+    tdp_iter_start(m, root)
     spt = root
     at = Level(LEVELS)
     while at != level and spt != 0:

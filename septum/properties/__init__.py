@@ -5,7 +5,7 @@ from septum.properties.agreement import agreement
 from septum.properties.backing import backing, backing_at_rest
 from septum.properties.custody import custody, custody_at_rest
 from septum.properties.direct import accounting, dirty_log, invalidation, mmio, roots, translation
-from septum.properties.protocol import protocol, protocol_at_rest
+from septum.properties.protocol import protocol
 
 PROPERTIES = (
     Property("custody", "a page has one holder; none is freed twice, used after free, freed while the module holds it", custody),
@@ -23,8 +23,7 @@ PROPERTIES = (
 KVM_PROPERTIES = (
     *PROPERTIES,
     Property("translation", "no vCPU and no direct tree translates to a page that the host took away", translation),
-    Property("protocol", "vCPUs are kept out, and prefaults let in, when they may be; invalidations are balanced", protocol),
-    Property("protocol", "at rest: no invalidation goes on", protocol_at_rest, at_rest=True),
+    Property("protocol", "vCPUs are kept out, and prefaults let in, when they may be", protocol),
     Property("tlb", "no page is the host's again while a vCPU may still have a translation of it"),
     Property("contents", "no private data go without somebody asking, and no page goes with lines of a private key in caches"),
     Property("rcu", "no table is looked into after the grace period that follows its call_rcu()"),

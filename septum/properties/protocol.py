@@ -35,9 +35,3 @@ def premapped(m: Machine, vm: VmId):
             if sept_state(entry_of(m, vm, Gfn(gfn), Level(1))) == SeptState.FREE:
                 found = u8(found + 1)
     return found
-
-
-def protocol_at_rest(m: Machine):
-    """At rest: every invalidation that began has ended, I20."""
-    for vm in each(VmId):
-        assert m.vm[vm].mmu_invalidate_in_progress == 0, "protocol: an invalidation goes on, and nobody will end it (I20)"

@@ -25,13 +25,14 @@ from septum.scenarios.direct import (
     plain_teardown,
     slot_delete,
     slot_move,
+    slot_stress,
 )
 from septum.scenarios.dirty_log import log_eager, log_lazy, log_pml, log_writes, recover, recover_age
 from septum.scenarios.faults import neighbours, neighbours_enomem, same_gfn, same_gfn_enomem, zero_step
 from septum.scenarios.memslots import memslot_delete
 from septum.scenarios.prefault import PREFAULTS
 from septum.scenarios.punch_hole import punch_hole, punch_hole_zero_step
-from septum.scenarios.scopes import SCOPES
+from septum.scenarios.scopes import SCOPES, WIDE
 from septum.scenarios.split import dirty_logging, split, split_two_tds, two_splits
 from septum.scenarios.tds import rcu_callbacks, split_teardown, teardown, two_tds
 from septum.scenarios.views import VIEWS
@@ -43,7 +44,8 @@ SCENARIOS = (
 
 KVM = (*CONVERSIONS, *PREFAULTS, *BUILDING, memslot_delete, *VIEWS)
 PLAIN_VMS = (
-    notifier, fast_zap_faults, fast_zap_notifier, age_zap, age_notifier, slot_delete, slot_move, mmio, notifier_slots,
+    notifier, fast_zap_faults, fast_zap_notifier, age_zap, age_notifier, slot_delete, slot_move, slot_stress, mmio,
+    notifier_slots,
     nx_recovery, plain_teardown, log_writes, log_pml, log_eager, log_lazy, recover, recover_age, nx_recovery_age,
 )  # fmt: skip
 
@@ -55,7 +57,7 @@ def kvm_model(design: Design) -> Model:
 
 def plain_vms() -> Model:
     """VMs that are no TDs: the design does not matter."""
-    return Model("kvm", Machine, PLAIN_VMS, KVM_PROPERTIES, upstream.bindings(), upstream.operations, None, SCOPES)
+    return Model("kvm", Machine, PLAIN_VMS, KVM_PROPERTIES, upstream.bindings(), upstream.operations, None, (*SCOPES, WIDE))
 
 
 def kvm_side(design: Design) -> Model:

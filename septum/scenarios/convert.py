@@ -5,15 +5,19 @@ content of a page next to the range goes with it; a vCPU keeps a translation of 
 for ever for a conversion that ended.
 """
 
+from septum.host.geometry import VCPUS
 from septum.host.locks import FAIR
 from septum.kvm.attributes import kvm_vm_ioctl_set_mem_attributes, made_private, made_shared
 from septum.kvm.bug import page_mapped
 from septum.kvm.exits import memory_fault
 from septum.kvm.gmem import hole_punched, kvm_gmem_punch_hole
+from septum.kvm.gmem_file import CLOSES_FILE, GmemFile
 from septum.kvm.guest import balloon, insist, map_gpa, release
+from septum.kvm.machine import VM_FILE
 from septum.kvm.mmu import stale_fault
 from septum.kvm.split import converted, kvm_vm_set_mem_attributes, split_done
 from septum.kvm.vcpu import touch
+from septum.kvm.vm import close_gmem, file_closed
 from septum.lang import call
 from septum.scenarios.split import NEEDS
 from septum.scenarios.world import LIVING, World, scenario
@@ -26,7 +30,7 @@ from septum.tdx.guest import page_accepted
 )  # fmt: skip
 def fault_convert(world: World) -> None:
     td = world.td()
-    for vcpu in td.vcpus(1):
+    for vcpu in td.vcpus(VCPUS.value - 1):
         vcpu.runs((touch, 0), (touch, 1), (touch, 0))
     td.runs("convert", call(kvm_vm_ioctl_set_mem_attributes, td.vm, 0, 0, True))
 
@@ -37,7 +41,7 @@ def fault_convert(world: World) -> None:
 )  # fmt: skip
 def convert_both_ways(world: World) -> None:
     td = world.td()
-    for vcpu in td.vcpus(1):
+    for vcpu in td.vcpus(VCPUS.value - 1):
         vcpu.runs((insist, 0))
     td.runs("to shared", call(kvm_vm_ioctl_set_mem_attributes, td.vm, 0, 0, True))
     td.runs("to private", call(kvm_vm_ioctl_set_mem_attributes, td.vm, 0, 0, False))
@@ -48,9 +52,10 @@ def convert_both_ways(world: World) -> None:
     witnesses=(page_mapped, page_accepted, made_shared, made_private, hole_punched), **LIVING,
 )  # fmt: skip
 def hypercalls(world: World) -> None:
-    first, second = world.td().vcpus(2)
+    first, *others = world.td().vcpus(VCPUS.value)
     first.runs((touch, 0), (release, 0, 0), (map_gpa, 0, 0, False), (touch, 0), (balloon, 0, 0))
-    second.runs((touch, 1))
+    for second in others:
+        second.runs((touch, 1))
 
 
 @scenario(
@@ -59,7 +64,7 @@ def hypercalls(world: World) -> None:
 )  # fmt: skip
 def convert_punch_hole(world: World) -> None:
     td = world.td()
-    for vcpu in td.vcpus(1):
+    for vcpu in td.vcpus(VCPUS.value - 1):
         vcpu.runs((touch, 0), (touch, 1))
     td.runs("convert", call(kvm_vm_ioctl_set_mem_attributes, td.vm, 0, 0, True))
     td.runs("punch hole", call(kvm_gmem_punch_hole, td.vm, 0, 1))
@@ -71,7 +76,7 @@ def convert_punch_hole(world: World) -> None:
 )  # fmt: skip
 def yielding(world: World) -> None:
     td = world.td()
-    for vcpu in td.vcpus(1):
+    for vcpu in td.vcpus(VCPUS.value - 1):
         vcpu.runs((touch, 0), (touch, 1))
     td.runs("convert", call(kvm_vm_ioctl_set_mem_attributes, td.vm, 1, 1, True))
     td.runs("punch hole", call(kvm_gmem_punch_hole, td.vm, 0, 1))
@@ -91,4 +96,16 @@ def convert_ends(world: World) -> None:
     td.runs("convert", call(kvm_vm_set_mem_attributes, td.vm, 1, 2))
 
 
-CONVERSIONS = (fault_convert, convert_both_ways, hypercalls, convert_punch_hole, yielding, convert_ends)
+@scenario(
+    "the guest_memfd file is closed while vCPUs fault and accept: from then on private memory cannot be had",
+    witnesses=(page_mapped, page_accepted, file_closed, memory_fault, stale_fault),
+    **{**LIVING, "sizes": {**LIVING["sizes"], CLOSES_FILE: 1, VM_FILE: GmemFile}},
+)  # fmt: skip
+def close_file(world: World) -> None:
+    td = world.td()
+    for vcpu in td.vcpus(VCPUS.value):
+        vcpu.runs((touch, 0))
+    td.runs("close", call(close_gmem, td.vm))
+
+
+CONVERSIONS = (fault_convert, convert_both_ways, hypercalls, convert_punch_hole, yielding, close_file, convert_ends)

@@ -16,7 +16,7 @@ from septum.kvm.direct_fault import old_mmio
 from septum.kvm.direct_run import access, accessed, mmio_emulated
 from septum.kvm.machine import SP_DIRECT, VCPU_DIRECT, VM_DIRECT, VM_MEMSLOTS, VmState
 from septum.kvm.memory_region import kvm_set_memory_region, slot_deleted, slot_moved
-from septum.kvm.memslots import HVAS, MEMSLOTS, Memslots, met_dying_slot
+from septum.kvm.memslots import HVAS, MEMSLOTS, SLOT_IDS, Memslots, met_dying_slot
 from septum.kvm.mmu import root_obsolete, stale_fault
 from septum.kvm.notifier import leaf_zapped, madvise_dontneed, page_unmapped
 from septum.kvm.nx_recovery import kvm_recover_nx_huge_pages, nx_recovered
@@ -142,6 +142,19 @@ def slot_move(world: World) -> None:
     for vcpu in vm.vcpus(1):
         vcpu.runs((access, 0, 1), (access, 2, 1), (access, 0, 0))
     vm.runs("move", call(kvm_set_memory_region, vm.vm, 0, 2, 2, 0, 0))
+
+
+@scenario(
+    "another memslot comes and goes while a vCPU reads and writes, as in memslot_modification_stress_test",
+    witnesses=(direct_mapped, guest_wrote, slot_deleted, accessed),
+    tables=4, pages=2, vcpus=1, others=1, sizes={**PLAIN, MEMSLOTS: 4, SLOT_IDS: 2}, few_states=True,
+)  # fmt: skip
+def slot_stress(world: World) -> None:
+    vm = plain_vm(world)
+    for vcpu in vm.vcpus(1):
+        vcpu.runs((access, 0, 1), (access, 0, 0), (access, 0, 1))
+    add, delete = call(kvm_set_memory_region, vm.vm, 1, 1, 2, 1, 0), call(kvm_set_memory_region, vm.vm, 1, 0, 0, 0, 0)
+    vm.runs("slots", add, delete, add, delete)
 
 
 @scenario(

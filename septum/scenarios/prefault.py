@@ -7,22 +7,27 @@ that is gone; a prefault of the old view is installed after the conversion.
 from collections.abc import Mapping
 from typing import Any
 
+from septum.host.geometry import VCPUS
 from septum.kvm.attributes import kvm_vm_ioctl_set_mem_attributes, made_shared
 from septum.kvm.bug import page_mapped
 from septum.kvm.exits import memory_fault
+from septum.kvm.gmem_file import CLOSES_FILE, GmemFile, unbound_dying
 from septum.kvm.guest import insist
-from septum.kvm.machine import VM_MEMSLOTS
+from septum.kvm.machine import VM_FILE, VM_MEMSLOTS
 from septum.kvm.memory_region import kvm_set_memory_region, slot_deleted
 from septum.kvm.memslots import MEMSLOTS, Memslots, met_dying_slot
 from septum.kvm.mmu import stale_fault
 from septum.kvm.prefault import kvm_vcpu_pre_fault_memory, prefault_gave_up, prefaulted
 from septum.kvm.vcpu import touch
+from septum.kvm.vm import close_gmem, file_closed
 from septum.lang import call
 from septum.scenarios.world import LIVING, Td, World, scenario
 from septum.tdx.guest import page_accepted
 
 GMEM = 2  # KVM_MEM_GUEST_MEMFD
-SLOTTED: Mapping[str, Any] = {**LIVING, "sizes": {**LIVING["sizes"], MEMSLOTS: 3, VM_MEMSLOTS: Memslots}}
+SLOTTED: Mapping[str, Any] = {
+    **LIVING, "sizes": {**LIVING["sizes"], MEMSLOTS: 3, VM_MEMSLOTS: Memslots, CLOSES_FILE: 1, VM_FILE: GmemFile},
+}  # fmt: skip
 
 
 def with_slot(world: World, pages: int = 2) -> Td:
@@ -30,6 +35,8 @@ def with_slot(world: World, pages: int = 2) -> Td:
     td = world.td()
     slots = world.m.vm[td.vm].memslots
     slots.memslot[1].npages, slots.memslot[1].gmem, slots.active.slot[0] = pages, True, 1
+    for gfn in range(pages):
+        world.m.vm[td.vm].file.bindings[gfn] = 1
     return td
 
 
@@ -39,7 +46,7 @@ def with_slot(world: World, pages: int = 2) -> Td:
 )  # fmt: skip
 def prefault_delete(world: World) -> None:
     td = with_slot(world)
-    for vcpu in td.vcpus(1):
+    for vcpu in td.vcpus(VCPUS.value - 1):
         vcpu.runs((kvm_vcpu_pre_fault_memory, 0, 2), (touch, 0))
     td.runs("delete", call(kvm_set_memory_region, td.vm, 0, 0, 0, 0, GMEM))
 
@@ -50,7 +57,7 @@ def prefault_delete(world: World) -> None:
 )  # fmt: skip
 def slot_replaced(world: World) -> None:
     td = with_slot(world)
-    for vcpu in td.vcpus(1):
+    for vcpu in td.vcpus(VCPUS.value - 1):
         vcpu.runs((touch, 0), (touch, 1))
     td.runs("replace", call(kvm_set_memory_region, td.vm, 0, 0, 0, 0, GMEM), call(kvm_set_memory_region, td.vm, 0, 2, 0, 0, GMEM))
 
@@ -61,9 +68,22 @@ def slot_replaced(world: World) -> None:
 )  # fmt: skip
 def prefault_convert(world: World) -> None:
     td = world.td()
-    for vcpu in td.vcpus(1):
+    for vcpu in td.vcpus(VCPUS.value - 1):
         vcpu.runs((kvm_vcpu_pre_fault_memory, 0, 2), (insist, 0))
     td.runs("convert", call(kvm_vm_ioctl_set_mem_attributes, td.vm, 0, 0, True))
 
 
-PREFAULTS = (prefault_delete, slot_replaced, prefault_convert)
+@scenario(
+    "a memslot is deleted while the guest_memfd file that it is bound to is closed",
+    witnesses=(page_mapped, slot_deleted, file_closed, unbound_dying, memory_fault),
+    **SLOTTED,
+)  # fmt: skip
+def close_delete(world: World) -> None:
+    td = with_slot(world)
+    for vcpu in td.vcpus(VCPUS.value - 1):
+        vcpu.runs((touch, 0))
+    td.runs("delete", call(kvm_set_memory_region, td.vm, 0, 0, 0, 0, GMEM))
+    td.runs("close", call(close_gmem, td.vm))
+
+
+PREFAULTS = (prefault_delete, slot_replaced, close_delete, prefault_convert)

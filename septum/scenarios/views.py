@@ -47,7 +47,7 @@ def both_views(world: World) -> Td:
 @scenario(
     "a vCPU of a TD uses private and shared memory while an MMU notifier takes the shared page away",
     witnesses=(page_mapped, page_accepted, direct_mapped, leaf_zapped, page_unmapped),
-    tables=6, pages=2, vcpus=1, others=1, sizes=BOTH,
+    tables=6, pages=2, vcpus=1, others=1, sizes=BOTH, few_states=True,
 )  # fmt: skip
 def views_notifier(world: World) -> None:
     td = both_views(world)
@@ -59,7 +59,7 @@ def views_notifier(world: World) -> None:
 @scenario(
     "the direct roots of a TD are zapped while a vCPU faults in private and in shared memory",
     witnesses=(page_mapped, page_accepted, direct_mapped, root_obsolete, root_freed),
-    tables=7, pages=2, vcpus=1, others=2, sizes=BOTH,
+    tables=7, pages=2, vcpus=1, others=2, sizes=BOTH, few_states=True,
 )  # fmt: skip
 def views_fast_zap(world: World) -> None:
     td = both_views(world)
@@ -71,7 +71,7 @@ def views_fast_zap(world: World) -> None:
 
 @scenario(
     "two vCPUs of a TD fault, one in private memory and one in shared memory",
-    witnesses=(page_mapped, page_accepted, direct_mapped), tables=6, pages=2, vcpus=2, sizes=BOTH,
+    witnesses=(page_mapped, page_accepted, direct_mapped), tables=6, pages=2, vcpus=2, sizes=BOTH, few_states=True,
 )  # fmt: skip
 def views_faults(world: World) -> None:
     first, second = both_views(world).vcpus(2)
@@ -81,7 +81,8 @@ def views_faults(world: World) -> None:
 
 @scenario(
     "a GFN becomes private while a vCPU uses it as shared memory",
-    witnesses=(direct_mapped, leaf_zapped, made_private, page_mapped), tables=6, pages=2, vcpus=1, others=1, sizes=BOTH,
+    witnesses=(direct_mapped, leaf_zapped, made_private, page_mapped),
+    tables=6, pages=2, vcpus=1, others=1, sizes=BOTH, few_states=True,
 )  # fmt: skip
 def views_convert(world: World) -> None:
     td = both_views(world)
@@ -93,7 +94,7 @@ def views_convert(world: World) -> None:
 @scenario(
     "a memslot with both views is deleted while a vCPU uses both",
     witnesses=(page_mapped, direct_mapped, slot_deleted, leaf_zapped, mmio_mapped), tables=6, pages=2, vcpus=1, others=1,
-    sizes=BOTH,
+    sizes=BOTH, few_states=True,
 )  # fmt: skip
 def views_slot_delete(world: World) -> None:
     td = both_views(world)
@@ -104,7 +105,7 @@ def views_slot_delete(world: World) -> None:
 
 @scenario(
     "the VMM wants a slot of guest_memfd to log dirty pages, which is refused, while a vCPU uses both views",
-    witnesses=(page_mapped, direct_mapped), tables=6, pages=2, vcpus=1, others=1, sizes=BOTH,
+    witnesses=(page_mapped, direct_mapped), tables=6, pages=2, vcpus=1, others=1, sizes=BOTH, few_states=True,
 )  # fmt: skip
 def views_log(world: World) -> None:
     td = both_views(world)

@@ -715,7 +715,7 @@ MUTATIONS = (
         "kvm_vm_ioctl_set_mem_attributes",
         "kvm_mmu_invalidate_end(m, vm)",
         "pass",
-        "protocol",
+        "invalidation",
         "convert_punch_hole",
         KVM_SIDE,
     ),

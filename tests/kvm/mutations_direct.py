@@ -89,10 +89,16 @@ ROWS = (
      SWAPPED,
      "    slots.active.generation += 2\n    yield from synchronize_srcu(m, m.vm[vm].memslots.srcu)", "mmio", "mmio"),
     # SPTEs of direct trees
-    ("an SPTE is stored without a comparison", MMU, "tdp_mmu_set_direct_spte_atomic",
+    ("an SPTE is stored without a comparison", "kvm/set_spte.py", "tdp_mmu_set_direct_spte_atomic",
      "if m.table[spt].word[i] != old:", "if False:", "accounting", "notifier"),
     ("statistics count what was not installed", MMU, "kvm_tdp_mmu_map",
      "if error == OK and not is_mirror_sp(m, spt):", "if not is_mirror_sp(m, spt):", "accounting", "notifier"),
+    ("tables of zeros", "kvm/vcpu.py", "kvm_mmu_create",
+     "Content.NONPRESENT", "Content.ZEROED", "initial value", "slot_delete"),
+    ("a root is invalidated that stays valid", ROOTS, "kvm_tdp_mmu_invalidate_roots",
+     "m.sp[root].direct.invalid = True", "pass", "asserts", "plain_teardown"),
+    ("a slot of guest_memfd may log dirty pages", REGION, "kvm_change_memslot",
+     "memslot.gmem or flags & 2 != 0 or npages", "npages", "asserts", "views_log"),
     ("the children of a table are not frozen", CHANGED, "handle_removed_direct_pt",
      "m.table[child].word[i] = FROZEN_SPTE", "m.table[child].word[i] = 0x8000000000000000", "accounting", "nx_recovery"),
     ("a table that is unlinked is not taken apart", CHANGED, "handle_changed_spte",
@@ -131,4 +137,7 @@ ROWS = (
      "slot != 0 and not m.vm[vm].memslots.memslot[slot].log_dirty", "slot != 0", "dirty log", "log_lazy"),
 )  # fmt: skip
 
-MUTATIONS = tuple(Mutation(*row, design="kvm") for row in ROWS)
+MUTATIONS = tuple(
+    Mutation(*row, design="kvm_upstream" if row[-1].startswith("views") else "kvm")  # type: ignore[arg-type]
+    for row in ROWS
+)

@@ -39,7 +39,8 @@ from septum.lang import scope
 from septum.lang.errors import Violation
 from septum.lang.types import _scopes
 from septum.properties.agreement import agreement
-from septum.properties.protocol import protocol, protocol_at_rest
+from septum.properties.direct import invalidation
+from septum.properties.protocol import protocol
 from septum.tdx.leaves import OpState
 from septum.tdx.sept import SeptState, entry_of, sept_state
 from tests.machine import run, world
@@ -296,7 +297,7 @@ class TestInvariants:
 
     def test_i20_invalidations_are_balanced(self):
         with td() as (made, vm, _):
-            protocol_at_rest(made.m)
+            invalidation(made.m)
             made.m.vm[vm].mmu_invalidate_in_progress = 1
-            with broken("I20"):
-                protocol_at_rest(made.m)
+            with broken("invalidation: "):
+                invalidation(made.m)

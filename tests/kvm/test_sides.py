@@ -64,6 +64,13 @@ class TestReleases:
         result = check(UPSTREAM, "prefault_delete", kernel=kernel, property="progress")
         assert (result.verdict is not Verdict.VIOLATED) == holds
 
+    @pytest.mark.parametrize(("kernel", "holds"), [("6.16", False), ("6.18", True)])
+    def test_a_slot_that_goes_before_the_release_of_its_file(self, kernel, holds):
+        """Fixed by erasing the bindings of a dying file too [6.18]; before, the release wrote to the slot after its free."""
+        result = check(UPSTREAM, "close_delete", kernel=kernel)
+        assert result.holds == holds
+        assert holds or "after its free" in result.clause
+
     @pytest.mark.parametrize("kernel", ["6.16", "6.18"])
     @pytest.mark.parametrize("scenario", ["fault_convert", "finalize_prefault", "life"])
     def test_what_else_there_is_holds_before_too(self, kernel, scenario):

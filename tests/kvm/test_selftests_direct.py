@@ -1,0 +1,171 @@
+"""What the kernel's selftests do to memslots and dirty logs, step by step, with the outcomes that the kernel gives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from septum.designs import upstream
+from septum.host.pools import EEXIST, EINVAL, OK
+from septum.kvm.direct_run import access, mmio_emulated
+from septum.kvm.dirty_log import copy_all, get_dirty_log
+from septum.kvm.machine import Machine
+from septum.kvm.memory_region import kvm_set_memory_region
+from septum.kvm.memslots import MEMSLOTS, SLOT_IDS
+from septum.kvm.notifier import madvise_dontneed
+from septum.lang import Setup, scope
+from septum.lang.processes import running
+from septum.lang.struct import allocate, realise
+from septum.scenarios.direct import plain_vm, slot_stress
+from septum.scenarios.dirty_log import log_eager, log_lazy
+from septum.scenarios.views import both_views, views_log
+from septum.scenarios.world import World
+from tests.machine import run
+
+VM, VCPU = 1, 1
+LOG, GMEM = 1, 2
+
+
+@contextmanager
+def machine(like, start) -> Iterator[Machine]:
+    """The machine of a scenario with what `start` makes in it, and one vCPU that has not run."""
+    with scope({**upstream.bindings(), **like.bindings}):
+        m, _ = allocate(realise(Machine, {}))
+        running.thread = 0
+        running.reached = set()
+        list(start(World(Setup(m), 0)).vcpus(1))
+        yield m
+
+
+def region(m, number, npages, gfn=0, hva=0, flags=0):
+    return run(kvm_set_memory_region(m, VM, number, npages, gfn, hva, flags))
+
+
+def is_mmio(m, gfn):
+    """Whether an access of the guest is emulated."""
+    running.reached = set()
+    run(access(m, VCPU, gfn, True))
+    return mmio_emulated in running.reached
+
+
+def test_set_memory_region_moves_a_slot_under_the_guest():
+    """test_move_memory_region: the guest finds MMIO at the old place and its data at the new one."""
+    with machine(slot_stress, plain_vm) as m:
+        assert not is_mmio(m, 0)
+        page = m.vm[VM].direct.mm.page[0]
+        assert region(m, 0, 2, gfn=2) == OK
+        assert is_mmio(m, 0)
+        assert not is_mmio(m, 2)
+        assert m.vm[VM].direct.mm.page[0] == page
+
+
+def test_set_memory_region_deletes_a_slot_under_the_guest():
+    """test_delete_memory_region: afterwards the guest's accesses are MMIO, and the slot can be made again."""
+    with machine(slot_stress, plain_vm) as m:
+        assert not is_mmio(m, 0)
+        assert region(m, 0, 0) == OK
+        assert is_mmio(m, 0)
+        assert region(m, 0, 2) == OK
+        assert not is_mmio(m, 0)
+
+
+def test_set_memory_region_without_any_slot():
+    """test_zero_memory_regions: a guest without memory has only MMIO; a slot that is not there cannot be deleted."""
+    with machine(slot_stress, plain_vm) as m:
+        assert region(m, 0, 0) == OK
+        assert is_mmio(m, 0)
+        assert region(m, 0, 0) == EINVAL
+
+
+def test_set_memory_region_refuses_overlaps_and_other_sizes():
+    with machine(slot_stress, plain_vm) as m:
+        assert region(m, 1, 2, gfn=1) == EEXIST
+        assert region(m, 1, 2, gfn=2) == OK
+        assert region(m, 1, 2, gfn=1) == EEXIST
+        assert region(m, 1, 1, gfn=2) == EINVAL
+        assert region(m, 1, 2, gfn=2, hva=1) == EINVAL
+        assert region(m, 1, 2, gfn=3) == EINVAL
+        assert region(m, 1, 2, gfn=2) == OK
+
+
+@pytest.mark.parametrize(("npages", "gfn", "flags"), [(2, 2, 0), (2, 0, LOG), (2, 0, GMEM), (1, 0, 0)])
+def test_a_slot_of_guest_memfd_can_only_be_deleted(npages, gfn, flags):
+    """test_add_private_memory_region, and the flags that such a slot does not take."""
+    with machine(views_log, both_views) as m:
+        assert region(m, 0, npages, gfn=gfn, flags=flags) == EINVAL
+        assert region(m, 0, 0) == OK
+
+
+def leaves(m):
+    """Direct leaves of 4K and of 2M."""
+    return m.vm[VM].direct.stat[1], m.vm[VM].direct.stat[2]
+
+
+def huge_vm(world):
+    return plain_vm(world, pages=2, huge=True)
+
+
+def test_dirty_log_page_splitting_eagerly():
+    """All 2M leaves are split when logging begins, and are 2M again when it has ended, as many as before."""
+    with machine(log_eager, huge_vm) as m:
+        run(access(m, VCPU, 0, True))
+        assert leaves(m) == (0, 1)
+        assert region(m, 0, 2, flags=LOG) == OK
+        assert leaves(m) == (2, 0)
+        run(access(m, VCPU, 1, True))
+        run(get_dirty_log(m, VM, 0))
+        assert leaves(m) == (2, 0)
+        assert region(m, 0, 2) == OK
+        run(access(m, VCPU, 0, True))
+        assert leaves(m) == (0, 1)
+
+
+def test_dirty_log_page_splitting_in_faults():
+    """Without eager splitting a 2M leaf stays until the guest writes."""
+    with machine(log_lazy, huge_vm) as m:
+        run(access(m, VCPU, 0, True))
+        assert region(m, 0, 2, flags=LOG) == OK
+        run(access(m, VCPU, 1, False))
+        assert leaves(m) == (0, 1)
+        run(access(m, VCPU, 1, True))
+        assert leaves(m) == (2, 0)
+
+
+def test_a_page_is_reported_once_for_each_round_in_which_it_was_written():
+    with machine(log_eager, huge_vm) as m:
+        assert region(m, 0, 2, flags=LOG) == OK
+        run(copy_all(m, VM))
+        logged = m.vm[VM].direct.dirty_bitmap
+        run(access(m, VCPU, 1, True))
+        assert [bool(logged[gfn]) for gfn in (0, 1)] == [False, True]
+        run(get_dirty_log(m, VM, 0))
+        assert not logged[1]
+        run(access(m, VCPU, 1, True))
+        assert logged[1]
+
+
+def test_memslot_modification_stress():
+    """Adding and deleting another slot, again and again, is nothing that the guest could notice."""
+    with machine(slot_stress, plain_vm) as m:
+        for _ in range(3):
+            assert not is_mmio(m, 0)
+            assert region(m, 1, 1, gfn=2, hva=1) == OK
+            assert not is_mmio(m, 2)
+            assert region(m, 1, 0) == OK
+            assert is_mmio(m, 2)
+
+
+def test_a_page_that_the_host_took_away_comes_back_as_another():
+    with machine(slot_stress, plain_vm) as m:
+        run(access(m, VCPU, 0, True))
+        before = m.vm[VM].direct.mm.page[0]
+        run(madvise_dontneed(m, VM, 0))
+        assert leaves(m) == (0, 0)
+        assert m.vm[VM].direct.mm.page[0] == 0
+        run(access(m, VCPU, 0, True))
+        assert leaves(m) == (1, 0)
+        assert m.frame[m.vm[VM].direct.mm.page[0]].refcount == 1
+        assert before != 0
+        assert (MEMSLOTS.value, SLOT_IDS.value) == (4, 2)
