@@ -33,6 +33,9 @@ class Checker:
     answers: dict[str, Answer] = field(default_factory=dict)
     asked: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
 
+    def sides(self) -> dict[str, Any]:
+        return {}
+
     def designs(self) -> dict[str, Any]:
         titles = {"dpamt_v4": "The external cache behind x86 ops", "upstream": "The caches as merged before Dynamic PAMT"}
         return {name: SimpleNamespace(name=name, title=title, file=self._file(name)) for name, title in titles.items()}
@@ -69,7 +72,7 @@ class Checker:
 @pytest.fixture
 def checker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Checker:
     fake = Checker(tmp_path, {"same_gfn": HOLDS, "zap": HOLDS})
-    for name in ("designs", "load", "check", "explain"):
+    for name in ("designs", "sides", "load", "check", "explain"):
         monkeypatch.setattr(importlib.import_module("septum.check.check"), name, getattr(fake, name))
     return fake
 

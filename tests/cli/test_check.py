@@ -53,7 +53,7 @@ def test_options_reach_the_check(septum: Any, checker: Any) -> None:
     septum(
         *("check", "upstream", "--scenario", "zap", "--property", "custody", "--vcpus", "3", "--pages", "20"),
         *("--budget", "5m,2GiB", "--budget", "10M", "--engine", "python", "--threads", "1", "--reduce", "symmetry"),
-        "--progress",
+        *("--progress", "--kernel", "6.18"),
     )
     [(model, scenario, options)] = checker.asked
     assert (model, scenario) == ("upstream", "zap")
@@ -68,6 +68,7 @@ def test_options_reach_the_check(septum: Any, checker: Any) -> None:
         "threads": 1,
         "livelocks": True,
         "scope_name": "",
+        "kernel": "6.18",
         "granularity": False,
     }
 
