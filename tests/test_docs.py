@@ -97,7 +97,7 @@ def mutation_table() -> str:
     lines = [
         "# Mutations", "",
         "One-line mistakes in the designs and in the model of KVM. Each is caught by the property in its row, judged alone,",
-        "in the scenario and under the design that the row names; `tests/designs/test_mutations.py` and `tests/kvm` run them all.", "",
+        "in the scenario and under the design that the row names; `tests/designs/test_mutations.py`, `tests/kvm` run them.", "",
         "| mistake | where | caught by | scenario | design |", "| --- | --- | --- | --- | --- |",
     ]  # fmt: skip
     lines += [
