@@ -25,7 +25,9 @@ from septum.scenarios.world import LIVING, Td, World, scenario
 from septum.tdx.guest import page_accepted
 
 GMEM = 2  # KVM_MEM_GUEST_MEMFD
-SLOTTED: Mapping[str, Any] = {**LIVING, "sizes": {**LIVING["sizes"], MEMSLOTS: 3, VM_MEMSLOTS: Memslots}}
+SLOTTED: Mapping[str, Any] = {
+    **LIVING, "sizes": {**LIVING["sizes"], MEMSLOTS: 3, VM_MEMSLOTS: Memslots, CLOSES_FILE: 1, VM_FILE: GmemFile},
+}  # fmt: skip
 
 
 def with_slot(world: World, pages: int = 2) -> Td:
@@ -33,6 +35,8 @@ def with_slot(world: World, pages: int = 2) -> Td:
     td = world.td()
     slots = world.m.vm[td.vm].memslots
     slots.memslot[1].npages, slots.memslot[1].gmem, slots.active.slot[0] = pages, True, 1
+    for gfn in range(pages):
+        world.m.vm[td.vm].file.bindings[gfn] = 1
     return td
 
 
@@ -72,11 +76,10 @@ def prefault_convert(world: World) -> None:
 @scenario(
     "a memslot is deleted while the guest_memfd file that it is bound to is closed",
     witnesses=(page_mapped, slot_deleted, file_closed, unbound_dying, memory_fault),
-    **{**SLOTTED, "sizes": {**SLOTTED["sizes"], CLOSES_FILE: 1, VM_FILE: GmemFile}},
+    **SLOTTED,
 )  # fmt: skip
 def close_delete(world: World) -> None:
     td = with_slot(world)
-    world.m.vm[td.vm].file.bindings[0] = world.m.vm[td.vm].file.bindings[1] = 1
     for vcpu in td.vcpus(VCPUS.value - 1):
         vcpu.runs((touch, 0))
     td.runs("delete", call(kvm_set_memory_region, td.vm, 0, 0, 0, 0, GMEM))

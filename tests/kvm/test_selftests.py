@@ -11,15 +11,18 @@ import pytest
 
 from septum.host.frames import Role
 from septum.host.geometry import Level
-from septum.host.pools import EAGAIN, EFAULT, EINVAL, ENOENT, OK
+from septum.host.locks import lock_exclusively
+from septum.host.pools import EAGAIN, EEXIST, EFAULT, EINVAL, ENOENT, OK
 from septum.kvm.attributes import has_private_leaf, kvm_vm_ioctl_set_mem_attributes
 from septum.kvm.exits import Exit
 from septum.kvm.gmem import kvm_gmem_punch_hole
+from septum.kvm.gmem_file import kvm_gmem_bind, kvm_gmem_unbind
 from septum.kvm.guest import balloon, insist, map_gpa, release
 from septum.kvm.memory_region import kvm_set_memory_region
 from septum.kvm.prefault import kvm_vcpu_pre_fault_memory
 from septum.kvm.reload import reload_direct_root
 from septum.kvm.vcpu import touch
+from septum.kvm.vm import close_gmem
 from septum.scenarios.views import both_views
 from septum.tdx.sept import SeptState, entry_of, sept_state
 from tests.machine import run, world
@@ -204,3 +207,21 @@ class TestGuestMemfd:
             assert vm.set_slot(2) == OK
             assert vm.guest_has(0)
             assert vm.page(0) == page
+
+    def test_an_offset_is_bound_once(self):
+        with selftest() as vm:
+            other = vm.m.vm[vm.vm].memslots.memslot[2]
+            other.npages, other.base_gfn, other.gmem = 1, 1, True
+            assert run(kvm_gmem_bind(vm.m, vm.vm, 1)) == OK
+            assert run(kvm_gmem_bind(vm.m, vm.vm, 2)) == EEXIST
+            lock_exclusively(vm.m.vm[vm.vm].slots_lock)
+            run(kvm_gmem_unbind(vm.m, vm.vm, 1))
+            assert run(kvm_gmem_bind(vm.m, vm.vm, 2)) == OK
+
+    def test_a_file_that_is_closed_gives_nothing(self):
+        with selftest() as vm:
+            assert vm.guest_has(0)
+            run(close_gmem(vm.m, vm.vm))
+            assert (vm.state(0), vm.page(0)) == (SeptState.FREE, 0)
+            assert not vm.guest_has(0)
+            assert vm.exit() == (Exit.MEMORY_FAULT, EFAULT, 0, True)

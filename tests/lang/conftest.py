@@ -29,6 +29,8 @@ class Color(Enum):
     GREEN = 1
 
 class Page(Struct):
+    WEIGHT = 3
+
     role: u8
     next: Pfn
     word: Entry[ENTRIES]

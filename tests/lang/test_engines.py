@@ -44,6 +44,16 @@ PROGRAMS = {
             m.n = 0
             yield
     """,
+    "a number of a class": """
+        def weight(page):
+            return page.WEIGHT + 1
+
+        @process
+        def p(m: World, t: u8):
+            yield
+            m.wide = weight(m.page[Pfn(1)]) + m.wide
+            yield
+    """,
     "nested processes with results": """
         @process
         def inner(m, k):
