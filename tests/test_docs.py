@@ -13,6 +13,7 @@ from septum.check.loading import designs
 from septum.check.result import Verdict
 from septum.report.diagram import schedule
 from tests.designs.mutations import MUTATIONS
+from tests.kvm.mutations_direct import MUTATIONS as DIRECT
 
 DOCS = Path(__file__).parents[1] / "docs"
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -100,10 +101,12 @@ def mutation_table() -> str:
     lines = [
         "# Mutations", "",
         "One-line mistakes in the designs and in the model of KVM. Each is caught by the property in its row, judged alone,",
-        "in the scenario and under the design that the row names; `tests/designs/test_mutations.py` runs them all.", "",
+        "in the scenario and under the design that the row names; `tests/designs/test_mutations.py`, `tests/kvm` run them.", "",
         "| mistake | where | caught by | scenario | design |", "| --- | --- | --- | --- | --- |",
     ]  # fmt: skip
-    lines += [f"| {m.what} | `{m.function}` in {m.file} | {m.property} | {m.scenario} | {m.design} |" for m in MUTATIONS]
+    lines += [
+        f"| {m.what} | `{m.function}` in {m.file} | {m.property} | {m.scenario} | {m.design} |" for m in (*MUTATIONS, *DIRECT)
+    ]
     return "\n".join(lines) + "\n"
 
 

@@ -73,9 +73,12 @@ def run(jobs: Sequence[Job], options: dict[str, Any]) -> Iterator[Result]:
 
 
 def _run(job: Job, options: dict[str, Any], line: ProgressLine, interrupt: Interrupt) -> Result:
-    from septum.check.check import check, designs
+    from septum.check.check import check, designs, sides
 
-    options = {"granularity": job.design not in designs(), **{key: value for key, value in options.items() if value is not None}}
+    options = {
+        "granularity": job.design not in [*designs(), *sides()],
+        **{key: value for key, value in options.items() if value is not None},
+    }
     try:
         interrupt.running = True
         try:

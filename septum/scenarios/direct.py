@@ -70,6 +70,7 @@ def notifier(world: World) -> None:
     "two vCPUs use a direct root that a fast zap takes away",
     witnesses=(direct_mapped, root_allocated, root_found, root_obsolete, root_freed, tlb_flushed, accessed),
     tables=6, pages=2, vcpus=2, others=2, sizes=PLAIN,
+    few_states=True,
 )  # fmt: skip
 def fast_zap_faults(world: World) -> None:
     vm = plain_vm(world)
@@ -84,6 +85,7 @@ def fast_zap_faults(world: World) -> None:
     "an MMU notifier takes a page away while a fast zap is on its way through the tree that maps it, and both may yield",
     witnesses=(direct_mapped, leaf_zapped, page_unmapped, root_freed, yielded), tables=6, pages=2, vcpus=1, others=3,
     sizes={**PLAIN, RESCHED: 1},
+    few_states=True,
 )  # fmt: skip
 def fast_zap_notifier(world: World) -> None:
     vm = plain_vm(world)
@@ -201,6 +203,7 @@ def nx_recovery(world: World) -> None:
 @scenario(
     "NX recovery unlinks the table that two vCPUs fault in, and one of its pages is aged",
     witnesses=(direct_mapped, nx_recovered, aged, aged_too_late), tables=6, pages=2, vcpus=2, others=2, sizes=PLAIN,
+    few_states=True,
 )  # fmt: skip
 def nx_recovery_age(world: World) -> None:
     vm = plain_vm(world)

@@ -81,6 +81,11 @@ def test_defaults(septum: Any, checker: Any) -> None:
     assert not {"vcpus", "pages", "threads"} & set(options)
 
 
+def test_the_kernel_reaches_the_check(septum: Any, checker: Any) -> None:
+    septum("check", "upstream", "--scenario", "zap", "--kernel", "6.18")
+    assert checker.asked[0][2]["kernel"] == "6.18"
+
+
 def test_a_pipe_gets_plain_text_and_no_progress(septum: Any, checker: Any) -> None:
     found = septum("check", "upstream")
     assert found.out.isascii()

@@ -8,6 +8,7 @@ from septum.check.build import build
 from septum.check.check import check
 from septum.check.loading import load
 from septum.check.result import Verdict
+from septum.lang import UserError
 from septum.scenarios.build import BUILDING
 from septum.scenarios.convert import CONVERSIONS
 from septum.scenarios.prefault import PREFAULTS
@@ -76,6 +77,10 @@ class TestReleases:
     def test_what_else_there_is_holds_before_too(self, kernel, scenario):
         """Premapping and pinned pages."""
         assert check(UPSTREAM, scenario, kernel=kernel).holds
+
+    def test_a_release_that_the_model_does_not_follow(self):
+        with pytest.raises(UserError, match=r"no kernel 6\.17; there are 6\.16, 6\.18, 7\.2"):
+            check(UPSTREAM, "fault_convert", kernel="6.17")
 
     def test_the_local_retry_beside_the_deletion_of_its_slot(self):
         assert check(UPSTREAM, "memslot_delete", kernel="6.16", property="progress").verdict is Verdict.VIOLATED

@@ -37,6 +37,11 @@ def test_both_views_of_a_td(design, scenario):
     assert result.verdict is Verdict.HOLDS, f"{result.property}: {result.clause} {result.reason}"
 
 
+@pytest.mark.parametrize("design", TDS)
+def test_a_memslot_of_guest_memfd_is_deleted(design):
+    assert check(design, "memslot_delete").holds
+
+
 @pytest.mark.parametrize("scenario", PLAIN_VMS, ids=lambda value: value.name)
 def test_random_schedules_of_a_plain_vm_leave_the_same_bytes(scenario):
     built = build(load("kvm"), one(load("kvm"), scenario.name))
