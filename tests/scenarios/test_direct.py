@@ -66,6 +66,13 @@ def test_no_step_touches_two_places_that_race(name):
     assert check("kvm", name, granularity=True).verdict is Verdict.HOLDS
 
 
+@pytest.mark.parametrize("name", ["slot_delete", "mmio", "log_writes"])
+def test_reductions_change_no_verdict(name):
+    reduced, whole = check("kvm", name), check("kvm", name, reduce=frozenset())
+    assert (reduced.verdict, reduced.witnesses) == (whole.verdict, whole.witnesses)
+    assert reduced.states < whole.states
+
+
 def test_a_private_fault_with_an_obsolete_direct_root_may_go_round_for_ever():
     """Nothing but an event for the guest ends the local retry: docs/found.md."""
     result = check("kvm_upstream", "views_fast_zap", livelocks=True)
