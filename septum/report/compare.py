@@ -81,13 +81,15 @@ def _count(number: int | None) -> str:
 
 
 def _source_count(one: Evidence) -> str:
+    if not one.verdicts:
+        return "-"
     usual = {source.place for source in one.sources_of(EXTERNAL)}
     spare = {source.place for source in one.fallbacks_of(EXTERNAL)}
     return f"{len(usual)}+{len(spare)}" if spare else str(len(usual))
 
 
 def _frees(one: Evidence) -> str:
-    return str(len({free.place for free in one.frees if free.field == EXTERNAL}))
+    return str(len({free.place for free in one.frees if free.field == EXTERNAL})) if one.verdicts else "-"
 
 
 def _atomic(one: Evidence) -> str:
