@@ -1,4 +1,93 @@
-/* -- The hunt -- */
+/* A hunt: rounds of many runs on all cores, until something is found or a limit is reached. */
+
+static void account(struct hunter *h, uint64_t number, int32_t failure)
+{
+	struct septum_hunt *run = h->of->run;
+
+	__atomic_add_fetch(&run->runs, 1, __ATOMIC_RELAXED);
+	__atomic_add_fetch(&run->steps, h->steps, __ATOMIC_RELAXED);
+	h->plain += h->is_plain;
+	h->longer += h->is_plain && h->steps > h->of->length;
+	if (h->steps > h->longest && h->steps < run->most_steps)
+		h->longest = h->steps;
+	if (failure == NO_FAILURE)
+		return;
+	__atomic_add_fetch(&run->failing[failure == STUCK ? 0 : failure + 1], 1, __ATOMIC_RELAXED);
+	if (h->first_failure == NO_FAILURE || number < h->first_run) {
+		h->first_run = number;
+		h->first_failure = failure;
+	}
+}
+
+static int may_go_on(const struct hunt *hunt)
+{
+	const struct septum_hunt *run = hunt->run;
+
+	return !run->stop && (run->most_seconds <= 0 || now() - hunt->began < run->most_seconds);
+}
+
+static void *hunt_round(void *argument)
+{
+	struct hunter *h = argument;
+	uint64_t number;
+
+	while (may_go_on(h->of) && (number = __atomic_fetch_add(&h->of->next, 1, __ATOMIC_RELAXED)) < h->of->end)
+		account(h, number, make_run(h, number));
+	return NULL;
+}
+
+static void hunt_together(struct hunt *hunt)
+{
+	unsigned workers = 1;
+
+	for (; workers < hunt->run->workers; workers++)
+		if (pthread_create(&hunt->hunter[workers].thread, NULL, hunt_round, &hunt->hunter[workers]))
+			break;
+	hunt_round(&hunt->hunter[0]);
+	for (unsigned i = 1; i < workers; i++)
+		pthread_join(hunt->hunter[i].thread, NULL);
+}
+
+/* The stage that the coming round belongs to. The last one stands for all that do not fit. */
+static struct septum_stage *stage_of(struct hunt *hunt)
+{
+	struct septum_hunt *run = hunt->run;
+
+	if (!run->stages || (run->stage[run->stages - 1].length != hunt->length && run->stages < STAGES))
+		run->stage[run->stages++] = (struct septum_stage){ .length = hunt->length };
+	struct septum_stage *stage = &run->stage[run->stages - 1];
+	if (stage->length < hunt->length)
+		stage->length = hunt->length;
+	return stage;
+}
+
+static void end_round(struct hunt *hunt, struct septum_stage *stage)
+{
+	struct septum_hunt *run = hunt->run;
+
+	for (struct hunter *h = hunt->hunter; h < hunt->hunter + run->workers; h++) {
+		stage->plain += h->plain;
+		stage->longer += h->longer;
+		run->cut += h->cut;
+		run->witnesses |= h->step.witnesses;
+		h->plain = h->longer = h->cut = 0;
+		if (h->longest > run->longest)
+			run->longest = h->longest;
+	}
+}
+
+/* The first failure of the round, and whether there is one. */
+static int find_first(struct hunt *hunt)
+{
+	struct septum_hunt *run = hunt->run;
+
+	for (struct hunter *h = hunt->hunter; h < hunt->hunter + run->workers; h++)
+		if (h->first_failure != NO_FAILURE && (run->failure == NO_FAILURE || h->first_run < run->first_run)) {
+			run->failure = h->first_failure;
+			run->first_run = h->first_run;
+		}
+	return run->failure != NO_FAILURE;
+}
 
 static int prepare_hunt(struct hunt *hunt)
 {

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from septum.lang import processes
 from septum.lang.expressions import Static, Value
 from septum.lang.flow import Flow
-from septum.lang.statements import Statements, c_of
+from septum.lang.loops import Loops
+from septum.lang.statements import c_of
 from septum.lang.symbols import Result
 from septum.lang.values import NOTHING, Kind, Nothing, Num, Ref
 
@@ -41,7 +42,7 @@ class Point:
     loops: list[tuple[str, str]] = field(default_factory=list)
 
 
-class Yields(Statements):
+class Yields(Loops):
     """Translates the yields of a process."""
 
     points: list[Point]
