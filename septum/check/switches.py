@@ -32,6 +32,7 @@ def fewest_switches(build: Build, schedule: Schedule) -> Schedule:
 class _Orders:
     def __init__(self, build: Build, schedule: Schedule) -> None:
         self.library, self.initial = build.library(), build.initial
+        self.everyone, self.daemons = len(build.threads), build.daemons
         self.threads = tuple(sorted({thread for thread, _ in schedule}))
         self.choices = {thread: [choice for one, choice in schedule if one == thread] for thread in self.threads}
         self.length = len(schedule)
@@ -94,14 +95,13 @@ class _Orders:
         return (memory.raw, -1) if done == DONE else (state, DISABLED)
 
     def _end_of(self, state: bytes) -> int:
-        """What a state between two steps ends in: the site of a property, or DEADLOCKED."""
+        """What a state between two steps ends in: the site of a property, DEADLOCKED, or nothing, where a thread can go on."""
         found = int(self.library.septum_check_state(state, 0))
-        if found < 0:
-            found = int(self.library.septum_check_state(state, 1)) if self._rests(state) else DEADLOCKED
-        return found
-
-    def _rests(self, state: bytes) -> bool:
-        return all(not self.library.septum_choices(state, thread) for thread in self.threads)
+        if found >= 0 or any(self._step(state, thread, 0)[1] != DISABLED for thread in range(self.everyone)):
+            return found
+        left = [thread for thread in range(self.everyone) if self.library.septum_choices(state, thread)]
+        rests = all(self.daemons >> thread & 1 for thread in left)
+        return int(self.library.septum_check_state(state, 1)) if rests else DEADLOCKED
 
     def _path(self, came: dict, node: tuple) -> Schedule:  # type: ignore[type-arg]
         steps = []
