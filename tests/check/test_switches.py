@@ -79,7 +79,7 @@ def test_the_end_is_one_where_no_daemon_can_go_on():
     found = fewest_switches(
         built((leaves, False, 2), (leaves, False, 1), (waits_for_one, True)), ((2, 0), (0, 0), (1, 0), (1, 0), (0, 0))
     )
-    assert found == ((2, 0), (1, 0), (1, 0), (0, 0), (0, 0))
+    assert order(found) == [1, 0, 2]
 
 
 def test_steps_that_cannot_change_places_keep_their_order():
