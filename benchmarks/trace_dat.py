@@ -2,35 +2,47 @@
 
     .venv/bin/python benchmarks/trace_dat.py TRACE TRACE.DAT
 
-TRACE is the text of tracefs, plain or packed (gz, xz), of the events in FORMATS. The file has version 6 of the format: the formats of
-the events as text, the names of the tasks, and each CPU's pages of the kernel's ring buffer; see trace-cmd.dat.v6(5).
+TRACE is the text of tracefs, plain or packed (gz, xz), of the events in FORMATS. The file is of version 6: the formats of the
+events as text, the names of the tasks, and each CPU's pages of the kernel's ring buffer; see trace-cmd.dat.v6(5).
 """
 
 from __future__ import annotations
 
 import functools
 import gzip
+import itertools
 import lzma
 import re
 import struct
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import IO
 
 PAGE = 4096
 MARKER = 5  # the kernel's number of its event `print`
 TRACING_MARK_WRITE = 0xFFFFFFFF81000000  # any address, if kallsyms says the same
 
-# {field:type:as}: a field of that struct type, printed by that conversion or as one of these words; `role@8+3` is 3 bits from bit 8.
-PAGE_ROLE = (
-    "sp gen {mmu_valid_gen:B:u} gfn {gfn:Q:llx} l{role@0+4:I:u} {role@4+1:I:gpte}-byte q{role@5+2:I:u}{role@7+1:I:direct}"
-    " {role@8+3:I:rights}{role@11+1:I:invalid} {role@12+1:I:no}nxe {role@16+1:I:not}ad root {root_count:I:u} {unsync:B:sync}"
+# {field:type:as}: a field of that struct type, printed by that conversion or as one of WORDS; `role@8+3` is 3 bits from bit 8 on.
+
+
+def page(rights: str, width: int) -> str:
+    """A page of page tables; up to 7.1 the role has three bits of rights, then four."""
+    after = 8 + width
+    return (
+        "sp gen {mmu_valid_gen:B:u} gfn {gfn:Q:llx} l{role@0+4:I:u} {role@4+1:I:gpte}-byte q{role@5+2:I:u}{role@7+1:I:direct}"
+        f" {{role@8+{width}:I:{rights}}}{{role@{after}+1:I:invalid}} {{role@{after + 1}+1:I:no}}nxe"
+        f" {{role@{after + 5}+1:I:not}}ad root {{root_count:I:u}} {{unsync:B:sync}}"
+    )
+
+
+PAGE_HEADER = "".join(
+    f"\tfield: {name};\toffset:{offset};\tsize:{size};\tsigned:1;\n"
+    for name, offset, size in (("u64 timestamp", 0, 8), ("local_t commit", 8, 8), ("char data", 16, PAGE - 16))
 )
-PAGE_ROLE_7 = (
-    PAGE_ROLE.replace("role@16+1", "role@17+1").replace("role@12+1", "role@13+1").replace("role@11+1", "role@12+1")
-    .replace("role@8+3:I:rights", "role@8+4:I:rights7")
-)  # fmt: skip
+
+PAGES = (page("wux", 3), page("rwux", 4))
 EXIT = (
     "vcpu {vcpu_id:I:u} reason {isa:I:svm}{exit_reason:I:reason} rip 0x{guest_rip:Q:llx} info1 0x{info1:Q:016llx}"
     " info2 0x{info2:Q:016llx} intr_info 0x{intr_info:I:08x} error_code 0x{error_code:I:08x}"
@@ -38,7 +50,6 @@ EXIT = (
 ENTRY = "vcpu {vcpu_id:I:u}, rip 0x{rip:Q:llx}{immediate_exit:B:immediate}"
 REQUESTED = "gfn {gfn:Q:llx} pfn {pfn:Q:llx} level {level:B:d}"
 SPTE = "gfn {gfn:Q:llx} spte {spte:Q:llx}"
-RANGE = "{start:Q:#016llx} -- {end:Q:#016llx}"
 
 FORMATS = (
     ("kvmmmu", "kvm_tdp_mmu_spte_changed",
@@ -47,10 +58,8 @@ FORMATS = (
     ("kvmmmu", "kvm_mmu_spte_requested", REQUESTED + " access {access:B:x}"),
     ("kvmmmu", "kvm_mmu_set_spte", SPTE + " ({r:B:r?}{w:B:w?}{x:B:x?}{u:B:u?}) level {level:B:d} at {sptep:Q:llx}"),
     ("kvmmmu", "kvm_mmu_split_huge_page", SPTE + " level {level:i:d} errno {errno:i:d}"),
-    ("kvmmmu", "kvm_mmu_get_page", PAGE_ROLE + " {created:B:created}"),
-    ("kvmmmu", "kvm_mmu_get_page", PAGE_ROLE_7 + " {created:B:created}"),
-    ("kvmmmu", "kvm_mmu_prepare_zap_page", PAGE_ROLE),
-    ("kvmmmu", "kvm_mmu_prepare_zap_page", PAGE_ROLE_7),
+    *(("kvmmmu", "kvm_mmu_get_page", text + " {created:B:created}") for text in PAGES),
+    *(("kvmmmu", "kvm_mmu_prepare_zap_page", text) for text in PAGES),
     ("kvmmmu", "fast_page_fault",
      "vcpu {vcpu_id:i:d} gva {cr2_or_gpa:Q:llx} error_code {error_code:Q:flags} sptep {sptep:Q:016llx}"
      " old {old_spte:Q:#llx} new {new_spte:Q:llx} spurious {spurious:B:d} fixed {fixed:B:d}"),
@@ -60,8 +69,7 @@ FORMATS = (
     ("kvm", "kvm_exit", EXIT + " requests 0x{requests:Q:016llx}"),
     ("kvm", "kvm_entry", ENTRY),
     ("kvm", "kvm_entry", ENTRY.replace("{imm", " intr_info 0x{intr_info:I:08x} error_code 0x{error_code:I:08x}{imm")),
-    ("kvm", "kvm_unmap_hva_range", "mmu notifier unmap range: " + RANGE),
-    ("kvm", "kvm_age_hva", "mmu notifier age hva: " + RANGE),
+    ("kvm", "kvm_unmap_hva_range", "mmu notifier unmap range: {start:Q:#016llx} -- {end:Q:#016llx}"),
     ("kvm", "kvm_set_spte_hva", "mmu notifier set pte hva: {hva:Q:#016llx}"),
 )  # fmt: skip
 FLAGS = {1: "P", 2: "W", 4: "U", 8: "RSVD", 16: "F"}
@@ -72,14 +80,15 @@ def choices(*words: str) -> dict[int, str]:
 
 
 WORDS = {
-    "gpte": choices("8", "4"), "direct": choices("", " direct"), "invalid": choices("", " invalid"), "no": choices("!", ""),
-    "not": choices("", "!"), "sync": choices("sync", "unsync"), "created": choices("existing", "new"), "r?": choices("-", "r"),
-    "w?": choices("-", "w"), "x?": choices("-", "x"), "u?": {1: "u", 0: "-", 255: ""}, "immediate": choices("", "[immediate exit]"),
-    "rights": choices("---", "--x", "w--", "w-x", "-u-", "-ux", "wu-", "wux"),
-    "rights7": choices(*("".join(c if n >> i & 1 else "-" for i, c in enumerate("rwux")) for n in range(16))),
-    "svm": {2: ""}, "reason": {0x60: "interrupt", 0x7B: "io", 0x400: "npf"},
+    "gpte": choices("8", "4"), "direct": choices("", " direct"), "invalid": choices("", " invalid"),
+    "no": choices("!", ""), "not": choices("", "!"), "sync": choices("sync", "unsync"), "created": choices("existing", "new"),
+    "wux": choices("---", "--x", "w--", "w-x", "-u-", "-ux", "wu-", "wux"),
+    "rwux": choices(*("".join(c if n >> i & 1 else "-" for i, c in enumerate("rwux")) for n in range(16))),
+    "r?": choices("-", "r"), "w?": choices("-", "w"), "x?": choices("-", "x"), "u?": {1: "u", 0: "-", 255: ""},
+    "svm": {2: ""}, "reason": {0x60: "interrupt", 0x7B: "io", 0x400: "npf"}, "immediate": choices("", "[immediate exit]"),
 }  # fmt: skip
 
+PACKED: dict[str, Callable[..., IO[str]]] = {".gz": gzip.open, ".xz": lzma.open}
 PLACE = re.compile(r"\{(\w+)(?:@(\d+)\+(\d+))?:(\w):([^}]+)\}")
 LINE = re.compile(r" *(.+)-(\d+) +\[(\d+)\] (\S+) +(\d+)\.(\d{6}): (\w+): (.*)")
 C_TYPES = {"B": "unsigned char", "H": "unsigned short", "i": "int", "I": "unsigned int", "Q": "unsigned long long"}
@@ -91,10 +100,6 @@ STATES = (
      "B": RESCHED | PREEMPT | LAZY},
     {".": 0, "h": HARDIRQ, "s": SOFTIRQ, "H": HARDIRQ | SOFTIRQ, "z": NMI, "Z": NMI | HARDIRQ},
 )  # fmt: skip
-
-
-class TraceError(Exception):
-    """A line that is not of a format of this file, or that no ring buffer could hold."""
 
 
 def declared(fields: Iterable[tuple[str, str]], offset: int) -> str:
@@ -158,11 +163,9 @@ class Format:
         for found in PLACE.finditer(text):
             name_of, shift, width, kind, how = found.groups()
             way, between = Way(how), text[end : found.start()]
-            pattern, self.printed, end = (
-                pattern + re.escape(between) + way.pattern,
-                self.printed + between + way.conversion,
-                found.end(),
-            )
+            pattern += re.escape(between) + way.pattern
+            self.printed += between + way.conversion
+            end = found.end()
             self.readers.append((self.fields.index((name_of, kind)), int(shift or 0), way.read))
             bits = f"((REC->{name_of} >> {shift}) & {(1 << int(width)) - 1})" if width else f"REC->{name_of}"
             self.arguments.append(way.argument(bits))
@@ -185,7 +188,7 @@ class Format:
 
 
 class Ring:
-    """The pages of a CPU: the time of the first record and the size of all, then the records, each with the time since the last."""
+    """A CPU's pages: the time of the first record and the size of all, then the records, each with the time since the last."""
 
     def __init__(self) -> None:
         self.pages = bytearray()
@@ -194,7 +197,7 @@ class Ring:
 
     def add(self, time: int, record: bytes) -> None:
         if time < self.time:
-            raise TraceError(f"the time of a CPU goes back at {time / 1e9:.6f}")
+            raise SystemExit(f"the time of a CPU goes back at {time / 1e9:.6f}")
         record += bytes(-len(record) % 4)
         words = len(record) // 4
         head = b"" if words <= 28 else struct.pack("<I", len(record) + 4)
@@ -219,30 +222,30 @@ class TraceDat:
     """The events of a trace, and the file that holds them."""
 
     def __init__(self) -> None:
-        self.formats = [Format(number, *one) for number, one in enumerate(FORMATS, 1000)]
+        self.formats: dict[str, list[Format]] = defaultdict(list)
+        for number, one in enumerate(FORMATS, 1000):
+            self.formats[one[1]].append(Format(number, *one))
         self.rings: dict[int, Ring] = defaultdict(Ring)
         self.tasks: dict[int, str] = {}
-        self.time = self.later = self.events = 0
+        self.time = self.later = 0
 
     def add(self, line: str) -> None:
         found = LINE.fullmatch(line)
         if not found:
-            raise TraceError(f"not an event: {line}")
+            raise SystemExit(f"not an event: {line}")
         task, pid, cpu, state, seconds, micros, name, said = found.groups()
         time = int(seconds) * 1_000_000_000 + int(micros) * 1000
         self.later, self.time = (self.later + 1 if time == self.time else 0), time  # in nanoseconds events have an order
         self.tasks[int(pid)] = task
-        common = (sum(map(dict.__getitem__, STATES, state)), depth(state), int(pid))
-        self.rings[int(cpu)].add(time + self.later, self.record(name, common, said))
-        self.events += 1
+        self.rings[int(cpu)].add(time + self.later, self.record(name, (*state_of(state), int(pid)), said))
 
     def record(self, name: str, common: tuple[int, int, int], said: str) -> bytes:
         if name == "tracing_mark_write":
             return struct.pack("<HBBiQ", MARKER, *common, TRACING_MARK_WRITE) + said.encode() + b"\0"
-        for one in self.formats:
-            if one.name == name and (record := one.packed(common, said)):
+        for one in self.formats.get(name, ()):
+            if record := one.packed(common, said):
                 return record
-        raise TraceError(f"no format for {name}: {said}")
+        raise SystemExit(f"no format for {name}: {said}")
 
     def write(self, path: Path) -> None:
         for ring in self.rings.values():
@@ -259,19 +262,14 @@ class TraceDat:
             file.writelines(cpus)
 
     def head(self) -> bytes:
-        page = (
-            "\tfield: u64 timestamp;\toffset:0;\tsize:8;\tsigned:0;\n\tfield: local_t commit;\toffset:8;\tsize:8;\tsigned:1;\n"
-            f"\tfield: char data;\toffset:16;\tsize:{PAGE - 16};\tsigned:1;\n"
-        )
-        systems = {
-            one.system: [other for other in self.formats if other.used and other.system == one.system] for one in self.formats
-        }
-        events = [
-            name.encode() + b"\0" + struct.pack("<I", len(of)) + b"".join(sized(one.file()) for one in of)
-            for name, of in systems.items()
-        ]
+        systems: dict[str, list[bytes]] = defaultdict(list)
+        for one in itertools.chain(*self.formats.values()):
+            if one.used:
+                systems[one.system].append(sized(one.file()))
+        events = [name.encode() + struct.pack("<xI", len(of)) + b"".join(of) for name, of in systems.items()]
         return b"".join([
-            b"\x17\x08\x44tracing6\0", struct.pack("<BBI", 0, 8, PAGE), b"header_page\0", sized(page), b"header_event\0", sized(""),
+            b"\x17\x08\x44tracing6\0", struct.pack("<BBI", 0, 8, PAGE),
+            b"header_page\0", sized(PAGE_HEADER), b"header_event\0", sized(""),
             struct.pack("<I", 1), sized(marker_format()), struct.pack("<I", len(events)), *events,
             sized(f"{TRACING_MARK_WRITE:x} t tracing_mark_write\n", "<I"), sized("", "<I"),
             sized("".join(f"{pid} {task}\n" for pid, task in sorted(self.tasks.items()))),
@@ -279,33 +277,24 @@ class TraceDat:
 
 
 @functools.cache
-def depth(state: str) -> int:
-    preempt, migrate = (0 if digit == "." else int(digit, 16) for digit in state[3:5])
-    return preempt | migrate << 4
+def state_of(text: str) -> tuple[int, int]:
+    """The flags of a record, and its depths of preempt_disable() and migrate_disable()."""
+    preempt, migrate = (int(digit.replace(".", "0"), 16) for digit in text[3:])
+    return sum(of[letter] for of, letter in zip(STATES, text, strict=False)), preempt | migrate << 4
 
 
 def sized(text: str, size: str = "<Q") -> bytes:
     return struct.pack(size, len(text.encode())) + text.encode()
 
 
-def lines_of(path: Path) -> Iterator[str]:
-    """The lines of a trace but those of its header."""
-    opened = {".gz": gzip.open, ".xz": lzma.open}.get(path.suffix, open)
-    with opened(path, "rt") as file:
-        yield from (line.rstrip("\n") for line in file if not line.startswith("#"))
-
-
-def convert(text: Path, dat: Path) -> int:
-    """The number of events."""
+def convert(text: Path, dat: Path) -> None:
     trace = TraceDat()
-    for line in lines_of(text):
-        trace.add(line)
+    with PACKED.get(text.suffix, open)(text, "rt") as file:
+        for line in file:
+            if not line.startswith("#"):
+                trace.add(line.rstrip("\n"))
     trace.write(dat)
-    return trace.events
 
 
 if __name__ == "__main__":
-    try:
-        convert(*map(Path, sys.argv[1:3]))
-    except TraceError as error:
-        sys.exit(str(error))
+    convert(*map(Path, sys.argv[1:]))
