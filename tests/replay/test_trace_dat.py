@@ -66,8 +66,8 @@ def format_of(text: str) -> tuple[int, tuple[str, list]]:
 
 
 def records(pages: bytes):
-    """(time in ns, record) of a CPU. Before a record are its words and the time since the last; 0 words: a length follows; 30: more
-    of the time, and no record."""
+    """(time in ns, record) of a CPU. Before a record are its words and the time since the last; 0 words: a length follows;
+    30: more of the time, and no record."""
     for begin in range(0, len(pages), 4096):
         time, size = struct.unpack_from("<QQ", pages, begin)
         at, end = begin + 16, begin + 16 + size
