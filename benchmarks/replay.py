@@ -50,7 +50,8 @@ def measured(command: Sequence[str]) -> tuple[float, float, int]:
     begun = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT)  # grep -c into /dev/null stops at the first line
     assert process.stdout is not None
-    process.stdout.read()
+    while process.stdout.read(1 << 16):
+        pass  # kept, it would be counted as memory of the next command, which starts as a copy of this process
     _, status, used = os.wait4(process.pid, 0)
     process.stdout.close()
     if os.waitstatus_to_exitcode(status) not in (0, 1):
@@ -76,7 +77,7 @@ def main() -> None:
             row(f"septum replay, {times} x", trace, events, [*SEPTUM, str(trace)], startup)
         row("grep -c kvm_tdp_mmu_spte_changed", trace, events, ["grep", "-c", "kvm_tdp_mmu_spte_changed", str(trace)])
         if shutil.which("trace-cmd"):
-            subprocess.run([*TRACE_DAT, str(trace), str(dat)], check=True)  # memory of our own would be counted as a child's
+            subprocess.run([*TRACE_DAT, str(trace), str(dat)], check=True)
             row("trace-cmd report -N trace.dat", dat, events, ["trace-cmd", "report", "-N", "-i", str(dat)])
             row("septum replay trace.dat", dat, events, [*SEPTUM, str(dat)], startup)
         else:
