@@ -28,7 +28,7 @@ TRACING_MARK_WRITE = 0xFFFFFFFF81000000  # any address, if kallsyms says the sam
 
 
 def page(rights: str, width: int) -> str:
-    """A page of page tables; up to 7.1 the role has three bits of rights, then four."""
+    """A page of page tables: its role has three bits for its rights, or four as kernel 7.3 prints them."""
     after = 8 + width
     return (
         "sp gen {mmu_valid_gen:B:u} gfn {gfn:Q:llx} l{role@0+4:I:u} {role@4+1:I:gpte}-byte q{role@5+2:I:u}{role@7+1:I:direct}"
