@@ -1,9 +1,9 @@
 """How fast a trace is followed, and in how much memory, beside `grep -c` and `trace-cmd report`.
 
-    .venv/bin/python benchmarks/replay.py [TRACE.DAT]
+    .venv/bin/python benchmarks/replay.py
 
-The traces are those of tests/replay, one VM after another, again and again. `trace-cmd report` reads no text: it is measured on
-a trace.dat where one is given, beside `septum replay` of the same file.
+The traces are those of tests/replay, one VM after another, again and again. `trace-cmd report` reads no text: where it is
+installed, the largest is made a trace.dat of the same events, and `septum replay` follows that as well.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ ROOT = Path(__file__).parents[1]
 SAMPLES = sorted((ROOT / "tests" / "replay" / "traces").glob("6.12-*.trace.xz"))
 TIMES = (1, 4, 16, 64)
 STAMP = re.compile(rb" (\d+)(\.\d{6}: )")
+TRACE_DAT = (sys.executable, str(ROOT / "benchmarks" / "trace_dat.py"))
 SEPTUM = (sys.executable, "-m", "septum", "replay")
 
 
@@ -49,7 +50,8 @@ def measured(command: Sequence[str]) -> tuple[float, float, int]:
     begun = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT)  # grep -c into /dev/null stops at the first line
     assert process.stdout is not None
-    process.stdout.read()
+    while process.stdout.read(1 << 16):
+        pass  # kept, it would be counted as memory of the next command, which starts as a copy of this process
     _, status, used = os.wait4(process.pid, 0)
     process.stdout.close()
     if os.waitstatus_to_exitcode(status) not in (0, 1):
@@ -57,31 +59,30 @@ def measured(command: Sequence[str]) -> tuple[float, float, int]:
     return time.perf_counter() - begun, used.ru_utime + used.ru_stime, used.ru_maxrss >> 10
 
 
-def row(name: str, events: int, command: Sequence[str], startup: float = 0.0) -> None:
+def row(name: str, file: Path, events: int, command: Sequence[str], startup: float = 0.0) -> None:
     wall, cpu, memory = measured(command)
-    rate = f"{events / max(cpu - startup, 1e-9):>12,.0f}" if events else " " * 12
-    print(f"{name:<34} {events:>11,} {wall:>8.2f} {cpu:>8.2f} {rate} {memory:>6}")
+    rate = events / max(cpu - startup, 1e-9)
+    print(f"{name:<34} {events:>11,} {file.stat().st_size / 1e6:>7.1f} {wall:>8.2f} {cpu:>8.2f} {rate:>12,.0f} {memory:>6}")
 
 
-def main(arguments: Sequence[str]) -> None:
-    print(f"{'command':<34} {'events':>11} {'seconds':>8} {'CPU':>8} {'events/s':>12} {'MiB':>6}")
+def main() -> None:
+    print(f"{'command':<34} {'events':>11} {'MB':>7} {'seconds':>8} {'CPU':>8} {'events/s':>12} {'MiB':>6}")
     with tempfile.TemporaryDirectory() as directory:
-        trace, empty = Path(directory) / "trace", Path(directory) / "empty"
+        trace, empty, dat = (Path(directory) / name for name in ("trace", "empty", "trace.dat"))
         empty.write_text("# tracer: nop\n")
         subprocess.run([*SEPTUM, str(empty)], stdout=subprocess.DEVNULL, cwd=ROOT, check=False)
         startup = min(cpu_of_nothing(empty) for _ in range(3))
         for times in TIMES:
             events = write(trace, times)
-            row(f"septum replay, {times} x", events, [*SEPTUM, str(trace)], startup)
-        row("grep -c kvm_tdp_mmu_spte_changed", events, ["grep", "-c", "kvm_tdp_mmu_spte_changed", str(trace)])
+            row(f"septum replay, {times} x", trace, events, [*SEPTUM, str(trace)], startup)
+        row("grep -c kvm_tdp_mmu_spte_changed", trace, events, ["grep", "-c", "kvm_tdp_mmu_spte_changed", str(trace)])
+        if shutil.which("trace-cmd"):
+            subprocess.run([*TRACE_DAT, str(trace), str(dat)], check=True)
+            row("trace-cmd report -N trace.dat", dat, events, ["trace-cmd", "report", "-N", "-i", str(dat)])
+            row("septum replay trace.dat", dat, events, [*SEPTUM, str(dat)], startup)
+        else:
+            print("trace-cmd is not installed.")
     print(f"A start of septum takes {startup:.2f} s of CPU, which events/s leaves out.")
-    if not shutil.which("trace-cmd"):
-        print("trace-cmd is not installed.")
-    elif not arguments:
-        print("trace-cmd report: give a trace.dat.")
-    else:
-        row("trace-cmd report", 0, ["trace-cmd", "report", "-i", arguments[0]])
-        row("septum replay trace.dat", 0, [*SEPTUM, arguments[0]])
 
 
 def cpu_of_nothing(empty: Path) -> float:
@@ -91,4 +92,4 @@ def cpu_of_nothing(empty: Path) -> float:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

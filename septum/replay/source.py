@@ -54,7 +54,7 @@ def _text(stream: io.BufferedReader, trace: str) -> Iterator[bytes]:
             ("zstd", "-dcq"), stream, trace, "the command zstd unpacks it; or give its output: zstd -dc FILE | septum replay -"
         )
     if magic.startswith(TRACE_DAT):
-        return _report(("trace-cmd", "report", "-i"), trace, "trace-cmd report -i FILE")
+        return _report(("trace-cmd", "report", "-N", "-i"), trace, "trace-cmd report -N -i FILE")
     if magic.startswith(PERF_DATA):
         return _report(("perf", "script", "-i"), trace, "perf script -i FILE")
     return _pieces(stream)

@@ -36,6 +36,29 @@ def trace_cmd(text: str) -> str:
     return "\n".join(["cpus=6", *lines, ""])
 
 
+PAGE = re.compile(r"sp gen 0 (gfn (\w+)) l(\d) 8-byte (q0 direct wux) nxe ad (root 0 sync)(?: (new))?$", re.MULTILINE)
+
+
+def trace_cmd_without_plugins(text: str) -> str:
+    """As `trace-cmd report -N` prints it: of the page events only the fields."""
+
+    def fields(found: re.Match[str]) -> str:
+        role = int(found[3]) | 1 << 7 | 7 << 8 | 1 << 12
+        created = " created=1" if found[6] else ""
+        return f"[FAILED TO PARSE] mmu_valid_gen=0 gfn={int(found[2], 16)} role={role} root_count=0 unsync=0{created}"
+
+    return trace_cmd(PAGE.sub(fields, text))
+
+
+def trace_cmd_with_plugins(text: str) -> str:
+    """As `trace-cmd report` prints it with its plugin for KVM: of a page that is zapped without the GFN."""
+
+    def of_plugin(found: re.Match[str]) -> str:
+        return f"{f'new sp {found[1]} ' if found[6] else ''}{found[3]} {found[4]} !pae nxe !wp {found[5]} "
+
+    return trace_cmd(PAGE.sub(of_plugin, text)).replace("reason npf", "reason EXIT_NPF")
+
+
 def perf_script(text: str, tgid: str = "4711/") -> str:
     """As `perf script -F comm,pid,tid,cpu,time,event,trace` prints it, with nanoseconds."""
     lines = [

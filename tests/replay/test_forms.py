@@ -33,10 +33,26 @@ def expected() -> dict[str, int]:
 
 
 @pytest.mark.parametrize(
-    "form", [forms.trace_pipe, forms.with_tgid, forms.trace_cmd, forms.perf_script, forms.perf_script_of_tids]
-)
+    "form",
+    [forms.trace_pipe, forms.with_tgid, forms.trace_cmd, forms.trace_cmd_without_plugins, forms.perf_script,
+     forms.perf_script_of_tids],
+)  # fmt: skip
 def test_a_trace_in_another_form_has_the_same_steps(form, expected, tmp_path):
     assert steps(replayed(tmp_path, form(TEXT))) == expected
+
+
+def test_what_a_plugin_leaves_out_is_no_loss(expected, tmp_path):
+    result = replayed(tmp_path, forms.trace_cmd_with_plugins(TEXT))
+    assert steps(result) == {name: count for name, count in expected.items() if name != "announce the removal of a table"}
+    assert (result.reading.unreadable, result.reading.losses) == (0, 0)
+    assert result.notes == ("without kvm_mmu_prepare_zap_page fewer rules can be checked",)
+
+
+@pytest.mark.parametrize("fields", ["gfn=4000", "role=6017", "gfn=16384 role=6016", "gfn=16384 role=6022"])
+def test_a_page_without_its_gfn_or_level_is_unreadable(fields, tmp_path):
+    line = f"[FAILED TO PARSE] mmu_valid_gen=0 {fields} root_count=0"
+    text = TEXT.replace("sp gen 0 gfn 4000 l1 8-byte q0 direct wux nxe ad root 0 sync new", line, 1)
+    assert replayed(tmp_path, text).reading.unreadable == 1
 
 
 def test_lines_may_end_as_windows_ends_them(expected, tmp_path):
@@ -77,7 +93,7 @@ def test_a_binary_trace_goes_through_its_tool(magic, tool, expected, tmp_path, m
     assert steps(replay(str(file))) == expected
 
 
-@pytest.mark.parametrize(("magic", "tool"), [(b"\x17\x08\x44tracing", "trace-cmd report"), (b"PERFILE2", "perf script")])
+@pytest.mark.parametrize(("magic", "tool"), [(b"\x17\x08\x44tracing", "trace-cmd report -N"), (b"PERFILE2", "perf script")])
 def test_a_binary_trace_without_its_tool_says_what_to_do(magic, tool, tmp_path, monkeypatch):
     file = tmp_path / "trace.dat"
     file.write_bytes(magic)
