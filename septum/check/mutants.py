@@ -7,7 +7,6 @@ import inspect
 import linecache
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from septum.check.check import check
@@ -30,11 +29,9 @@ class Mutant:
 
 
 def mutants(design: Design) -> Iterator[Mutant]:
-    """A mutant for every statement and condition of the design's operations that stand in septum/designs."""
+    """A mutant for every statement and condition of the design's operations, those of its parts among them."""
     for name in sorted(design.operations):
-        function = design.function(name)
-        if Path(function.__code__.co_filename).parent.name == "designs":
-            yield from _of_function(design, name, function)
+        yield from _of_function(design, name, design.function(name))
 
 
 def _of_function(design: Design, name: str, function: Callable[..., Any]) -> Iterator[Mutant]:
