@@ -110,7 +110,7 @@ static int prepare(struct explorer *x, unsigned workers, size_t bytes)
 	pthread_cond_init(&x->all_met, NULL);
 	x->worker = hold(run, bytes);
 	x->log.chunk = hold(run, DIRECTORY_BYTES);
-	if (!make_table(run, &x->table, FIRST_SLOTS) || !x->worker || !x->log.chunk)
+	if (!make_table(run, &x->table, FIRST_SLOTS, 0) || !x->worker || !x->log.chunk)
 		return 0;
 	x->table.room = capacity(FIRST_SLOTS, 0);
 	x->everyone = run->threads == 32 ? UINT32_MAX : (1u << run->threads) - 1;

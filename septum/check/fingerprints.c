@@ -167,12 +167,13 @@ static inline void put_back(struct table *table, const struct fingerprint *print
 	table->slots[slot] = *print;
 }
 
-static int make_table(struct septum_run *run, struct table *table, uint64_t slots)
+/* In the place of a table of `old` slots, if that is not 0. */
+static int make_table(struct septum_run *run, struct table *table, uint64_t slots, uint64_t old)
 {
 	size_t bytes = sizeof(struct fingerprint) * slots;
 
 	table->count = slots;
-	table->slots = hold(run, bytes);
+	table->slots = hold_instead(run, bytes, sizeof(struct fingerprint) * old);
 	if (table->slots && bytes >= PIECE)
 		prefer_large_pages(table->slots, bytes);
 	return table->slots != NULL;
@@ -183,8 +184,8 @@ static void free_table(struct septum_run *run, struct table *table)
 	let_go(run, table->slots, sizeof(struct fingerprint) * table->count);
 }
 
-/* The old table is given back piece by piece, so that both together need little more than the larger one. */
-static void pour(struct septum_run *run, const struct table *from, struct table *to)
+/* The old table is unmapped piece by piece. */
+static void pour(const struct table *from, struct table *to)
 {
 	const uint64_t piece = PIECE / sizeof(struct fingerprint);
 
@@ -194,7 +195,7 @@ static void pour(struct septum_run *run, const struct table *from, struct table 
 		for (uint64_t slot = start; slot < end; slot++)
 			if (from->slots[slot].first)
 				put_back(to, &from->slots[slot]);
-		let_go(run, &from->slots[start], (end - start) * sizeof(struct fingerprint));
+		munmap(&from->slots[start], (end - start) * sizeof(struct fingerprint));
 	}
 }
 
@@ -206,13 +207,13 @@ static int grow(struct septum_run *run, struct table *table)
 
 	if (table->crowded)
 		return 0;
-	if (!make_table(run, &larger, (slots + slots / 16 * 3) / SLOTS_UNIT * SLOTS_UNIT)) {
+	if (!make_table(run, &larger, (slots + slots / 16 * 3) / SLOTS_UNIT * SLOTS_UNIT, slots)) {
 		table->crowded = 1;
 		table->room += capacity(slots, 1) - capacity(slots, 0);
 		return 1;
 	}
 	larger.room += capacity(larger.count, 0) - capacity(slots, 0);
-	pour(run, table, &larger);
+	pour(table, &larger);
 	*table = larger;
 	return 1;
 }

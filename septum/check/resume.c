@@ -36,7 +36,7 @@ static int get_table(struct explorer *x, struct stream *from, const struct check
 	struct fingerprint print;
 
 	free_table(x->run, table);
-	if (!make_table(x->run, table, header->slots))
+	if (!make_table(x->run, table, header->slots, 0))
 		return 0;
 	table->crowded = header->crowded != 0;
 	table->room = capacity(table->count, table->crowded) - (int64_t)header->progress.states;

@@ -109,6 +109,17 @@ static void *hold(struct septum_run *run, size_t bytes)
 	return memory;
 }
 
+/* Memory that takes the place of `old` bytes, which are unmapped as it is filled: together they take no more than it does. */
+static void *hold_instead(struct septum_run *run, size_t bytes, size_t old)
+{
+	__atomic_sub_fetch(&run->progress.bytes, old, __ATOMIC_RELAXED);
+	void *memory = hold(run, bytes);
+
+	if (!memory)
+		__atomic_add_fetch(&run->progress.bytes, old, __ATOMIC_RELAXED);
+	return memory;
+}
+
 static void let_go(struct septum_run *run, void *memory, size_t bytes)
 {
 	if (!memory)

@@ -36,7 +36,7 @@ __attribute__((visibility("default"))) uint64_t toy_table(uint64_t states, doubl
 	uint64_t seed = 1, found = 0;
 
 	*most = 0;
-	if (!make_table(&run, &table, FIRST_SLOTS))
+	if (!make_table(&run, &table, FIRST_SLOTS, 0))
 		return 0;
 	for (uint64_t state = 0; state < states; state++, table.room--) {
 		struct fingerprint print = { random_word(&seed) | 1, random_word(&seed) | 1 };
