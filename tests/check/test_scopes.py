@@ -31,10 +31,10 @@ def sizes(scenario, **given):
 
 
 def test_a_scope_gives_the_sizes_and_those_that_follow():
-    assert sizes("same_gfn", name="", sizes={}) == sizes("same_gfn", name="small", sizes={}) == (2, 3, 25)
+    assert sizes("same_gfn", name="", sizes={}) == sizes("same_gfn", name="small", sizes={}) == (2, 3, 28)
     assert sizes("same_gfn", name="tiny", sizes={})[:2] == (2, 2)
     vcpus, levels, pages = sizes("same_gfn", name="review", sizes={})
-    assert (vcpus, levels) == (3, 3) and pages > 25
+    assert (vcpus, levels) == (3, 3) and pages > 28
 
 
 def test_what_is_given_beside_it_overrides_it():
