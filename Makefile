@@ -13,7 +13,7 @@ demo: .venv/.run
 
 # Run the whole test suite, on all cores.
 test: .venv/.test
-	.venv/bin/pytest -n auto --dist loadgroup
+	.venv/bin/pytest -n auto --dist loadfile
 
 # Check every design, and KVM's own side, with three vCPUs: minutes to hours, and gigabytes.
 check-large: .venv/.run

@@ -230,7 +230,6 @@ def tally():
     return {True: 0, False: 0}
 
 
-@pytest.mark.xdist_group("random retries")
 @pytest.mark.parametrize("seed", range(FILES))
 def test_random_models_agree_with_the_reference(seed, tmp_path, tally):
     written = random_model(seed, tmp_path)
@@ -252,6 +251,5 @@ def test_random_models_agree_with_the_reference(seed, tmp_path, tally):
                 trace(built, found.schedule, loop=found.loop)
 
 
-@pytest.mark.xdist_group("random retries")
 def test_enough_of_them_were_compared(tally):
     assert tally[True] > 20 and tally[False] > 60

@@ -25,8 +25,6 @@ BROKEN_ON_PURPOSE = {
     "dpamt_merged_split_try": "designs.md 4.8: DEMOTE outside of the lock makes PAMT.ADD busy",
 }
 
-pytestmark = pytest.mark.xdist_group("compared")  # all rest on one measurement
-
 
 def is_broken(design):
     """Whether it was posted with a mistake, or is wrong on purpose."""
