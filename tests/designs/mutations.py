@@ -233,8 +233,8 @@ MUTATIONS = (
     ),
     Mutation(
         "table freed right away and again by RCU",
-        "kvm/tdx.py",
-        "free_external_page",
+        "designs/dpamt_merged.py",
+        "free_external_spt",
         "m.sp[spt].external_spt = 0",
         "pass",
         "custody",
