@@ -232,15 +232,6 @@ MUTATIONS = (
         V4,
     ),
     Mutation(
-        "table freed right away and again by RCU",
-        "designs/dpamt_merged.py",
-        "free_external_spt",
-        "m.sp[spt].external_spt = 0",
-        "pass",
-        "custody",
-        "teardown",
-    ),
-    Mutation(
         "need_topup asks for one pair only",
         "designs/dpamt_v4.py",
         "need_topup_split",
