@@ -349,7 +349,7 @@ def test_states_that_go_to_disk_hide_no_finding(toy, tmp_path, finding):
 
 
 def test_disk_takes_the_place_of_memory(toy, tmp_path):
-    limits = {"budget": Budget(bytes=114 << 20)}
+    limits = {"budget": Budget(bytes=108 << 20)}
     assert toy("C", padding=40).explore(**limits).outcome is Outcome.OUT_OF_MEMORY
     found = toy("C", padding=40).explore(**limits, directory=tmp_path, spill_bytes=2 << 20)
     assert (found.outcome, numbers(found)) == (Outcome.COMPLETE, (3_320_344, 7_471_742, 44, 32_366))
