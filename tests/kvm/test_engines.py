@@ -20,7 +20,7 @@ WHOLE = (
     "dpamt_merged",
     "dpamt_merged_split",
 )  # the others differ from one of these in few operations
-ELSEWHERE = ("same_gfn_enomem", "punch_hole", "two_tds", "split_two_tds")
+ELSEWHERE = ("teardown", "punch_hole", "two_tds", "split_two_tds")
 PAIRS = [
     (design, scenario.name)
     for design in designs()
