@@ -15,7 +15,7 @@ from septum.scenarios import SCOPES
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "commands.md"
 TABLE = re.compile(r"(?<=<!-- scopes -->\n)(\|.*\n)*")
-SECONDS = 20.0
+SECONDS = 5.0
 DESIGNS = ("upstream", "dpamt_v4_as_posted", "dpamt_merged", "dpamt_merged_split")
 HUNTED = "large"  # is not explored
 
