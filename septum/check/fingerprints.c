@@ -109,7 +109,7 @@ static inline struct fingerprint fingerprint(const struct sum *sum)
  * Open addressing with linear probing from the cache line that `first` scales to, so that a larger table has the same order and
  * is filled by streaming. An insertion claims a slot with `first` and publishes it with `second`; it takes no lock.
  *
- * The table grows when four of five slots are taken, and by less than a fifth: a state never has more than 24 bytes of it,
+ * The table grows when seven of eight slots are taken, and by five sixteenths: a state never has more than 24 bytes of it,
  * but for the first one. `room` is what may still be added before that. Workers draw on it in advances, so it is exact
  * whatever they do, and nobody counts on the hot path.
  */
@@ -124,7 +124,7 @@ struct table {
 
 static int64_t capacity(uint64_t slots, int crowded)
 {
-	return (int64_t)(slots / 10 * (crowded ? 9 : 8));
+	return (int64_t)(slots / 16 * (crowded ? 15 : 14));
 }
 
 static inline uint64_t slot_of(const struct table *table, const struct fingerprint *print)
@@ -207,7 +207,7 @@ static int grow(struct septum_run *run, struct table *table)
 
 	if (table->crowded)
 		return 0;
-	if (!make_table(run, &larger, (slots + slots / 16 * 3) / SLOTS_UNIT * SLOTS_UNIT, slots)) {
+	if (!make_table(run, &larger, (slots + slots / 16 * 5) / SLOTS_UNIT * SLOTS_UNIT, slots)) {
 		table->crowded = 1;
 		table->room += capacity(slots, 1) - capacity(slots, 0);
 		return 1;

@@ -349,7 +349,7 @@ def test_states_that_go_to_disk_hide_no_finding(toy, tmp_path, finding):
 
 
 def test_disk_takes_the_place_of_memory(toy, tmp_path):
-    limits = {"budget": Budget(bytes=108 << 20)}
+    limits = {"budget": Budget(bytes=94 << 20)}
     assert toy("C", padding=40).explore(**limits).outcome is Outcome.OUT_OF_MEMORY
     found = toy("C", padding=40).explore(**limits, directory=tmp_path, spill_bytes=2 << 20)
     assert (found.outcome, numbers(found)) == (Outcome.COMPLETE, (3_320_344, 7_471_742, 44, 32_366))
@@ -391,8 +391,8 @@ def test_a_directory_that_cannot_be_used_is_named(toy, tmp_path):
 
 
 def test_a_run_may_end_while_workers_wait_for_a_larger_table(toy):
-    """The table grows at 52,424 states: some workers stand in the middle of a batch when the others give up."""
-    for states in range(49_000, 52_500, 50):
+    """The table grows at 57,344 states: some workers stand in the middle of a batch when the others give up."""
+    for states in range(54_000, 57_400, 50):
         found = toy("B").explore(budget=Budget(states=states), workers=5)
         assert found.outcome is Outcome.OUT_OF_STATES
 
@@ -492,4 +492,4 @@ def test_the_table_of_fingerprints_grows_without_losing_any_and_has_at_most_24_b
     """With the 128-bit fingerprints of a million states; the first table, of 1 MiB, is half empty at first."""
     library, most = toy("A").library, ctypes.c_double()
     assert library.toy_table(1_000_000, ctypes.byref(most)) == 1_000_000
-    assert 20 < most.value <= 24
+    assert 18 < most.value <= 24
