@@ -28,11 +28,12 @@ from septum.kvm.tlb import guest_wrote, tlb_flushed
 from septum.kvm.vm import close_vcpu, rcu_softirq, vm_destroyed
 from septum.kvm.walk import yielded
 from septum.lang import Size, call
+from septum.scenarios.scopes import WIDE
 from septum.scenarios.world import Td, World, scenario
 
 PLAIN: Mapping[Size, object] = {
     DIRECT: 1, MEMSLOTS: 2, HVAS: 2, VM_MEMSLOTS: Memslots, VM_DIRECT: VmDirect, VCPU_DIRECT: VcpuDirect, SP_DIRECT: SpRole,
-    FIXED_PAGES: 2,
+    FIXED_PAGES: 2, RESCHED: WIDE,
 }  # fmt: skip
 
 
@@ -59,6 +60,7 @@ def plain_vm(world: World, pages: int = 1, huge: bool = False) -> Td:
     few_states=True,
 )  # fmt: skip
 def notifier(world: World) -> None:
+    """A fault installs the page that the host took away; a vCPU writes through a translation that was not flushed."""
     vm = plain_vm(world)
     first, second = vm.vcpus(2)
     first.runs((access, 0, 1), (access, 0, 0))
@@ -73,6 +75,7 @@ def notifier(world: World) -> None:
     few_states=True,
 )  # fmt: skip
 def fast_zap_faults(world: World) -> None:
+    """A root is freed while a vCPU walks it, or the last reference of a valid one is put."""
     vm = plain_vm(world)
     first, second = vm.vcpus(2)
     first.runs((access, 0, 1), (access, 0, 0))
@@ -88,6 +91,7 @@ def fast_zap_faults(world: World) -> None:
     few_states=True,
 )  # fmt: skip
 def fast_zap_notifier(world: World) -> None:
+    """The notifier passes the invalid root by, which still maps the page; the zap that yielded goes on in a freed table."""
     vm = plain_vm(world)
     for vcpu in vm.vcpus(1):
         vcpu.runs((access, 0, 1), (access, 0, 0))
@@ -101,6 +105,7 @@ def fast_zap_notifier(world: World) -> None:
     witnesses=(direct_mapped, aged, root_freed), tables=6, pages=2, vcpus=1, others=3, sizes=PLAIN, few_states=True,
 )  # fmt: skip
 def age_zap(world: World) -> None:
+    """Aging has no mmu_lock: it reads a table after its free, or takes the A bit of an entry that is something else by then."""
     vm = plain_vm(world)
     for vcpu in vm.vcpus(1):
         vcpu.runs((access, 0, 1), (access, 0, 1))
@@ -115,6 +120,7 @@ def age_zap(world: World) -> None:
     tables=3, pages=2, vcpus=1, others=2, sizes=PLAIN, few_states=True,
 )  # fmt: skip
 def age_notifier(world: World) -> None:
+    """The A bit is taken from an entry that was zapped, and makes it present again."""
     vm = plain_vm(world)
     for vcpu in vm.vcpus(1):
         vcpu.runs((access, 0, 1), (access, 0, 1))
@@ -128,6 +134,7 @@ def age_notifier(world: World) -> None:
     tables=4, pages=2, vcpus=1, others=1, sizes=PLAIN, few_states=True,
 )  # fmt: skip
 def slot_delete(world: World) -> None:
+    """A fault maps a page of the slot after the flush; a write goes to a page that is no longer the guest's."""
     vm = plain_vm(world)
     for vcpu in vm.vcpus(1):
         vcpu.runs((access, 0, 1), (access, 0, 0))
@@ -140,6 +147,7 @@ def slot_delete(world: World) -> None:
     tables=4, pages=2, vcpus=1, others=1, sizes={**PLAIN, MEMSLOTS: 3, RESCHED: 1}, few_states=True,
 )  # fmt: skip
 def slot_move(world: World) -> None:
+    """What the old place maps outlives the move; a fault takes the slot for another with the same number."""
     vm = plain_vm(world)
     for vcpu in vm.vcpus(1):
         vcpu.runs((access, 0, 1), (access, 2, 1), (access, 0, 0))
@@ -152,6 +160,7 @@ def slot_move(world: World) -> None:
     tables=4, pages=2, vcpus=1, others=1, sizes={**PLAIN, MEMSLOTS: 4, SLOT_IDS: 2}, few_states=True,
 )  # fmt: skip
 def slot_stress(world: World) -> None:
+    """The change of one slot makes an access to another fail, or end as MMIO."""
     vm = plain_vm(world)
     for vcpu in vm.vcpus(1):
         vcpu.runs((access, 0, 1), (access, 0, 0), (access, 0, 1))
@@ -165,6 +174,7 @@ def slot_stress(world: World) -> None:
     tables=4, pages=2, vcpus=1, others=1, sizes=PLAIN, few_states=True,
 )  # fmt: skip
 def mmio(world: World) -> None:
+    """An MMIO entry outlives the slot's creation, so that RAM is emulated for ever."""
     vm = plain_vm(world)
     slots = world.m.vm[vm.vm].memslots
     slots.memslot[1].npages, slots.active.slot[0] = 0, 0
@@ -178,6 +188,7 @@ def mmio(world: World) -> None:
     witnesses=(direct_mapped, slot_deleted, page_unmapped), tables=4, pages=2, vcpus=1, others=2, sizes=PLAIN, few_states=True,
 )  # fmt: skip
 def notifier_slots(world: World) -> None:
+    """The notifier ends in other slots than it began in, and the count of invalidations never returns to zero."""
     vm = plain_vm(world)
     for vcpu in vm.vcpus(1):
         vcpu.runs((access, 0, 1))
@@ -192,6 +203,7 @@ def notifier_slots(world: World) -> None:
     few_states=True,
 )  # fmt: skip
 def nx_recovery(world: World) -> None:
+    """A fault links a table below one that is being unlinked, and it leaks; the flush comes after the free."""
     vm = plain_vm(world)
     first, second = vm.vcpus(2)
     first.runs((access, 0, 1), (access, 0, 0))
@@ -206,6 +218,7 @@ def nx_recovery(world: World) -> None:
     few_states=True,
 )  # fmt: skip
 def nx_recovery_age(world: World) -> None:
+    """Aging takes a bit from a FROZEN entry, which a fault then takes for an empty one: nobody unmaps what it maps there."""
     vm = plain_vm(world)
     for vcpu in vm.vcpus(2):
         vcpu.runs((access, 0, 0))
@@ -219,6 +232,7 @@ def nx_recovery_age(world: World) -> None:
     tables=6, pages=2, vcpus=2, others=2, sizes={**PLAIN, RESCHED: 1}, few_states=True,
 )  # fmt: skip
 def plain_teardown(world: World) -> None:
+    """A root, a table or a page of the VMM is left, or a callback runs after the VM has gone."""
     vm = plain_vm(world)
     for gfn, vcpu in enumerate(vm.vcpus(2)):
         vcpu.runs((access, gfn, 1), (close_vcpu,))

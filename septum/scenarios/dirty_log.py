@@ -39,6 +39,7 @@ def migrate(world: World, huge: bool) -> None:
     witnesses=(*SEEN, fixed_fast), tables=4, pages=2, vcpus=1, others=1, sizes=SMALL, few_states=True,
 )  # fmt: skip
 def log_writes(world: World) -> None:
+    """A write that no log reports: the flush is missing, or a fault that saw no log gives W after the protection."""
     migrate(world, False)
 
 
@@ -47,6 +48,7 @@ def log_writes(world: World) -> None:
     witnesses=SEEN, tables=4, pages=2, vcpus=1, others=1, sizes={**SMALL, PML: 1}, few_states=True,
 )  # fmt: skip
 def log_pml(world: World) -> None:
+    """A write that no log reports: D was taken without a flush, or the vCPU's buffer was not emptied before the log was read."""
     migrate(world, False)
 
 
@@ -55,6 +57,7 @@ def log_pml(world: World) -> None:
     witnesses=(*SEEN, direct_split), tables=5, pages=2, vcpus=1, others=1, sizes=HUGE, few_states=True,
 )  # fmt: skip
 def log_eager(world: World) -> None:
+    """The split table translates otherwise than the leaf did, or is writable where the leaf was protected already."""
     migrate(world, True)
 
 
@@ -63,6 +66,7 @@ def log_eager(world: World) -> None:
     witnesses=(*SEEN, direct_split), tables=5, pages=2, vcpus=1, others=1, sizes={**HUGE, EAGER_PAGE_SPLIT: 0}, few_states=True,
 )  # fmt: skip
 def log_lazy(world: World) -> None:
+    """The fault maps 2M again though the log is on, and one bit stands for all the pages that were written."""
     migrate(world, True)
 
 
@@ -71,6 +75,7 @@ def log_lazy(world: World) -> None:
     witnesses=(direct_mapped, recovered, aged, table_removed), tables=6, pages=2, vcpus=1, others=2, sizes=HUGE, few_states=True,
 )  # fmt: skip
 def recover_age(world: World) -> None:
+    """The A bit of a table that is being replaced is taken, and the 2M leaf that stands there by then is changed."""
     vm = plain_vm(world, pages=2, huge=True)
     for vcpu in vm.vcpus(1):
         vcpu.runs((access, 0, 0), (access, 1, 0))
@@ -85,6 +90,7 @@ def recover_age(world: World) -> None:
     tables=5, pages=2, vcpus=1, others=2, sizes=HUGE, few_states=True,
 )  # fmt: skip
 def recover(world: World) -> None:
+    """A 2M leaf becomes writable while a new log wants its pages one by one; its table is freed while a vCPU walks it."""
     vm = plain_vm(world, pages=2, huge=True)
     for vcpu in vm.vcpus(1):
         vcpu.runs((access, 1, 1), (access, 0, 1))

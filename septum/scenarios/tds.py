@@ -16,6 +16,7 @@ from septum.scenarios.world import ONE_VM, World, scenario
     witnesses=(page_mapped, hole_punched), tables=4, pages=2, vms=2,
 )  # fmt: skip
 def two_tds(world: World) -> None:
+    """The last page of one TD takes the pair away that the other has just counted on; both add a pair for one 2M range."""
     for td in (world.td(apart=True), world.td(apart=True)):
         for vcpu in td.vcpus(1):
             vcpu.runs((touch, 0), then=[call(kvm_gmem_punch_hole, td.vm, 0, 0)])
@@ -26,6 +27,7 @@ def two_tds(world: World) -> None:
     witnesses=(page_mapped, vm_destroyed), **ONE_VM,
 )  # fmt: skip
 def teardown(world: World) -> None:
+    """A page is freed with the key still in use, or before its cache lines are flushed; a pair, a table or a pool is left."""
     td = world.td()
     for gfn, vcpu in enumerate(td.vcpus(VCPUS.value)):
         vcpu.runs((touch, gfn), (close_vcpu,))
@@ -38,6 +40,7 @@ def teardown(world: World) -> None:
     witnesses=(page_mapped, vm_destroyed), tables=4, pages=1, vcpus=1, others=2, vms=2, linked=1, alone=1, levels=3,
 )  # fmt: skip
 def rcu_callbacks(world: World) -> None:
+    """A softirq takes a lock that process context holds with interrupts on, or sleeps; a pair goes that the other TD needs."""
     first, second = world.td(apart=True), world.td(apart=True)
     first.link(0, 2, alone=True)
     first.runs("destroy", call(kvm_destroy_vm, first.vm))
@@ -52,6 +55,7 @@ def rcu_callbacks(world: World) -> None:
     tables=4, pages=1, vcpus=1, others=3, folios=1, linked=1, sizes={GFNS: 2 * GFNS.value}, needs=NEEDS, levels=3,
 )  # fmt: skip
 def split_teardown(world: World) -> None:
+    """A table that a split took from its pool is freed otherwise than one of a fault; the pair of a split 2M page stays."""
     td = world.td()
     td.maps_huge(0, accepted=True)
     for vcpu in td.vcpus(1):

@@ -5,7 +5,7 @@ a conversion leaves a leaf of the old view; a vCPU that was kicked out for the S
 """
 
 from septum.host.frames import Role
-from septum.host.geometry import FIXED_PAGES, GFNS, VMS
+from septum.host.geometry import FIXED_PAGES, GFNS, VCPUS, VMS
 from septum.kvm.attributes import kvm_vm_ioctl_set_mem_attributes, made_private
 from septum.kvm.bug import page_mapped
 from septum.kvm.direct import ROOTS
@@ -21,7 +21,7 @@ from septum.kvm.vm import rcu_softirq
 from septum.lang import call
 from septum.scenarios.direct import PLAIN
 from septum.scenarios.dirty_log import LOG
-from septum.scenarios.world import Td, World, control_pages, scenario
+from septum.scenarios.world import THREE_VCPUS, TWO_VCPUS, Td, World, control_pages, scenario
 from septum.tdx.guest import page_accepted
 
 SHARED_GFN = 1
@@ -47,11 +47,12 @@ def both_views(world: World) -> Td:
 @scenario(
     "a vCPU of a TD uses private and shared memory while an MMU notifier takes the shared page away",
     witnesses=(page_mapped, page_accepted, direct_mapped, leaf_zapped, page_unmapped),
-    tables=6, pages=2, vcpus=1, others=1, sizes=BOTH, few_states=True,
+    tables=6, pages=2, vcpus=1, others=1, sizes=BOTH, larger=TWO_VCPUS, few_states=True,
 )  # fmt: skip
 def views_notifier(world: World) -> None:
+    """The notifier of the shared page zaps the private one, whose content is then lost."""
     td = both_views(world)
-    for vcpu in td.vcpus(1):
+    for vcpu in td.vcpus(VCPUS.value):
         vcpu.runs((touch, 0), (access, SHARED_GFN, 1), (access, SHARED_GFN, 0))
     td.runs("madvise", call(madvise_dontneed, td.vm, SHARED_GFN))
 
@@ -59,11 +60,12 @@ def views_notifier(world: World) -> None:
 @scenario(
     "the direct roots of a TD are zapped while a vCPU faults in private and in shared memory",
     witnesses=(page_mapped, page_accepted, direct_mapped, root_obsolete, root_freed),
-    tables=7, pages=2, vcpus=1, others=2, sizes=BOTH, few_states=True,
+    tables=7, pages=2, vcpus=1, others=2, sizes=BOTH, larger=TWO_VCPUS, few_states=True,
 )  # fmt: skip
 def views_fast_zap(world: World) -> None:
+    """The mirror root is invalidated along; a private fault goes on with a direct root that is obsolete."""
     td = both_views(world)
-    for vcpu in td.vcpus(1):
+    for vcpu in td.vcpus(VCPUS.value):
         vcpu.runs((access, SHARED_GFN, 1), (touch, 0))
     td.runs("zap", call(fast_zap, td.vm))
     world.setup.thread("RCU softirq", call(rcu_softirq), daemon=True)
@@ -71,22 +73,24 @@ def views_fast_zap(world: World) -> None:
 
 @scenario(
     "two vCPUs of a TD fault, one in private memory and one in shared memory",
-    witnesses=(page_mapped, page_accepted, direct_mapped), tables=6, pages=2, vcpus=2, sizes=BOTH, few_states=True,
+    witnesses=(page_mapped, page_accepted, direct_mapped), tables=6, pages=2, vcpus=2,
+    sizes=BOTH, larger=THREE_VCPUS, few_states=True,
 )  # fmt: skip
 def views_faults(world: World) -> None:
-    first, second = both_views(world).vcpus(2)
-    first.runs((touch, 0))
-    second.runs((access, SHARED_GFN, 1))
+    """A fault of one view looks into the tree of the other, or allocates a second root of its kind."""
+    for number, vcpu in enumerate(both_views(world).vcpus(VCPUS.value)):
+        vcpu.runs((access, SHARED_GFN, 1) if number % 2 else (touch, 0))
 
 
 @scenario(
     "a GFN becomes private while a vCPU uses it as shared memory",
     witnesses=(direct_mapped, leaf_zapped, made_private, page_mapped),
-    tables=6, pages=2, vcpus=1, others=1, sizes=BOTH, few_states=True,
+    tables=6, pages=2, vcpus=1, others=1, sizes=BOTH, larger=TWO_VCPUS, few_states=True,
 )  # fmt: skip
 def views_convert(world: World) -> None:
+    """A leaf of the shared view outlives the conversion, so that both views map the GFN."""
     td = both_views(world)
-    for vcpu in td.vcpus(1):
+    for vcpu in td.vcpus(VCPUS.value):
         vcpu.runs((access, SHARED_GFN, 1), (touch, SHARED_GFN))
     td.runs("convert", call(kvm_vm_ioctl_set_mem_attributes, td.vm, SHARED_GFN, SHARED_GFN, False))
 
@@ -94,22 +98,25 @@ def views_convert(world: World) -> None:
 @scenario(
     "a memslot with both views is deleted while a vCPU uses both",
     witnesses=(page_mapped, direct_mapped, slot_deleted, leaf_zapped, mmio_mapped), tables=6, pages=2, vcpus=1, others=1,
-    sizes=BOTH, few_states=True,
+    sizes=BOTH, larger=TWO_VCPUS, few_states=True,
 )  # fmt: skip
 def views_slot_delete(world: World) -> None:
+    """Only one of both views is zapped; a vCPU that was kicked out for the S-EPT keeps a shared translation."""
     td = both_views(world)
-    for vcpu in td.vcpus(1):
+    for vcpu in td.vcpus(VCPUS.value):
         vcpu.runs((touch, 0), (access, SHARED_GFN, 1), (access, SHARED_GFN, 0))
     td.runs("delete", call(kvm_set_memory_region, td.vm, 0, 0, 0, 0, 0))
 
 
 @scenario(
     "the VMM wants a slot of guest_memfd to log dirty pages, which is refused, while a vCPU uses both views",
-    witnesses=(page_mapped, direct_mapped), tables=6, pages=2, vcpus=1, others=1, sizes=BOTH, few_states=True,
+    witnesses=(page_mapped, direct_mapped), tables=6, pages=2, vcpus=1, others=1,
+    sizes=BOTH, larger=TWO_VCPUS, few_states=True,
 )  # fmt: skip
 def views_log(world: World) -> None:
+    """Logging begins though private memory cannot be write-protected."""
     td = both_views(world)
-    for vcpu in td.vcpus(1):
+    for vcpu in td.vcpus(VCPUS.value):
         vcpu.runs((touch, 0), (access, SHARED_GFN, 1))
     td.runs("log", call(kvm_set_memory_region, td.vm, 0, HVAS.value, 0, 0, LOG))
 
