@@ -1,9 +1,9 @@
 """The families of scenarios, and how large each is in its two sizes: docs/scenarios.md.
 
-    python benchmarks/families.py [MODEL...] [--threads N] [--text]
+    python benchmarks/families.py [MODEL...] [--scenario NAME] [--threads N] [--text]
 
 Explores every scenario of these models (default: all of MODELS) in the scopes `small` and `wide`, each to its end, and puts the
-numbers into the page, where those of other models stay. `--text` explores nothing: it only writes what the docstrings say.
+numbers into the page, where the others stay. `--text` explores nothing: it only writes what the docstrings say.
 """
 
 from __future__ import annotations
@@ -44,20 +44,24 @@ def text() -> str:
     return "\n".join([*lines, "", ""])
 
 
-def measured(model: str, threads: int) -> Iterator[tuple[tuple[str, str], str]]:
-    """The cells that a model gives."""
+def measured(model: str, scenario: str, threads: int) -> Iterator[Cells]:
+    """The cells that a model gives, of one scenario after another."""
     made = load(model)
-    for name in (name for names in FAMILIES.values() for name in names if name in scenarios(made)):
+    for name in (name for names in FAMILIES.values() for name in names if name in scenarios(made) and scenario in ("", name)):
         small, wide = (check(made, name, scope_name=scope, threads=threads) for scope in ("small", "wide"))
         changed = [size for size in LARGER if wide.scope.get(size) != small.scope.get(size)]
-        yield (name, "larger"), ", ".join(f"{size} {wide.scope[size]}" for size in changed)
-        yield (name, model.removeprefix("kvm_")), f"{cell(small)}; {cell(wide)} in {wide.seconds:.0f} s"
         print(f"{model:24} {name:22} {cell(small):>12} {cell(wide):>12} {wide.seconds:8.1f}", file=sys.stderr, flush=True)
+        yield {
+            (name, "larger"): ", ".join(f"{size} {wide.scope[size]}" for size in changed),
+            (name, model.removeprefix("kvm_")): f"{cell(small)}; {cell(wide)} in {wide.seconds:.0f} s",
+        }
 
 
 def cell(found: Result) -> str:
-    """The number of states, and what else there is to say than that it holds."""
-    return f"{found.states:,}" if found.verdict is Verdict.HOLDS else f"{found.states:,} ({found.property or found.verdict})"
+    """How many states there are, or how soon a property is violated."""
+    if found.verdict is Verdict.VIOLATED:
+        return f"{found.property} in {found.depth} steps"
+    return f"{found.states:,}" if found.holds else str(found.verdict)
 
 
 def sizes(cells: Cells) -> str:
@@ -84,6 +88,11 @@ def documented(page: str) -> Cells:
     return cells
 
 
+def is_documented(model: str, found: Result) -> bool:
+    """Whether the page says of the small size what was found."""
+    return documented(PAGE.read_text())[found.scenario, model.removeprefix("kvm_")].startswith(f"{cell(found)}; ")
+
+
 def between(page: str, mark: str) -> str:
     """What stands between two marks of the page."""
     return page.split(f"<!-- {mark} -->\n")[1]
@@ -97,14 +106,15 @@ def put(page: str, mark: str, new: str) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("models", nargs="*", metavar="MODEL", help=f"of {', '.join(MODELS)}")
+    parser.add_argument("--scenario", metavar="NAME", default="")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--text", action="store_true")
     options = parser.parse_args()
     PAGE.write_text(put(PAGE.read_text(), "families", text()))
     for model in [] if options.text else options.models or MODELS:
-        for key, value in measured(model, options.threads):
+        for cells in measured(model, options.scenario, options.threads):
             page = PAGE.read_text()
-            PAGE.write_text(put(page, "sizes", sizes(documented(page) | {key: value})))
+            PAGE.write_text(put(page, "sizes", sizes(documented(page) | cells)))
 
 
 if __name__ == "__main__":

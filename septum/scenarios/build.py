@@ -89,7 +89,6 @@ def finalize_prefault(world: World) -> None:
 @scenario(
     "two vCPUs run for the first time: one mirror root for both",
     witnesses=(finalized, root_shared, page_mapped, page_accepted), tables=3, pages=2, others=1, built=1,
-    larger=THREE_VCPUS,
 )  # fmt: skip
 def first_runs(world: World) -> None:
     """Two vCPUs allocate two mirror roots, or one runs without; a reference is lost."""

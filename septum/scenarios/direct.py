@@ -7,7 +7,7 @@ root is freed that somebody still walks, or the last reference of a valid one is
 from collections.abc import Mapping
 
 from septum.host.frames import Role
-from septum.host.geometry import ENTRIES, FIXED_PAGES
+from septum.host.geometry import ENTRIES, FIXED_PAGES, VCPUS
 from septum.kvm.aging import aged, aged_too_late, kvm_age_hva
 from septum.kvm.bug import lost_race, met_frozen
 from septum.kvm.changed_spte import table_removed
@@ -29,7 +29,7 @@ from septum.kvm.vm import close_vcpu, rcu_softirq, vm_destroyed
 from septum.kvm.walk import yielded
 from septum.lang import Size, call
 from septum.scenarios.scopes import WIDE
-from septum.scenarios.world import Td, World, scenario
+from septum.scenarios.world import TWO_VCPUS, Td, World, scenario
 
 PLAIN: Mapping[Size, object] = {
     DIRECT: 1, MEMSLOTS: 2, HVAS: 2, VM_MEMSLOTS: Memslots, VM_DIRECT: VmDirect, VCPU_DIRECT: VcpuDirect, SP_DIRECT: SpRole,
@@ -93,7 +93,7 @@ def fast_zap_faults(world: World) -> None:
 def fast_zap_notifier(world: World) -> None:
     """The notifier passes the invalid root by, which still maps the page; the zap that yielded goes on in a freed table."""
     vm = plain_vm(world)
-    for vcpu in vm.vcpus(1):
+    for vcpu in vm.vcpus(VCPUS.value):
         vcpu.runs((access, 0, 1), (access, 0, 0))
     vm.runs("zap", call(fast_zap, vm.vm))
     vm.runs("madvise", call(madvise_dontneed, vm.vm, 0))
@@ -102,13 +102,16 @@ def fast_zap_notifier(world: World) -> None:
 
 @scenario(
     "a page is aged while a fast zap and a fault change what maps it",
-    witnesses=(direct_mapped, aged, root_freed), tables=6, pages=2, vcpus=1, others=3, sizes=PLAIN, few_states=True,
+    witnesses=(direct_mapped, aged, root_freed), tables=6, pages=2, vcpus=1, others=3, sizes=PLAIN,
+    larger=TWO_VCPUS, few_states=True,
 )  # fmt: skip
 def age_zap(world: World) -> None:
     """Aging has no mmu_lock: it reads a table after its free, or takes the A bit of an entry that is something else by then."""
     vm = plain_vm(world)
-    for vcpu in vm.vcpus(1):
-        vcpu.runs((access, 0, 1), (access, 0, 1))
+    first, *others = vm.vcpus(VCPUS.value)
+    first.runs((access, 0, 1), (access, 0, 1))
+    for vcpu in others:
+        vcpu.runs((access, 0, 1))
     vm.runs("zap", call(fast_zap, vm.vm))
     vm.runs("age", call(kvm_age_hva, vm.vm, 0))
     world.setup.thread("RCU softirq", call(rcu_softirq), daemon=True)
@@ -117,12 +120,13 @@ def age_zap(world: World) -> None:
 @scenario(
     "a page is aged while an MMU notifier takes it away, and comes back",
     witnesses=(direct_mapped, aged, aged_too_late, page_unmapped, leaf_zapped),
-    tables=3, pages=2, vcpus=1, others=2, sizes=PLAIN, few_states=True,
+    tables=3, pages=2, vcpus=1, others=2, sizes=PLAIN,
+    larger=TWO_VCPUS, few_states=True,
 )  # fmt: skip
 def age_notifier(world: World) -> None:
     """The A bit is taken from an entry that was zapped, and makes it present again."""
     vm = plain_vm(world)
-    for vcpu in vm.vcpus(1):
+    for vcpu in vm.vcpus(VCPUS.value):
         vcpu.runs((access, 0, 1), (access, 0, 1))
     vm.runs("madvise", call(madvise_dontneed, vm.vm, 0))
     vm.runs("age", call(kvm_age_hva, vm.vm, 0))
@@ -131,12 +135,13 @@ def age_notifier(world: World) -> None:
 @scenario(
     "a memslot is deleted where a vCPU reads and writes: then its GFNs are MMIO",
     witnesses=(direct_mapped, slot_deleted, met_dying_slot, mmio_emulated, leaf_zapped),
-    tables=4, pages=2, vcpus=1, others=1, sizes=PLAIN, few_states=True,
+    tables=4, pages=2, vcpus=1, others=1, sizes=PLAIN,
+    larger=TWO_VCPUS, few_states=True,
 )  # fmt: skip
 def slot_delete(world: World) -> None:
     """A fault maps a page of the slot after the flush; a write goes to a page that is no longer the guest's."""
     vm = plain_vm(world)
-    for vcpu in vm.vcpus(1):
+    for vcpu in vm.vcpus(VCPUS.value):
         vcpu.runs((access, 0, 1), (access, 0, 0))
     vm.runs("delete", call(kvm_set_memory_region, vm.vm, 0, 0, 0, 0, 0))
 
@@ -144,25 +149,29 @@ def slot_delete(world: World) -> None:
 @scenario(
     "a memslot is moved where a vCPU reads and writes, at its old place and its new one",
     witnesses=(direct_mapped, slot_moved, met_dying_slot, mmio_emulated, leaf_zapped),
-    tables=4, pages=2, vcpus=1, others=1, sizes={**PLAIN, MEMSLOTS: 3, RESCHED: 1}, few_states=True,
+    tables=4, pages=2, vcpus=1, others=1, sizes={**PLAIN, MEMSLOTS: 3, RESCHED: 1},
+    larger=TWO_VCPUS, few_states=True,
 )  # fmt: skip
 def slot_move(world: World) -> None:
     """What the old place maps outlives the move; a fault takes the slot for another with the same number."""
     vm = plain_vm(world)
-    for vcpu in vm.vcpus(1):
-        vcpu.runs((access, 0, 1), (access, 2, 1), (access, 0, 0))
+    first, *others = vm.vcpus(VCPUS.value)
+    first.runs((access, 0, 1), (access, 2, 1), (access, 0, 0))
+    for vcpu in others:
+        vcpu.runs((access, 0, 1))
     vm.runs("move", call(kvm_set_memory_region, vm.vm, 0, 2, 2, 0, 0))
 
 
 @scenario(
     "another memslot comes and goes while a vCPU reads and writes, as in memslot_modification_stress_test",
     witnesses=(direct_mapped, guest_wrote, slot_deleted, accessed),
-    tables=4, pages=2, vcpus=1, others=1, sizes={**PLAIN, MEMSLOTS: 4, SLOT_IDS: 2}, few_states=True,
+    tables=4, pages=2, vcpus=1, others=1, sizes={**PLAIN, MEMSLOTS: 4, SLOT_IDS: 2},
+    larger=TWO_VCPUS, few_states=True,
 )  # fmt: skip
 def slot_stress(world: World) -> None:
     """The change of one slot makes an access to another fail, or end as MMIO."""
     vm = plain_vm(world)
-    for vcpu in vm.vcpus(1):
+    for vcpu in vm.vcpus(VCPUS.value):
         vcpu.runs((access, 0, 1), (access, 0, 0), (access, 0, 1))
     add, delete = call(kvm_set_memory_region, vm.vm, 1, 1, 2, 1, 0), call(kvm_set_memory_region, vm.vm, 1, 0, 0, 0, 0)
     vm.runs("slots", add, delete, add, delete)
@@ -171,26 +180,28 @@ def slot_stress(world: World) -> None:
 @scenario(
     "a memslot is created where a vCPU finds MMIO",
     witnesses=(direct_mapped, mmio_mapped, mmio_emulated, old_mmio),
-    tables=4, pages=2, vcpus=1, others=1, sizes=PLAIN, few_states=True,
+    tables=4, pages=2, vcpus=1, others=1, sizes=PLAIN,
+    larger=TWO_VCPUS, few_states=True,
 )  # fmt: skip
 def mmio(world: World) -> None:
     """An MMIO entry outlives the slot's creation, so that RAM is emulated for ever."""
     vm = plain_vm(world)
     slots = world.m.vm[vm.vm].memslots
     slots.memslot[1].npages, slots.active.slot[0] = 0, 0
-    for vcpu in vm.vcpus(1):
+    for vcpu in vm.vcpus(VCPUS.value):
         vcpu.runs((access, 0, 0), (access, 0, 1))
     vm.runs("create", call(kvm_set_memory_region, vm.vm, 0, 2, 0, 0, 0))
 
 
 @scenario(
     "memslots change while an MMU notifier is between its start and its end",
-    witnesses=(direct_mapped, slot_deleted, page_unmapped), tables=4, pages=2, vcpus=1, others=2, sizes=PLAIN, few_states=True,
+    witnesses=(direct_mapped, slot_deleted, page_unmapped), tables=4, pages=2, vcpus=1, others=2, sizes=PLAIN,
+    larger=TWO_VCPUS, few_states=True,
 )  # fmt: skip
 def notifier_slots(world: World) -> None:
     """The notifier ends in other slots than it began in, and the count of invalidations never returns to zero."""
     vm = plain_vm(world)
-    for vcpu in vm.vcpus(1):
+    for vcpu in vm.vcpus(VCPUS.value):
         vcpu.runs((access, 0, 1))
     vm.runs("delete", call(kvm_set_memory_region, vm.vm, 0, 0, 0, 0, 0))
     vm.runs("madvise", call(madvise_dontneed, vm.vm, 0))

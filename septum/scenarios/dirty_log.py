@@ -4,7 +4,7 @@ What can go wrong: a write of the guest that no log reports, since W or D was ta
 seen no dirty log was about to give it; a split that translates otherwise than the leaf before; a leaf that another one splits.
 """
 
-from septum.host.geometry import ENTRIES, FIXED_PAGES
+from septum.host.geometry import ENTRIES, FIXED_PAGES, VCPUS
 from septum.kvm.aging import aged, kvm_age_hva
 from septum.kvm.changed_spte import table_removed
 from septum.kvm.direct import HUGE_PAGES
@@ -18,7 +18,7 @@ from septum.kvm.tlb import PML, guest_wrote, tlb_flushed
 from septum.kvm.vm import rcu_softirq
 from septum.lang import call
 from septum.scenarios.direct import PLAIN, plain_vm
-from septum.scenarios.world import World, scenario
+from septum.scenarios.world import TWO_VCPUS, World, scenario
 
 LOG = 1
 SMALL = {**PLAIN, HVAS: 2, FIXED_PAGES: 3}
@@ -29,14 +29,17 @@ SEEN = (direct_mapped, write_protected, page_logged, guest_wrote, tlb_flushed)
 def migrate(world: World, huge: bool) -> None:
     """Logging begins, everything is copied, the log is read once, and its pages are copied again; a vCPU writes and writes."""
     vm = plain_vm(world, pages=2, huge=huge)
-    for vcpu in vm.vcpus(1):
-        vcpu.runs((access, 0, 1), (access, 0, 1), (access, 0, 1))
+    first, *others = vm.vcpus(VCPUS.value)
+    first.runs((access, 0, 1), (access, 0, 1), (access, 0, 1))
+    for vcpu in others:
+        vcpu.runs((access, 1, 1))
     vm.runs("migrate", call(kvm_set_memory_region, vm.vm, 0, 2, 0, 0, LOG), call(copy_all, vm.vm), call(get_dirty_log, vm.vm, 0))
 
 
 @scenario(
     "a vCPU writes while the VMM logs dirty 4K pages by write protection",
-    witnesses=(*SEEN, fixed_fast), tables=4, pages=2, vcpus=1, others=1, sizes=SMALL, few_states=True,
+    witnesses=(*SEEN, fixed_fast), tables=4, pages=2, vcpus=1, others=1, sizes=SMALL,
+    larger=TWO_VCPUS, few_states=True,
 )  # fmt: skip
 def log_writes(world: World) -> None:
     """A write that no log reports: the flush is missing, or a fault that saw no log gives W after the protection."""
@@ -45,7 +48,8 @@ def log_writes(world: World) -> None:
 
 @scenario(
     "a vCPU writes while the VMM logs dirty 4K pages by the CPU's page-modification log",
-    witnesses=SEEN, tables=4, pages=2, vcpus=1, others=1, sizes={**SMALL, PML: 1}, few_states=True,
+    witnesses=SEEN, tables=4, pages=2, vcpus=1, others=1, sizes={**SMALL, PML: 1},
+    larger=TWO_VCPUS, few_states=True,
 )  # fmt: skip
 def log_pml(world: World) -> None:
     """A write that no log reports: D was taken without a flush, or the vCPU's buffer was not emptied before the log was read."""
@@ -54,7 +58,8 @@ def log_pml(world: World) -> None:
 
 @scenario(
     "a vCPU writes to a 2M page that is split when logging begins",
-    witnesses=(*SEEN, direct_split), tables=5, pages=2, vcpus=1, others=1, sizes=HUGE, few_states=True,
+    witnesses=(*SEEN, direct_split), tables=5, pages=2, vcpus=1, others=1, sizes=HUGE,
+    larger=TWO_VCPUS, few_states=True,
 )  # fmt: skip
 def log_eager(world: World) -> None:
     """The split table translates otherwise than the leaf did, or is writable where the leaf was protected already."""
@@ -63,7 +68,8 @@ def log_eager(world: World) -> None:
 
 @scenario(
     "a vCPU writes to a 2M page that its own fault splits, while logging goes on",
-    witnesses=(*SEEN, direct_split), tables=5, pages=2, vcpus=1, others=1, sizes={**HUGE, EAGER_PAGE_SPLIT: 0}, few_states=True,
+    witnesses=(*SEEN, direct_split), tables=5, pages=2, vcpus=1, others=1, sizes={**HUGE, EAGER_PAGE_SPLIT: 0},
+    larger=TWO_VCPUS, few_states=True,
 )  # fmt: skip
 def log_lazy(world: World) -> None:
     """The fault maps 2M again though the log is on, and one bit stands for all the pages that were written."""
@@ -72,12 +78,13 @@ def log_lazy(world: World) -> None:
 
 @scenario(
     "logging ends, a page is aged, and a vCPU faults on it, while its table becomes a 2M leaf again",
-    witnesses=(direct_mapped, recovered, aged, table_removed), tables=6, pages=2, vcpus=1, others=2, sizes=HUGE, few_states=True,
+    witnesses=(direct_mapped, recovered, aged, table_removed), tables=6, pages=2, vcpus=1, others=2, sizes=HUGE,
+    larger=TWO_VCPUS, few_states=True,
 )  # fmt: skip
 def recover_age(world: World) -> None:
     """The A bit of a table that is being replaced is taken, and the 2M leaf that stands there by then is changed."""
     vm = plain_vm(world, pages=2, huge=True)
-    for vcpu in vm.vcpus(1):
+    for vcpu in vm.vcpus(VCPUS.value):
         vcpu.runs((access, 0, 0), (access, 1, 0))
     vm.runs("logging ends", call(kvm_set_memory_region, vm.vm, 0, 2, 0, 0, 0))
     vm.runs("age", call(kvm_age_hva, vm.vm, 0))
@@ -87,12 +94,15 @@ def recover_age(world: World) -> None:
 @scenario(
     "logging ends, and a vCPU writes while 2M leaves are recovered",
     witnesses=(direct_mapped, direct_split, recovered, guest_wrote),
-    tables=5, pages=2, vcpus=1, others=2, sizes=HUGE, few_states=True,
+    tables=5, pages=2, vcpus=1, others=2, sizes=HUGE,
+    larger=TWO_VCPUS, few_states=True,
 )  # fmt: skip
 def recover(world: World) -> None:
     """A 2M leaf becomes writable while a new log wants its pages one by one; its table is freed while a vCPU walks it."""
     vm = plain_vm(world, pages=2, huge=True)
-    for vcpu in vm.vcpus(1):
-        vcpu.runs((access, 1, 1), (access, 0, 1))
+    first, *others = vm.vcpus(VCPUS.value)
+    first.runs((access, 1, 1), (access, 0, 1))
+    for vcpu in others:
+        vcpu.runs((access, 0, 1))
     vm.runs("logging", call(kvm_set_memory_region, vm.vm, 0, 2, 0, 0, LOG), call(kvm_set_memory_region, vm.vm, 0, 2, 0, 0, 0))
     world.setup.thread("RCU softirq", call(rcu_softirq), daemon=True)

@@ -4,6 +4,7 @@ from septum.host.geometry import LEVELS, PAGES, VCPUS
 from septum.lang import Scope, Size
 
 WIDE = Size("WIDE", 0)  # each scenario is as large as its `larger` says
+NARROW = Size("NARROW", lambda: 1 - WIDE.value)
 
 SCOPES = (
     Scope("tiny", "two vCPUs, one level of tables below the root: a first look", {LEVELS: 2}),

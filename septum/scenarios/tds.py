@@ -8,7 +8,7 @@ from septum.kvm.vcpu import touch
 from septum.kvm.vm import close_vcpu, close_vm, kvm_destroy_vm, rcu_softirq, vm_destroyed
 from septum.lang import call
 from septum.scenarios.split import NEEDS
-from septum.scenarios.world import ONE_VM, World, scenario
+from septum.scenarios.world import FOUR_LEVELS, ONE_VM, World, scenario
 
 
 @scenario(
@@ -24,7 +24,7 @@ def two_tds(world: World) -> None:
 
 @scenario(
     "a VM is destroyed to the last page after its vCPUs faulted",
-    witnesses=(page_mapped, vm_destroyed), **ONE_VM,
+    witnesses=(page_mapped, vm_destroyed), **{**ONE_VM, "larger": FOUR_LEVELS},
 )  # fmt: skip
 def teardown(world: World) -> None:
     """A page is freed with the key still in use, or before its cache lines are flushed; a pair, a table or a pool is left."""

@@ -47,12 +47,12 @@ def both_views(world: World) -> Td:
 @scenario(
     "a vCPU of a TD uses private and shared memory while an MMU notifier takes the shared page away",
     witnesses=(page_mapped, page_accepted, direct_mapped, leaf_zapped, page_unmapped),
-    tables=6, pages=2, vcpus=1, others=1, sizes=BOTH, larger=TWO_VCPUS, few_states=True,
+    tables=6, pages=2, vcpus=1, others=1, sizes=BOTH, few_states=True,
 )  # fmt: skip
 def views_notifier(world: World) -> None:
     """The notifier of the shared page zaps the private one, whose content is then lost."""
     td = both_views(world)
-    for vcpu in td.vcpus(VCPUS.value):
+    for vcpu in td.vcpus(1):
         vcpu.runs((touch, 0), (access, SHARED_GFN, 1), (access, SHARED_GFN, 0))
     td.runs("madvise", call(madvise_dontneed, td.vm, SHARED_GFN))
 
@@ -60,12 +60,12 @@ def views_notifier(world: World) -> None:
 @scenario(
     "the direct roots of a TD are zapped while a vCPU faults in private and in shared memory",
     witnesses=(page_mapped, page_accepted, direct_mapped, root_obsolete, root_freed),
-    tables=7, pages=2, vcpus=1, others=2, sizes=BOTH, larger=TWO_VCPUS, few_states=True,
+    tables=7, pages=2, vcpus=1, others=2, sizes=BOTH, few_states=True,
 )  # fmt: skip
 def views_fast_zap(world: World) -> None:
     """The mirror root is invalidated along; a private fault goes on with a direct root that is obsolete."""
     td = both_views(world)
-    for vcpu in td.vcpus(VCPUS.value):
+    for vcpu in td.vcpus(1):
         vcpu.runs((access, SHARED_GFN, 1), (touch, 0))
     td.runs("zap", call(fast_zap, td.vm))
     world.setup.thread("RCU softirq", call(rcu_softirq), daemon=True)
@@ -98,12 +98,12 @@ def views_convert(world: World) -> None:
 @scenario(
     "a memslot with both views is deleted while a vCPU uses both",
     witnesses=(page_mapped, direct_mapped, slot_deleted, leaf_zapped, mmio_mapped), tables=6, pages=2, vcpus=1, others=1,
-    sizes=BOTH, larger=TWO_VCPUS, few_states=True,
+    sizes=BOTH, few_states=True,
 )  # fmt: skip
 def views_slot_delete(world: World) -> None:
     """Only one of both views is zapped; a vCPU that was kicked out for the S-EPT keeps a shared translation."""
     td = both_views(world)
-    for vcpu in td.vcpus(VCPUS.value):
+    for vcpu in td.vcpus(1):
         vcpu.runs((touch, 0), (access, SHARED_GFN, 1), (access, SHARED_GFN, 0))
     td.runs("delete", call(kvm_set_memory_region, td.vm, 0, 0, 0, 0, 0))
 

@@ -34,7 +34,7 @@ from septum.kvm.spte import make_nonleaf_spte, make_spte
 from septum.kvm.tdp_mmu import init_sp, table_at
 from septum.kvm.vcpu import kvm_mmu_create
 from septum.lang import Call, Scenario, Setup, Size, UserError, Witness, call
-from septum.scenarios.scopes import WIDE
+from septum.scenarios.scopes import NARROW, WIDE
 from septum.tdx.building import TdBuilding, TdvpsBuilding
 from septum.tdx.geometry import BUILDS
 from septum.tdx.leaves import OpState
@@ -287,7 +287,8 @@ def scenario(
             start(World(setup, folios))
 
         least = {LEVELS: levels}
-        return Scenario(start.__name__, title, begin, tuple(witnesses), bindings, frozenset(needs), least, few_states)
+        few = few_states and NARROW  # in the larger size it pays to optimise
+        return Scenario(start.__name__, title, begin, tuple(witnesses), bindings, frozenset(needs), least, few)
 
     return decorate
 
