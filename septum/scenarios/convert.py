@@ -20,7 +20,7 @@ from septum.kvm.vcpu import touch
 from septum.kvm.vm import close_gmem, file_closed
 from septum.lang import call
 from septum.scenarios.split import NEEDS
-from septum.scenarios.world import LIVING, World, scenario
+from septum.scenarios.world import LIVING, TWO_VCPUS, World, scenario
 from septum.tdx.guest import page_accepted
 
 
@@ -90,15 +90,17 @@ def yielding(world: World) -> None:
 @scenario(
     "a conversion from the tail of one 2M leaf to the head of the next splits both, while a vCPU accepts the other end",
     witnesses=(split_done, converted, page_accepted),
-    tables=4, pages=0, vcpus=1, others=1, folios=2, linked=1, needs=NEEDS, levels=3,
+    tables=4, pages=0, vcpus=1, others=1, folios=2, linked=1, larger=TWO_VCPUS, needs=NEEDS, levels=3,
 )  # fmt: skip
 def convert_ends(world: World) -> None:
     """The wrong half of a leaf goes with the range, or the second split fails and the first remains half done."""
     td = world.td()
     td.maps_huge(0, accepted=True)
     td.maps_huge(2, accepted=False)
-    for vcpu in td.vcpus(1):
-        vcpu.runs((touch, 3))
+    first, *others = td.vcpus(VCPUS.value)
+    first.runs((touch, 3))
+    for vcpu in others:
+        vcpu.runs((touch, 0))
     td.runs("convert", call(kvm_vm_set_mem_attributes, td.vm, 1, 2))
 
 

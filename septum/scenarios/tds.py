@@ -8,7 +8,7 @@ from septum.kvm.vcpu import touch
 from septum.kvm.vm import close_vcpu, close_vm, kvm_destroy_vm, rcu_softirq, vm_destroyed
 from septum.lang import call
 from septum.scenarios.split import NEEDS
-from septum.scenarios.world import FOUR_LEVELS, ONE_VM, World, scenario
+from septum.scenarios.world import FOUR_LEVELS, ONE_VM, TWO_VCPUS, World, scenario
 
 
 @scenario(
@@ -52,13 +52,14 @@ def rcu_callbacks(world: World) -> None:
 @scenario(
     "a VM is destroyed after a fault and a split: tables from every source end in one free function",
     witnesses=(page_mapped, split_done, vm_destroyed),
-    tables=4, pages=1, vcpus=1, others=3, folios=1, linked=1, sizes={GFNS: 2 * GFNS.value}, needs=NEEDS, levels=3,
+    tables=4, pages=1, vcpus=1, others=3, folios=1, linked=1, sizes={GFNS: 2 * GFNS.value}, larger=TWO_VCPUS,
+    needs=NEEDS, levels=3,
 )  # fmt: skip
 def split_teardown(world: World) -> None:
     """A table that a split took from its pool is freed otherwise than one of a fault; the pair of a split 2M page stays."""
     td = world.td()
     td.maps_huge(0, accepted=True)
-    for vcpu in td.vcpus(1):
+    for vcpu in td.vcpus(VCPUS.value):
         vcpu.runs((touch, GFNS.value // 2), (close_vcpu,))
     world.m.vm[td.vm].users += 1
     td.runs("convert", call(kvm_vm_set_mem_attributes, td.vm, 0, 0), call(close_vm, td.vm))
