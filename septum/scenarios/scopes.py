@@ -10,6 +10,6 @@ SCOPES = (
     Scope("tiny", "two vCPUs, one level of tables below the root: a first look", {LEVELS: 2}),
     Scope("small", "two vCPUs, two levels of tables: what is taken without --scope", {}),
     Scope("review", "three vCPUs, two levels of tables: before a series is sent", {VCPUS: 3}),
-    Scope("wide", "the larger size that each scenario has: a third vCPU, or a third level of tables", {WIDE: 1}),
+    Scope("wide", "the larger size that each scenario has: another vCPU, or another level of tables", {WIDE: 1}),
     Scope("large", "four vCPUs, 256 page frames: for hunt, far too large to be explored", {VCPUS: 4, PAGES: 256}),
 )

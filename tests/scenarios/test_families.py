@@ -30,8 +30,8 @@ def test_the_page_says_of_each_scenario_what_its_docstring_says():
 
 @pytest.mark.parametrize(("model", "scenario"), RUNS)
 def test_the_page_has_both_sizes_of_each_and_the_larger_one_was_explored_to_the_end(model, scenario):
-    cell = CELLS[scenario, model.removeprefix("kvm_")]
-    assert re.fullmatch(r"[\d,]+; [\d,]+ in \d+ s|\w+ in \d+ steps; \w+ in \d+ steps in \d+ s", cell)
+    size = r"([\d,]+|\w+ in \d+ steps)"
+    assert re.fullmatch(f"{size}; {size} in \\d+ s", CELLS[scenario, model.removeprefix("kvm_")])
 
 
 @pytest.mark.parametrize(("model", "scenario"), [run for run in RUNS if run[0] in DESIGNS])
