@@ -62,12 +62,6 @@ def test_a_memslot_of_guest_memfd_is_deleted(design):
     holds(design, "memslot_delete")
 
 
-@pytest.mark.parametrize("name", ["slot_move", "log_lazy"])
-def test_four_levels_of_tables_and_loops_that_yield(name):
-    result = check(MODELS["kvm"], name, scope_name="wide")
-    assert result.verdict is Verdict.HOLDS, f"{result.property}: {result.clause} {result.reason}"
-
-
 @pytest.mark.parametrize("name", ["age_notifier", "slot_delete", "log_writes"])
 def test_no_step_touches_two_places_that_race(name):
     assert check(MODELS["kvm"], name, granularity=True).verdict is Verdict.HOLDS

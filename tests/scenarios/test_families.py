@@ -9,7 +9,7 @@ import re
 
 import pytest
 
-from benchmarks.families import DESIGNS, MODELS, PAGE, between, documented, is_documented, scenarios, text
+from benchmarks.families import DESIGNS, MODELS, PAGE, between, cell, documented, is_documented, scenarios, text
 from septum.check.check import check, load
 from septum.scenarios.families import FAMILIES
 
@@ -39,6 +39,17 @@ def test_a_scenario_of_a_design_is_explored_to_the_end(model, scenario):
     result = check(model, scenario)
     assert result.holds, result.clause
     assert is_documented(model, result)
+
+
+@pytest.mark.parametrize(
+    ("model", "scenario"),
+    [("upstream", "same_gfn"), ("kvm", "slot_move"), ("kvm", "plain_teardown"), ("kvm_upstream", "memslot_delete")],
+)
+def test_the_larger_size_is_what_the_page_says(model, scenario):
+    """`python benchmarks/families.py` writes all of them."""
+    result = check(model, scenario, scope_name="wide")
+    assert result.holds, result.clause
+    assert f"; {cell(result)} in " in CELLS[scenario, model.removeprefix("kvm_")]
 
 
 def test_make_check_large_has_these_models():
