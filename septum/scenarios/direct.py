@@ -24,7 +24,7 @@ from septum.kvm.plain_vm import destroy_plain_vm
 from septum.kvm.roots import fast_zap, root_allocated, root_found, root_freed
 from septum.kvm.spte import MMIO_VALUE
 from septum.kvm.tdp_mmu import direct_mapped, mmio_mapped
-from septum.kvm.tlb import guest_wrote, tlb_flushed
+from septum.kvm.tlb import Acc, guest_wrote, tlb_flushed
 from septum.kvm.vm import close_vcpu, rcu_softirq, vm_destroyed
 from septum.kvm.walk import yielded
 from septum.lang import Size, call
@@ -61,8 +61,8 @@ def plain_vm(world: World, pages: int = 1, huge: bool = False) -> Td:
 def notifier(world: World) -> None:
     vm = plain_vm(world)
     first, second = vm.vcpus(2)
-    first.runs((access, 0, 1), (access, 0, 0))
-    second.runs((access, 0, 1))
+    first.runs((access, 0, Acc.WRITE), (access, 0, Acc.READ))
+    second.runs((access, 0, Acc.WRITE))
     vm.runs("madvise", call(madvise_dontneed, vm.vm, 0))
 
 
@@ -75,8 +75,8 @@ def notifier(world: World) -> None:
 def fast_zap_faults(world: World) -> None:
     vm = plain_vm(world)
     first, second = vm.vcpus(2)
-    first.runs((access, 0, 1), (access, 0, 0))
-    second.runs((access, 0, 1))
+    first.runs((access, 0, Acc.WRITE), (access, 0, Acc.READ))
+    second.runs((access, 0, Acc.WRITE))
     vm.runs("zap", call(fast_zap, vm.vm))
     world.setup.thread("RCU softirq", call(rcu_softirq), daemon=True)
 
@@ -90,7 +90,7 @@ def fast_zap_faults(world: World) -> None:
 def fast_zap_notifier(world: World) -> None:
     vm = plain_vm(world)
     for vcpu in vm.vcpus(1):
-        vcpu.runs((access, 0, 1), (access, 0, 0))
+        vcpu.runs((access, 0, Acc.WRITE), (access, 0, Acc.READ))
     vm.runs("zap", call(fast_zap, vm.vm))
     vm.runs("madvise", call(madvise_dontneed, vm.vm, 0))
     world.setup.thread("RCU softirq", call(rcu_softirq), daemon=True)
@@ -103,7 +103,7 @@ def fast_zap_notifier(world: World) -> None:
 def age_zap(world: World) -> None:
     vm = plain_vm(world)
     for vcpu in vm.vcpus(1):
-        vcpu.runs((access, 0, 1), (access, 0, 1))
+        vcpu.runs((access, 0, Acc.WRITE), (access, 0, Acc.WRITE))
     vm.runs("zap", call(fast_zap, vm.vm))
     vm.runs("age", call(kvm_age_hva, vm.vm, 0))
     world.setup.thread("RCU softirq", call(rcu_softirq), daemon=True)
@@ -117,7 +117,7 @@ def age_zap(world: World) -> None:
 def age_notifier(world: World) -> None:
     vm = plain_vm(world)
     for vcpu in vm.vcpus(1):
-        vcpu.runs((access, 0, 1), (access, 0, 1))
+        vcpu.runs((access, 0, Acc.WRITE), (access, 0, Acc.WRITE))
     vm.runs("madvise", call(madvise_dontneed, vm.vm, 0))
     vm.runs("age", call(kvm_age_hva, vm.vm, 0))
 
@@ -130,7 +130,7 @@ def age_notifier(world: World) -> None:
 def slot_delete(world: World) -> None:
     vm = plain_vm(world)
     for vcpu in vm.vcpus(1):
-        vcpu.runs((access, 0, 1), (access, 0, 0))
+        vcpu.runs((access, 0, Acc.WRITE), (access, 0, Acc.READ))
     vm.runs("delete", call(kvm_set_memory_region, vm.vm, 0, 0, 0, 0, 0))
 
 
@@ -142,7 +142,7 @@ def slot_delete(world: World) -> None:
 def slot_move(world: World) -> None:
     vm = plain_vm(world)
     for vcpu in vm.vcpus(1):
-        vcpu.runs((access, 0, 1), (access, 2, 1), (access, 0, 0))
+        vcpu.runs((access, 0, Acc.WRITE), (access, 2, Acc.WRITE), (access, 0, Acc.READ))
     vm.runs("move", call(kvm_set_memory_region, vm.vm, 0, 2, 2, 0, 0))
 
 
@@ -154,7 +154,7 @@ def slot_move(world: World) -> None:
 def slot_stress(world: World) -> None:
     vm = plain_vm(world)
     for vcpu in vm.vcpus(1):
-        vcpu.runs((access, 0, 1), (access, 0, 0), (access, 0, 1))
+        vcpu.runs((access, 0, Acc.WRITE), (access, 0, Acc.READ), (access, 0, Acc.WRITE))
     add, delete = call(kvm_set_memory_region, vm.vm, 1, 1, 2, 1, 0), call(kvm_set_memory_region, vm.vm, 1, 0, 0, 0, 0)
     vm.runs("slots", add, delete, add, delete)
 
@@ -169,7 +169,7 @@ def mmio(world: World) -> None:
     slots = world.m.vm[vm.vm].memslots
     slots.memslot[1].npages, slots.active.slot[0] = 0, 0
     for vcpu in vm.vcpus(1):
-        vcpu.runs((access, 0, 0), (access, 0, 1))
+        vcpu.runs((access, 0, Acc.READ), (access, 0, Acc.WRITE))
     vm.runs("create", call(kvm_set_memory_region, vm.vm, 0, 2, 0, 0, 0))
 
 
@@ -180,7 +180,7 @@ def mmio(world: World) -> None:
 def notifier_slots(world: World) -> None:
     vm = plain_vm(world)
     for vcpu in vm.vcpus(1):
-        vcpu.runs((access, 0, 1))
+        vcpu.runs((access, 0, Acc.WRITE))
     vm.runs("delete", call(kvm_set_memory_region, vm.vm, 0, 0, 0, 0, 0))
     vm.runs("madvise", call(madvise_dontneed, vm.vm, 0))
 
@@ -194,8 +194,8 @@ def notifier_slots(world: World) -> None:
 def nx_recovery(world: World) -> None:
     vm = plain_vm(world)
     first, second = vm.vcpus(2)
-    first.runs((access, 0, 1), (access, 0, 0))
-    second.runs((access, 0, 1))
+    first.runs((access, 0, Acc.WRITE), (access, 0, Acc.READ))
+    second.runs((access, 0, Acc.WRITE))
     vm.runs("NX recovery", call(kvm_recover_nx_huge_pages, vm.vm, 0))
     world.setup.thread("RCU softirq", call(rcu_softirq), daemon=True)
 
@@ -208,7 +208,7 @@ def nx_recovery(world: World) -> None:
 def nx_recovery_age(world: World) -> None:
     vm = plain_vm(world)
     for vcpu in vm.vcpus(2):
-        vcpu.runs((access, 0, 0))
+        vcpu.runs((access, 0, Acc.READ))
     vm.runs("NX recovery", call(kvm_recover_nx_huge_pages, vm.vm, 0))
     vm.runs("age", call(kvm_age_hva, vm.vm, 0))
 
@@ -221,6 +221,6 @@ def nx_recovery_age(world: World) -> None:
 def plain_teardown(world: World) -> None:
     vm = plain_vm(world)
     for gfn, vcpu in enumerate(vm.vcpus(2)):
-        vcpu.runs((access, gfn, 1), (close_vcpu,))
+        vcpu.runs((access, gfn, Acc.WRITE), (close_vcpu,))
     vm.runs("destroy", call(destroy_plain_vm, vm.vm))
     world.setup.thread("RCU softirq", call(rcu_softirq), daemon=True)

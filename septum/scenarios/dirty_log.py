@@ -14,7 +14,7 @@ from septum.kvm.dirty_log import EAGER_PAGE_SPLIT, copy_all, get_dirty_log, page
 from septum.kvm.memory_region import kvm_set_memory_region
 from septum.kvm.memslots import HVAS
 from septum.kvm.tdp_mmu import direct_mapped, direct_split
-from septum.kvm.tlb import PML, guest_wrote, tlb_flushed
+from septum.kvm.tlb import PML, Acc, guest_wrote, tlb_flushed
 from septum.kvm.vm import rcu_softirq
 from septum.lang import call
 from septum.scenarios.direct import PLAIN, plain_vm
@@ -30,7 +30,7 @@ def migrate(world: World, huge: bool) -> None:
     """Logging begins, everything is copied, the log is read once, and its pages are copied again; a vCPU writes and writes."""
     vm = plain_vm(world, pages=2, huge=huge)
     for vcpu in vm.vcpus(1):
-        vcpu.runs((access, 0, 1), (access, 0, 1), (access, 0, 1))
+        vcpu.runs((access, 0, Acc.WRITE), (access, 0, Acc.WRITE), (access, 0, Acc.WRITE))
     vm.runs("migrate", call(kvm_set_memory_region, vm.vm, 0, 2, 0, 0, LOG), call(copy_all, vm.vm), call(get_dirty_log, vm.vm, 0))
 
 
@@ -73,7 +73,7 @@ def log_lazy(world: World) -> None:
 def recover_age(world: World) -> None:
     vm = plain_vm(world, pages=2, huge=True)
     for vcpu in vm.vcpus(1):
-        vcpu.runs((access, 0, 0), (access, 1, 0))
+        vcpu.runs((access, 0, Acc.READ), (access, 1, Acc.READ))
     vm.runs("logging ends", call(kvm_set_memory_region, vm.vm, 0, 2, 0, 0, 0))
     vm.runs("age", call(kvm_age_hva, vm.vm, 0))
     world.m.vm[vm.vm].memslots.memslot[1].log_dirty = True
@@ -87,6 +87,6 @@ def recover_age(world: World) -> None:
 def recover(world: World) -> None:
     vm = plain_vm(world, pages=2, huge=True)
     for vcpu in vm.vcpus(1):
-        vcpu.runs((access, 1, 1), (access, 0, 1))
+        vcpu.runs((access, 1, Acc.WRITE), (access, 0, Acc.WRITE))
     vm.runs("logging", call(kvm_set_memory_region, vm.vm, 0, 2, 0, 0, LOG), call(kvm_set_memory_region, vm.vm, 0, 2, 0, 0, 0))
     world.setup.thread("RCU softirq", call(rcu_softirq), daemon=True)

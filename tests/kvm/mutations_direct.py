@@ -127,6 +127,8 @@ ROWS = (
      "flush_pml(m, vcpu)", "pass", "dirty log", "log_pml"),
     ("D bits are not cleared when logging begins", DIRTY, "wrprot_gfn_range",
      "SHADOW_DIRTY_MASK if PML else PT_WRITABLE_MASK", "0 if PML else PT_WRITABLE_MASK", "dirty log", "log_pml"),
+    ("a CPU that executes shared memory of a TD", "kvm/tlb.py", "guest_access",
+     "if acc == Acc.INSTR and m.vm[vm].direct.gfn_direct_bits != 0:", "if False:", "asserts", "views_fetch"),
     ("2M leaves while the slot logs", "kvm/direct.py", "direct_mapping_level",
      "slot != 0 and not m.vm[vm].memslots.memslot[slot].log_dirty", "slot != 0", "dirty log", "log_lazy"),
 )  # fmt: skip

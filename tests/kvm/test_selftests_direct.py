@@ -15,6 +15,7 @@ from septum.kvm.machine import Machine
 from septum.kvm.memory_region import kvm_set_memory_region
 from septum.kvm.memslots import MEMSLOTS, SLOT_IDS
 from septum.kvm.notifier import madvise_dontneed
+from septum.kvm.tlb import Acc
 from septum.lang import Setup, scope
 from septum.lang.processes import running
 from septum.lang.struct import allocate, realise
@@ -46,7 +47,7 @@ def region(m, number, npages, gfn=0, hva=0, flags=0):
 def is_mmio(m, gfn):
     """Whether an access of the guest is emulated."""
     running.reached = set()
-    run(access(m, VCPU, gfn, True))
+    run(access(m, VCPU, gfn, Acc.WRITE))
     return mmio_emulated in running.reached
 
 
@@ -110,26 +111,26 @@ def huge_vm(world):
 def test_dirty_log_page_splitting_eagerly():
     """All 2M leaves are split when logging begins, and are 2M again when it has ended, as many as before."""
     with machine(log_eager, huge_vm) as m:
-        run(access(m, VCPU, 0, True))
+        run(access(m, VCPU, 0, Acc.WRITE))
         assert leaves(m) == (0, 1)
         assert region(m, 0, 2, flags=LOG) == OK
         assert leaves(m) == (2, 0)
-        run(access(m, VCPU, 1, True))
+        run(access(m, VCPU, 1, Acc.WRITE))
         run(get_dirty_log(m, VM, 0))
         assert leaves(m) == (2, 0)
         assert region(m, 0, 2) == OK
-        run(access(m, VCPU, 0, True))
+        run(access(m, VCPU, 0, Acc.WRITE))
         assert leaves(m) == (0, 1)
 
 
 def test_dirty_log_page_splitting_in_faults():
     """Without eager splitting a 2M leaf stays until the guest writes."""
     with machine(log_lazy, huge_vm) as m:
-        run(access(m, VCPU, 0, True))
+        run(access(m, VCPU, 0, Acc.WRITE))
         assert region(m, 0, 2, flags=LOG) == OK
-        run(access(m, VCPU, 1, False))
+        run(access(m, VCPU, 1, Acc.READ))
         assert leaves(m) == (0, 1)
-        run(access(m, VCPU, 1, True))
+        run(access(m, VCPU, 1, Acc.WRITE))
         assert leaves(m) == (2, 0)
 
 
@@ -138,11 +139,11 @@ def test_a_page_is_reported_once_for_each_round_in_which_it_was_written():
         assert region(m, 0, 2, flags=LOG) == OK
         run(copy_all(m, VM))
         logged = m.vm[VM].direct.dirty_bitmap
-        run(access(m, VCPU, 1, True))
+        run(access(m, VCPU, 1, Acc.WRITE))
         assert [bool(logged[gfn]) for gfn in (0, 1)] == [False, True]
         run(get_dirty_log(m, VM, 0))
         assert not logged[1]
-        run(access(m, VCPU, 1, True))
+        run(access(m, VCPU, 1, Acc.WRITE))
         assert logged[1]
 
 
@@ -159,12 +160,12 @@ def test_memslot_modification_stress():
 
 def test_a_page_that_the_host_took_away_comes_back_as_another():
     with machine(slot_stress, plain_vm) as m:
-        run(access(m, VCPU, 0, True))
+        run(access(m, VCPU, 0, Acc.WRITE))
         before = m.vm[VM].direct.mm.page[0]
         run(madvise_dontneed(m, VM, 0))
         assert leaves(m) == (0, 0)
         assert m.vm[VM].direct.mm.page[0] == 0
-        run(access(m, VCPU, 0, True))
+        run(access(m, VCPU, 0, Acc.WRITE))
         assert leaves(m) == (1, 0)
         assert m.frame[m.vm[VM].direct.mm.page[0]].refcount == 1
         assert before != 0
