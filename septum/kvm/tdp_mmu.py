@@ -124,7 +124,9 @@ def tdp_mmu_get_root_for_fault(m: Machine, vcpu: VcpuId):
             root = m.vcpu[vcpu].direct.root
             assert root != 0 and not m.sp[root].direct.invalid, "asserts: KVM_MMU_WARN_ON: a fault without a valid root"
             return root
-    return m.vm[m.vcpu[vcpu].vm].mirror_root
+    root = m.vm[m.vcpu[vcpu].vm].mirror_root
+    assert root != 0, "asserts: KVM_MMU_WARN_ON: a fault without a mirror root"
+    return root
 
 
 def read_sptep(m: Machine, vm: VmId, spt: Pfn, gfn: Gfn, level: Level):
