@@ -3,6 +3,8 @@
 from septum.host.frames import Content, Gfp, Role, alloc_page, get_page, may_fail, note_failure, put_page, take, ways_to_fail
 from septum.host.geometry import Gfn, Pfn, VmId
 from septum.host.locks import holds_exclusively, mutex_lock, mutex_unlock, write_lock, write_unlock
+from septum.host.pools import EINTR, ENOMEM, OK
+from septum.host.signals import signal_pending
 from septum.kvm.contents import dropped, dropping
 from septum.kvm.gmem_file import CLOSES_FILE
 from septum.kvm.machine import Machine
@@ -84,6 +86,22 @@ def kvm_gmem_punch_hole(m: Machine, vm: VmId, first: Gfn, last: Gfn):
     kvm_mmu_invalidate_end(m, vm)
     write_unlock(m, m.vm[vm].mmu_lock)
     mutex_unlock(m, m.vm[vm].invalidate_lock)
+
+
+@process
+def kvm_gmem_allocate(m: Machine, vm: VmId, first: Gfn, last: Gfn):
+    """kvm_gmem_allocate() [7.1]: the pages are there before anybody faults; stops for a signal. Errno."""
+    done = 0
+    while first + done <= last:
+        signal = yield from signal_pending(m)
+        if signal:
+            return EINTR
+        page = yield from kvm_gmem_get_pfn(m, vm, Gfn(first + done))
+        if page == 0:
+            return ENOMEM
+        put_page(m, page)
+        done = done + 1
+    return OK
 
 
 def truncate(m: Machine, vm: VmId, first: Gfn, last: Gfn):

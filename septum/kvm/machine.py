@@ -25,6 +25,7 @@ VM_FILE = Slot("vm.file")
 VM_CONTENTS = Slot("vm.contents")
 VCPU_LIFE = Slot("vcpu.life")
 VCPU_RUN = Slot("vcpu.run")
+VCPU_RANGE = Slot("vcpu.range")
 
 
 class MmuPage(Struct):
@@ -90,6 +91,7 @@ class Vcpu(Struct):
     design: VCPU_DESIGN
     life: VCPU_LIFE
     run: VCPU_RUN
+    range: VCPU_RANGE
 
 
 class Machine(Struct):

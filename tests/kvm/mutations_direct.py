@@ -1,7 +1,8 @@
-"""One-line mistakes in the direct side, each with the property and the scenario of the model `kvm` that catch it."""
+"""One-line mistakes in the direct side and in ioctls, each with the property and the scenario that catch it."""
 
 from __future__ import annotations
 
+from septum.scenarios import PLAIN_VMS
 from tests.designs.mutations import Mutation
 
 ROOTS, NOTIFIER, DIRTY, REGION = "kvm/roots.py", "kvm/notifier.py", "kvm/dirty_log.py", "kvm/memory_region.py"
@@ -129,11 +130,16 @@ ROWS = (
      "SHADOW_DIRTY_MASK if PML else PT_WRITABLE_MASK", "0 if PML else PT_WRITABLE_MASK", "dirty log", "log_pml"),
     ("a CPU that executes shared memory of a TD", "kvm/tlb.py", "guest_access",
      "if acc == Acc.INSTR and m.vm[vm].direct.gfn_direct_bits != 0:", "if False:", "asserts", "views_fetch"),
+    # ioctls and signals
+    ("a prefault that was interrupted says that all of it is left", "kvm/prefault.py", "pre_fault_range",
+     "write_back(m, vcpu, u8(npages - done))", "write_back(m, vcpu, u8(npages))", "asserts", "prefault_signals"),
+    ("a population that was interrupted says that all of it is left", "kvm/populate.py", "tdx_vcpu_init_mem_region",
+     "write_back(m, vcpu, u8(npages - done))", "write_back(m, vcpu, u8(npages))", "asserts", "populate_signals"),
+    ("a population that was interrupted keeps its source page", "kvm/populate.py", "tdx_gmem_post_populate",
+     "m.vm[vm].life.page_add_src = False", "m.vm[vm].life.page_add_src = error != OK", "asserts", "populate_signals"),
     ("2M leaves while the slot logs", "kvm/direct.py", "direct_mapping_level",
      "slot != 0 and not m.vm[vm].memslots.memslot[slot].log_dirty", "slot != 0", "dirty log", "log_lazy"),
 )  # fmt: skip
 
-MUTATIONS = tuple(
-    Mutation(*row, design="kvm_upstream" if row[-1].startswith("views") else "kvm")  # type: ignore[arg-type]
-    for row in ROWS
-)
+PLAIN = {one.name for one in PLAIN_VMS}
+MUTATIONS = tuple(Mutation(*row, design="kvm" if row[-1] in PLAIN else "kvm_upstream") for row in ROWS)  # type: ignore[arg-type]
