@@ -41,7 +41,7 @@ def kvm_gmem_get_pfn(m: Machine, vm: VmId, gfn: Gfn):
 
 
 def kvm_mmu_invalidate_start(m: Machine, vm: VmId, first: Gfn, last: Gfn):
-    """kvm_mmu_invalidate_start() and _range_add() [7.2], kvm-mmu.md 6.5; mmu_lock held for write. Ranges only grow."""
+    """kvm_mmu_invalidate_start() and its first _range_add() [7.2], kvm-mmu.md 6.5; mmu_lock held for write. Ranges only grow."""
     atomic("who reads this without mmu_lock looks at it again under the lock")
     kvm = m.vm[vm]
     assert holds_exclusively(kvm.mmu_lock), "context: an invalidation begins without mmu_lock held for write"
@@ -50,8 +50,14 @@ def kvm_mmu_invalidate_start(m: Machine, vm: VmId, first: Gfn, last: Gfn):
         kvm.invalidate_first = first
         kvm.invalidate_last = last
     else:
-        kvm.invalidate_first = Gfn(min(kvm.invalidate_first, first))
-        kvm.invalidate_last = Gfn(max(kvm.invalidate_last, last))
+        kvm_mmu_invalidate_range_add(m, vm, first, last)
+
+
+def kvm_mmu_invalidate_range_add(m: Machine, vm: VmId, first: Gfn, last: Gfn):
+    """kvm_mmu_invalidate_range_add() [7.1]: what is invalidated already, and what lies between, stays in the range."""
+    kvm = m.vm[vm]
+    kvm.invalidate_first = Gfn(min(kvm.invalidate_first, first))
+    kvm.invalidate_last = Gfn(max(kvm.invalidate_last, last))
 
 
 def kvm_mmu_invalidate_end(m: Machine, vm: VmId):

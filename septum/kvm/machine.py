@@ -22,6 +22,7 @@ SP_DIRECT = Slot("sp.direct")
 EXITS = Size("EXITS", 0)  # KVM_RUN says why it ended
 VM_LIFE = Slot("vm.life")
 VM_FILE = Slot("vm.file")
+VM_FILES = Slot("vm.files")  # where they have several guest_memfd files: septum/kvm/gmem_files.py
 VM_CONTENTS = Slot("vm.contents")
 VCPU_LIFE = Slot("vcpu.life")
 VCPU_RUN = Slot("vcpu.run")
@@ -78,6 +79,7 @@ class Vm(Struct):
     life: VM_LIFE
     contents: VM_CONTENTS
     file: VM_FILE
+    files: VM_FILES
 
 
 class Vcpu(Struct):

@@ -8,6 +8,7 @@ from septum.kvm.contents import dropped, dropping
 from septum.kvm.direct import DIRECT
 from septum.kvm.dirty_log import kvm_mmu_slot_apply_flags
 from septum.kvm.gmem_file import CLOSES_FILE, kvm_gmem_bind, kvm_gmem_unbind
+from septum.kvm.gmem_files import FILES, kvm_gmem_unbind_from
 from septum.kvm.machine import Machine
 from septum.kvm.memslots import MEMSLOTS, SLOT_IDS, Hva, MemslotId, SlotNumber
 from septum.kvm.notifier import kvm_unmap_gfn_range
@@ -92,6 +93,8 @@ def kvm_delete_memslot(m: Machine, vm: VmId, number: SlotNumber, old: MemslotId)
     free_memslot(m, vm, copy)
     if CLOSES_FILE:
         yield from kvm_gmem_unbind(m, vm, old)
+    if FILES:
+        yield from kvm_gmem_unbind_from(m, vm, old)
     free_memslot(m, vm, old)
     reached(slot_deleted)
 
@@ -118,6 +121,9 @@ def kvm_invalidate_memslot(m: Machine, vm: VmId, number: SlotNumber, old: Memslo
     made.log_dirty = memslot.log_dirty
     made.gmem = memslot.gmem
     made.invalid = True
+    if FILES:
+        made.at.file = memslot.at.file
+        made.at.pgoff = memslot.at.pgoff
     yield from kvm_activate_memslot(m, vm, number, copy)
     yield from kvm_arch_flush_shadow_memslot(m, vm, old)
     return copy
@@ -170,3 +176,6 @@ def free_memslot(m: Machine, vm: VmId, slot: MemslotId):
     memslot.invalid = False
     memslot.log_dirty = False
     memslot.gmem = False
+    if FILES:
+        memslot.at.file = 0
+        memslot.at.pgoff = 0

@@ -29,6 +29,7 @@ from septum.scenarios.direct import (
 )
 from septum.scenarios.dirty_log import log_eager, log_lazy, log_pml, log_writes, recover, recover_age
 from septum.scenarios.faults import neighbours, neighbours_enomem, same_gfn, same_gfn_enomem, zero_step
+from septum.scenarios.files import FILES_OF_A_VM
 from septum.scenarios.memslots import memslot_delete
 from septum.scenarios.prefault import PREFAULTS
 from septum.scenarios.punch_hole import punch_hole, punch_hole_zero_step
@@ -42,7 +43,7 @@ SCENARIOS = (
     rcu_callbacks, split, two_splits, dirty_logging, split_two_tds, split_teardown,
 )  # fmt: skip
 
-KVM = (*CONVERSIONS, *PREFAULTS, *BUILDING, memslot_delete, *VIEWS)
+KVM = (*CONVERSIONS, *PREFAULTS, *FILES_OF_A_VM, *BUILDING, memslot_delete, *VIEWS)
 PLAIN_VMS = (
     notifier, fast_zap_faults, fast_zap_notifier, age_zap, age_notifier, slot_delete, slot_move, slot_stress, mmio,
     notifier_slots,

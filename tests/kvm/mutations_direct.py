@@ -13,6 +13,14 @@ SWAPPED = (
     "    slots.active.generation += 1"
 )
 
+LOCK = "m.vm[vm].files.file[number].invalidate_lock"
+UNBOUND = (
+    f"    yield from mutex_lock(m, {LOCK})\n"
+    "    for index in range(GFNS):\n"
+    "        if m.vm[vm].files.file[number].bindings[Gfn(index)] == slot:\n"
+    "            m.vm[vm].files.file[number].bindings[Gfn(index)] = 0\n"
+)
+
 ROWS = (
     # roots and references
     ("the list is not searched again under pages_lock", ROOTS, "kvm_tdp_mmu_alloc_root",
@@ -137,6 +145,19 @@ ROWS = (
      "write_back(m, vcpu, u8(npages - done))", "write_back(m, vcpu, u8(npages))", "asserts", "populate_signals"),
     ("a population that was interrupted keeps its source page", "kvm/populate.py", "tdx_gmem_post_populate",
      "m.vm[vm].life.page_add_src = False", "m.vm[vm].life.page_add_src = error != OK", "asserts", "populate_signals"),
+    # two guest_memfd files
+    ("an offset in a file is taken for a GFN", "kvm/gmem_files.py", "kvm_gmem_invalidate_begin",
+     "low = first_gfn(m, vm, slot, first)", "low = first", "contents", "files_holes"),
+    ("a hole is punched in the wrong file", "kvm/gmem_files.py", "kvm_gmem_punch_hole_in",
+     "yield from kvm_gmem_invalidate_begin(m, vm, number, first, last)",
+     "yield from kvm_gmem_invalidate_begin(m, vm, FileId(3 - number), first, last)", "custody", "files_holes"),
+    ("an invalidation forgets the one of the other file", "kvm/gmem.py", "kvm_mmu_invalidate_start",
+     "if kvm.mmu_invalidate_in_progress == 1:", "if kvm.mmu_invalidate_in_progress != 0:", "custody", "files_holes"),
+    ("a slot is unbound without the lock of its file", "kvm/gmem_files.py", "kvm_gmem_unbind_from",
+     f"{UNBOUND}    mutex_unlock(m, {LOCK})", UNBOUND.replace(f" from mutex_lock(m, {LOCK})", ""),
+     "invalidation", "files_delete"),
+    ("the end of an invalidation looks at no binding", "kvm/gmem_files.py", "kvm_gmem_punch_hole_in",
+     "if is_bound(m, vm, number, first, last):", "if number != 0:", "asserts", "files_delete"),
     ("2M leaves while the slot logs", "kvm/direct.py", "direct_mapping_level",
      "slot != 0 and not m.vm[vm].memslots.memslot[slot].log_dirty", "slot != 0", "dirty log", "log_lazy"),
 )  # fmt: skip
