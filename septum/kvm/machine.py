@@ -24,6 +24,7 @@ VM_LIFE = Slot("vm.life")
 VM_FILE = Slot("vm.file")
 VM_FILES = Slot("vm.files")  # where they have several guest_memfd files: septum/kvm/gmem_files.py
 VM_CONTENTS = Slot("vm.contents")
+VM_POISON = Slot("vm.poison")
 VCPU_LIFE = Slot("vcpu.life")
 VCPU_RUN = Slot("vcpu.run")
 VCPU_RANGE = Slot("vcpu.range")
@@ -80,6 +81,7 @@ class Vm(Struct):
     contents: VM_CONTENTS
     file: VM_FILE
     files: VM_FILES
+    poison: VM_POISON
 
 
 class Vcpu(Struct):

@@ -158,6 +158,11 @@ ROWS = (
      "invalidation", "files_delete"),
     ("the end of an invalidation looks at no binding", "kvm/gmem_files.py", "kvm_gmem_punch_hole_in",
      "if is_bound(m, vm, number, first, last):", "if number != 0:", "asserts", "files_delete"),
+    # memory that fails
+    ("a page that failed stays mapped", "kvm/gmem.py", "kvm_gmem_error_folio",
+     "yield from tdp_mmu_zap_leafs(m, vm, gfn, gfn)", "yield", "poison", "memory_failure"),
+    ("the end of an invalidation is not counted", "kvm/gmem.py", "kvm_mmu_invalidate_end",
+     "kvm.mmu_invalidate_seq += 1", "pass", "poison", "memory_failure"),
     ("2M leaves while the slot logs", "kvm/direct.py", "direct_mapping_level",
      "slot != 0 and not m.vm[vm].memslots.memslot[slot].log_dirty", "slot != 0", "dirty log", "log_lazy"),
 )  # fmt: skip

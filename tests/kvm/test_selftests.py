@@ -12,10 +12,10 @@ import pytest
 from septum.host.frames import Role
 from septum.host.geometry import Level
 from septum.host.locks import lock_exclusively
-from septum.host.pools import EAGAIN, EEXIST, EFAULT, EINVAL, ENOENT, OK
+from septum.host.pools import EAGAIN, EEXIST, EFAULT, EHWPOISON, EINVAL, ENOENT, OK
 from septum.kvm.attributes import has_private_leaf, kvm_vm_ioctl_set_mem_attributes
 from septum.kvm.exits import Exit
-from septum.kvm.gmem import kvm_gmem_punch_hole
+from septum.kvm.gmem import kvm_gmem_error_folio, kvm_gmem_punch_hole
 from septum.kvm.gmem_file import kvm_gmem_bind, kvm_gmem_unbind
 from septum.kvm.gmem_files import kvm_gmem_punch_hole_in
 from septum.kvm.guest import balloon, insist, map_gpa, release
@@ -227,6 +227,20 @@ class TestGuestMemfd:
             assert (vm.state(0), vm.page(0)) == (SeptState.FREE, 0)
             assert not vm.guest_has(0)
             assert vm.exit() == (Exit.MEMORY_FAULT, EFAULT, 0, True)
+
+    def test_a_page_whose_memory_failed(self):
+        """It goes from the guest, stays in the file, and is an exit of its own until a hole was punched there."""
+        with world(like="memory_failure") as made:
+            vm = Vm(made, made.td().vm)
+            made.vcpu(vm.vm)
+            assert vm.guest_has(0)
+            assert vm.guest_has(1)
+            run(kvm_gmem_error_folio(vm.m, vm.vm, 0))
+            assert (vm.state(0), vm.state(1), bool(vm.page(0))) == (SeptState.FREE, SeptState.MAPPED, True)
+            assert not vm.guest_has(0)
+            assert vm.exit() == (Exit.MEMORY_FAULT, EHWPOISON, 0, True)
+            vm.punch_hole(0, 0)
+            assert vm.guest_has(0)
 
 
 @contextmanager
