@@ -6,10 +6,11 @@ from septum.host.pools import EEXIST, EINVAL, OK
 from septum.host.srcu import synchronize_srcu
 from septum.kvm.contents import dropped, dropping
 from septum.kvm.direct import DIRECT
-from septum.kvm.dirty_log import kvm_mmu_slot_apply_flags
+from septum.kvm.dirty_log import INITIALLY_SET, kvm_mmu_slot_apply_flags
 from septum.kvm.gmem_file import CLOSES_FILE, kvm_gmem_bind, kvm_gmem_unbind
 from septum.kvm.gmem_files import FILES, kvm_gmem_unbind_from
 from septum.kvm.machine import Machine
+from septum.kvm.manual_log import set_all_dirty
 from septum.kvm.memslots import MEMSLOTS, SLOT_IDS, Hva, MemslotId, SlotNumber
 from septum.kvm.notifier import kvm_unmap_gfn_range
 from septum.kvm.tdp_mmu import tdp_mmu_zap_leafs
@@ -59,6 +60,9 @@ def kvm_change_memslot(m: Machine, vm: VmId, number: SlotNumber, npages: u8, bas
     made.hva = hva
     made.log_dirty = flags & 1 != 0
     made.gmem = flags & 2 != 0
+    if DIRECT and INITIALLY_SET:
+        if made.log_dirty:
+            set_all_dirty(m, vm, new)
     if CLOSES_FILE and made.gmem:
         error = yield from kvm_gmem_bind(m, vm, new)
         if error != OK:

@@ -12,6 +12,7 @@ from septum.host.pools import EEXIST, EINVAL, OK
 from septum.kvm.direct_run import access, mmio_emulated
 from septum.kvm.dirty_log import copy_all, get_dirty_log
 from septum.kvm.machine import Machine
+from septum.kvm.manual_log import kvm_clear_dirty_log_protect, kvm_vm_ioctl_get_dirty_log
 from septum.kvm.memory_region import kvm_set_memory_region
 from septum.kvm.memslots import MEMSLOTS, SLOT_IDS
 from septum.kvm.notifier import madvise_dontneed
@@ -20,7 +21,7 @@ from septum.lang import Setup, scope
 from septum.lang.processes import running
 from septum.lang.struct import allocate, realise
 from septum.scenarios.direct import plain_vm, slot_stress
-from septum.scenarios.dirty_log import log_eager, log_lazy
+from septum.scenarios.dirty_log import log_eager, log_initially_set, log_lazy, log_manual, log_set_lazy
 from septum.scenarios.views import both_views, views_log
 from septum.scenarios.world import World
 from tests.machine import run
@@ -145,6 +146,35 @@ def test_a_page_is_reported_once_for_each_round_in_which_it_was_written():
         assert not logged[1]
         run(access(m, VCPU, 1, Acc.WRITE))
         assert logged[1]
+
+
+def test_the_log_is_cleared_by_another_ioctl():
+    """clear_dirty_log_test: reading it changes nothing; what is cleared is reported again after the next write."""
+    with machine(log_manual, plain_vm) as m:
+        assert region(m, 0, 2, flags=LOG) == OK
+        run(access(m, VCPU, 0, Acc.WRITE))
+        assert [run(kvm_vm_ioctl_get_dirty_log(m, VM, 0)) for _ in range(2)] == [1, 1]
+        run(kvm_clear_dirty_log_protect(m, VM, 0, 2))
+        assert run(kvm_vm_ioctl_get_dirty_log(m, VM, 0)) == 1
+        run(kvm_clear_dirty_log_protect(m, VM, 0, 1))
+        assert run(kvm_vm_ioctl_get_dirty_log(m, VM, 0)) == 0
+        run(access(m, VCPU, 0, Acc.WRITE))
+        assert run(kvm_vm_ioctl_get_dirty_log(m, VM, 0)) == 1
+
+
+@pytest.mark.parametrize(("like", "cleared"), [(log_initially_set, (2, 0)), (log_set_lazy, (0, 1))])
+def test_dirty_log_page_splitting_with_all_pages_dirty_at_first(like, cleared):
+    """2M leaves stay when logging begins; they are split when their pages are cleared, or in the fault after that."""
+    with machine(like, huge_vm) as m:
+        run(access(m, VCPU, 0, Acc.WRITE))
+        assert region(m, 0, 2, flags=LOG) == OK
+        assert leaves(m) == (0, 1)
+        assert run(kvm_vm_ioctl_get_dirty_log(m, VM, 0)) == 3
+        run(kvm_clear_dirty_log_protect(m, VM, 0, 3))
+        assert leaves(m) == cleared
+        run(access(m, VCPU, 1, Acc.WRITE))
+        assert leaves(m)[1] == 0
+        assert run(kvm_vm_ioctl_get_dirty_log(m, VM, 0)) == 2
 
 
 def test_memslot_modification_stress():
