@@ -5,7 +5,7 @@ It takes no lock and knows no RCU: tables and pages are there for it until a flu
 
 from septum.host.geometry import ENTRIES, LEVELS, Gfn, Level, Pfn, VcpuId, VmId
 from septum.kvm.changed_spte import is_leaf
-from septum.kvm.direct import Copy, direct_index, read_direct
+from septum.kvm.direct import COPIES_ON_WRITE, Copy, direct_index, read_direct
 from septum.kvm.machine import Machine
 from septum.kvm.memslots import Hva, slot_at
 from septum.kvm.spte import (
@@ -137,9 +137,17 @@ def touch_memory(m: Machine, vcpu: VcpuId, gfn: Gfn, page: Pfn, write: bool):
     vm = m.vcpu[vcpu].vm
     assert is_host_page(m, vm, gfn, page), f"translation: the guest uses page {page} at GFN {gfn} after the host took it away"
     if write:
+        if COPIES_ON_WRITE:
+            assert not is_shared_page(m, vm, gfn), f"translation: the guest writes at GFN {gfn} to a page that the host shares"
         if m.vm[vm].direct.copy[gfn] == Copy.CURRENT:
             m.vm[vm].direct.copy[gfn] = Copy.STALE
         reached(guest_wrote)
+
+
+def is_shared_page(m: Machine, vm: VmId, gfn: Gfn):
+    """Whether the primary MMU maps the page of `gfn` read-only."""
+    memslot = m.vm[vm].memslots.memslot[slot_at(m, vm, gfn)]
+    return m.vm[vm].direct.mm.read_only[Hva(memslot.hva + gfn - memslot.base_gfn)]
 
 
 def is_host_page(m: Machine, vm: VmId, gfn: Gfn, page: Pfn):

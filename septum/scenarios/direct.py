@@ -11,14 +11,21 @@ from septum.host.geometry import ENTRIES, FIXED_PAGES
 from septum.kvm.aging import aged, aged_too_late, kvm_age_hva
 from septum.kvm.bug import lost_race, met_frozen
 from septum.kvm.changed_spte import table_removed
-from septum.kvm.direct import DIRECT, RESCHED, SpRole, VcpuDirect, VmDirect
+from septum.kvm.direct import COPIES_ON_WRITE, DIRECT, RESCHED, SpRole, VcpuDirect, VmDirect
 from septum.kvm.direct_fault import old_mmio
 from septum.kvm.direct_run import access, accessed, mmio_emulated
 from septum.kvm.machine import SP_DIRECT, VCPU_DIRECT, VM_DIRECT, VM_MEMSLOTS, VmState
 from septum.kvm.memory_region import kvm_set_memory_region, slot_deleted, slot_moved
 from septum.kvm.memslots import HVAS, MEMSLOTS, SLOT_IDS, Memslots, met_dying_slot
 from septum.kvm.mmu import root_obsolete, stale_fault
-from septum.kvm.notifier import leaf_zapped, madvise_dontneed, page_unmapped
+from septum.kvm.notifier import (
+    host_write,
+    leaf_zapped,
+    madvise_dontneed,
+    page_copied,
+    page_unmapped,
+    write_protect_hva,
+)
 from septum.kvm.nx_recovery import kvm_recover_nx_huge_pages, nx_recovered
 from septum.kvm.plain_vm import destroy_plain_vm
 from septum.kvm.roots import fast_zap, root_allocated, root_found, root_freed
@@ -64,6 +71,18 @@ def notifier(world: World) -> None:
     first.runs((access, 0, Acc.WRITE), (access, 0, Acc.READ))
     second.runs((access, 0, Acc.WRITE))
     vm.runs("madvise", call(madvise_dontneed, vm.vm, 0))
+
+
+@scenario(
+    "a page of the VMM becomes shared, and is copied for who writes first, the VMM or a vCPU, which reads it too",
+    witnesses=(direct_mapped, leaf_zapped, page_copied, stale_fault, tlb_flushed, guest_wrote, accessed),
+    tables=3, pages=3, vcpus=1, others=1, sizes={**PLAIN, COPIES_ON_WRITE: 1}, few_states=True,
+)  # fmt: skip
+def copy_on_write(world: World) -> None:
+    vm = plain_vm(world)
+    for vcpu in vm.vcpus(1):
+        vcpu.runs((access, 0, Acc.WRITE), (access, 0, Acc.READ), (access, 0, Acc.WRITE))
+    vm.runs("VMM", call(write_protect_hva, vm.vm, 0), call(host_write, vm.vm, 0))
 
 
 @scenario(

@@ -146,6 +146,13 @@ ROWS = (
      "set_all_dirty(m, vm, new)", "pass", "dirty log", "log_initially_set"),
     ("a huge leaf keeps W when one of its pages is cleared", "kvm/manual_log.py", "kvm_arch_mmu_enable_log_dirty_pt_masked",
      "yield from write_protect_huge_gfn(m, vm, root, leaf_base(Gfn(gfn), Level(2)))", "yield", "dirty log", "log_set_lazy"),
+    # copy on write
+    ("a shared page is mapped writable for a reader", FAULT, "hva_to_pfn",
+     "fault.map_writable = not mm.read_only[hva]", "fault.map_writable = True", "translation", "copy_on_write"),
+    ("leaves stay mapped where the host's page becomes read-only", NOTIFIER, "write_protect_hva",
+     "    yield from kvm_mmu_notifier_invalidate_range_start(m, vm, hva)\n",
+     "    kvm = m.vm[vm]\n    kvm.mmu_invalidate_in_progress += 1\n    kvm.memslots.mn_active_invalidate_count += 1\n",
+     "translation", "copy_on_write"),
     # ioctls and signals
     ("a prefault that was interrupted says that all of it is left", "kvm/prefault.py", "pre_fault_range",
      "write_back(m, vcpu, u8(npages - done))", "write_back(m, vcpu, u8(npages))", "asserts", "prefault_signals"),

@@ -15,12 +15,12 @@ from septum.kvm.machine import Machine
 from septum.kvm.manual_log import kvm_clear_dirty_log_protect, kvm_vm_ioctl_get_dirty_log
 from septum.kvm.memory_region import kvm_set_memory_region
 from septum.kvm.memslots import MEMSLOTS, SLOT_IDS
-from septum.kvm.notifier import madvise_dontneed
+from septum.kvm.notifier import host_write, madvise_dontneed, write_protect_hva
 from septum.kvm.tlb import Acc
 from septum.lang import Setup, scope
 from septum.lang.processes import running
 from septum.lang.struct import allocate, realise
-from septum.scenarios.direct import plain_vm, slot_stress
+from septum.scenarios.direct import copy_on_write, plain_vm, slot_stress
 from septum.scenarios.dirty_log import log_eager, log_initially_set, log_lazy, log_manual, log_set_lazy
 from septum.scenarios.views import both_views, views_log
 from septum.scenarios.world import World
@@ -200,3 +200,18 @@ def test_a_page_that_the_host_took_away_comes_back_as_another():
         assert m.frame[m.vm[VM].direct.mm.page[0]].refcount == 1
         assert before != 0
         assert (MEMSLOTS.value, SLOT_IDS.value) == (4, 2)
+
+
+def test_a_shared_page_is_copied_for_who_writes():
+    with machine(copy_on_write, plain_vm) as m:
+        run(access(m, VCPU, 0, Acc.WRITE))
+        before = m.vm[VM].direct.mm.page[0]
+        run(write_protect_hva(m, VM, 0))
+        run(access(m, VCPU, 0, Acc.READ))
+        assert (m.vm[VM].direct.mm.page[0], leaves(m)) == (before, (1, 0))
+        run(access(m, VCPU, 0, Acc.WRITE))
+        assert m.vm[VM].direct.mm.page[0] != before
+        run(write_protect_hva(m, VM, 0))
+        run(host_write(m, VM, 0))
+        assert leaves(m) == (0, 0)
+        assert m.frame[m.vm[VM].direct.mm.page[0]].refcount == 1
