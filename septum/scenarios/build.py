@@ -5,6 +5,7 @@ or to a TD that runs, or augmented before it does; a page is punched out between
 allowed sees a TD that is not finalized; two vCPUs allocate two roots.
 """
 
+from septum.host.frames import FRAME_MEMORY, PW_MCE, WrittenPrivately
 from septum.host.signals import SIGNALS, interrupted
 from septum.kvm.bug import page_mapped
 from septum.kvm.exits import UserRange
@@ -114,4 +115,18 @@ def life(world: World) -> None:
     world.setup.thread("RCU softirq", call(rcu_softirq), daemon=True)
 
 
-BUILDING = (populate_punch_hole, populate_signals, finalize_punch_hole, finalize_prefault, first_runs, life)
+@scenario(
+    "a TD is created, populated, run and destroyed on a CPU with the partial-write erratum, while a hole is punched in it",
+    witnesses=(populated, finalized, page_accepted, hole_punched, vm_destroyed), tables=3, pages=3, others=3, vcpus=1, built=1,
+    sizes={PW_MCE: 1, FRAME_MEMORY: WrittenPrivately},
+)  # fmt: skip
+def erratum(world: World) -> None:
+    vm, vcpu = world.vm(), world.new_vcpu()
+    build = (*initialised(vm, vcpu), call(tdx_vcpu_init_mem_region, vcpu, 0, 1, False), call(tdx_td_finalize, vm))
+    end = (call(close_vcpu, vcpu), call(close_vm, vm), call(kvm_destroy_vm, vm))
+    world.setup.thread("life", *build, call(kvm_vcpu_ioctl_run, vcpu, 1), *end)
+    world.setup.thread("punch hole", call(wait_for_run, vm), call(kvm_gmem_punch_hole, vm, 1, 1))
+    world.setup.thread("RCU softirq", call(rcu_softirq), daemon=True)
+
+
+BUILDING = (populate_punch_hole, populate_signals, finalize_punch_hole, finalize_prefault, first_runs, life, erratum)

@@ -153,6 +153,15 @@ ROWS = (
      "    yield from kvm_mmu_notifier_invalidate_range_start(m, vm, hva)\n",
      "    kvm = m.vm[vm]\n    kvm.mmu_invalidate_in_progress += 1\n    kvm.memslots.mn_active_invalidate_count += 1\n",
      "translation", "copy_on_write"),
+    # a CPU with the partial-write erratum
+    ("private memory is not rewritten", "kvm/tdx.py", "tdx_sept_remove_leaf_spte",
+     "    tdx_quirk_reset_paddr(m, page)\n", "", "contents", "erratum"),
+    ("an S-EPT page is not rewritten", "kvm/tdx.py", "tdx_sept_free_private_spt",
+     "    tdx_quirk_reset_paddr(m, m.sp[spt].external_spt)\n", "", "contents", "erratum"),
+    ("a control page is not rewritten", "kvm/vm.py", "reclaim_control_page",
+     "    tdx_quirk_reset_paddr(m, page)\n", "", "contents", "erratum"),
+    ("a PAMT pair is not rewritten", "kvm/pamt.py", "free_pair",
+     "    tdx_quirk_reset_paddr(m, page1)\n", "", "contents", "erratum"),
     # ioctls and signals
     ("a prefault that was interrupted says that all of it is left", "kvm/prefault.py", "pre_fault_range",
      "write_back(m, vcpu, u8(npages - done))", "write_back(m, vcpu, u8(npages))", "asserts", "prefault_signals"),
@@ -183,4 +192,13 @@ ROWS = (
 )  # fmt: skip
 
 PLAIN = {one.name for one in PLAIN_VMS}
-MUTATIONS = tuple(Mutation(*row, design="kvm" if row[-1] in PLAIN else "kvm_upstream") for row in ROWS)  # type: ignore[arg-type]
+
+
+def design_of(what: str, scenario: str) -> str:
+    """The model in which a mistake can be seen."""
+    if scenario in PLAIN:
+        return "kvm"
+    return "kvm_dpamt_merged" if "PAMT" in what else "kvm_upstream"
+
+
+MUTATIONS = tuple(Mutation(*row, design=design_of(row[0], row[-1])) for row in ROWS)  # type: ignore[arg-type]

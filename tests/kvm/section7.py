@@ -81,8 +81,8 @@ class Td(Sets):
     mmu_lock is held for read. `level`, `old` and `new` are what an action is given.
     """
 
-    def __init__(self, made: World, life: bool) -> None:
-        self.made, self.m, self.life = made, made.m, life
+    def __init__(self, made: World) -> None:
+        self.made, self.m = made, made.m
         td = made.td()
         made.vcpu(td.vm)
         self.kvm, self.td, self.vcpu = self.m.vm[VM], self.m.td[VM], self.m.vcpu[VCPU]
@@ -147,13 +147,20 @@ class Td(Sets):
 @contextmanager
 def td(like: str = "neighbours") -> Iterator[Td]:
     with world(like=like, fixed=24) as made:
-        yield Td(made, like == "life")
+        yield Td(made)
 
 
 @contextmanager
 def living() -> Iterator[Td]:
     """With vcpu->mutex, the state of the TD and what else a VM has that is built."""
     with td("life") as one:
+        yield one
+
+
+@contextmanager
+def erratum() -> Iterator[Td]:
+    """The same on a CPU with the partial-write erratum."""
+    with td("erratum") as one:
         yield one
 
 

@@ -41,7 +41,7 @@ from septum.properties.protocol import protocol
 from septum.tdx.leaves import OpState
 from septum.tdx.sept import SeptState, entry_of, sept_state
 from septum.tdx.td import Lifecycle
-from tests.kvm.section7 import EMPTY, LEAF, TABLE, VCPU, VM, Row, living, premapping, td, views
+from tests.kvm.section7 import EMPTY, LEAF, TABLE, VCPU, VM, Row, erratum, living, premapping, td, views
 from tests.machine import run
 
 
@@ -181,6 +181,8 @@ ROWS = (
         lambda w: w.puts(w.m.frame[w.page], type=PageType.REG), in_guest_memfd),
     Row("I8", "lines of a private key", lambda w: truncate(w.m, VM, 0, 0),
         lambda w: w.puts(w.m.frame[w.page].cache, private=True), in_guest_memfd, living),
+    Row("I8", "as the TDX module wrote it", lambda w: truncate(w.m, VM, 0, 0),
+        lambda w: w.puts(w.m.frame[w.page].memory, private=True), in_guest_memfd, erratum),
     Row("I9", "I9", lambda w: check_old_view(w.m, VM, 0, 1, True), lambda w: w.word(w.new), lambda w: w.for_write()),
     Row("I13", "context: the caches of a vCPU", lambda w: run(kvm_tdp_mmu_page_fault(w.m, VCPU, 0)),
         lambda w: w.puts(w.vcpu.life.mutex, writer=0), lambda w: (w.unlock(), w.puts(w.vcpu.life.mutex, writer=1)), living),

@@ -6,6 +6,9 @@ the model `kvm` show, and mutations show that those would find it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pytest
 
 from septum.host.entry import FROZEN_SPTE
@@ -20,6 +23,7 @@ from septum.kvm.direct import (
     read_direct,
     tdp_mmu_root_match,
 )
+from septum.kvm.machine import Machine
 from septum.kvm.roots import (
     get_valid_root,
     kvm_tdp_mmu_invalidate_roots,
@@ -46,6 +50,13 @@ from tests.kvm.test_assertions import name, of
 from tests.machine import run
 
 INVALID = KVM_DIRECT_ROOTS | KVM_INVALID_ROOTS
+
+
+@contextmanager
+def tree() -> Iterator[Machine]:
+    """The machine alone of a plain VM with a direct root, for tests of what lies below KVM."""
+    with plain() as one:
+        yield one.m
 
 
 def maps_leaf(w):
