@@ -11,20 +11,27 @@ from septum.host.geometry import ENTRIES, FIXED_PAGES
 from septum.kvm.aging import aged, aged_too_late, kvm_age_hva
 from septum.kvm.bug import lost_race, met_frozen
 from septum.kvm.changed_spte import table_removed
-from septum.kvm.direct import DIRECT, RESCHED, SpRole, VcpuDirect, VmDirect
+from septum.kvm.direct import COPIES_ON_WRITE, DIRECT, RESCHED, SpRole, VcpuDirect, VmDirect
 from septum.kvm.direct_fault import old_mmio
 from septum.kvm.direct_run import access, accessed, mmio_emulated
 from septum.kvm.machine import SP_DIRECT, VCPU_DIRECT, VM_DIRECT, VM_MEMSLOTS, VmState
 from septum.kvm.memory_region import kvm_set_memory_region, slot_deleted, slot_moved
 from septum.kvm.memslots import HVAS, MEMSLOTS, SLOT_IDS, Memslots, met_dying_slot
 from septum.kvm.mmu import root_obsolete, stale_fault
-from septum.kvm.notifier import leaf_zapped, madvise_dontneed, page_unmapped
+from septum.kvm.notifier import (
+    host_write,
+    leaf_zapped,
+    madvise_dontneed,
+    page_copied,
+    page_unmapped,
+    write_protect_hva,
+)
 from septum.kvm.nx_recovery import kvm_recover_nx_huge_pages, nx_recovered
 from septum.kvm.plain_vm import destroy_plain_vm
 from septum.kvm.roots import fast_zap, root_allocated, root_found, root_freed
 from septum.kvm.spte import MMIO_VALUE
 from septum.kvm.tdp_mmu import direct_mapped, mmio_mapped
-from septum.kvm.tlb import guest_wrote, tlb_flushed
+from septum.kvm.tlb import Acc, guest_wrote, tlb_flushed
 from septum.kvm.vm import close_vcpu, rcu_softirq, vm_destroyed
 from septum.kvm.walk import yielded
 from septum.lang import Size, call
@@ -61,9 +68,21 @@ def plain_vm(world: World, pages: int = 1, huge: bool = False) -> Td:
 def notifier(world: World) -> None:
     vm = plain_vm(world)
     first, second = vm.vcpus(2)
-    first.runs((access, 0, 1), (access, 0, 0))
-    second.runs((access, 0, 1))
+    first.runs((access, 0, Acc.WRITE), (access, 0, Acc.READ))
+    second.runs((access, 0, Acc.WRITE))
     vm.runs("madvise", call(madvise_dontneed, vm.vm, 0))
+
+
+@scenario(
+    "a page of the VMM becomes shared, and is copied for who writes first, the VMM or a vCPU, which reads it too",
+    witnesses=(direct_mapped, leaf_zapped, page_copied, stale_fault, tlb_flushed, guest_wrote, accessed),
+    tables=3, pages=3, vcpus=1, others=1, sizes={**PLAIN, COPIES_ON_WRITE: 1}, few_states=True,
+)  # fmt: skip
+def copy_on_write(world: World) -> None:
+    vm = plain_vm(world)
+    for vcpu in vm.vcpus(1):
+        vcpu.runs((access, 0, Acc.WRITE), (access, 0, Acc.READ), (access, 0, Acc.WRITE))
+    vm.runs("VMM", call(write_protect_hva, vm.vm, 0), call(host_write, vm.vm, 0))
 
 
 @scenario(
@@ -75,8 +94,8 @@ def notifier(world: World) -> None:
 def fast_zap_faults(world: World) -> None:
     vm = plain_vm(world)
     first, second = vm.vcpus(2)
-    first.runs((access, 0, 1), (access, 0, 0))
-    second.runs((access, 0, 1))
+    first.runs((access, 0, Acc.WRITE), (access, 0, Acc.READ))
+    second.runs((access, 0, Acc.WRITE))
     vm.runs("zap", call(fast_zap, vm.vm))
     world.setup.thread("RCU softirq", call(rcu_softirq), daemon=True)
 
@@ -90,7 +109,7 @@ def fast_zap_faults(world: World) -> None:
 def fast_zap_notifier(world: World) -> None:
     vm = plain_vm(world)
     for vcpu in vm.vcpus(1):
-        vcpu.runs((access, 0, 1), (access, 0, 0))
+        vcpu.runs((access, 0, Acc.WRITE), (access, 0, Acc.READ))
     vm.runs("zap", call(fast_zap, vm.vm))
     vm.runs("madvise", call(madvise_dontneed, vm.vm, 0))
     world.setup.thread("RCU softirq", call(rcu_softirq), daemon=True)
@@ -103,7 +122,7 @@ def fast_zap_notifier(world: World) -> None:
 def age_zap(world: World) -> None:
     vm = plain_vm(world)
     for vcpu in vm.vcpus(1):
-        vcpu.runs((access, 0, 1), (access, 0, 1))
+        vcpu.runs((access, 0, Acc.WRITE), (access, 0, Acc.WRITE))
     vm.runs("zap", call(fast_zap, vm.vm))
     vm.runs("age", call(kvm_age_hva, vm.vm, 0))
     world.setup.thread("RCU softirq", call(rcu_softirq), daemon=True)
@@ -117,7 +136,7 @@ def age_zap(world: World) -> None:
 def age_notifier(world: World) -> None:
     vm = plain_vm(world)
     for vcpu in vm.vcpus(1):
-        vcpu.runs((access, 0, 1), (access, 0, 1))
+        vcpu.runs((access, 0, Acc.WRITE), (access, 0, Acc.WRITE))
     vm.runs("madvise", call(madvise_dontneed, vm.vm, 0))
     vm.runs("age", call(kvm_age_hva, vm.vm, 0))
 
@@ -130,7 +149,7 @@ def age_notifier(world: World) -> None:
 def slot_delete(world: World) -> None:
     vm = plain_vm(world)
     for vcpu in vm.vcpus(1):
-        vcpu.runs((access, 0, 1), (access, 0, 0))
+        vcpu.runs((access, 0, Acc.WRITE), (access, 0, Acc.READ))
     vm.runs("delete", call(kvm_set_memory_region, vm.vm, 0, 0, 0, 0, 0))
 
 
@@ -142,7 +161,7 @@ def slot_delete(world: World) -> None:
 def slot_move(world: World) -> None:
     vm = plain_vm(world)
     for vcpu in vm.vcpus(1):
-        vcpu.runs((access, 0, 1), (access, 2, 1), (access, 0, 0))
+        vcpu.runs((access, 0, Acc.WRITE), (access, 2, Acc.WRITE), (access, 0, Acc.READ))
     vm.runs("move", call(kvm_set_memory_region, vm.vm, 0, 2, 2, 0, 0))
 
 
@@ -154,7 +173,7 @@ def slot_move(world: World) -> None:
 def slot_stress(world: World) -> None:
     vm = plain_vm(world)
     for vcpu in vm.vcpus(1):
-        vcpu.runs((access, 0, 1), (access, 0, 0), (access, 0, 1))
+        vcpu.runs((access, 0, Acc.WRITE), (access, 0, Acc.READ), (access, 0, Acc.WRITE))
     add, delete = call(kvm_set_memory_region, vm.vm, 1, 1, 2, 1, 0), call(kvm_set_memory_region, vm.vm, 1, 0, 0, 0, 0)
     vm.runs("slots", add, delete, add, delete)
 
@@ -169,7 +188,7 @@ def mmio(world: World) -> None:
     slots = world.m.vm[vm.vm].memslots
     slots.memslot[1].npages, slots.active.slot[0] = 0, 0
     for vcpu in vm.vcpus(1):
-        vcpu.runs((access, 0, 0), (access, 0, 1))
+        vcpu.runs((access, 0, Acc.READ), (access, 0, Acc.WRITE))
     vm.runs("create", call(kvm_set_memory_region, vm.vm, 0, 2, 0, 0, 0))
 
 
@@ -180,7 +199,7 @@ def mmio(world: World) -> None:
 def notifier_slots(world: World) -> None:
     vm = plain_vm(world)
     for vcpu in vm.vcpus(1):
-        vcpu.runs((access, 0, 1))
+        vcpu.runs((access, 0, Acc.WRITE))
     vm.runs("delete", call(kvm_set_memory_region, vm.vm, 0, 0, 0, 0, 0))
     vm.runs("madvise", call(madvise_dontneed, vm.vm, 0))
 
@@ -194,8 +213,8 @@ def notifier_slots(world: World) -> None:
 def nx_recovery(world: World) -> None:
     vm = plain_vm(world)
     first, second = vm.vcpus(2)
-    first.runs((access, 0, 1), (access, 0, 0))
-    second.runs((access, 0, 1))
+    first.runs((access, 0, Acc.WRITE), (access, 0, Acc.READ))
+    second.runs((access, 0, Acc.WRITE))
     vm.runs("NX recovery", call(kvm_recover_nx_huge_pages, vm.vm, 0))
     world.setup.thread("RCU softirq", call(rcu_softirq), daemon=True)
 
@@ -208,7 +227,7 @@ def nx_recovery(world: World) -> None:
 def nx_recovery_age(world: World) -> None:
     vm = plain_vm(world)
     for vcpu in vm.vcpus(2):
-        vcpu.runs((access, 0, 0))
+        vcpu.runs((access, 0, Acc.READ))
     vm.runs("NX recovery", call(kvm_recover_nx_huge_pages, vm.vm, 0))
     vm.runs("age", call(kvm_age_hva, vm.vm, 0))
 
@@ -221,6 +240,6 @@ def nx_recovery_age(world: World) -> None:
 def plain_teardown(world: World) -> None:
     vm = plain_vm(world)
     for gfn, vcpu in enumerate(vm.vcpus(2)):
-        vcpu.runs((access, gfn, 1), (close_vcpu,))
+        vcpu.runs((access, gfn, Acc.WRITE), (close_vcpu,))
     vm.runs("destroy", call(destroy_plain_vm, vm.vm))
     world.setup.thread("RCU softirq", call(rcu_softirq), daemon=True)

@@ -10,11 +10,12 @@ from septum.kvm.changed_spte import table_removed
 from septum.kvm.direct import HUGE_PAGES
 from septum.kvm.direct_fault import fixed_fast
 from septum.kvm.direct_run import access
-from septum.kvm.dirty_log import EAGER_PAGE_SPLIT, copy_all, get_dirty_log, page_logged, recovered, write_protected
+from septum.kvm.dirty_log import EAGER_PAGE_SPLIT, INITIALLY_SET, copy_all, get_dirty_log, page_logged, recovered, write_protected
+from septum.kvm.manual_log import copies_nothing_yet, copy_round
 from septum.kvm.memory_region import kvm_set_memory_region
 from septum.kvm.memslots import HVAS
 from septum.kvm.tdp_mmu import direct_mapped, direct_split
-from septum.kvm.tlb import PML, guest_wrote, tlb_flushed
+from septum.kvm.tlb import PML, Acc, guest_wrote, tlb_flushed
 from septum.kvm.vm import rcu_softirq
 from septum.lang import call
 from septum.scenarios.direct import PLAIN, plain_vm
@@ -30,7 +31,7 @@ def migrate(world: World, huge: bool) -> None:
     """Logging begins, everything is copied, the log is read once, and its pages are copied again; a vCPU writes and writes."""
     vm = plain_vm(world, pages=2, huge=huge)
     for vcpu in vm.vcpus(1):
-        vcpu.runs((access, 0, 1), (access, 0, 1), (access, 0, 1))
+        vcpu.runs((access, 0, Acc.WRITE), (access, 0, Acc.WRITE), (access, 0, Acc.WRITE))
     vm.runs("migrate", call(kvm_set_memory_region, vm.vm, 0, 2, 0, 0, LOG), call(copy_all, vm.vm), call(get_dirty_log, vm.vm, 0))
 
 
@@ -73,7 +74,7 @@ def log_lazy(world: World) -> None:
 def recover_age(world: World) -> None:
     vm = plain_vm(world, pages=2, huge=True)
     for vcpu in vm.vcpus(1):
-        vcpu.runs((access, 0, 0), (access, 1, 0))
+        vcpu.runs((access, 0, Acc.READ), (access, 1, Acc.READ))
     vm.runs("logging ends", call(kvm_set_memory_region, vm.vm, 0, 2, 0, 0, 0))
     vm.runs("age", call(kvm_age_hva, vm.vm, 0))
     world.m.vm[vm.vm].memslots.memslot[1].log_dirty = True
@@ -87,6 +88,41 @@ def recover_age(world: World) -> None:
 def recover(world: World) -> None:
     vm = plain_vm(world, pages=2, huge=True)
     for vcpu in vm.vcpus(1):
-        vcpu.runs((access, 1, 1), (access, 0, 1))
+        vcpu.runs((access, 1, Acc.WRITE), (access, 0, Acc.WRITE))
     vm.runs("logging", call(kvm_set_memory_region, vm.vm, 0, 2, 0, 0, LOG), call(kvm_set_memory_region, vm.vm, 0, 2, 0, 0, 0))
     world.setup.thread("RCU softirq", call(rcu_softirq), daemon=True)
+
+
+def migrate_manually(world: World, huge: bool) -> None:
+    """The VMM clears what it is about to copy, in two rounds; with all bits set at first it copies nothing before."""
+    vm = plain_vm(world, pages=2, huge=huge)
+    for vcpu in vm.vcpus(1):
+        vcpu.runs((access, 0, Acc.WRITE), (access, 0, Acc.WRITE), (access, 0, Acc.WRITE))
+    begin = call(kvm_set_memory_region, vm.vm, 0, 2, 0, 0, LOG)
+    first = call(copies_nothing_yet, vm.vm, 2) if huge else call(copy_all, vm.vm)
+    vm.runs("migrate", begin, first, call(copy_round, vm.vm, 0), call(copy_round, vm.vm, 0))
+
+
+@scenario(
+    "a vCPU writes while the VMM reads the dirty log and clears it before it copies",
+    witnesses=(*SEEN, fixed_fast), tables=4, pages=2, vcpus=1, others=1, sizes=SMALL, few_states=True,
+)  # fmt: skip
+def log_manual(world: World) -> None:
+    migrate_manually(world, False)
+
+
+@scenario(
+    "a vCPU writes to a 2M page of which all pages count as dirty, and which is split when they are cleared",
+    witnesses=(*SEEN, direct_split), tables=5, pages=2, vcpus=1, others=1, sizes={**HUGE, INITIALLY_SET: 1}, few_states=True,
+)  # fmt: skip
+def log_initially_set(world: World) -> None:
+    migrate_manually(world, True)
+
+
+@scenario(
+    "a vCPU writes to a 2M page of which all pages count as dirty, and which a fault splits after they were cleared",
+    witnesses=(*SEEN, direct_split), tables=5, pages=2, vcpus=1, others=1,
+    sizes={**HUGE, INITIALLY_SET: 1, EAGER_PAGE_SPLIT: 0}, few_states=True,
+)  # fmt: skip
+def log_set_lazy(world: World) -> None:
+    migrate_manually(world, True)

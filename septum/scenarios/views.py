@@ -9,13 +9,14 @@ from septum.host.geometry import FIXED_PAGES, GFNS, VMS
 from septum.kvm.attributes import kvm_vm_ioctl_set_mem_attributes, made_private
 from septum.kvm.bug import page_mapped
 from septum.kvm.direct import ROOTS
-from septum.kvm.direct_run import access
+from septum.kvm.direct_run import access, fetch_refused
 from septum.kvm.memory_region import kvm_set_memory_region, slot_deleted
 from septum.kvm.memslots import HVAS
 from septum.kvm.mmu import root_obsolete
 from septum.kvm.notifier import leaf_zapped, madvise_dontneed, page_unmapped
 from septum.kvm.roots import fast_zap, root_freed
 from septum.kvm.tdp_mmu import direct_mapped, mmio_mapped
+from septum.kvm.tlb import Acc
 from septum.kvm.vcpu import touch
 from septum.kvm.vm import rcu_softirq
 from septum.lang import call
@@ -52,7 +53,7 @@ def both_views(world: World) -> Td:
 def views_notifier(world: World) -> None:
     td = both_views(world)
     for vcpu in td.vcpus(1):
-        vcpu.runs((touch, 0), (access, SHARED_GFN, 1), (access, SHARED_GFN, 0))
+        vcpu.runs((touch, 0), (access, SHARED_GFN, Acc.WRITE), (access, SHARED_GFN, Acc.READ))
     td.runs("madvise", call(madvise_dontneed, td.vm, SHARED_GFN))
 
 
@@ -64,7 +65,7 @@ def views_notifier(world: World) -> None:
 def views_fast_zap(world: World) -> None:
     td = both_views(world)
     for vcpu in td.vcpus(1):
-        vcpu.runs((access, SHARED_GFN, 1), (touch, 0))
+        vcpu.runs((access, SHARED_GFN, Acc.WRITE), (touch, 0))
     td.runs("zap", call(fast_zap, td.vm))
     world.setup.thread("RCU softirq", call(rcu_softirq), daemon=True)
 
@@ -76,7 +77,7 @@ def views_fast_zap(world: World) -> None:
 def views_faults(world: World) -> None:
     first, second = both_views(world).vcpus(2)
     first.runs((touch, 0))
-    second.runs((access, SHARED_GFN, 1))
+    second.runs((access, SHARED_GFN, Acc.WRITE))
 
 
 @scenario(
@@ -87,7 +88,7 @@ def views_faults(world: World) -> None:
 def views_convert(world: World) -> None:
     td = both_views(world)
     for vcpu in td.vcpus(1):
-        vcpu.runs((access, SHARED_GFN, 1), (touch, SHARED_GFN))
+        vcpu.runs((access, SHARED_GFN, Acc.WRITE), (touch, SHARED_GFN))
     td.runs("convert", call(kvm_vm_ioctl_set_mem_attributes, td.vm, SHARED_GFN, SHARED_GFN, False))
 
 
@@ -99,7 +100,7 @@ def views_convert(world: World) -> None:
 def views_slot_delete(world: World) -> None:
     td = both_views(world)
     for vcpu in td.vcpus(1):
-        vcpu.runs((touch, 0), (access, SHARED_GFN, 1), (access, SHARED_GFN, 0))
+        vcpu.runs((touch, 0), (access, SHARED_GFN, Acc.WRITE), (access, SHARED_GFN, Acc.READ))
     td.runs("delete", call(kvm_set_memory_region, td.vm, 0, 0, 0, 0, 0))
 
 
@@ -110,8 +111,18 @@ def views_slot_delete(world: World) -> None:
 def views_log(world: World) -> None:
     td = both_views(world)
     for vcpu in td.vcpus(1):
-        vcpu.runs((touch, 0), (access, SHARED_GFN, 1))
+        vcpu.runs((touch, 0), (access, SHARED_GFN, Acc.WRITE))
     td.runs("log", call(kvm_set_memory_region, td.vm, 0, HVAS.value, 0, 0, LOG))
 
 
-VIEWS = (views_faults, views_log, views_notifier, views_fast_zap, views_convert, views_slot_delete)
+@scenario(
+    "a guest executes shared memory, mapped or not, while another vCPU has it mapped",
+    witnesses=(direct_mapped, fetch_refused), tables=6, pages=2, vcpus=2, sizes=BOTH, few_states=True,
+)  # fmt: skip
+def views_fetch(world: World) -> None:
+    first, second = both_views(world).vcpus(2)
+    first.runs((access, SHARED_GFN, Acc.INSTR))
+    second.runs((access, SHARED_GFN, Acc.WRITE), (access, SHARED_GFN, Acc.INSTR))
+
+
+VIEWS = (views_faults, views_fetch, views_log, views_notifier, views_fast_zap, views_convert, views_slot_delete)
