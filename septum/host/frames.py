@@ -34,6 +34,8 @@ freed = Meter("freed", "a page was freed: the line that allocated it, its Role")
 
 CHECKS_CONTENTS = Size("CHECKS_CONTENTS", 0)  # what pages hold is followed: private data, and lines in caches
 FRAME_CACHE = Slot("frame.cache")
+PW_MCE = Size("PW_MCE", 0)  # X86_BUG_TDX_PW_MCE: memory that was private poisons the host's partial writes until it is rewritten
+FRAME_MEMORY = Slot("frame.memory")
 
 
 class Role(Enum):
@@ -84,6 +86,12 @@ class CacheLines(Struct):
     private: bool
 
 
+class WrittenPrivately(Struct):
+    """What the memory itself holds of a page on a CPU with the erratum."""
+
+    private: bool
+
+
 class PageFrame(Struct):
     """struct page as far as custody needs it, and the page's 4K PAMT entry (type, owner, bepoch)."""
 
@@ -94,6 +102,7 @@ class PageFrame(Struct):
     owner: VmId
     bepoch: u8
     cache: FRAME_CACHE
+    memory: FRAME_MEMORY
     origin: u16  # in a build that measures: the line that allocated it, with which content and flags
 
 
@@ -156,6 +165,8 @@ def free_page(m, page: Pfn, holder: Role):
     assert frame.bepoch == 0 and frame.owner == 0, f"custody: page {page} is freed with metadata of the module"
     if CHECKS_CONTENTS:
         assert not frame.cache.private, f"contents: page {page} is freed with lines of a private key in the caches"
+    if PW_MCE:
+        assert not frame.memory.private, f"contents: page {page} is freed as the TDX module wrote it, on a CPU with the erratum"
     if frame.range != 0:
         m.range[frame.range].placed -= 1
         frame.range = 0
@@ -177,6 +188,15 @@ def gift(m, page: Pfn, of: Role, to: PageType, owner: VmId):
     frame.bepoch = 0
     if CHECKS_CONTENTS and to in (PageType.REG, PageType.TDR):
         frame.cache.private = True
+    if PW_MCE:
+        frame.memory.private = True
+
+
+def tdx_quirk_reset_paddr(m, page: Pfn):
+    """tdx_quirk_reset_paddr() [6.18]: MOVDIR64B of zeros, once the module has given the page back; tdx-module.md 12."""
+    assert not held_by_module(m, page), f"custody: page {page} is rewritten while the TDX module holds it"
+    if PW_MCE:
+        m.frame[page].memory.private = False
 
 
 def give_back(m, page: Pfn):

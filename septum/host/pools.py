@@ -24,13 +24,15 @@ class Errno(Enum):
     EAGAIN = 7
     ENOENT = 8
     EOPNOTSUPP = 9
+    EINTR = 10
+    EHWPOISON = 11
 
 
 POOLED = 1 << 15  # in the origin of a page: it waited in a pool
 POOL_PLACES = 1 << 13  # more than the bytes of a world that is measured
 PAIR_CAPACITY = Size("PAIR_CAPACITY", lambda: max(CACHE_CAPACITY.value, PAMT_PAGES * (PT64_ROOT_MAX_LEVEL.value + 1)))
 
-OK, EBUSY, ENOMEM, EIO, EFAULT, EINVAL, EEXIST, EAGAIN, ENOENT, EOPNOTSUPP = Errno
+OK, EBUSY, ENOMEM, EIO, EFAULT, EINVAL, EEXIST, EAGAIN, ENOENT, EOPNOTSUPP, EINTR, EHWPOISON = Errno
 
 
 class MemoryCache(Struct):

@@ -14,6 +14,7 @@ from septum.lang import Enum, Index, Size, Struct, array, boolean, bug_on, commu
 DIRECT = Size("DIRECT", 0)  # VMs have direct roots
 ROOTS = Size("ROOTS", 2)  # roots that a VM may have at a time, those that are being zapped among them
 RESCHED = Size("RESCHED", 0)  # loops that may yield do so, or not
+COPIES_ON_WRITE = Size("COPIES_ON_WRITE", 0)  # a page that the primary MMU maps read-only is shared: who writes gets another one
 HUGE_PAGES = Size("HUGE_PAGES", 0)  # the primary MMU has 2M folios
 KVM_INVALID_ROOTS, KVM_DIRECT_ROOTS, KVM_MIRROR_ROOTS = 1, 2, 4  # enum kvm_tdp_mmu_root_types, kvm-mmu.md 1.5
 KVM_VALID_ROOTS = 6

@@ -6,11 +6,12 @@ from septum.host.locks import read_lock, read_unlock
 from septum.host.pools import EFAULT, OK, kvm_mmu_topup_memory_cache
 from septum.host.rcu import rcu_read_lock, rcu_read_unlock
 from septum.kvm.changed_spte import is_leaf
-from septum.kvm.direct import direct_index, direct_mapping_level, mark_page_dirty_in_slot, read_direct
+from septum.kvm.direct import COPIES_ON_WRITE, direct_index, direct_mapping_level, mark_page_dirty_in_slot, read_direct
 from septum.kvm.exits import kvm_prepare_memory_fault_exit
 from septum.kvm.machine import Machine
 from septum.kvm.memslots import Hva, gfn_to_memslot, hva_of, is_dying, met_dying_slot
 from septum.kvm.mmu import has_obsolete_root, mmu_invalidate_retry_gfn, root_obsolete, stale_fault
+from septum.kvm.notifier import wp_page_copy
 from septum.kvm.ops import ops
 from septum.kvm.spte import (
     PT_WRITABLE_MASK,
@@ -102,9 +103,14 @@ def topup(m: Machine, vcpu: VcpuId):
 def hva_to_pfn(m: Machine, vcpu: VcpuId, hva: Hva, write: bool):
     """hva_to_pfn() [7.1]: the page of the primary MMU, faulted in where there is none, with a reference.
 
-    A write makes a page writable that was not: nobody else has it here, so it is not copied.
+    A write makes a page writable that was not: in place, or another one where it is shared.
     """
     vm = m.vcpu[vcpu].vm
+    if COPIES_ON_WRITE:
+        yield
+        atomic("GUP looks again after it had the page copied")
+        if write and m.vm[vm].direct.mm.read_only[hva] and m.vm[vm].direct.mm.page[hva] != 0:
+            yield from wp_page_copy(m, vm, hva)
     yield
     atomic("GUP holds the page-table lock of the host page")
     mm = m.vm[vm].direct.mm

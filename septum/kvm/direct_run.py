@@ -6,37 +6,47 @@ from septum.kvm.direct_fault import direct_page_fault, handle_mmio_page_fault
 from septum.kvm.machine import Machine
 from septum.kvm.reload import may_enter, reload_direct_root
 from septum.kvm.tdp_mmu import Fault
-from septum.kvm.tlb import PML, Access, guest_access
+from septum.kvm.tlb import PML, Acc, Access, guest_access
 from septum.kvm.vcpu import leave_guest, serve_kick, tdx_vcpu_run
-from septum.lang import Witness, atomic, each, process, reached
+from septum.lang import Witness, atomic, bug_on, each, process, reached
 from septum.tdx.guest import Accepted
 
 mmio_emulated = Witness("mmio_emulated", "an access was emulated as MMIO")
 accessed = Witness("accessed", "the guest made its access")
+fetch_refused = Witness("fetch_refused", "a TD was to execute shared memory, and its CPU refused")
 
 
 @process
-def access(m: Machine, vcpu: VcpuId, gfn: Gfn, write: bool):
-    """The guest reads or writes `gfn` through a direct tree, again and again, until it has or userspace has to convert."""
+def access(m: Machine, vcpu: VcpuId, gfn: Gfn, acc: Acc):
+    """The guest reads, writes or executes `gfn` through a direct tree, again and again, until it has or userspace converts."""
     vm = m.vcpu[vcpu].vm
     need = True
     while need:
         yield from vcpu_enter_guest(m, vcpu)
-        outcome = yield from guest_access(m, vcpu, gfn, write)
+        outcome = yield from guest_access(m, vcpu, gfn, acc)
         leave(m, vcpu)
-        need = outcome != Access.DONE
+        need = outcome != Access.DONE and outcome != Access.PAGE_FAULT
         if outcome == Access.DONE:
             reached(accessed)
+        elif outcome == Access.PAGE_FAULT:
+            reached(fetch_refused)
         elif outcome != Access.KICKED:
             srcu_read_lock(m.vm[vm].memslots.srcu)
             if outcome == Access.VIOLATION:
-                result = yield from direct_page_fault(m, vcpu, gfn, write)
+                check_fetch(m, vcpu, acc)
+                result = yield from direct_page_fault(m, vcpu, gfn, acc == Acc.WRITE)
             else:
                 result = yield from handle_mmio_page_fault(m, vcpu, gfn)
             srcu_read_unlock(m.vm[vm].memslots.srcu)
             if result == Fault.EMULATE:
                 reached(mmio_emulated)
             need = result != Fault.MEMORY_FAULT and result != Fault.EMULATE and result != Fault.DEAD
+
+
+def check_fetch(m: Machine, vcpu: VcpuId, acc: Acc):
+    """tdx_handle_ept_violation() [7.1] of a shared GPA, kvm-mmu.md 6.1: no fetch comes here, or the CPU is broken."""
+    shared = m.vm[m.vcpu[vcpu].vm].direct.gfn_direct_bits != 0
+    bug_on(shared and acc == Acc.INSTR, "asserts: KVM_BUG_ON: an instruction fetch from shared memory")
 
 
 @process

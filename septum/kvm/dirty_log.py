@@ -1,6 +1,6 @@
 """Dirty logging of a slot in direct trees: from KVM_MEM_LOG_DIRTY_PAGES to KVM_GET_DIRTY_LOG; kvm-mmu.md 4.12, 4.13.
 
-Without manual protection: the log is read, cleared and protected again in one ioctl. With PML the D bit is cleared, else W.
+The log is read, cleared and protected again in one ioctl, or in two (manual_log.py). With PML the D bit is cleared, else W.
 """
 
 from septum.host.entry import Entry
@@ -35,6 +35,9 @@ from septum.kvm.walk import direct_table, tdp_mmu_iter_cond_resched, walk_to
 from septum.lang import Size, Witness, atomic, bug_on, process, reached, u8, u64
 
 EAGER_PAGE_SPLIT = Size("EAGER_PAGE_SPLIT", 1)  # the module parameter: huge leaves are split when logging begins
+INITIALLY_SET = Size("INITIALLY_SET", 0)  # KVM_DIRTY_LOG_INITIALLY_SET: all pages count as dirty, nothing is protected at first
+
+ALL = (1 << 64) - 1
 
 write_protected = Witness("write_protected", "dirty logging took W or D from a leaf")
 page_logged = Witness("page_logged", "KVM_GET_DIRTY_LOG reported a page")
@@ -47,6 +50,8 @@ def kvm_mmu_slot_apply_flags(m: Machine, vm: VmId, slot: MemslotId):
     """kvm_mmu_slot_apply_flags() [7.1]: when logging begins, split, take W (or D) from every leaf, flush in any case."""
     if not m.vm[vm].memslots.memslot[slot].log_dirty:
         yield from kvm_mmu_recover_huge_pages(m, vm, slot)
+        return
+    if INITIALLY_SET:
         return
     if HUGE_PAGES and EAGER_PAGE_SPLIT:
         yield from kvm_mmu_slot_try_split_huge_pages(m, vm, slot)
@@ -103,13 +108,13 @@ def kvm_mmu_slot_try_split_huge_pages(m: Machine, vm: VmId, slot: MemslotId):
     for i in range(ROOTS):
         root = root_at(m, vm, RootSlot(i))
         if tdp_mmu_root_match(m, root, KVM_VALID_ROOTS) and tdp_mmu_get_root(m, root):
-            yield from tdp_mmu_split_huge_pages_root(m, vm, root, slot)
+            yield from tdp_mmu_split_huge_pages_root(m, vm, root, slot, True)
             yield from kvm_tdp_mmu_put_root(m, vm, root)
     read_unlock(m, m.vm[vm].mmu_lock)
 
 
 @process
-def tdp_mmu_split_huge_pages_root(m: Machine, vm: VmId, root: Pfn, slot: MemslotId):
+def tdp_mmu_split_huge_pages_root(m: Machine, vm: VmId, root: Pfn, slot: MemslotId, shared: bool):
     """tdp_mmu_split_huge_pages_root() [7.1], kvm-mmu.md 4.12: after the lock was dropped the walk starts anew."""
     memslot = m.vm[vm].memslots.memslot[slot]
     sp = Pfn(0)
@@ -128,12 +133,17 @@ def tdp_mmu_split_huge_pages_root(m: Machine, vm: VmId, root: Pfn, slot: Memslot
                     again = True
                     if sp == 0:
                         rcu_read_unlock(m)
-                        read_unlock(m, m.vm[vm].mmu_lock)
-                        sp = tdp_mmu_alloc_sp_for_split(m)
-                        yield from read_lock(m, m.vm[vm].mmu_lock)
+                        if shared:
+                            read_unlock(m, m.vm[vm].mmu_lock)
+                            sp = tdp_mmu_alloc_sp_for_split(m)
+                            yield from read_lock(m, m.vm[vm].mmu_lock)
+                        else:
+                            write_unlock(m, m.vm[vm].mmu_lock)
+                            sp = tdp_mmu_alloc_sp_for_split(m)
+                            yield from write_lock(m, m.vm[vm].mmu_lock)
                         rcu_read_lock(m)
                     else:
-                        error = yield from tdp_mmu_split_direct(m, vm, spt, gfn, Level(2), huge, sp)
+                        error = yield from tdp_mmu_split_direct(m, vm, spt, gfn, Level(2), huge, sp, shared)
                         if error == OK:
                             sp = Pfn(0)
                         else:
@@ -162,7 +172,7 @@ def get_dirty_log(m: Machine, vm: VmId, number: SlotNumber):
     if PML:
         yield from kvm_make_all_cpus_request(m, vm)
     yield from write_lock(m, m.vm[vm].mmu_lock)
-    mask = take_dirty_bits(m, vm, m.vm[vm].memslots.active.slot[number])
+    mask = take_dirty_bits(m, vm, m.vm[vm].memslots.active.slot[number], ALL)
     for i in range(ROOTS):
         root = root_at(m, vm, RootSlot(i))
         if mask != 0 and tdp_mmu_root_match(m, root, KVM_VALID_ROOTS):
@@ -174,14 +184,14 @@ def get_dirty_log(m: Machine, vm: VmId, number: SlotNumber):
     yield from copy_pages(m, vm, mask)
 
 
-def take_dirty_bits(m: Machine, vm: VmId, slot: MemslotId):
-    """xchg() of the bitmap, a bit for each GFN of the slot."""
+def take_dirty_bits(m: Machine, vm: VmId, slot: MemslotId, asked):
+    """xchg() of the bitmap, or atomic_long_fetch_andnot() of the bits asked for, a bit for each GFN of the slot."""
     atomic("one exchange takes 64 bits")
     memslot = m.vm[vm].memslots.memslot[slot]
     mask = u64(0)
     for gfn in range(GFNS):
         inside = memslot.base_gfn <= gfn and gfn < memslot.base_gfn + memslot.npages
-        if inside and m.vm[vm].direct.dirty_bitmap[Gfn(gfn)]:
+        if inside and asked >> gfn & 1 != 0 and m.vm[vm].direct.dirty_bitmap[Gfn(gfn)]:
             m.vm[vm].direct.dirty_bitmap[Gfn(gfn)] = False
             mask = u64(mask | 1 << gfn)
             reached(page_logged)

@@ -3,8 +3,11 @@
 from septum.host.frames import Content, Gfp, Role, alloc_page, get_page, may_fail, note_failure, put_page, take, ways_to_fail
 from septum.host.geometry import Gfn, Pfn, VmId
 from septum.host.locks import holds_exclusively, mutex_lock, mutex_unlock, write_lock, write_unlock
+from septum.host.pools import EINTR, ENOMEM, OK
+from septum.host.signals import signal_pending
 from septum.kvm.contents import dropped, dropping
 from septum.kvm.gmem_file import CLOSES_FILE
+from septum.kvm.hwpoison import HWPOISON, is_poisoned, memory_failed, met_hwpoison
 from septum.kvm.machine import Machine
 from septum.kvm.tdp_mmu import tdp_mmu_zap_leafs
 from septum.lang import Witness, atomic, choose, process, reached
@@ -16,9 +19,14 @@ hole_punched = Witness("hole_punched", "a hole was punched where a page was")
 def kvm_gmem_get_pfn(m: Machine, vm: VmId, gfn: Gfn):
     """kvm_gmem_get_pfn() [7.1]: gets or creates the folio, with a reference; 0 without memory. No lock excludes a punch hole.
 
-    Of a file whose last reference is gone nothing can be had: get_file_active() fails.
+    Of a file whose last reference is gone nothing can be had: get_file_active() fails. Nor a page whose memory failed.
     """
     yield
+    if HWPOISON:
+        atomic("a page that fails after this look is found by its invalidation")
+        if is_poisoned(m, vm, gfn):
+            reached(met_hwpoison)
+            return Pfn(0)
     if CLOSES_FILE:
         atomic("a reference to the file keeps its release out until the page is found")
         if m.vm[vm].file.dying:
@@ -39,7 +47,7 @@ def kvm_gmem_get_pfn(m: Machine, vm: VmId, gfn: Gfn):
 
 
 def kvm_mmu_invalidate_start(m: Machine, vm: VmId, first: Gfn, last: Gfn):
-    """kvm_mmu_invalidate_start() and _range_add() [7.2], kvm-mmu.md 6.5; mmu_lock held for write. Ranges only grow."""
+    """kvm_mmu_invalidate_start() and its first _range_add() [7.2], kvm-mmu.md 6.5; mmu_lock held for write. Ranges only grow."""
     atomic("who reads this without mmu_lock looks at it again under the lock")
     kvm = m.vm[vm]
     assert holds_exclusively(kvm.mmu_lock), "context: an invalidation begins without mmu_lock held for write"
@@ -48,8 +56,14 @@ def kvm_mmu_invalidate_start(m: Machine, vm: VmId, first: Gfn, last: Gfn):
         kvm.invalidate_first = first
         kvm.invalidate_last = last
     else:
-        kvm.invalidate_first = Gfn(min(kvm.invalidate_first, first))
-        kvm.invalidate_last = Gfn(max(kvm.invalidate_last, last))
+        kvm_mmu_invalidate_range_add(m, vm, first, last)
+
+
+def kvm_mmu_invalidate_range_add(m: Machine, vm: VmId, first: Gfn, last: Gfn):
+    """kvm_mmu_invalidate_range_add() [7.1]: what is invalidated already, and what lies between, stays in the range."""
+    kvm = m.vm[vm]
+    kvm.invalidate_first = Gfn(min(kvm.invalidate_first, first))
+    kvm.invalidate_last = Gfn(max(kvm.invalidate_last, last))
 
 
 def kvm_mmu_invalidate_end(m: Machine, vm: VmId):
@@ -78,8 +92,48 @@ def kvm_gmem_punch_hole(m: Machine, vm: VmId, first: Gfn, last: Gfn):
     done = 0
     while first + done <= last:
         yield
+        if HWPOISON:
+            atomic("the folio is locked until it is out of the file")
         truncate(m, vm, Gfn(first + done), Gfn(first + done))
         done = done + 1
+    yield from write_lock(m, m.vm[vm].mmu_lock)
+    kvm_mmu_invalidate_end(m, vm)
+    write_unlock(m, m.vm[vm].mmu_lock)
+    mutex_unlock(m, m.vm[vm].invalidate_lock)
+
+
+@process
+def kvm_gmem_allocate(m: Machine, vm: VmId, first: Gfn, last: Gfn):
+    """kvm_gmem_allocate() [7.1]: the pages are there before anybody faults; stops for a signal. Errno."""
+    done = 0
+    while first + done <= last:
+        signal = yield from signal_pending(m)
+        if signal:
+            return EINTR
+        page = yield from kvm_gmem_get_pfn(m, vm, Gfn(first + done))
+        if page == 0:
+            return ENOMEM
+        put_page(m, page)
+        done = done + 1
+    return OK
+
+
+@process
+def kvm_gmem_error_folio(m: Machine, vm: VmId, gfn: Gfn):
+    """memory_failure() and kvm_gmem_error_folio() [7.1] of a page that is there: marked first, then unmapped, not truncated."""
+    yield
+    atomic("the folio is locked, which keeps it in the file")
+    if m.vm[vm].gmem[gfn] == 0:
+        return
+    m.vm[vm].poison.page[gfn] = True
+    reached(memory_failed)
+    yield from mutex_lock(m, m.vm[vm].invalidate_lock)
+    yield from write_lock(m, m.vm[vm].mmu_lock)
+    kvm_mmu_invalidate_start(m, vm, gfn, gfn)
+    dropping(m, vm, gfn, gfn)
+    yield from tdp_mmu_zap_leafs(m, vm, gfn, gfn)
+    dropped(m, vm)
+    write_unlock(m, m.vm[vm].mmu_lock)
     yield from write_lock(m, m.vm[vm].mmu_lock)
     kvm_mmu_invalidate_end(m, vm)
     write_unlock(m, m.vm[vm].mmu_lock)
@@ -93,5 +147,7 @@ def truncate(m: Machine, vm: VmId, first: Gfn, last: Gfn):
         if page != 0:
             m.vm[vm].gmem[Gfn(gfn)] = 0
             m.vm[vm].huge[Gfn(gfn)] = False
+            if HWPOISON:
+                m.vm[vm].poison.page[Gfn(gfn)] = False
             put_page(m, page)
             reached(hole_punched)

@@ -22,9 +22,12 @@ SP_DIRECT = Slot("sp.direct")
 EXITS = Size("EXITS", 0)  # KVM_RUN says why it ended
 VM_LIFE = Slot("vm.life")
 VM_FILE = Slot("vm.file")
+VM_FILES = Slot("vm.files")  # where they have several guest_memfd files: septum/kvm/gmem_files.py
 VM_CONTENTS = Slot("vm.contents")
+VM_POISON = Slot("vm.poison")
 VCPU_LIFE = Slot("vcpu.life")
 VCPU_RUN = Slot("vcpu.run")
+VCPU_RANGE = Slot("vcpu.range")
 
 
 class MmuPage(Struct):
@@ -77,6 +80,8 @@ class Vm(Struct):
     life: VM_LIFE
     contents: VM_CONTENTS
     file: VM_FILE
+    files: VM_FILES
+    poison: VM_POISON
 
 
 class Vcpu(Struct):
@@ -90,6 +95,7 @@ class Vcpu(Struct):
     design: VCPU_DESIGN
     life: VCPU_LIFE
     run: VCPU_RUN
+    range: VCPU_RANGE
 
 
 class Machine(Struct):

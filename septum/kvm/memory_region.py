@@ -6,9 +6,11 @@ from septum.host.pools import EEXIST, EINVAL, OK
 from septum.host.srcu import synchronize_srcu
 from septum.kvm.contents import dropped, dropping
 from septum.kvm.direct import DIRECT
-from septum.kvm.dirty_log import kvm_mmu_slot_apply_flags
+from septum.kvm.dirty_log import INITIALLY_SET, kvm_mmu_slot_apply_flags
 from septum.kvm.gmem_file import CLOSES_FILE, kvm_gmem_bind, kvm_gmem_unbind
+from septum.kvm.gmem_files import FILES, kvm_gmem_unbind_from
 from septum.kvm.machine import Machine
+from septum.kvm.manual_log import set_all_dirty
 from septum.kvm.memslots import MEMSLOTS, SLOT_IDS, Hva, MemslotId, SlotNumber
 from septum.kvm.notifier import kvm_unmap_gfn_range
 from septum.kvm.tdp_mmu import tdp_mmu_zap_leafs
@@ -58,6 +60,9 @@ def kvm_change_memslot(m: Machine, vm: VmId, number: SlotNumber, npages: u8, bas
     made.hva = hva
     made.log_dirty = flags & 1 != 0
     made.gmem = flags & 2 != 0
+    if DIRECT and INITIALLY_SET:
+        if made.log_dirty:
+            set_all_dirty(m, vm, new)
     if CLOSES_FILE and made.gmem:
         error = yield from kvm_gmem_bind(m, vm, new)
         if error != OK:
@@ -92,6 +97,8 @@ def kvm_delete_memslot(m: Machine, vm: VmId, number: SlotNumber, old: MemslotId)
     free_memslot(m, vm, copy)
     if CLOSES_FILE:
         yield from kvm_gmem_unbind(m, vm, old)
+    if FILES:
+        yield from kvm_gmem_unbind_from(m, vm, old)
     free_memslot(m, vm, old)
     reached(slot_deleted)
 
@@ -118,6 +125,9 @@ def kvm_invalidate_memslot(m: Machine, vm: VmId, number: SlotNumber, old: Memslo
     made.log_dirty = memslot.log_dirty
     made.gmem = memslot.gmem
     made.invalid = True
+    if FILES:
+        made.at.file = memslot.at.file
+        made.at.pgoff = memslot.at.pgoff
     yield from kvm_activate_memslot(m, vm, number, copy)
     yield from kvm_arch_flush_shadow_memslot(m, vm, old)
     return copy
@@ -170,3 +180,6 @@ def free_memslot(m: Machine, vm: VmId, slot: MemslotId):
     memslot.invalid = False
     memslot.log_dirty = False
     memslot.gmem = False
+    if FILES:
+        memslot.at.file = 0
+        memslot.at.pgoff = 0

@@ -8,7 +8,7 @@ from septum.host.geometry import Gfn, VmId
 from septum.host.srcu import Srcu, in_srcu
 from septum.kvm.machine import Machine
 from septum.kvm.versions import KERNEL, V6_18
-from septum.lang import Index, Size, Struct, Witness, Word, u8
+from septum.lang import Index, Size, Slot, Struct, Witness, Word, u8
 
 MEMSLOTS = Size("MEMSLOTS", 0)  # struct kvm_memory_slot objects that a VM may have at a time
 SLOT_IDS = Size("SLOT_IDS", 1)  # numbers of slots that userspace uses
@@ -21,6 +21,9 @@ Hva = Index("Hva", HVAS)
 met_dying_slot = Witness("met_dying_slot", "a fault found its memslot flagged INVALID")
 
 
+SLOT_FILE = Slot("slot.file")
+
+
 class Memslot(Struct):
     """struct kvm_memory_slot."""
 
@@ -30,6 +33,7 @@ class Memslot(Struct):
     invalid: bool  # KVM_MEMSLOT_INVALID: being deleted or moved
     log_dirty: bool  # KVM_MEM_LOG_DIRTY_PAGES
     gmem: bool  # KVM_MEM_GUEST_MEMFD
+    at: SLOT_FILE  # slot->gmem, where a VM has several files
 
 
 class ActiveMemslots(Word):

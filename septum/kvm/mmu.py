@@ -3,11 +3,13 @@
 from septum.host.frames import put_page
 from septum.host.geometry import ENTRIES, PT64_ROOT_MAX_LEVEL, Gfn, Level, VcpuId, VmId, leaf_base, table_base
 from septum.host.locks import holds_exclusively, read_lock, read_unlock
-from septum.host.pools import EFAULT, OK, kvm_mmu_topup_memory_cache
+from septum.host.pools import EFAULT, EHWPOISON, OK, kvm_mmu_topup_memory_cache
 from septum.kvm.direct import DIRECT
 from septum.kvm.exits import kvm_prepare_memory_fault_exit
 from septum.kvm.gmem import kvm_gmem_get_pfn
 from septum.kvm.gmem_file import CLOSES_FILE
+from septum.kvm.gmem_files import FILES, kvm_gmem_get_pfn_of
+from septum.kvm.hwpoison import HWPOISON, is_poisoned
 from septum.kvm.machine import Machine
 from septum.kvm.memslots import MEMSLOTS, gfn_to_memslot, is_dying, met_dying_slot
 from septum.kvm.ops import ops
@@ -59,7 +61,10 @@ def kvm_tdp_mmu_page_fault(m: Machine, vcpu: VcpuId, gfn: Gfn):
             return Fault.INVALID_SLOT
     if mmu_invalidate_retry_gfn(m, vm, mmu_seq, gfn):
         return Fault.RETRY
-    page = yield from kvm_gmem_get_pfn(m, vm, gfn)
+    if FILES:
+        page = yield from kvm_gmem_get_pfn_of(m, vm, slot, gfn)
+    else:
+        page = yield from kvm_gmem_get_pfn(m, vm, gfn)
     if page == 0:
         return without_page(m, vcpu, gfn)
     yield from read_lock(m, m.vm[vm].mmu_lock)
@@ -80,7 +85,14 @@ def kvm_tdp_mmu_page_fault(m: Machine, vcpu: VcpuId, gfn: Gfn):
 
 
 def without_page(m: Machine, vcpu: VcpuId, gfn: Gfn):
-    """guest_memfd gave no page: a memory fault where the file is gone, else userspace runs the vCPU again."""
+    """guest_memfd gave no page: a memory fault where file, slot or memory are gone, else userspace runs the vCPU again."""
+    if FILES:
+        kvm_prepare_memory_fault_exit(m, vcpu, gfn, True, EFAULT)
+        return Fault.MEMORY_FAULT
+    if HWPOISON:
+        if is_poisoned(m, m.vcpu[vcpu].vm, gfn):
+            kvm_prepare_memory_fault_exit(m, vcpu, gfn, True, EHWPOISON)
+            return Fault.MEMORY_FAULT
     if CLOSES_FILE:
         if m.vm[m.vcpu[vcpu].vm].file.dying:
             kvm_prepare_memory_fault_exit(m, vcpu, gfn, True, EFAULT)

@@ -4,13 +4,22 @@ Only direct trees follow the primary MMU: the filter is SHARED, and private memo
 """
 
 from septum.host.entry import SHADOW_NONPRESENT_VALUE
-from septum.host.frames import put_page
+from septum.host.frames import Content, Gfp, Role, alloc_page, put_page, take
 from septum.host.geometry import Gfn, Level, Pfn, VmId, leaf_base
 from septum.host.locks import write_lock, write_unlock
 from septum.host.rcu import rcu_read_lock, rcu_read_unlock
-from septum.host.srcu import srcu_read_lock, srcu_read_unlock
+from septum.host.srcu import in_srcu, srcu_read_lock, srcu_read_unlock
 from septum.kvm.changed_spte import is_leaf
-from septum.kvm.direct import HUGE_PAGES, KVM_DIRECT_ROOTS, KVM_INVALID_ROOTS, ROOTS, RootSlot, root_at, tdp_mmu_root_match
+from septum.kvm.direct import (
+    COPIES_ON_WRITE,
+    HUGE_PAGES,
+    KVM_DIRECT_ROOTS,
+    KVM_INVALID_ROOTS,
+    ROOTS,
+    RootSlot,
+    root_at,
+    tdp_mmu_root_match,
+)
 from septum.kvm.gmem import kvm_mmu_invalidate_end, kvm_mmu_invalidate_start
 from septum.kvm.machine import Machine
 from septum.kvm.memslots import SLOT_IDS, Hva, MemslotId, SlotNumber
@@ -22,6 +31,7 @@ from septum.kvm.walk import direct_table, tdp_mmu_iter_cond_resched
 from septum.lang import Witness, atomic, bug_on, process, reached
 
 leaf_zapped = Witness("leaf_zapped", "a direct leaf was zapped")
+page_copied = Witness("page_copied", "a page of the VMM was copied, since it was shared and written to")
 page_unmapped = Witness("page_unmapped", "the primary MMU took a page away")
 
 
@@ -49,12 +59,48 @@ def write_protect_hva(m: Machine, vm: VmId, hva: Hva):
 
 
 @process
+def host_write(m: Machine, vm: VmId, hva: Hva):
+    """The VMM writes to a page, which is copied where it is shared."""
+    yield
+    atomic("the CPU looks into the host's page table, and a fault looks again")
+    if m.vm[vm].direct.mm.page[hva] != 0 and m.vm[vm].direct.mm.read_only[hva]:
+        yield from wp_page_copy(m, vm, hva)
+
+
+@process
+def wp_page_copy(m: Machine, vm: VmId, hva: Hva):
+    """wp_page_copy(): another page, which may be written, takes the place of the shared one between start and end.
+
+    What the others see of the old page nobody here can tell: this was its last reference but for faults in flight.
+    """
+    yield from kvm_mmu_notifier_invalidate_range_start(m, vm, hva)
+    yield
+    atomic("the host's page table has a lock of its own")
+    mm = m.vm[vm].direct.mm
+    page = mm.page[hva]
+    if page != 0 and mm.read_only[hva]:
+        copy = alloc_page(m, Gfp.KERNEL_ACCOUNT, Content.UNDEFINED)
+        take(m, copy, Role.HAND, Role.GUEST)
+        m.frame[copy].refcount = 1
+        mm.page[hva] = copy
+        mm.read_only[hva] = False
+        put_page(m, page)
+        reached(page_copied)
+    yield from kvm_mmu_notifier_invalidate_range_end(m, vm, hva)
+
+
+@process
 def kvm_mmu_notifier_invalidate_range_start(m: Machine, vm: VmId, hva: Hva):
-    """kvm_mmu_notifier_invalidate_range_start() [7.1]: nobody swaps memslots until the end; a slot with the HVA is unmapped."""
+    """kvm_mmu_notifier_invalidate_range_start() [7.1]: nobody swaps memslots until the end; a slot with the HVA is unmapped.
+
+    A fault that copies the page calls this in its own SRCU section.
+    """
+    nested = in_section(m, vm)
     yield
     m.vm[vm].memslots.mn_active_invalidate_count += 1
     yield
-    srcu_read_lock(m.vm[vm].memslots.srcu)
+    if not nested:
+        srcu_read_lock(m.vm[vm].memslots.srcu)
     slot = slot_of_hva(m, vm, hva)
     if slot != 0:
         gfn = gfn_of_hva(m, vm, slot, hva)
@@ -64,22 +110,33 @@ def kvm_mmu_notifier_invalidate_range_start(m: Machine, vm: VmId, hva: Hva):
         if flush:
             yield from kvm_flush_remote_tlbs(m, vm)
         write_unlock(m, m.vm[vm].mmu_lock)
-    srcu_read_unlock(m.vm[vm].memslots.srcu)
+    if not nested:
+        srcu_read_unlock(m.vm[vm].memslots.srcu)
 
 
 @process
 def kvm_mmu_notifier_invalidate_range_end(m: Machine, vm: VmId, hva: Hva):
     """kvm_mmu_notifier_invalidate_range_end() [7.1]: it finds the slots that the start found; kvm-mmu.md 7.2 I20."""
+    nested = in_section(m, vm)
     yield
-    srcu_read_lock(m.vm[vm].memslots.srcu)
+    if not nested:
+        srcu_read_lock(m.vm[vm].memslots.srcu)
     if slot_of_hva(m, vm, hva) != 0:
         yield from write_lock(m, m.vm[vm].mmu_lock)
         kvm_mmu_invalidate_end(m, vm)
         write_unlock(m, m.vm[vm].mmu_lock)
-    srcu_read_unlock(m.vm[vm].memslots.srcu)
+    if not nested:
+        srcu_read_unlock(m.vm[vm].memslots.srcu)
     yield
     bug_on(m.vm[vm].memslots.mn_active_invalidate_count == 0, "asserts: WARN_ON_ONCE: an MMU notifier ends that did not start")
     m.vm[vm].memslots.mn_active_invalidate_count -= 1
+
+
+def in_section(m: Machine, vm: VmId):
+    """Whether this thread is in an SRCU section already: a fault that has a page copied is."""
+    if COPIES_ON_WRITE:
+        return in_srcu(m.vm[vm].memslots.srcu)
+    return False
 
 
 def slot_of_hva(m: Machine, vm: VmId, hva: Hva):

@@ -4,7 +4,7 @@ A page is (or was) used at 4K; `pool` is where the pair comes from. An operation
 top-up promised it. The algorithms are septum/kvm/pamt_*.py; a design names one among its parts.
 """
 
-from septum.host.frames import Content, Gfp, Role, free_page, take
+from septum.host.frames import Content, Gfp, Role, free_page, take, tdx_quirk_reset_paddr
 from septum.host.geometry import PAMT_PAGES, Pfn, RangeId
 from septum.host.locks import spin_lock, spin_lock_irqsave, spin_unlock, spin_unlock_irqrestore
 from septum.host.pools import ENOMEM, OK, alloc_or_fail, kvm_mmu_memory_cache_alloc, pop
@@ -124,6 +124,8 @@ def free_pair(m: Machine, r: RangeId):
     page1 = m.pamt[r].page1
     m.pamt[r].page0 = 0
     m.pamt[r].page1 = 0
+    tdx_quirk_reset_paddr(m, page0)
+    tdx_quirk_reset_paddr(m, page1)
     free_page(m, page0, Role.PAIR)
     free_page(m, page1, Role.PAIR)
 

@@ -3,8 +3,10 @@
 from septum.host.frames import put_page
 from septum.host.geometry import Gfn, Level, Pfn, VcpuId, VmId
 from septum.host.locks import holds_exclusively, mutex_lock, mutex_unlock, read_lock, read_unlock
-from septum.host.pools import EBUSY, EEXIST, EINVAL, EIO, ENOMEM, OK
+from septum.host.pools import EBUSY, EEXIST, EINTR, EINVAL, EIO, ENOMEM, OK
+from septum.host.signals import signal_pending
 from septum.kvm.bug import tdx_bug_on
+from septum.kvm.exits import write_back
 from septum.kvm.gmem import kvm_gmem_get_pfn
 from septum.kvm.life import tdx_acquire_vm_state_locks, tdx_release_vm_state_locks
 from septum.kvm.machine import Machine, TdState
@@ -32,8 +34,13 @@ def tdx_vcpu_init_mem_region(m: Machine, vcpu: VcpuId, first: Gfn, npages: u8, m
         error = yield from kvm_mmu_reload(m, vcpu)
         done = 0
         while error == OK and done < npages:
-            error = yield from kvm_gmem_populate(m, vcpu, Gfn(first + done), measure)
-            done = done + 1
+            signal = yield from signal_pending(m)
+            error = EINTR
+            if not signal:
+                error = yield from kvm_gmem_populate(m, vcpu, Gfn(first + done), measure)
+            if error == OK:
+                done = done + 1
+        write_back(m, vcpu, u8(npages - done))
     end_region(m, vcpu)
     return error
 
@@ -111,10 +118,14 @@ def add_premapped(m: Machine, vm: VmId, gfn: Gfn, page: Pfn):
 
 @process
 def kvm_tdp_mmu_map_private_pfn(m: Machine, vcpu: VcpuId, gfn: Gfn, page: Pfn):
-    """kvm_tdp_mmu_map_private_pfn() [7.2], kvm-mmu.md 5.9: maps until it is done; what is mapped already is an error. Errno."""
+    """kvm_tdp_mmu_map_private_pfn() [7.2], kvm-mmu.md 5.9: until it is done or a signal comes; EIO if it is mapped. Errno."""
     vm = m.vcpu[vcpu].vm
     result = Fault.RETRY
     while result == Fault.RETRY:
+        if KERNEL >= V6_19:
+            signal = yield from signal_pending(m)
+            if signal:
+                return EINTR
         if m.vm[vm].bugged:
             return EIO
         error = yield from mmu_topup_memory_caches(m, vcpu)

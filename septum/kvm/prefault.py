@@ -1,11 +1,13 @@
 """KVM_PRE_FAULT_MEMORY: userspace has pages mapped before the guest asks for them; kvm-mmu.md 6.2."""
 
-from septum.host.geometry import Gfn, VcpuId
+from septum.host.geometry import GFNS, Gfn, VcpuId
 from septum.host.locks import mutex_lock, mutex_unlock
-from septum.host.pools import EAGAIN, EFAULT, EIO, ENOENT, ENOMEM, EOPNOTSUPP, OK
+from septum.host.pools import EAGAIN, EFAULT, EINTR, EINVAL, EIO, ENOENT, ENOMEM, EOPNOTSUPP, OK
+from septum.host.signals import signal_pending
 from septum.host.srcu import srcu_read_lock, srcu_read_unlock
 from septum.kvm.direct import DIRECT
 from septum.kvm.direct_fault import direct_page_fault
+from septum.kvm.exits import write_back
 from septum.kvm.machine import Machine
 from septum.kvm.memslots import MEMSLOTS
 from septum.kvm.mirror_root import kvm_mmu_reload
@@ -38,16 +40,19 @@ def kvm_vcpu_pre_fault_memory(m: Machine, vcpu: VcpuId, first: Gfn, npages: u8):
 
 @process
 def pre_fault_range(m: Machine, vcpu: VcpuId, first: Gfn, npages: u8):
-    """The loop over the pages. Errno."""
+    """The loop over the pages: an error is one only if nothing was done. The shared bit lies above the GFNs. Errno."""
     vm = m.vcpu[vcpu].vm
     if MEMSLOTS:
         srcu_read_lock(m.vm[vm].memslots.srcu)
     done = 0
     error = OK
     while error == OK and done < npages:
-        error = yield from kvm_tdp_page_prefault(m, vcpu, Gfn(first + done))
+        error = EINVAL
+        if first + done < GFNS:
+            error = yield from kvm_tdp_page_prefault(m, vcpu, Gfn(first + done))
         if error == OK:
             done = done + 1
+    write_back(m, vcpu, u8(npages - done))
     if MEMSLOTS:
         srcu_read_unlock(m.vm[vm].memslots.srcu)
     if error == EAGAIN:
@@ -57,10 +62,16 @@ def pre_fault_range(m: Machine, vcpu: VcpuId, first: Gfn, npages: u8):
 
 @process
 def kvm_tdp_page_prefault(m: Machine, vcpu: VcpuId, gfn: Gfn):
-    """kvm_tdp_page_prefault() [7.1]: until it is served; not for a slot that is being deleted, which waits for us [6.18]."""
+    """kvm_tdp_page_prefault() [7.1]: until it is served or a signal comes.
+
+    Not for a slot that is being deleted, which waits for us [6.18].
+    """
     vm = m.vcpu[vcpu].vm
     result = Fault.RETRY
     while result == Fault.RETRY:
+        signal = yield from signal_pending(m)
+        if signal:
+            return EINTR
         if DIRECT and m.vm[vm].shared[gfn]:
             result = yield from direct_page_fault(m, vcpu, gfn, False)
         else:

@@ -9,7 +9,7 @@ from septum.kvm.bug import lost_race
 from septum.kvm.changed_spte import handle_changed_spte, is_leaf
 from septum.kvm.direct import is_mirror_sp, spte_index
 from septum.kvm.machine import Machine
-from septum.kvm.spte import spte_needs_atomic_update
+from septum.kvm.spte import is_shadow_present_pte, spte_needs_atomic_update
 from septum.lang import bug_on, process, reached
 
 
@@ -41,6 +41,8 @@ def tdp_mmu_set_direct_spte(m: Machine, vm: VmId, spt: Pfn, gfn: Gfn, level: Lev
     """
     assert holds_exclusively(m.vm[vm].mmu_lock), "context: tdp_mmu_set_spte() without mmu_lock held for write"
     bug_on(old == FROZEN_SPTE or new == FROZEN_SPTE, "asserts: WARN_ON: a FROZEN SPTE while mmu_lock is held for write")
+    present = is_shadow_present_pte(new)
+    bug_on(present and is_mirror_sp(m, spt), "asserts: KVM_BUG_ON: a mirror SPTE is made present with mmu_lock held for write")
     yield
     i = spte_index(m, vm, spt, gfn, level)
     assert m.frame[spt].role == Role.SPT, f"rcu: page {spt} is written as a table after its free"

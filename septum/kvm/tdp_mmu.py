@@ -28,7 +28,7 @@ from septum.kvm.changed_spte import is_leaf, is_table, tdp_account_mmu_page
 from septum.kvm.direct import DIRECT, clear_role, is_mirror_sp, mark_page_dirty_in_slot, read_direct, spte_index
 from septum.kvm.machine import Machine
 from septum.kvm.ops import ops
-from septum.kvm.set_spte import tdp_mmu_set_direct_spte_atomic
+from septum.kvm.set_spte import tdp_mmu_set_direct_spte, tdp_mmu_set_direct_spte_atomic
 from septum.kvm.spte import (
     is_last_spte,
     is_shadow_present_pte,
@@ -124,7 +124,9 @@ def tdp_mmu_get_root_for_fault(m: Machine, vcpu: VcpuId):
             root = m.vcpu[vcpu].direct.root
             assert root != 0 and not m.sp[root].direct.invalid, "asserts: KVM_MMU_WARN_ON: a fault without a valid root"
             return root
-    return m.vm[m.vcpu[vcpu].vm].mirror_root
+    root = m.vm[m.vcpu[vcpu].vm].mirror_root
+    assert root != 0, "asserts: KVM_MMU_WARN_ON: a fault without a mirror root"
+    return root
 
 
 def read_sptep(m: Machine, vm: VmId, spt: Pfn, gfn: Gfn, level: Level):
@@ -138,7 +140,7 @@ def read_sptep(m: Machine, vm: VmId, spt: Pfn, gfn: Gfn, level: Level):
 def split_in_fault(m: Machine, vcpu: VcpuId, spt: Pfn, gfn: Gfn, level: Level, huge: Entry):
     """tdp_mmu_split_huge_page(shared) [7.1] where a fault needs 4K of a larger direct leaf; kvm-mmu.md 4.4, 4.12."""
     sp = yield from tdp_mmu_alloc_sp(m, vcpu, gfn, Level(level - 1))
-    error = yield from tdp_mmu_split_direct(m, m.vcpu[vcpu].vm, spt, gfn, level, huge, sp)
+    error = yield from tdp_mmu_split_direct(m, m.vcpu[vcpu].vm, spt, gfn, level, huge, sp, True)
     if error != OK:
         yield from tdp_mmu_free_sp(m, sp)
         reached(table_freed_unused)
@@ -146,12 +148,16 @@ def split_in_fault(m: Machine, vcpu: VcpuId, spt: Pfn, gfn: Gfn, level: Level, h
 
 
 @process
-def tdp_mmu_split_direct(m: Machine, vm: VmId, spt: Pfn, gfn: Gfn, level: Level, huge: Entry, sp: Pfn):
-    """tdp_mmu_split_huge_page(shared) [7.1], kvm-mmu.md 4.12: 4K leaves that translate the same, then the link; no flush."""
+def tdp_mmu_split_direct(m: Machine, vm: VmId, spt: Pfn, gfn: Gfn, level: Level, huge: Entry, sp: Pfn, shared: bool):
+    """tdp_mmu_split_huge_page() [7.1], kvm-mmu.md 4.12: 4K leaves that translate the same, then the link; no flush."""
     init_sp(m, sp, Pfn(0), gfn, Level(level - 1))
     for i in range(ENTRIES):
         m.table[sp].word[i] = make_small_spte(huge, i)
-    error = yield from tdp_mmu_set_direct_spte_atomic(m, vm, spt, gfn, level, huge, make_nonleaf_spte(sp))
+    error = OK
+    if shared:
+        error = yield from tdp_mmu_set_direct_spte_atomic(m, vm, spt, gfn, level, huge, make_nonleaf_spte(sp))
+    else:
+        yield from tdp_mmu_set_direct_spte(m, vm, spt, gfn, level, huge, make_nonleaf_spte(sp))
     if error == OK:
         tdp_account_mmu_page(m, vm)
         m.vm[vm].direct.stat[Level(level - 1)] += ENTRIES

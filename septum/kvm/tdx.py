@@ -1,6 +1,6 @@
 """KVM's TDX side [7.2]: SEAMCALL sequences for tables and leaves, busy retry with vCPUs kicked out; kvm-mmu.md 5."""
 
-from septum.host.frames import CHECKS_CONTENTS, Role, free_page, get_page, put_page
+from septum.host.frames import CHECKS_CONTENTS, Role, free_page, get_page, put_page, tdx_quirk_reset_paddr
 from septum.host.geometry import Gfn, Level, Pfn, VcpuId, VmId
 from septum.host.locks import holds_exclusively
 from septum.host.pools import EBUSY, OK
@@ -75,7 +75,7 @@ def map_before_finalize(m: Machine, vm: VmId, gfn: Gfn, level: Level, page: Pfn)
 
 @process
 def tdx_sept_remove_leaf_spte(m: Machine, vm: VmId, gfn: Gfn, level: Level, page: Pfn):
-    """tdx_sept_remove_leaf_spte() [7.2], kvm-mmu.md 5.5: BLOCK, TRACK and kick, REMOVE; mmu_lock held for write."""
+    """tdx_sept_remove_leaf_spte() [7.2], kvm-mmu.md 5.5: BLOCK, TRACK and kick, REMOVE, rewrite; mmu_lock held for write."""
     assert holds_exclusively(m.vm[vm].mmu_lock), "context: a private leaf is removed without mmu_lock held for write"
     assert m.td[vm].lifecycle == Lifecycle.KEYS_CONFIGURED, "asserts: KVM_BUG_ON(!is_hkid_assigned)"
     assert level == 1, "asserts: KVM_BUG_ON(level != PG_LEVEL_4K)"
@@ -105,6 +105,7 @@ def tdx_sept_remove_leaf_spte(m: Machine, vm: VmId, gfn: Gfn, level: Level, page
         status = yield from tdh_phymem_page_wbinvd(m, page)
         if status != TDX_SUCCESS:
             return tdx_bug_on(m, vm, status)
+    tdx_quirk_reset_paddr(m, page)
     unpin(m, page)
     return OK
 
@@ -197,7 +198,10 @@ def tdx_sept_free_private_spt(m: Machine, vm: VmId, spt: Pfn):
     """tdx_sept_free_private_spt() [7.2], kvm-mmu.md 5.8: RECLAIM. Errno: OK if the S-EPT page is the host's again."""
     assert m.td[vm].lifecycle != Lifecycle.KEYS_CONFIGURED, "asserts: KVM_BUG_ON(is_hkid_assigned)"
     status = yield from tdh_phymem_page_reclaim(m, m.sp[spt].external_spt)
-    return OK if status == TDX_SUCCESS else tdx_bug_on(m, vm, status)
+    if status != TDX_SUCCESS:
+        return tdx_bug_on(m, vm, status)
+    tdx_quirk_reset_paddr(m, m.sp[spt].external_spt)
+    return OK
 
 
 def free_external_page(m: Machine, spt: Pfn):

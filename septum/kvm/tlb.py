@@ -5,7 +5,7 @@ It takes no lock and knows no RCU: tables and pages are there for it until a flu
 
 from septum.host.geometry import ENTRIES, LEVELS, Gfn, Level, Pfn, VcpuId, VmId
 from septum.kvm.changed_spte import is_leaf
-from septum.kvm.direct import Copy, direct_index, read_direct
+from septum.kvm.direct import COPIES_ON_WRITE, Copy, direct_index, read_direct
 from septum.kvm.machine import Machine
 from septum.kvm.memslots import Hva, slot_at
 from septum.kvm.spte import (
@@ -27,6 +27,14 @@ tlb_used = Witness("tlb_used", "a vCPU used a translation that its TLB had kept"
 tlb_flushed = Witness("tlb_flushed", "a vCPU lost its translations")
 
 
+class Acc(Enum):
+    """What the guest does, as the exit qualification of an EPT violation says it."""
+
+    READ = 0
+    WRITE = 1
+    INSTR = 2  # an instruction fetch
+
+
 class Access(Enum):
     """How an access of the guest ends."""
 
@@ -34,6 +42,7 @@ class Access(Enum):
     VIOLATION = 1  # EPT violation: nothing is mapped, or not for this access
     MISCONFIG = 2  # EPT misconfiguration, or #VE of a TD: MMIO
     KICKED = 3  # an IPI came first
+    PAGE_FAULT = 4  # #PF in the guest, of which the host hears nothing
 
 
 @process
@@ -64,13 +73,19 @@ def flush_tlb(m: Machine, vcpu: VcpuId):
 
 
 @process
-def guest_access(m: Machine, vcpu: VcpuId, gfn: Gfn, write: bool):
-    """One access of the guest: through the TLB, or after a walk from the root that was loaded; the walk is no atomic snapshot."""
+def guest_access(m: Machine, vcpu: VcpuId, gfn: Gfn, acc: Acc):
+    """One access of the guest: through the TLB, or after a walk from the root that was loaded; the walk is no atomic snapshot.
+
+    A TD executes no shared memory: its CPU looks at the shared bit before it looks at the EPT.
+    """
     vm = m.vcpu[vcpu].vm
+    write = acc == Acc.WRITE
     yield
     atomic("an IPI may be late, and the CPU reads a leaf, sets its bits and uses it in one locked access")
     if m.vcpu[vcpu].kicked:
         return Access.KICKED
+    if acc == Acc.INSTR and m.vm[vm].direct.gfn_direct_bits != 0:
+        return Access.PAGE_FAULT
     tlb = m.vcpu[vcpu].direct.tlb
     if tlb.page != 0 and tlb.gfn == gfn and (not write or (tlb.writable and tlb.dirty)):
         reached(tlb_used)
@@ -122,9 +137,17 @@ def touch_memory(m: Machine, vcpu: VcpuId, gfn: Gfn, page: Pfn, write: bool):
     vm = m.vcpu[vcpu].vm
     assert is_host_page(m, vm, gfn, page), f"translation: the guest uses page {page} at GFN {gfn} after the host took it away"
     if write:
+        if COPIES_ON_WRITE:
+            assert not is_shared_page(m, vm, gfn), f"translation: the guest writes at GFN {gfn} to a page that the host shares"
         if m.vm[vm].direct.copy[gfn] == Copy.CURRENT:
             m.vm[vm].direct.copy[gfn] = Copy.STALE
         reached(guest_wrote)
+
+
+def is_shared_page(m: Machine, vm: VmId, gfn: Gfn):
+    """Whether the primary MMU maps the page of `gfn` read-only."""
+    memslot = m.vm[vm].memslots.memslot[slot_at(m, vm, gfn)]
+    return m.vm[vm].direct.mm.read_only[Hva(memslot.hva + gfn - memslot.base_gfn)]
 
 
 def is_host_page(m: Machine, vm: VmId, gfn: Gfn, page: Pfn):

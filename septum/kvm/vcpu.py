@@ -4,6 +4,7 @@ from septum.host.frames import Content
 from septum.host.geometry import Gfn, Level, VcpuId
 from septum.host.locks import mutex_lock, mutex_unlock
 from septum.host.pools import EFAULT, EINVAL, OK
+from septum.host.signals import SIGNALS
 from septum.host.srcu import srcu_read_lock, srcu_read_unlock
 from septum.kvm.direct import DIRECT
 from septum.kvm.machine import Machine, TdState
@@ -123,7 +124,7 @@ def tdx_handle_ept_violation(m: Machine, vcpu: VcpuId, gfn: Gfn):
         again = result == Fault.RETRY
         if MEMSLOTS and LOCAL_RETRY_LOOKS_AT_SLOT:
             again = again and not slot_is_dying(m, vm, gfn)
-        if DIRECT:
+        if DIRECT or SIGNALS:
             if again:
                 event = yield choose(2)
                 again = event == 0

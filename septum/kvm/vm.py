@@ -1,7 +1,7 @@
 """The end of a VM, to the last page; kvm-mmu.md 5.10."""
 
 from septum.host.cpu import me
-from septum.host.frames import CHECKS_CONTENTS, Role, free_page
+from septum.host.frames import CHECKS_CONTENTS, Role, free_page, tdx_quirk_reset_paddr
 from septum.host.geometry import GFNS, Gfn, Pfn, VcpuId, VmId
 from septum.host.locks import mutex_lock, mutex_unlock, read_lock, read_unlock, write_lock, write_unlock
 from septum.host.pools import kvm_mmu_free_memory_cache
@@ -166,6 +166,7 @@ def reclaim_control_page(m: Machine, vm: VmId, page: Pfn):
         return
     if CHECKS_CONTENTS:
         yield from tdh_phymem_page_wbinvd(m, page)
+    tdx_quirk_reset_paddr(m, page)
     yield from ops.put_control_page(m, page)
     free_page(m, page, Role.CONTROL)
 

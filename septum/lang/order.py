@@ -19,7 +19,7 @@ def depends_on_order(loop: ast.For, function: ast.FunctionDef, calls: bool, chan
     assert isinstance(loop.target, ast.Name)
     body = _Body(loop, loop.target.id, function)
     yields = any(isinstance(node, ast.Yield | ast.YieldFrom) for node in _walk(loop.body))
-    return yields or changes or (calls and body.shares) or any(body.dependent(loop.body))
+    return yields or changes or (calls and body.stores) or any(body.dependent(loop.body))
 
 
 class _Body:
@@ -36,7 +36,9 @@ class _Body:
         stores = [node for node in inside if isinstance(getattr(node, "ctx", None), ast.Store) and id(node) not in counters]
         shared = [node for node in stores if not self._is_own(node)]
         self._gathered = {ast.unparse(node) for node in shared} - self._fresh
-        self.shares = any(not isinstance(node, ast.Name) for node in shared)
+        places = [node for node in stores if isinstance(node, ast.Attribute | ast.Subscript)]
+        self.stores = bool(places)
+        self._own_fields = {name for node in places if self._is_own(node) for name in _fields(node)}
         self._writes = bool(self._gathered) or len(shared) < len(stores)
         self._said: dict[str, str] = {}
 
@@ -97,8 +99,32 @@ class _Body:
         return root is not target and isinstance(root, ast.Name) and root.id in self._aliases
 
     def _reads_gathered(self, tree: ast.expr) -> bool:
-        places = (ast.Name, ast.Attribute, ast.Subscript)
-        return any(ast.unparse(node) in self._gathered for node in ast.walk(tree) if isinstance(node, places))
+        """Whether an expression reads what turns write: what all gather, or a field that others may have written of their own."""
+        for place in _places(tree):
+            parts = [node for node in ast.walk(place) if isinstance(node, ast.Name | ast.Attribute | ast.Subscript)]
+            if any(ast.unparse(node) in self._gathered for node in parts):
+                return True
+            if not self._is_own(place) and self._own_fields & _fields(place):
+                return True
+        return False
+
+
+def _places(tree: ast.AST) -> Iterator[ast.expr]:
+    """The places that an expression reads, each whole, and those in their indexes."""
+    if isinstance(tree, ast.Name | ast.Attribute | ast.Subscript):
+        yield tree
+        while isinstance(tree, ast.Attribute | ast.Subscript):
+            if isinstance(tree, ast.Subscript):
+                yield from _places(tree.slice)
+            tree = tree.value
+    else:
+        for child in ast.iter_child_nodes(tree):
+            yield from _places(child)
+
+
+def _fields(place: ast.AST) -> set[str]:
+    """The names of the fields on the way to a place."""
+    return {node.attr for node in ast.walk(place) if isinstance(node, ast.Attribute)}
 
 
 def _made_in_turns(body: list[ast.stmt], names: list[ast.Name]) -> Iterator[tuple[str, ast.expr]]:

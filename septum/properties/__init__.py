@@ -5,7 +5,7 @@ from septum.properties.agreement import agreement
 from septum.properties.backing import backing, backing_at_rest
 from septum.properties.custody import custody, custody_at_rest
 from septum.properties.direct import accounting, dirty_log, invalidation, mmio, roots, translation
-from septum.properties.protocol import protocol
+from septum.properties.protocol import poison, protocol
 
 PROPERTIES = (
     Property("custody", "a page has one holder; none is freed twice, used after free, freed while the module holds it", custody),
@@ -31,5 +31,6 @@ KVM_PROPERTIES = (
     Property("accounting", "page statistics and counted tables are those that a walk finds", accounting),
     Property("mmio", "no MMIO SPTE of the current generation lies where a memslot is", mmio),
     Property("invalidation", "at rest: every invalidation that began has ended", invalidation, at_rest=True),
+    Property("poison", "at rest: nothing maps a page whose memory failed", poison, at_rest=True),
     Property("dirty log", "no write of the guest is lost from the dirty log", dirty_log, at_rest=True),
 )

@@ -1,7 +1,7 @@
 """Agreement: the mirror and the S-EPT say the same of every entry that nobody is changing."""
 
 from septum.host.entry import FROZEN_SPTE, describe
-from septum.host.geometry import GFNS, LEVELS, Gfn, Level, VmId, index_at
+from septum.host.geometry import GFNS, LEVELS, Gfn, Level, VmId, index_at, leaf_base
 from septum.kvm.machine import Machine, TdState, VmState
 from septum.kvm.spte import is_last_spte, is_shadow_present_pte, spte_to_pfn
 from septum.kvm.versions import KERNEL, V6_19
@@ -12,7 +12,7 @@ from septum.tdx.td import Lifecycle
 
 
 def agreement(m: Machine):
-    """For entries not FROZEN, while mmu_lock is not held for write and the VM is not bugged; kvm-mmu.md 7.2 I3, I4."""
+    """For entries not FROZEN, while mmu_lock is not held for write and the VM is not bugged; kvm-mmu.md 7.2 I3 to I5."""
     for vm in each(VmId):
         kvm = m.vm[vm]
         alive = kvm.state == VmState.RUNNABLE and m.td[vm].lifecycle == Lifecycle.KEYS_CONFIGURED and not kvm.bugged
@@ -67,8 +67,11 @@ def compare(m: Machine, vm: VmId, gfn: Gfn):
             usable = sept_state(external) in (SeptState.MAPPED, SeptState.PENDING)
             assert usable, f"agreement: GFN {gfn} level {level}: the mirror maps it, and the S-EPT has {describe(external)}"
             return
-        same = sept_state(external) == SeptState.NL_MAPPED and sept_page(external) == m.sp[spte_to_pfn(mirror)].external_spt
+        child = m.sp[spte_to_pfn(mirror)]
+        same = sept_state(external) == SeptState.NL_MAPPED and sept_page(external) == child.external_spt
         assert same, f"agreement: GFN {gfn} level {level}: the mirror links {describe(mirror)}, the S-EPT {describe(external)}"
+        fits = child.level + 1 == level and child.gfn == leaf_base(gfn, level)
+        assert fits, f"agreement: GFN {gfn} level {level}: the mirror links a table of GFN {child.gfn} level {child.level} (I5)"
         spt = spte_to_pfn(mirror)
         sept = sept_page(external)
         level = Level(level - 1)

@@ -1,6 +1,8 @@
 """The flags and counters by which KVM's parts agree among themselves; kvm-mmu.md 7.2."""
 
 from septum.host.geometry import GFNS, Gfn, Level, VmId, index_at
+from septum.kvm.attributes import has_private_leaf
+from septum.kvm.hwpoison import HWPOISON, is_poisoned
 from septum.kvm.machine import Machine, TdState
 from septum.kvm.spte import is_shadow_present_pte
 from septum.kvm.tdp_mmu import table_at
@@ -35,3 +37,12 @@ def premapped(m: Machine, vm: VmId):
             if sept_state(entry_of(m, vm, Gfn(gfn), Level(1))) == SeptState.FREE:
                 found = u8(found + 1)
     return found
+
+
+def poison(m: Machine):
+    """At rest: no private leaf maps a page whose memory failed; kvm-mmu.md 6.4."""
+    if HWPOISON:
+        for vm in each(VmId):
+            for gfn in range(GFNS):
+                mapped = m.vm[vm].mirror_root != 0 and has_private_leaf(m, vm, Gfn(gfn))
+                assert not mapped or not is_poisoned(m, vm, Gfn(gfn)), f"poison: GFN {gfn} maps a page whose memory failed"

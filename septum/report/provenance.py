@@ -9,6 +9,7 @@ from typing import Any
 from septum.check.evidence import FIELDS, Evidence, Free, Source
 from septum.check.result import Result
 from septum.host.cpu import IN_RCU, IN_SOFTIRQ, SPINNING
+from septum.host.frames import Gfp
 from septum.lang.measure import Place
 from septum.report.compare import locks
 from septum.report.terminal import wrapped
@@ -82,7 +83,7 @@ def by_place(found: Evidence, name: str) -> list[tuple[Place | None, list[Free]]
 
 
 def marks(usual: Sequence[Source], spare: Sequence[Source]) -> Iterator[str]:
-    """What a reader should know of a field: several sources, unequal flags, unequal initial values."""
+    """What a reader should know of a field: several sources, unequal flags or initial values, pages not charged."""
     every = [*usual, *spare]
     for what, values in (
         ("several sources", {one.place for one in every}),
@@ -92,6 +93,9 @@ def marks(usual: Sequence[Source], spare: Sequence[Source]) -> Iterator[str]:
         if len(values) > 1:
             shown = f"{len(values)}" if what == "several sources" else ", ".join(sorted(map(str, values)))
             yield f"{what}: {shown}"
+    uncharged = sorted({one.place.function for one in every if one.gfp == Gfp.KERNEL.name and one.place})
+    if uncharged:
+        yield f"not charged to the VM: what {', '.join(f'{name}()' for name in uncharged)} allocates"
 
 
 def unequal(found: Evidence) -> list[str]:

@@ -15,6 +15,7 @@ from septum.scenarios.convert import CONVERSIONS
 from septum.scenarios.direct import (
     age_notifier,
     age_zap,
+    copy_on_write,
     fast_zap_faults,
     fast_zap_notifier,
     mmio,
@@ -27,8 +28,19 @@ from septum.scenarios.direct import (
     slot_move,
     slot_stress,
 )
-from septum.scenarios.dirty_log import log_eager, log_lazy, log_pml, log_writes, recover, recover_age
+from septum.scenarios.dirty_log import (
+    log_eager,
+    log_initially_set,
+    log_lazy,
+    log_manual,
+    log_pml,
+    log_set_lazy,
+    log_writes,
+    recover,
+    recover_age,
+)
 from septum.scenarios.faults import neighbours, neighbours_enomem, same_gfn, same_gfn_enomem, zero_step
+from septum.scenarios.files import FILES_OF_A_VM
 from septum.scenarios.memslots import memslot_delete
 from septum.scenarios.prefault import PREFAULTS
 from septum.scenarios.punch_hole import punch_hole, punch_hole_zero_step
@@ -42,11 +54,12 @@ SCENARIOS = (
     rcu_callbacks, split, two_splits, dirty_logging, split_two_tds, split_teardown,
 )  # fmt: skip
 
-KVM = (*CONVERSIONS, *PREFAULTS, *BUILDING, memslot_delete, *VIEWS)
+KVM = (*CONVERSIONS, *PREFAULTS, *FILES_OF_A_VM, *BUILDING, memslot_delete, *VIEWS)
 PLAIN_VMS = (
-    notifier, fast_zap_faults, fast_zap_notifier, age_zap, age_notifier, slot_delete, slot_move, slot_stress, mmio,
+    notifier, copy_on_write, fast_zap_faults, fast_zap_notifier, age_zap, age_notifier, slot_delete, slot_move, slot_stress, mmio,
     notifier_slots,
-    nx_recovery, plain_teardown, log_writes, log_pml, log_eager, log_lazy, recover, recover_age, nx_recovery_age,
+    nx_recovery, plain_teardown, log_writes, log_pml, log_eager, log_lazy,
+    log_manual, log_initially_set, log_set_lazy, recover, recover_age, nx_recovery_age,
 )  # fmt: skip
 
 

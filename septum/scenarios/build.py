@@ -5,9 +5,13 @@ or to a TD that runs, or augmented before it does; a page is punched out between
 allowed sees a TD that is not finalized; two vCPUs allocate two roots.
 """
 
+from septum.host.frames import FRAME_MEMORY, PW_MCE, WrittenPrivately
 from septum.host.geometry import VCPUS
+from septum.host.signals import SIGNALS, interrupted
 from septum.kvm.bug import page_mapped
+from septum.kvm.exits import UserRange
 from septum.kvm.gmem import hole_punched, kvm_gmem_punch_hole
+from septum.kvm.guest import init_mem_region
 from septum.kvm.life import (
     finalized,
     kvm_create_vm,
@@ -21,6 +25,7 @@ from septum.kvm.life import (
     wait_for_td,
     wait_for_vcpu,
 )
+from septum.kvm.machine import VCPU_RANGE
 from septum.kvm.mirror_root import root_shared
 from septum.kvm.populate import populated, tdx_vcpu_init_mem_region
 from septum.kvm.prefault import kvm_vcpu_pre_fault_memory, prefaulted
@@ -72,6 +77,18 @@ def finalize_punch_hole(world: World) -> None:
 
 
 @scenario(
+    "signals interrupt the population of a TD, and the VMM asks for the rest again, while a hole is punched",
+    witnesses=(populated, interrupted, hole_punched), tables=3, pages=2, others=1, vcpus=1, built=1,
+    sizes={SIGNALS: 1, VCPU_RANGE: UserRange},
+)  # fmt: skip
+def populate_signals(world: World) -> None:
+    """A page is added and measured twice when the VMM goes on, or left out; the hole takes what was not yet counted."""
+    vm, vcpu = world.vm(), world.new_vcpu()
+    world.setup.thread("populate", *initialised(vm, vcpu), call(init_mem_region, vcpu, 0, 2))
+    world.setup.thread("punch hole", call(wait_for_td, vm), call(kvm_gmem_punch_hole, vm, 0, 0))
+
+
+@scenario(
     "a TD is finalized while a vCPU prefaults, and then it runs",
     witnesses=(populated, finalized, prefaulted, page_mapped, page_accepted), tables=3, pages=2, others=0, built=1,
     larger=THREE_VCPUS,
@@ -115,4 +132,19 @@ def life(world: World) -> None:
     world.setup.thread("RCU softirq", call(rcu_softirq), daemon=True)
 
 
-BUILDING = (populate_punch_hole, finalize_punch_hole, finalize_prefault, first_runs, life)
+@scenario(
+    "a TD is created, populated, run and destroyed on a CPU with the partial-write erratum, while a hole is punched in it",
+    witnesses=(populated, finalized, page_accepted, hole_punched, vm_destroyed), tables=3, pages=3, others=3, vcpus=1, built=1,
+    sizes={PW_MCE: 1, FRAME_MEMORY: WrittenPrivately},
+)  # fmt: skip
+def erratum(world: World) -> None:
+    """A page that the TD wrote goes back to the host without being rewritten, and a partial write to it is a machine check."""
+    vm, vcpu = world.vm(), world.new_vcpu()
+    build = (*initialised(vm, vcpu), call(tdx_vcpu_init_mem_region, vcpu, 0, 1, False), call(tdx_td_finalize, vm))
+    end = (call(close_vcpu, vcpu), call(close_vm, vm), call(kvm_destroy_vm, vm))
+    world.setup.thread("life", *build, call(kvm_vcpu_ioctl_run, vcpu, 1), *end)
+    world.setup.thread("punch hole", call(wait_for_run, vm), call(kvm_gmem_punch_hole, vm, 1, 1))
+    world.setup.thread("RCU softirq", call(rcu_softirq), daemon=True)
+
+
+BUILDING = (populate_punch_hole, populate_signals, finalize_punch_hole, finalize_prefault, first_runs, life, erratum)

@@ -10,10 +10,11 @@ from septum.host.locks import FAIR
 from septum.kvm.attributes import kvm_vm_ioctl_set_mem_attributes, made_private, made_shared
 from septum.kvm.bug import page_mapped
 from septum.kvm.exits import memory_fault
-from septum.kvm.gmem import hole_punched, kvm_gmem_punch_hole
+from septum.kvm.gmem import hole_punched, kvm_gmem_error_folio, kvm_gmem_punch_hole
 from septum.kvm.gmem_file import CLOSES_FILE, GmemFile
 from septum.kvm.guest import balloon, insist, map_gpa, release
-from septum.kvm.machine import VM_FILE
+from septum.kvm.hwpoison import HWPOISON, Poison, memory_failed, met_hwpoison
+from septum.kvm.machine import VM_FILE, VM_POISON
 from septum.kvm.mmu import stale_fault
 from septum.kvm.split import converted, kvm_vm_set_mem_attributes, split_done
 from septum.kvm.vcpu import touch
@@ -117,4 +118,27 @@ def close_file(world: World) -> None:
     td.runs("close", call(close_gmem, td.vm))
 
 
-CONVERSIONS = (fault_convert, convert_both_ways, hypercalls, convert_punch_hole, yielding, close_file, convert_ends)
+@scenario(
+    "the memory of a page fails where a vCPU faults and accepts: it is unmapped, and cannot be had until a hole is punched",
+    witnesses=(page_mapped, page_accepted, memory_failed, met_hwpoison, memory_fault, stale_fault),
+    **{**LIVING, "sizes": {**LIVING["sizes"], HWPOISON: 1, VM_POISON: Poison}},
+)  # fmt: skip
+def memory_failure(world: World) -> None:
+    """The fault maps the page that failed, or goes round on it for ever; the hole frees it while it is still mapped."""
+    td = world.td()
+    for vcpu in td.vcpus(VCPUS.value - 1):
+        vcpu.runs((touch, 0), (touch, 0))
+    td.runs("memory failure", call(kvm_gmem_error_folio, td.vm, 0))
+    td.runs("punch hole", call(kvm_gmem_punch_hole, td.vm, 0, 0))
+
+
+CONVERSIONS = (
+    fault_convert,
+    convert_both_ways,
+    hypercalls,
+    convert_punch_hole,
+    yielding,
+    close_file,
+    memory_failure,
+    convert_ends,
+)

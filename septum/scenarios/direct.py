@@ -11,20 +11,27 @@ from septum.host.geometry import ENTRIES, FIXED_PAGES, VCPUS
 from septum.kvm.aging import aged, aged_too_late, kvm_age_hva
 from septum.kvm.bug import lost_race, met_frozen
 from septum.kvm.changed_spte import table_removed
-from septum.kvm.direct import DIRECT, RESCHED, SpRole, VcpuDirect, VmDirect
+from septum.kvm.direct import COPIES_ON_WRITE, DIRECT, RESCHED, SpRole, VcpuDirect, VmDirect
 from septum.kvm.direct_fault import old_mmio
 from septum.kvm.direct_run import access, accessed, mmio_emulated
 from septum.kvm.machine import SP_DIRECT, VCPU_DIRECT, VM_DIRECT, VM_MEMSLOTS, VmState
 from septum.kvm.memory_region import kvm_set_memory_region, slot_deleted, slot_moved
 from septum.kvm.memslots import HVAS, MEMSLOTS, SLOT_IDS, Memslots, met_dying_slot
 from septum.kvm.mmu import root_obsolete, stale_fault
-from septum.kvm.notifier import leaf_zapped, madvise_dontneed, page_unmapped
+from septum.kvm.notifier import (
+    host_write,
+    leaf_zapped,
+    madvise_dontneed,
+    page_copied,
+    page_unmapped,
+    write_protect_hva,
+)
 from septum.kvm.nx_recovery import kvm_recover_nx_huge_pages, nx_recovered
 from septum.kvm.plain_vm import destroy_plain_vm
 from septum.kvm.roots import fast_zap, root_allocated, root_found, root_freed
 from septum.kvm.spte import MMIO_VALUE
 from septum.kvm.tdp_mmu import direct_mapped, mmio_mapped
-from septum.kvm.tlb import guest_wrote, tlb_flushed
+from septum.kvm.tlb import Acc, guest_wrote, tlb_flushed
 from septum.kvm.vm import close_vcpu, rcu_softirq, vm_destroyed
 from septum.kvm.walk import yielded
 from septum.lang import Size, call
@@ -63,9 +70,22 @@ def notifier(world: World) -> None:
     """A fault installs the page that the host took away; a vCPU writes through a translation that was not flushed."""
     vm = plain_vm(world)
     first, second = vm.vcpus(2)
-    first.runs((access, 0, 1), (access, 0, 0))
-    second.runs((access, 0, 1))
+    first.runs((access, 0, Acc.WRITE), (access, 0, Acc.READ))
+    second.runs((access, 0, Acc.WRITE))
     vm.runs("madvise", call(madvise_dontneed, vm.vm, 0))
+
+
+@scenario(
+    "a page of the VMM becomes shared, and is copied for who writes first, the VMM or a vCPU, which reads it too",
+    witnesses=(direct_mapped, leaf_zapped, page_copied, stale_fault, tlb_flushed, guest_wrote, accessed),
+    tables=3, pages=3, vcpus=1, others=1, sizes={**PLAIN, COPIES_ON_WRITE: 1}, few_states=True,
+)  # fmt: skip
+def copy_on_write(world: World) -> None:
+    """A fault maps the page from before the copy; a vCPU reads what it was, or writes to the page of the other side."""
+    vm = plain_vm(world)
+    for vcpu in vm.vcpus(1):
+        vcpu.runs((access, 0, Acc.WRITE), (access, 0, Acc.READ), (access, 0, Acc.WRITE))
+    vm.runs("VMM", call(write_protect_hva, vm.vm, 0), call(host_write, vm.vm, 0))
 
 
 @scenario(
@@ -78,8 +98,8 @@ def fast_zap_faults(world: World) -> None:
     """A root is freed while a vCPU walks it, or the last reference of a valid one is put."""
     vm = plain_vm(world)
     first, second = vm.vcpus(2)
-    first.runs((access, 0, 1), (access, 0, 0))
-    second.runs((access, 0, 1))
+    first.runs((access, 0, Acc.WRITE), (access, 0, Acc.READ))
+    second.runs((access, 0, Acc.WRITE))
     vm.runs("zap", call(fast_zap, vm.vm))
     world.setup.thread("RCU softirq", call(rcu_softirq), daemon=True)
 
@@ -94,7 +114,7 @@ def fast_zap_notifier(world: World) -> None:
     """The notifier passes the invalid root by, which still maps the page; the zap that yielded goes on in a freed table."""
     vm = plain_vm(world)
     for vcpu in vm.vcpus(VCPUS.value):
-        vcpu.runs((access, 0, 1), (access, 0, 0))
+        vcpu.runs((access, 0, Acc.WRITE), (access, 0, Acc.READ))
     vm.runs("zap", call(fast_zap, vm.vm))
     vm.runs("madvise", call(madvise_dontneed, vm.vm, 0))
     world.setup.thread("RCU softirq", call(rcu_softirq), daemon=True)
@@ -109,9 +129,9 @@ def age_zap(world: World) -> None:
     """Aging has no mmu_lock: it reads a table after its free, or takes the A bit of an entry that is something else by then."""
     vm = plain_vm(world)
     first, *others = vm.vcpus(VCPUS.value)
-    first.runs((access, 0, 1), (access, 0, 1))
+    first.runs((access, 0, Acc.WRITE), (access, 0, Acc.WRITE))
     for vcpu in others:
-        vcpu.runs((access, 0, 1))
+        vcpu.runs((access, 0, Acc.WRITE))
     vm.runs("zap", call(fast_zap, vm.vm))
     vm.runs("age", call(kvm_age_hva, vm.vm, 0))
     world.setup.thread("RCU softirq", call(rcu_softirq), daemon=True)
@@ -127,7 +147,7 @@ def age_notifier(world: World) -> None:
     """The A bit is taken from an entry that was zapped, and makes it present again."""
     vm = plain_vm(world)
     for vcpu in vm.vcpus(VCPUS.value):
-        vcpu.runs((access, 0, 1), (access, 0, 1))
+        vcpu.runs((access, 0, Acc.WRITE), (access, 0, Acc.WRITE))
     vm.runs("madvise", call(madvise_dontneed, vm.vm, 0))
     vm.runs("age", call(kvm_age_hva, vm.vm, 0))
 
@@ -142,7 +162,7 @@ def slot_delete(world: World) -> None:
     """A fault maps a page of the slot after the flush; a write goes to a page that is no longer the guest's."""
     vm = plain_vm(world)
     for vcpu in vm.vcpus(VCPUS.value):
-        vcpu.runs((access, 0, 1), (access, 0, 0))
+        vcpu.runs((access, 0, Acc.WRITE), (access, 0, Acc.READ))
     vm.runs("delete", call(kvm_set_memory_region, vm.vm, 0, 0, 0, 0, 0))
 
 
@@ -156,9 +176,9 @@ def slot_move(world: World) -> None:
     """What the old place maps outlives the move; a fault takes the slot for another with the same number."""
     vm = plain_vm(world)
     first, *others = vm.vcpus(VCPUS.value)
-    first.runs((access, 0, 1), (access, 2, 1), (access, 0, 0))
+    first.runs((access, 0, Acc.WRITE), (access, 2, Acc.WRITE), (access, 0, Acc.READ))
     for vcpu in others:
-        vcpu.runs((access, 0, 1))
+        vcpu.runs((access, 0, Acc.WRITE))
     vm.runs("move", call(kvm_set_memory_region, vm.vm, 0, 2, 2, 0, 0))
 
 
@@ -172,7 +192,7 @@ def slot_stress(world: World) -> None:
     """The change of one slot makes an access to another fail, or end as MMIO."""
     vm = plain_vm(world)
     for vcpu in vm.vcpus(VCPUS.value):
-        vcpu.runs((access, 0, 1), (access, 0, 0), (access, 0, 1))
+        vcpu.runs((access, 0, Acc.WRITE), (access, 0, Acc.READ), (access, 0, Acc.WRITE))
     add, delete = call(kvm_set_memory_region, vm.vm, 1, 1, 2, 1, 0), call(kvm_set_memory_region, vm.vm, 1, 0, 0, 0, 0)
     vm.runs("slots", add, delete, add, delete)
 
@@ -189,7 +209,7 @@ def mmio(world: World) -> None:
     slots = world.m.vm[vm.vm].memslots
     slots.memslot[1].npages, slots.active.slot[0] = 0, 0
     for vcpu in vm.vcpus(VCPUS.value):
-        vcpu.runs((access, 0, 0), (access, 0, 1))
+        vcpu.runs((access, 0, Acc.READ), (access, 0, Acc.WRITE))
     vm.runs("create", call(kvm_set_memory_region, vm.vm, 0, 2, 0, 0, 0))
 
 
@@ -202,7 +222,7 @@ def notifier_slots(world: World) -> None:
     """The notifier ends in other slots than it began in, and the count of invalidations never returns to zero."""
     vm = plain_vm(world)
     for vcpu in vm.vcpus(VCPUS.value):
-        vcpu.runs((access, 0, 1))
+        vcpu.runs((access, 0, Acc.WRITE))
     vm.runs("delete", call(kvm_set_memory_region, vm.vm, 0, 0, 0, 0, 0))
     vm.runs("madvise", call(madvise_dontneed, vm.vm, 0))
 
@@ -217,8 +237,8 @@ def nx_recovery(world: World) -> None:
     """A fault links a table below one that is being unlinked, and it leaks; the flush comes after the free."""
     vm = plain_vm(world)
     first, second = vm.vcpus(2)
-    first.runs((access, 0, 1), (access, 0, 0))
-    second.runs((access, 0, 1))
+    first.runs((access, 0, Acc.WRITE), (access, 0, Acc.READ))
+    second.runs((access, 0, Acc.WRITE))
     vm.runs("NX recovery", call(kvm_recover_nx_huge_pages, vm.vm, 0))
     world.setup.thread("RCU softirq", call(rcu_softirq), daemon=True)
 
@@ -232,7 +252,7 @@ def nx_recovery_age(world: World) -> None:
     """Aging takes a bit from a FROZEN entry, which a fault then takes for an empty one: nobody unmaps what it maps there."""
     vm = plain_vm(world)
     for vcpu in vm.vcpus(2):
-        vcpu.runs((access, 0, 0))
+        vcpu.runs((access, 0, Acc.READ))
     vm.runs("NX recovery", call(kvm_recover_nx_huge_pages, vm.vm, 0))
     vm.runs("age", call(kvm_age_hva, vm.vm, 0))
 
@@ -246,6 +266,6 @@ def plain_teardown(world: World) -> None:
     """A root, a table or a page of the VMM is left, or a callback runs after the VM has gone."""
     vm = plain_vm(world)
     for gfn, vcpu in enumerate(vm.vcpus(2)):
-        vcpu.runs((access, gfn, 1), (close_vcpu,))
+        vcpu.runs((access, gfn, Acc.WRITE), (close_vcpu,))
     vm.runs("destroy", call(destroy_plain_vm, vm.vm))
     world.setup.thread("RCU softirq", call(rcu_softirq), daemon=True)

@@ -10,11 +10,12 @@ from septum.kvm.changed_spte import table_removed
 from septum.kvm.direct import HUGE_PAGES
 from septum.kvm.direct_fault import fixed_fast
 from septum.kvm.direct_run import access
-from septum.kvm.dirty_log import EAGER_PAGE_SPLIT, copy_all, get_dirty_log, page_logged, recovered, write_protected
+from septum.kvm.dirty_log import EAGER_PAGE_SPLIT, INITIALLY_SET, copy_all, get_dirty_log, page_logged, recovered, write_protected
+from septum.kvm.manual_log import copies_nothing_yet, copy_round
 from septum.kvm.memory_region import kvm_set_memory_region
 from septum.kvm.memslots import HVAS
 from septum.kvm.tdp_mmu import direct_mapped, direct_split
-from septum.kvm.tlb import PML, guest_wrote, tlb_flushed
+from septum.kvm.tlb import PML, Acc, guest_wrote, tlb_flushed
 from septum.kvm.vm import rcu_softirq
 from septum.lang import call
 from septum.scenarios.direct import PLAIN, plain_vm
@@ -30,9 +31,9 @@ def migrate(world: World, huge: bool) -> None:
     """Logging begins, everything is copied, the log is read once, and its pages are copied again; a vCPU writes and writes."""
     vm = plain_vm(world, pages=2, huge=huge)
     first, *others = vm.vcpus(VCPUS.value)
-    first.runs((access, 0, 1), (access, 0, 1), (access, 0, 1))
+    first.runs((access, 0, Acc.WRITE), (access, 0, Acc.WRITE), (access, 0, Acc.WRITE))
     for vcpu in others:
-        vcpu.runs((access, 1, 1))
+        vcpu.runs((access, 1, Acc.WRITE))
     vm.runs("migrate", call(kvm_set_memory_region, vm.vm, 0, 2, 0, 0, LOG), call(copy_all, vm.vm), call(get_dirty_log, vm.vm, 0))
 
 
@@ -85,7 +86,7 @@ def recover_age(world: World) -> None:
     """The A bit of a table that is being replaced is taken, and the 2M leaf that stands there by then is changed."""
     vm = plain_vm(world, pages=2, huge=True)
     for vcpu in vm.vcpus(VCPUS.value):
-        vcpu.runs((access, 0, 0), (access, 1, 0))
+        vcpu.runs((access, 0, Acc.READ), (access, 1, Acc.READ))
     vm.runs("logging ends", call(kvm_set_memory_region, vm.vm, 0, 2, 0, 0, 0))
     vm.runs("age", call(kvm_age_hva, vm.vm, 0))
     world.m.vm[vm.vm].memslots.memslot[1].log_dirty = True
@@ -101,8 +102,46 @@ def recover(world: World) -> None:
     """A 2M leaf becomes writable while a new log wants its pages one by one; its table is freed while a vCPU walks it."""
     vm = plain_vm(world, pages=2, huge=True)
     first, *others = vm.vcpus(VCPUS.value)
-    first.runs((access, 1, 1), (access, 0, 1))
+    first.runs((access, 1, Acc.WRITE), (access, 0, Acc.WRITE))
     for vcpu in others:
-        vcpu.runs((access, 0, 1))
+        vcpu.runs((access, 0, Acc.WRITE))
     vm.runs("logging", call(kvm_set_memory_region, vm.vm, 0, 2, 0, 0, LOG), call(kvm_set_memory_region, vm.vm, 0, 2, 0, 0, 0))
     world.setup.thread("RCU softirq", call(rcu_softirq), daemon=True)
+
+
+def migrate_manually(world: World, huge: bool) -> None:
+    """The VMM clears what it is about to copy, in two rounds; with all bits set at first it copies nothing before."""
+    vm = plain_vm(world, pages=2, huge=huge)
+    for vcpu in vm.vcpus(1):
+        vcpu.runs((access, 0, Acc.WRITE), (access, 0, Acc.WRITE), (access, 0, Acc.WRITE))
+    begin = call(kvm_set_memory_region, vm.vm, 0, 2, 0, 0, LOG)
+    first = call(copies_nothing_yet, vm.vm, 2) if huge else call(copy_all, vm.vm)
+    vm.runs("migrate", begin, first, call(copy_round, vm.vm, 0), call(copy_round, vm.vm, 0))
+
+
+@scenario(
+    "a vCPU writes while the VMM reads the dirty log and clears it before it copies",
+    witnesses=(*SEEN, fixed_fast), tables=4, pages=2, vcpus=1, others=1, sizes=SMALL, few_states=True,
+)  # fmt: skip
+def log_manual(world: World) -> None:
+    """A write between the reading of the log and its clearing is in no round; the protection comes before its bit is cleared."""
+    migrate_manually(world, False)
+
+
+@scenario(
+    "a vCPU writes to a 2M page of which all pages count as dirty, and which is split when they are cleared",
+    witnesses=(*SEEN, direct_split), tables=5, pages=2, vcpus=1, others=1, sizes={**HUGE, INITIALLY_SET: 1}, few_states=True,
+)  # fmt: skip
+def log_initially_set(world: World) -> None:
+    """A page counts as dirty but is writable, so that a write after its clearing is in no round; a split drops the protection."""
+    migrate_manually(world, True)
+
+
+@scenario(
+    "a vCPU writes to a 2M page of which all pages count as dirty, and which a fault splits after they were cleared",
+    witnesses=(*SEEN, direct_split), tables=5, pages=2, vcpus=1, others=1,
+    sizes={**HUGE, INITIALLY_SET: 1, EAGER_PAGE_SPLIT: 0}, few_states=True,
+)  # fmt: skip
+def log_set_lazy(world: World) -> None:
+    """The clearing protects a 2M leaf, and the fault that splits it lets more be written than the page that it logs."""
+    migrate_manually(world, True)

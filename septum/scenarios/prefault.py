@@ -8,12 +8,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from septum.host.geometry import VCPUS
+from septum.host.signals import SIGNALS, interrupted
 from septum.kvm.attributes import kvm_vm_ioctl_set_mem_attributes, made_shared
 from septum.kvm.bug import page_mapped
-from septum.kvm.exits import memory_fault
+from septum.kvm.exits import UserRange, memory_fault
+from septum.kvm.gmem import hole_punched, kvm_gmem_punch_hole
 from septum.kvm.gmem_file import CLOSES_FILE, GmemFile, unbound_dying
-from septum.kvm.guest import insist
-from septum.kvm.machine import VM_FILE, VM_MEMSLOTS
+from septum.kvm.guest import insist, pre_fault_memory
+from septum.kvm.machine import VCPU_RANGE, VM_FILE, VM_MEMSLOTS
 from septum.kvm.memory_region import kvm_set_memory_region, slot_deleted
 from septum.kvm.memslots import MEMSLOTS, Memslots, met_dying_slot
 from septum.kvm.mmu import stale_fault
@@ -28,6 +30,7 @@ GMEM = 2  # KVM_MEM_GUEST_MEMFD
 SLOTTED: Mapping[str, Any] = {
     **LIVING, "sizes": {**LIVING["sizes"], MEMSLOTS: 3, VM_MEMSLOTS: Memslots, CLOSES_FILE: 1, VM_FILE: GmemFile},
 }  # fmt: skip
+SIGNALLED: Mapping[str, Any] = {**LIVING, "sizes": {**LIVING["sizes"], SIGNALS: 1, VCPU_RANGE: UserRange}}
 
 
 def with_slot(world: World, pages: int = 2) -> Td:
@@ -90,4 +93,16 @@ def close_delete(world: World) -> None:
     td.runs("close", call(close_gmem, td.vm))
 
 
-PREFAULTS = (prefault_delete, slot_replaced, close_delete, prefault_convert)
+@scenario(
+    "signals interrupt a prefault while a hole is punched in its range, and the VMM goes on where it was",
+    witnesses=(page_mapped, prefaulted, interrupted, hole_punched, stale_fault), **SIGNALLED,
+)  # fmt: skip
+def prefault_signals(world: World) -> None:
+    """A page is passed by or mapped twice when the VMM goes on; what was mapped before the signal is counted as not done."""
+    td = world.td()
+    for vcpu in td.vcpus(VCPUS.value - 1):
+        vcpu.runs((pre_fault_memory, 0, 2))
+    td.runs("punch hole", call(kvm_gmem_punch_hole, td.vm, 0, 1))
+
+
+PREFAULTS = (prefault_delete, slot_replaced, close_delete, prefault_convert, prefault_signals)

@@ -9,13 +9,14 @@ from septum.host.geometry import FIXED_PAGES, GFNS, VCPUS, VMS
 from septum.kvm.attributes import kvm_vm_ioctl_set_mem_attributes, made_private
 from septum.kvm.bug import page_mapped
 from septum.kvm.direct import ROOTS
-from septum.kvm.direct_run import access
+from septum.kvm.direct_run import access, fetch_refused
 from septum.kvm.memory_region import kvm_set_memory_region, slot_deleted
 from septum.kvm.memslots import HVAS
 from septum.kvm.mmu import root_obsolete
 from septum.kvm.notifier import leaf_zapped, madvise_dontneed, page_unmapped
 from septum.kvm.roots import fast_zap, root_freed
 from septum.kvm.tdp_mmu import direct_mapped, mmio_mapped
+from septum.kvm.tlb import Acc
 from septum.kvm.vcpu import touch
 from septum.kvm.vm import rcu_softirq
 from septum.lang import call
@@ -53,7 +54,7 @@ def views_notifier(world: World) -> None:
     """The notifier of the shared page zaps the private one, whose content is then lost."""
     td = both_views(world)
     for vcpu in td.vcpus(1):
-        vcpu.runs((touch, 0), (access, SHARED_GFN, 1), (access, SHARED_GFN, 0))
+        vcpu.runs((touch, 0), (access, SHARED_GFN, Acc.WRITE), (access, SHARED_GFN, Acc.READ))
     td.runs("madvise", call(madvise_dontneed, td.vm, SHARED_GFN))
 
 
@@ -66,7 +67,7 @@ def views_fast_zap(world: World) -> None:
     """The mirror root is invalidated along; a private fault goes on with a direct root that is obsolete."""
     td = both_views(world)
     for vcpu in td.vcpus(1):
-        vcpu.runs((access, SHARED_GFN, 1), (touch, 0))
+        vcpu.runs((access, SHARED_GFN, Acc.WRITE), (touch, 0))
     td.runs("zap", call(fast_zap, td.vm))
     world.setup.thread("RCU softirq", call(rcu_softirq), daemon=True)
 
@@ -79,7 +80,7 @@ def views_fast_zap(world: World) -> None:
 def views_faults(world: World) -> None:
     """A fault of one view looks into the tree of the other, or allocates a second root of its kind."""
     for number, vcpu in enumerate(both_views(world).vcpus(VCPUS.value)):
-        vcpu.runs((access, SHARED_GFN, 1) if number % 2 else (touch, 0))
+        vcpu.runs((access, SHARED_GFN, Acc.WRITE) if number % 2 else (touch, 0))
 
 
 @scenario(
@@ -91,7 +92,7 @@ def views_convert(world: World) -> None:
     """A leaf of the shared view outlives the conversion, so that both views map the GFN."""
     td = both_views(world)
     for vcpu in td.vcpus(VCPUS.value):
-        vcpu.runs((access, SHARED_GFN, 1), (touch, SHARED_GFN))
+        vcpu.runs((access, SHARED_GFN, Acc.WRITE), (touch, SHARED_GFN))
     td.runs("convert", call(kvm_vm_ioctl_set_mem_attributes, td.vm, SHARED_GFN, SHARED_GFN, False))
 
 
@@ -104,7 +105,7 @@ def views_slot_delete(world: World) -> None:
     """Only one of both views is zapped; a vCPU that was kicked out for the S-EPT keeps a shared translation."""
     td = both_views(world)
     for vcpu in td.vcpus(1):
-        vcpu.runs((touch, 0), (access, SHARED_GFN, 1), (access, SHARED_GFN, 0))
+        vcpu.runs((touch, 0), (access, SHARED_GFN, Acc.WRITE), (access, SHARED_GFN, Acc.READ))
     td.runs("delete", call(kvm_set_memory_region, td.vm, 0, 0, 0, 0, 0))
 
 
@@ -117,8 +118,19 @@ def views_log(world: World) -> None:
     """Logging begins though private memory cannot be write-protected."""
     td = both_views(world)
     for vcpu in td.vcpus(VCPUS.value):
-        vcpu.runs((touch, 0), (access, SHARED_GFN, 1))
+        vcpu.runs((touch, 0), (access, SHARED_GFN, Acc.WRITE))
     td.runs("log", call(kvm_set_memory_region, td.vm, 0, HVAS.value, 0, 0, LOG))
 
 
-VIEWS = (views_faults, views_log, views_notifier, views_fast_zap, views_convert, views_slot_delete)
+@scenario(
+    "a guest executes shared memory, mapped or not, while another vCPU has it mapped",
+    witnesses=(direct_mapped, fetch_refused), tables=6, pages=2, vcpus=2, sizes=BOTH, few_states=True,
+)  # fmt: skip
+def views_fetch(world: World) -> None:
+    """A fetch from shared memory, which is refused, is taken for a spurious fault or finds the leaf of the other vCPU."""
+    first, second = both_views(world).vcpus(2)
+    first.runs((access, SHARED_GFN, Acc.INSTR))
+    second.runs((access, SHARED_GFN, Acc.WRITE), (access, SHARED_GFN, Acc.INSTR))
+
+
+VIEWS = (views_faults, views_fetch, views_log, views_notifier, views_fast_zap, views_convert, views_slot_delete)

@@ -4,7 +4,8 @@ from septum.host.entry import ADDRESS_MASK, PAGE_SHIFT, SEPT_FREE
 from septum.host.frames import PageType, Role
 from septum.host.geometry import DYNAMIC_PAMT, Gfn, Level, Pfn, VmId, index_at, pages_per_leaf
 from septum.lang import process, u64
-from septum.tdx.geometry import WHOLE, PageCount
+from septum.tdx.geometry import BUILDS, WHOLE, PageCount
+from septum.tdx.leaves import OpState
 from septum.tdx.mem_range import unblocked
 from septum.tdx.mem_sept import freed
 from septum.tdx.operands import R8, R9, RCX
@@ -39,6 +40,7 @@ from septum.tdx.sept import (
 from septum.tdx.status import (
     TDX_EPT_ENTRY_STATE_INCORRECT,
     TDX_EPT_WALK_FAILED,
+    TDX_OP_STATE_INCORRECT,
     TDX_OPERAND_BUSY,
     TDX_OPERAND_INVALID,
     TDX_SUCCESS,
@@ -57,7 +59,9 @@ def tdh_mem_page_aug(m, vm: VmId, gfn: Gfn, level: Level, page: Pfn):
     if status != TDX_SUCCESS:
         return status
     word = entry_of(m, vm, gfn, level)
-    if sept_state(word) != SeptState.FREE:
+    if BUILDS and not WHOLE and m.td[vm].build.op_state != OpState.RUNNABLE:
+        status = TDX_OP_STATE_INCORRECT
+    elif sept_state(word) != SeptState.FREE:
         status = refuse_entry(m, TDX_EPT_ENTRY_STATE_INCORRECT, word, level)
     else:
         status = lock_free_page(m, page, level)

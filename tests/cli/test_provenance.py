@@ -25,6 +25,7 @@ def test_several_sources_and_unequal_initial_values_are_marked_and_nobody_can_ob
     assert "  * several sources: 3\n" in spt
     assert "  * unequal initial values: SHADOW_NONPRESENT_VALUE, zeroed\n" in spt
     assert "sp->spt, unequal initial values: nobody can observe them." in text
+    assert "not charged" not in text
     assert max(map(len, text.splitlines())) <= 80
 
 
@@ -50,6 +51,14 @@ def test_pages_that_one_line_allocates_for_several_kinds_are_told_apart(capsys):
     external = [one for one in found["fields"]["sp->external_spt"]["sources"] if one["place"]["function"] == "fill_pool"]
     assert {one["content"] for one in external} == {"UNDEFINED"}
     assert found["initial_values_observable"] == {}
+
+
+@pytest.mark.parametrize(("design", "scenario"), [("dpamt_v3_as_posted", "rcu_callbacks"), ("dpamt_v4_as_posted", "split")])
+def test_pages_that_nobody_is_charged_for_are_marked(capsys, design, scenario):
+    """designs.md 7: memory whose amount a VM can drive is charged to it; the list of v3 and that for splits of v4 were not."""
+    found = json.loads(provenance(capsys, design, "--scenario", scenario, "--json"))
+    marks = [mark for field in found["fields"].values() for mark in field["marks"]]
+    assert any(mark.startswith("not charged to the VM") for mark in marks)
 
 
 def test_a_wrong_name_is_met_with_the_nearest(capsys):

@@ -722,7 +722,7 @@ MUTATIONS = (
     Mutation(
         "overlapping invalidations keep what they have in common, not both",
         "kvm/gmem.py",
-        "kvm_mmu_invalidate_start",
+        "kvm_mmu_invalidate_range_add",
         "kvm.invalidate_first = Gfn(min(kvm.invalidate_first, first))",
         "kvm.invalidate_first = Gfn(max(kvm.invalidate_first, last))",
         "custody",

@@ -1,7 +1,8 @@
-"""One-line mistakes in the direct side, each with the property and the scenario of the model `kvm` that catch it."""
+"""One-line mistakes in the direct side and in ioctls, each with the property and the scenario that catch it."""
 
 from __future__ import annotations
 
+from septum.scenarios import PLAIN_VMS
 from tests.designs.mutations import Mutation
 
 ROOTS, NOTIFIER, DIRTY, REGION = "kvm/roots.py", "kvm/notifier.py", "kvm/dirty_log.py", "kvm/memory_region.py"
@@ -10,6 +11,14 @@ FAULT, MMU, CHANGED, AGING = "kvm/direct_fault.py", "kvm/tdp_mmu.py", "kvm/chang
 SWAPPED = (
     "    slots.active.generation += 1\n    yield from synchronize_srcu(m, m.vm[vm].memslots.srcu)\n"
     "    slots.active.generation += 1"
+)
+
+LOCK = "m.vm[vm].files.file[number].invalidate_lock"
+UNBOUND = (
+    f"    yield from mutex_lock(m, {LOCK})\n"
+    "    for index in range(GFNS):\n"
+    "        if m.vm[vm].files.file[number].bindings[Gfn(index)] == slot:\n"
+    "            m.vm[vm].files.file[number].bindings[Gfn(index)] = 0\n"
 )
 
 ROWS = (
@@ -127,11 +136,69 @@ ROWS = (
      "flush_pml(m, vcpu)", "pass", "dirty log", "log_pml"),
     ("D bits are not cleared when logging begins", DIRTY, "wrprot_gfn_range",
      "SHADOW_DIRTY_MASK if PML else PT_WRITABLE_MASK", "0 if PML else PT_WRITABLE_MASK", "dirty log", "log_pml"),
+    ("a CPU that executes shared memory of a TD", "kvm/tlb.py", "guest_access",
+     "if acc == Acc.INSTR and m.vm[vm].direct.gfn_direct_bits != 0:", "if False:", "asserts", "views_fetch"),
+    ("TLBs are not flushed when the log is cleared", "kvm/manual_log.py", "kvm_clear_dirty_log_protect",
+     "        yield from kvm_flush_remote_tlbs(m, vm)", "        pass", "dirty log", "log_manual"),
+    ("what is cleared is not protected again", "kvm/manual_log.py", "kvm_arch_mmu_enable_log_dirty_pt_masked",
+     "yield from clear_dirty_pt_masked(m, vm, root, mask)", "yield", "dirty log", "log_manual"),
+    ("pages do not count as dirty at first, and are not protected", REGION, "kvm_change_memslot",
+     "set_all_dirty(m, vm, new)", "pass", "dirty log", "log_initially_set"),
+    ("a huge leaf keeps W when one of its pages is cleared", "kvm/manual_log.py", "kvm_arch_mmu_enable_log_dirty_pt_masked",
+     "yield from write_protect_huge_gfn(m, vm, root, leaf_base(Gfn(gfn), Level(2)))", "yield", "dirty log", "log_set_lazy"),
+    # copy on write
+    ("a shared page is mapped writable for a reader", FAULT, "hva_to_pfn",
+     "fault.map_writable = not mm.read_only[hva]", "fault.map_writable = True", "translation", "copy_on_write"),
+    ("leaves stay mapped where the host's page becomes read-only", NOTIFIER, "write_protect_hva",
+     "    yield from kvm_mmu_notifier_invalidate_range_start(m, vm, hva)\n",
+     "    kvm = m.vm[vm]\n    kvm.mmu_invalidate_in_progress += 1\n    kvm.memslots.mn_active_invalidate_count += 1\n",
+     "translation", "copy_on_write"),
+    # a CPU with the partial-write erratum
+    ("private memory is not rewritten", "kvm/tdx.py", "tdx_sept_remove_leaf_spte",
+     "    tdx_quirk_reset_paddr(m, page)\n", "", "contents", "erratum"),
+    ("an S-EPT page is not rewritten", "kvm/tdx.py", "tdx_sept_free_private_spt",
+     "    tdx_quirk_reset_paddr(m, m.sp[spt].external_spt)\n", "", "contents", "erratum"),
+    ("a control page is not rewritten", "kvm/vm.py", "reclaim_control_page",
+     "    tdx_quirk_reset_paddr(m, page)\n", "", "contents", "erratum"),
+    ("a PAMT pair is not rewritten", "kvm/pamt.py", "free_pair",
+     "    tdx_quirk_reset_paddr(m, page1)\n", "", "contents", "erratum"),
+    # ioctls and signals
+    ("a prefault that was interrupted says that all of it is left", "kvm/prefault.py", "pre_fault_range",
+     "write_back(m, vcpu, u8(npages - done))", "write_back(m, vcpu, u8(npages))", "asserts", "prefault_signals"),
+    ("a population that was interrupted says that all of it is left", "kvm/populate.py", "tdx_vcpu_init_mem_region",
+     "write_back(m, vcpu, u8(npages - done))", "write_back(m, vcpu, u8(npages))", "asserts", "populate_signals"),
+    ("a population that was interrupted keeps its source page", "kvm/populate.py", "tdx_gmem_post_populate",
+     "m.vm[vm].life.page_add_src = False", "m.vm[vm].life.page_add_src = error != OK", "asserts", "populate_signals"),
+    # two guest_memfd files
+    ("an offset in a file is taken for a GFN", "kvm/gmem_files.py", "kvm_gmem_invalidate_begin",
+     "low = first_gfn(m, vm, slot, first)", "low = first", "contents", "files_holes"),
+    ("a hole is punched in the wrong file", "kvm/gmem_files.py", "kvm_gmem_punch_hole_in",
+     "yield from kvm_gmem_invalidate_begin(m, vm, number, first, last)",
+     "yield from kvm_gmem_invalidate_begin(m, vm, FileId(3 - number), first, last)", "custody", "files_holes"),
+    ("an invalidation forgets the one of the other file", "kvm/gmem.py", "kvm_mmu_invalidate_start",
+     "if kvm.mmu_invalidate_in_progress == 1:", "if kvm.mmu_invalidate_in_progress != 0:", "custody", "files_holes"),
+    ("a slot is unbound without the lock of its file", "kvm/gmem_files.py", "kvm_gmem_unbind_from",
+     f"{UNBOUND}    mutex_unlock(m, {LOCK})", UNBOUND.replace(f" from mutex_lock(m, {LOCK})", ""),
+     "invalidation", "files_delete"),
+    ("the end of an invalidation looks at no binding", "kvm/gmem_files.py", "kvm_gmem_punch_hole_in",
+     "if is_bound(m, vm, number, first, last):", "if number != 0:", "asserts", "files_delete"),
+    # memory that fails
+    ("a page that failed stays mapped", "kvm/gmem.py", "kvm_gmem_error_folio",
+     "yield from tdp_mmu_zap_leafs(m, vm, gfn, gfn)", "yield", "poison", "memory_failure"),
+    ("the end of an invalidation is not counted", "kvm/gmem.py", "kvm_mmu_invalidate_end",
+     "kvm.mmu_invalidate_seq += 1", "pass", "poison", "memory_failure"),
     ("2M leaves while the slot logs", "kvm/direct.py", "direct_mapping_level",
      "slot != 0 and not m.vm[vm].memslots.memslot[slot].log_dirty", "slot != 0", "dirty log", "log_lazy"),
 )  # fmt: skip
 
-MUTATIONS = tuple(
-    Mutation(*row, design="kvm_upstream" if row[-1].startswith("views") else "kvm")  # type: ignore[arg-type]
-    for row in ROWS
-)
+PLAIN = {one.name for one in PLAIN_VMS}
+
+
+def design_of(what: str, scenario: str) -> str:
+    """The model in which a mistake can be seen."""
+    if scenario in PLAIN:
+        return "kvm"
+    return "kvm_dpamt_merged" if "PAMT" in what else "kvm_upstream"
+
+
+MUTATIONS = tuple(Mutation(*row, design=design_of(row[0], row[-1])) for row in ROWS)  # type: ignore[arg-type]

@@ -1,27 +1,27 @@
-"""The kernel's own assertions (kvm-mmu.md 7.1) and the invariants that it does not assert (7.2), each on a world that breaks it.
+"""The kernel's own assertions (kvm-mmu.md 7.1) and the invariants that it does not assert (7.2), as far as mirror trees go.
 
-That none is reachable in the right model is what the scenarios say: tests/kvm/test_sides.py, tests/scenarios/test_verdicts.py.
+Each holds on the right model, and fails when one thing is wrong. That none is reachable otherwise is what the scenarios say.
 """
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-
 import pytest
 
-from septum.host.entry import FROZEN_SPTE, SHADOW_NONPRESENT_VALUE
-from septum.host.frames import PageType, Role
-from septum.host.geometry import Level
-from septum.host.locks import lock_exclusively, lock_shared
-from septum.kvm.life import TdState
+from septum.host.entry import FROZEN_SPTE
+from septum.host.frames import PageType
+from septum.kvm.attributes import check_old_view
+from septum.kvm.direct_run import check_fetch
+from septum.kvm.gmem import kvm_mmu_invalidate_end, kvm_mmu_invalidate_start, truncate
 from septum.kvm.mirror_root import kvm_mmu_reload
-from septum.kvm.mmu import kvm_tdp_mmu_page_fault
+from septum.kvm.mmu import kvm_tdp_mmu_page_fault, mmu_topup_memory_caches
 from septum.kvm.populate import tdx_gmem_post_populate
 from septum.kvm.spte import make_nonleaf_spte, make_spte
 from septum.kvm.tdp_mmu import (
+    Fault,
     handle_removed_pt,
     kvm_tdp_mmu_map,
     set_external_spte,
+    tdp_mmu_alloc_sp,
     tdp_mmu_set_spte_atomic,
     tdp_mmu_zap_leaf,
 )
@@ -33,271 +33,185 @@ from septum.kvm.tdx import (
     tdx_sept_remove_leaf_spte,
     tdx_track,
 )
-from septum.kvm.versions import KERNEL, V6_18
+from septum.kvm.tlb import Acc
 from septum.kvm.vm import tdx_mmu_release_hkid, tdx_vcpu_free
-from septum.lang import scope
-from septum.lang.errors import Violation
-from septum.lang.types import _scopes
 from septum.properties.agreement import agreement
 from septum.properties.direct import invalidation
 from septum.properties.protocol import protocol
 from septum.tdx.leaves import OpState
 from septum.tdx.sept import SeptState, entry_of, sept_state
-from tests.machine import run, world
-
-BROKEN = (AssertionError, Violation)
-LEAF, EMPTY = Level(1), SHADOW_NONPRESENT_VALUE
-
-
-@contextmanager
-def td(like="neighbours", folios=0):
-    """A TD with a vCPU and the table of its first GFNs, mmu_lock held for read: the world, its VM, the table."""
-    with world(like=like, fixed=20, folios=folios) as made:
-        one = made.td()
-        made.vcpu(one.vm)
-        one.link(0, 2)
-        spt, _ = one.link(0, 1)
-        lock_shared(made.m.vm[one.vm].mmu_lock)
-        yield made, one.vm, spt
+from septum.tdx.td import Lifecycle
+from tests.kvm.section7 import EMPTY, LEAF, TABLE, VCPU, VM, Row, erratum, living, premapping, td, views
+from tests.machine import run
 
 
-def broken(clause):
-    return pytest.raises(BROKEN, match=clause)
+def sets_entry(w):
+    run(tdp_mmu_set_spte_atomic(w.m, VCPU, w.spt, 0, LEAF, w.old, w.new))
 
 
-def guest_page(made):
-    page = made.page(Role.GUEST)
-    made.m.frame[page].refcount = 1
-    return page
+def links_child(w):
+    assert not run(set_external_spte(w.m, VCPU, 2, TABLE, make_nonleaf_spte(w.child)))
 
 
-def write_locked(made, vm):
-    lock = made.m.vm[vm].mmu_lock
-    lock.readers = 0
-    lock_exclusively(lock)
+def sets_leaf(w):
+    assert not run(set_external_spte(w.m, VCPU, 0, LEAF, w.new))
 
 
-def building(made, vm):
-    """The TD is not finalized yet."""
-    made.m.vm[vm].life.state, made.m.td[vm].build.op_state = TdState.INITIALIZED, OpState.INITIALIZED
-    made.m.vm[vm].life.pre_fault_allowed = False
+def removes_leaf(w):
+    assert not run(tdx_sept_remove_leaf_spte(w.m, VM, 0, w.level, w.page))
 
 
-class TestMirrorChecks:
-    """A1 to A11."""
-
-    @pytest.mark.parametrize(
-        ("old", "new", "clause"),
-        [
-            (FROZEN_SPTE, make_spte(9, LEAF), "FROZEN"),
-            (EMPTY, EMPTY, "zapped with mmu_lock held for read"),
-            (make_spte(8, LEAF), make_spte(8, LEAF), "was_present"),
-        ],
-    )
-    def test_a1_to_a3_what_a_fault_may_change(self, old, new, clause):
-        with td() as (made, _, spt), broken(clause):
-            run(tdp_mmu_set_spte_atomic(made.m, 1, spt, 0, LEAF, old, new))
-
-    @pytest.mark.parametrize(
-        ("break_it", "clause"),
-        [
-            (lambda sp: setattr(sp, "external_spt", 0), "external_spt"),
-            (lambda sp: setattr(sp, "level", 2), "level"),
-            (lambda sp: setattr(sp, "gfn", 2), "gfn"),
-        ],
-    )
-    def test_a4_a5_the_child_fits_its_entry(self, break_it, clause):
-        with td() as (made, _, spt):
-            break_it(made.m.sp[spt])
-            with broken(clause):
-                run(set_external_spte(made.m, 1, 0, Level(2), make_nonleaf_spte(spt)))
-
-    def test_a6_mmu_lock_is_held(self):
-        with td() as (made, vm, _):
-            made.m.vm[vm].mmu_lock.readers = 0
-            with broken("context: .* without mmu_lock"):
-                run(set_external_spte(made.m, 1, 0, LEAF, make_spte(9, LEAF)))
-
-    def test_a7_a8_removal_is_exclusive(self):
-        with td() as (made, vm, spt):
-            with broken("context: .* without mmu_lock held for write"):
-                run(tdx_sept_remove_leaf_spte(made.m, vm, 0, LEAF, guest_page(made)))
-            with broken("KVM_BUG_ON\\(shared\\)"):
-                run(handle_removed_pt(made.m, vm, spt))
-
-    def test_a9_b7_no_table_is_reclaimed_while_the_hkid_is_assigned(self):
-        with td() as (made, vm, spt), broken("is_hkid_assigned"):
-            run(tdx_sept_free_private_spt(made.m, vm, spt))
-
-    def test_a10_nothing_is_frozen_under_the_write_lock(self):
-        with td() as (made, vm, spt):
-            write_locked(made, vm)
-            made.m.table[spt].word[0] = FROZEN_SPTE
-            with broken("FROZEN while mmu_lock is held for write"):
-                run(tdp_mmu_zap_leaf(made.m, vm, 0))
-
-    def test_a11_a_fault_splits_no_mirror_leaf(self):
-        with td() as (made, vm, _):
-            parent = made.m.vm[vm].mirror_root
-            made.m.table[parent].word[0] = make_spte(8, Level(3))
-            with broken("huge leaf above its goal"):
-                run(kvm_tdp_mmu_map(made.m, 1, 0, LEAF, 9))
+def zaps_leaf(w):
+    run(tdp_mmu_zap_leaf(w.m, VM, 0))
 
 
-class TestTdxChecks:
-    """B1 to B13."""
-
-    def test_b1_leaves_are_4k(self):
-        with td() as (made, vm, _), broken("PG_LEVEL_4K"):
-            run(tdx_mem_page_aug(made.m, vm, 0, Level(2), 9))
-
-    def test_b2_leaves_are_rwx(self):
-        with td() as (made, _, _), broken("not RWX"):
-            run(set_external_spte(made.m, 1, 0, LEAF, make_spte(9, LEAF) & ~2))
-
-    @pytest.mark.parametrize(
-        ("allowed", "source", "clause"),
-        [(True, True, "pre_fault_allowed"), (False, False, "page_add_src"), (False, True, "slots_lock")],
-    )
-    def test_b3_b4_what_is_added_before_the_td_is_finalized(self, allowed, source, clause):
-        with td("life") as (made, vm, _):
-            building(made, vm)
-            made.m.vm[vm].life.pre_fault_allowed, made.m.vm[vm].life.page_add_src = allowed, source
-            with broken(clause):
-                run(map_before_finalize(made.m, vm, 0, LEAF, guest_page(made)))
-
-    def test_b4_one_source_page_at_a_time(self):
-        with td("life") as (made, vm, _):
-            building(made, vm)
-            lock_exclusively(made.m.vm[vm].slots_lock)
-            made.m.vm[vm].life.page_add_src = True
-            with broken("page_add_src"):
-                run(tdx_gmem_post_populate(made.m, 1, 0, guest_page(made), False))
-
-    def test_b5_the_hkid_is_assigned(self):
-        with td() as (made, vm, _):
-            write_locked(made, vm)
-            made.m.td[vm].lifecycle = 3
-            with broken("is_hkid_assigned"):
-                run(tdx_sept_remove_leaf_spte(made.m, vm, 0, LEAF, guest_page(made)))
-
-    def test_b6_premapped_pages_are_counted(self):
-        with td("life") as (made, vm, _), scope({**_scopes[-1], KERNEL: V6_18}):
-            building(made, vm)
-            write_locked(made, vm)
-            with broken("nr_premapped"):
-                run(tdx_sept_remove_leaf_spte(made.m, vm, 0, LEAF, guest_page(made)))
-
-    def test_b8_tracking_is_exclusive(self):
-        with td() as (made, vm, _), broken("context: tdx_track"):
-            run(tdx_track(made.m, vm))
-
-    def test_b9_an_error_that_is_not_busy(self):
-        with td() as (made, vm, _):
-            page = guest_page(made)
-            made.m.frame[page].type = PageType.REG
-            with broken("KVM_BUG_ON"):
-                run(tdx_mem_page_aug(made.m, vm, 0, LEAF, page))
-
-    def test_b10_the_shared_bit_is_where_the_vm_has_it(self):
-        with td("life") as (made, vm, _):
-            made.m.vm[vm].mmu_lock.readers = 0
-            made.m.vm[vm].life.direct_bits = made.m.vcpu[1].life.has_root = False
-            lock_exclusively(made.m.vcpu[1].life.mutex)
-            with broken("shared bit"):
-                run(kvm_mmu_reload(made.m, 1))
-
-    def test_b12_no_vcpu_is_freed_that_is_associated(self):
-        with td("life") as (made, vm, _):
-            made.m.vm[vm].mmu_lock.readers = 0
-            made.m.vcpu[1].life.associated = True
-            with broken("associated with a CPU"):
-                run(tdx_vcpu_free(made.m, 1))
-
-    def test_b13_a_page_that_cannot_be_measured(self):
-        with td("life") as (made, vm, _):
-            building(made, vm)
-            made.m.vm[vm].mmu_lock.readers = 0
-            lock_exclusively(made.m.vm[vm].slots_lock)
-            lock_exclusively(made.m.vcpu[1].life.mutex)
-            with broken("KVM_BUG_ON"):
-                for _ in tdx_gmem_post_populate(made.m, 1, 0, guest_page(made), True):
-                    if sept_state(entry_of(made.m, vm, 0, LEAF)) == SeptState.MAPPED:
-                        made.m.td[vm].tdr_lock.readers = 1
+def removes_table(w):
+    run(handle_removed_pt(w.m, VM, w.spt))
 
 
-class TestInvariants:
-    """Of 7.2, those on whole states."""
+def maps(w):
+    assert run(kvm_tdp_mmu_map(w.m, VCPU, 0, LEAF, w.page)) in (Fault.FIXED, Fault.SPURIOUS)
 
-    def test_i1_frozen_only_while_somebody_changes_it(self):
-        with td() as (made, vm, spt):
-            made.m.table[spt].word[0] = FROZEN_SPTE
-            agreement(made.m)
-            made.m.vm[vm].mmu_lock.readers = 0
-            with broken("I1"):
-                agreement(made.m)
 
-    def test_i2_no_frozen_leftovers_under_the_write_lock(self):
-        with td() as (made, vm, spt):
-            write_locked(made, vm)
-            agreement(made.m)
-            made.m.table[spt].word[0] = FROZEN_SPTE
-            with broken("I2"):
-                agreement(made.m)
+def augments(w):
+    assert not run(tdx_mem_page_aug(w.m, VM, 0, w.level, w.page))
 
-    def test_i3_i4_mirror_and_s_ept_say_the_same(self):
-        with td() as (made, _, spt):
-            agreement(made.m)
-            made.m.table[spt].word[0] = make_spte(9, LEAF)
-            with broken("the mirror maps"):
-                agreement(made.m)
 
-    def test_i7_no_vcpu_has_a_translation_of_a_page_that_is_the_hosts(self):
-        with td() as (made, vm, _):
-            made.m.tdvps[1].epoch = 2
-            check_translations(made.m, vm, 1)
-            with broken("tlb: "):
-                check_translations(made.m, vm, 2)
+def adds(w):
+    assert not run(map_before_finalize(w.m, VM, 0, LEAF, w.page))
 
-    def test_i13_caches_belong_to_who_holds_the_mutex(self):
-        with td("life") as (made, vm, _):
-            made.m.vm[vm].mmu_lock.readers = 0
-            with broken("context: the caches of a vCPU"):
-                run(kvm_tdp_mmu_page_fault(made.m, 1, 0))
 
-    def test_i16_vcpus_are_kept_out_only_under_the_write_lock(self):
-        with td() as (made, vm, _):
-            made.m.vm[vm].wait_for_sept_zap = True
-            with broken("I16"):
-                protocol(made.m)
-            write_locked(made, vm)
-            protocol(made.m)
+def populates(w):
+    """While MR.EXTEND runs, `w.measure` says whether it finds the TDR unlocked."""
+    for _ in tdx_gmem_post_populate(w.m, VCPU, 0, w.page, True):
+        if sept_state(entry_of(w.m, VM, 0, LEAF)) == SeptState.MAPPED and not w.measure:
+            w.td.tdr_lock.readers = 1
 
-    def test_i17_prefaults_only_of_a_td_that_runs(self):
-        with td("life") as (made, vm, _):
-            protocol(made.m)
-            made.m.vm[vm].life.state = TdState.INITIALIZED
-            with broken("I17"):
-                protocol(made.m)
 
-    def test_i18_no_private_leaf_is_left_when_the_hkid_goes(self):
-        with td("life") as (made, vm, spt):
-            made.m.table[spt].word[0] = make_spte(9, LEAF)
-            with broken("I18"):
-                run(tdx_mmu_release_hkid(made.m, vm))
+def populating(w):
+    w.builds()
+    w.unlock()
+    w.kvm.life.page_add_src = False
 
-    def test_i19_premapped_leaves_are_counted(self):
-        with td("life") as (made, vm, spt), scope({**_scopes[-1], KERNEL: V6_18}):
-            building(made, vm)
-            made.m.table[spt].word[0] = make_spte(9, LEAF)
-            with broken("I19"):
-                protocol(made.m)
-            made.m.vm[vm].life.nr_premapped = 1
-            protocol(made.m)
 
-    def test_i20_invalidations_are_balanced(self):
-        with td() as (made, vm, _):
-            invalidation(made.m)
-            made.m.vm[vm].mmu_invalidate_in_progress = 1
-            with broken("invalidation: "):
-                invalidation(made.m)
+def tracks(w):
+    assert not run(tdx_track(w.m, VM))
+
+
+def loads(w):
+    assert not run(kvm_mmu_reload(w.m, VCPU))
+
+
+def loading(w):
+    w.unlock()
+    w.vcpu.life.mutex.writer, w.vcpu.life.has_root = 1, False
+
+
+def of(check):
+    """A check of whole states."""
+    return lambda w: check(w.m)
+
+
+def busy_epoch(w):
+    """A vCPU is inside since the epoch before."""
+    w.td.refcount[(w.td.epoch + 1) % 2] = 1
+
+
+def in_guest_memfd(w):
+    w.kvm.gmem[0] = w.page
+
+
+def is_external(w, **fields):
+    w.puts(w.m.frame[w.sp.external_spt], **fields)
+
+
+ROWS = (
+    Row("A1", "FROZEN SPTE is to be changed", sets_entry, lambda w: w.sets(old=FROZEN_SPTE)),
+    Row("A2", "zapped with mmu_lock held for read", sets_entry, lambda w: w.sets(new=EMPTY)),
+    Row("A3", "was_present", sets_entry, lambda w: w.sets(old=make_spte(8, LEAF))),
+    Row("A4", "!sp->external_spt", links_child, lambda w: w.puts(w.of_child, external_spt=0)),
+    Row("A5", "sp->role.level", links_child, lambda w: w.puts(w.of_child, level=2)),
+    Row("A5", "sp->gfn != gfn", links_child, lambda w: w.puts(w.of_child, gfn=0)),
+    Row("A6", "context: .* without mmu_lock", links_child, lambda w: w.unlock()),
+    Row("A7 B5", "context: .* held for write", removes_leaf, lambda w: w.for_read(), lambda w: w.maps_for_write()),
+    Row("A7 B5 I3", "a SEAMCALL answers", zaps_leaf, lambda w: w.word(w.new), lambda w: w.for_write()),
+    Row("A8", r"KVM_BUG_ON\(shared\)", removes_table, lambda w: w.for_read(), lambda w: w.torn_down()),
+    Row("A9", "a SEAMCALL answers", removes_table, lambda w: is_external(w, type=PageType.NDA), lambda w: w.torn_down()),
+    Row("A10", "FROZEN while mmu_lock is held for write", zaps_leaf, lambda w: w.word(FROZEN_SPTE), lambda w: w.maps_for_write()),
+    Row("A11", "huge leaf above its goal", maps, lambda w: w.root_word(make_spte(8, 3))),
+    Row("A12", "without a mirror root", maps, lambda w: w.puts(w.kvm, mirror_root=0)),
+    Row("A13 I6", "a present leaf maps another page", maps, lambda w: w.word(make_spte(w.guest_page(), LEAF))),
+    Row("B1", "PG_LEVEL_4K", augments, lambda w: w.sets(level=TABLE)),
+    Row("B2", "not RWX", sets_leaf, lambda w: w.sets(new=w.new & ~2)),
+    Row("B3", "pre_fault_allowed", adds, lambda w: w.puts(w.kvm.life, pre_fault_allowed=True), lambda w: w.builds(), living),
+    Row("B3", "pre_fault_allowed", adds, lambda w: w.puts(w.kvm.life, pre_fault_allowed=True), lambda w: w.builds(), premapping),
+    Row("B4", "!page_add_src", adds, lambda w: w.puts(w.kvm.life, page_add_src=False), lambda w: w.builds(), living),
+    Row("B4", "context: .*slots_lock", adds, lambda w: w.puts(w.kvm.slots_lock, writer=0), lambda w: w.builds(), living),
+    Row("B4", "page_add_src", populates, lambda w: w.puts(w.kvm.life, page_add_src=True), populating, living),
+    Row("B4", "context: .*slots_lock", populates, lambda w: w.puts(w.kvm.slots_lock, writer=0), populating, living),
+    Row("B5", "!is_hkid_assigned", removes_leaf, lambda w: w.puts(w.td, lifecycle=Lifecycle.TEARDOWN),
+        lambda w: w.maps_for_write()),
+    Row("B5", "PG_LEVEL_4K", removes_leaf, lambda w: w.sets(level=TABLE), lambda w: w.maps_for_write()),
+    Row("B6", "!nr_premapped", removes_leaf, lambda w: w.puts(w.kvm.life, nr_premapped=0),
+        lambda w: (w.builds(), w.maps_for_write()), premapping),
+    Row("B7 I18", r"KVM_BUG_ON\(is_hkid_assigned", lambda w: run(tdx_sept_free_private_spt(w.m, VM, w.spt)),
+        lambda w: w.puts(w.td, lifecycle=Lifecycle.KEYS_CONFIGURED), lambda w: w.torn_down()),
+    Row("B8 I15", "context: tdx_track", tracks, lambda w: w.for_read(), lambda w: w.for_write()),
+    Row("B9", "a SEAMCALL answers", augments, lambda w: w.puts(w.td.build, op_state=OpState.INITIALIZED), world=living),
+    Row("B9", "a SEAMCALL answers", adds, lambda w: w.puts(w.td.build, op_state=OpState.RUNNABLE), lambda w: w.builds(), living),
+    Row("B9", "a SEAMCALL answers", links_child, lambda w: w.forgets_table()),
+    Row("B10", "shared bit", loads, lambda w: w.puts(w.kvm.life, direct_bits=False), loading, living),
+    Row("B11", "fetch from shared", lambda w: check_fetch(w.m, VCPU, w.acc), lambda w: w.sets(acc=Acc.INSTR), world=views),
+    Row("B12", "associated with a CPU", lambda w: run(tdx_vcpu_free(w.m, VCPU)),
+        lambda w: w.puts(w.vcpu.life, associated=True), lambda w: w.unlock(), living),
+    Row("B13", "a SEAMCALL answers", populates, lambda w: w.sets(measure=False), populating, living),
+    Row("I1", "I1", of(agreement), lambda w: w.unlock(), lambda w: w.word(FROZEN_SPTE)),
+    Row("I2", "I2", of(agreement), lambda w: w.word(FROZEN_SPTE), lambda w: w.maps_for_write()),
+    Row("I3", "the mirror maps", of(agreement), lambda w: w.word(make_spte(8, LEAF)), lambda w: w.maps()),
+    Row("I3", "the mirror has nothing", of(agreement), lambda w: w.word(EMPTY), lambda w: w.maps()),
+    Row("I4", "the mirror links", of(agreement), lambda w: w.forgets_table()),
+    Row("I4", "a SEAMCALL answers", augments, lambda w: w.forgets_table()),
+    Row("I4", "removed before its entries", removes_table, lambda w: w.word(w.new), lambda w: w.torn_down()),
+    Row("I5", "I5", of(agreement), lambda w: w.puts(w.sp, gfn=2)),
+    Row("I5", "I5", of(agreement), lambda w: w.puts(w.sp, level=2)),
+    Row("I5", "the mirror links", of(agreement), lambda w: w.puts(w.sp, external_spt=w.of_child.external_spt)),
+    Row("I7", "tlb: ", lambda w: check_translations(w.m, VM, 1), lambda w: w.puts(w.m.tdvps[VCPU], epoch=1),
+        lambda w: w.puts(w.m.tdvps[VCPU], epoch=2)),
+    Row("I8", "freed while the TDX module holds it", lambda w: truncate(w.m, VM, 0, 0),
+        lambda w: w.puts(w.m.frame[w.page], type=PageType.REG), in_guest_memfd),
+    Row("I8", "lines of a private key", lambda w: truncate(w.m, VM, 0, 0),
+        lambda w: w.puts(w.m.frame[w.page].cache, private=True), in_guest_memfd, living),
+    Row("I8", "as the TDX module wrote it", lambda w: truncate(w.m, VM, 0, 0),
+        lambda w: w.puts(w.m.frame[w.page].memory, private=True), in_guest_memfd, erratum),
+    Row("I9", "I9", lambda w: check_old_view(w.m, VM, 0, 1, True), lambda w: w.word(w.new), lambda w: w.for_write()),
+    Row("I13", "context: the caches of a vCPU", lambda w: run(kvm_tdp_mmu_page_fault(w.m, VCPU, 0)),
+        lambda w: w.puts(w.vcpu.life.mutex, writer=0), lambda w: (w.unlock(), w.puts(w.vcpu.life.mutex, writer=1)), living),
+    Row("I13", "provision: .*empty", lambda w: run(tdp_mmu_alloc_sp(w.m, VCPU, 2, LEAF)),
+        lambda w: w.puts(w.vcpu.mmu_shadow_page_cache, nobjs=0), lambda w: run(mmu_topup_memory_caches(w.m, VCPU))),
+    Row("I15", "a SEAMCALL answers", tracks, busy_epoch, lambda w: w.for_write()),
+    Row("I16", "I16", of(protocol), lambda w: w.for_read(), lambda w: (w.for_write(), w.puts(w.kvm, wait_for_sept_zap=True))),
+    Row("I17", "I17", of(protocol), lambda w: w.puts(w.kvm.life, pre_fault_allowed=True), lambda w: w.builds(), living),
+    Row("I17", "a SEAMCALL answers", augments, lambda w: w.puts(w.td.build, op_state=OpState.INITIALIZED), world=living),
+    Row("I17", "a SEAMCALL answers", adds, lambda w: w.puts(w.td.build, op_state=OpState.RUNNABLE), lambda w: w.builds(), living),
+    Row("I18", "I18", lambda w: run(tdx_mmu_release_hkid(w.m, VM)), lambda w: w.word(w.new), lambda w: w.unlock(), living),
+    Row("I19", "I19", of(protocol), lambda w: w.puts(w.kvm.life, nr_premapped=1),
+        lambda w: (w.builds(), w.puts(w.kvm.slots_lock, writer=0), w.unlock()), premapping),
+    Row("I20", "invalidation: ", of(invalidation), lambda w: w.puts(w.kvm, mmu_invalidate_in_progress=1)),
+    Row("I20", "in_progress < 0", lambda w: kvm_mmu_invalidate_end(w.m, VM), lambda w: kvm_mmu_invalidate_end(w.m, VM),
+        lambda w: (w.for_write(), kvm_mmu_invalidate_start(w.m, VM, 0, 0))),
+    Row("I21", "initial value: .*reads 0", maps, lambda w: w.made.fill(w.spt, 0)),
+)  # fmt: skip
+
+
+def name(row):
+    return f"{row.ids}: {row.clause}"
+
+
+@pytest.mark.parametrize("row", ROWS, ids=name)
+def test_it_holds_on_the_right_model(row):
+    row.holds(td)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=name)
+def test_it_fails_when_one_thing_is_wrong(row):
+    row.fails(td)

@@ -12,17 +12,19 @@ import pytest
 from septum.host.frames import Role
 from septum.host.geometry import Level
 from septum.host.locks import lock_exclusively
-from septum.host.pools import EAGAIN, EEXIST, EFAULT, EINVAL, ENOENT, OK
+from septum.host.pools import EAGAIN, EEXIST, EFAULT, EHWPOISON, EINVAL, ENOENT, OK
 from septum.kvm.attributes import has_private_leaf, kvm_vm_ioctl_set_mem_attributes
 from septum.kvm.exits import Exit
-from septum.kvm.gmem import kvm_gmem_punch_hole
+from septum.kvm.gmem import kvm_gmem_error_folio, kvm_gmem_punch_hole
 from septum.kvm.gmem_file import kvm_gmem_bind, kvm_gmem_unbind
+from septum.kvm.gmem_files import kvm_gmem_punch_hole_in
 from septum.kvm.guest import balloon, insist, map_gpa, release
 from septum.kvm.memory_region import kvm_set_memory_region
 from septum.kvm.prefault import kvm_vcpu_pre_fault_memory
 from septum.kvm.reload import reload_direct_root
 from septum.kvm.vcpu import touch
 from septum.kvm.vm import close_gmem
+from septum.scenarios.files import two_files
 from septum.scenarios.views import both_views
 from septum.tdx.sept import SeptState, entry_of, sept_state
 from tests.machine import run, world
@@ -225,3 +227,61 @@ class TestGuestMemfd:
             assert (vm.state(0), vm.page(0)) == (SeptState.FREE, 0)
             assert not vm.guest_has(0)
             assert vm.exit() == (Exit.MEMORY_FAULT, EFAULT, 0, True)
+
+    def test_a_page_whose_memory_failed(self):
+        """It goes from the guest, stays in the file, and is an exit of its own until a hole was punched there."""
+        with world(like="memory_failure") as made:
+            vm = Vm(made, made.td().vm)
+            made.vcpu(vm.vm)
+            assert vm.guest_has(0)
+            assert vm.guest_has(1)
+            run(kvm_gmem_error_folio(vm.m, vm.vm, 0))
+            assert (vm.state(0), vm.state(1), bool(vm.page(0))) == (SeptState.FREE, SeptState.MAPPED, True)
+            assert not vm.guest_has(0)
+            assert vm.exit() == (Exit.MEMORY_FAULT, EHWPOISON, 0, True)
+            vm.punch_hole(0, 0)
+            assert vm.guest_has(0)
+
+
+@contextmanager
+def two_slots(made_of):
+    """A TD with two slots of two pages; `made_of`: the file of each and its offset there."""
+    with world(like="files_holes", fixed=8) as made:
+        td = two_files(made)
+        made.vcpu(td.vm)
+        of = made.m.vm[td.vm]
+        for number, (file, pgoff) in enumerate(made_of):
+            slot = of.memslots.memslot[number + 1]
+            for index in range(2):
+                of.files.file[slot.at.file].bindings[index] = 0
+            slot.at.file, slot.at.pgoff = file, pgoff
+        for number, (file, pgoff) in enumerate(made_of):
+            for index in range(2):
+                of.files.file[file].bindings[pgoff + index] = number + 1
+        yield Vm(made, td.vm)
+
+
+class TestGuestMemfdOffsets:
+    """private_mem_conversions_test with several memslots: each at its offset of a file."""
+
+    @pytest.mark.parametrize(
+        ("made_of", "hole", "gone"),
+        [
+            (((1, 0), (2, 0)), (1, 0, 1), (0, 1)), (((1, 0), (2, 0)), (2, 1, 1), (3,)), (((1, 0), (1, 2)), (1, 1, 2), (1, 2)),
+            (((1, 2), (1, 0)), (1, 0, 2), (2, 3, 0)), (((1, 0), (1, 2)), (2, 0, 3), ()), (((1, 0), (2, 1)), (2, 2, 3), (3,)),
+        ],
+    )  # fmt: skip
+    def test_a_hole_is_punched_where_slots_have_it(self, made_of, hole, gone):
+        with two_slots(made_of) as vm:
+            assert all(vm.guest_has(gfn) for gfn in range(4))
+            file, first, last = hole
+            run(kvm_gmem_punch_hole_in(vm.m, vm.vm, file, first, last))
+            assert tuple(gfn for gfn in range(4) if vm.state(gfn) == SeptState.FREE) == tuple(sorted(gone))
+            assert vm.m.vm[vm.vm].mmu_invalidate_in_progress == 0
+            assert all(vm.guest_has(gfn) for gfn in range(4))
+
+    def test_a_slot_that_is_not_bound_gives_nothing(self):
+        with two_slots(((1, 0), (2, 0))) as vm:
+            vm.m.vm[vm.vm].files.file[2].bindings[0] = 0
+            assert not vm.guest_has(2)
+            assert vm.exit() == (Exit.MEMORY_FAULT, EFAULT, 2, True)

@@ -12,14 +12,16 @@ from septum.host.pools import EEXIST, EINVAL, OK
 from septum.kvm.direct_run import access, mmio_emulated
 from septum.kvm.dirty_log import copy_all, get_dirty_log
 from septum.kvm.machine import Machine
+from septum.kvm.manual_log import kvm_clear_dirty_log_protect, kvm_vm_ioctl_get_dirty_log
 from septum.kvm.memory_region import kvm_set_memory_region
 from septum.kvm.memslots import MEMSLOTS, SLOT_IDS
-from septum.kvm.notifier import madvise_dontneed
+from septum.kvm.notifier import host_write, madvise_dontneed, write_protect_hva
+from septum.kvm.tlb import Acc
 from septum.lang import Setup, scope
 from septum.lang.processes import running
 from septum.lang.struct import allocate, realise
-from septum.scenarios.direct import plain_vm, slot_stress
-from septum.scenarios.dirty_log import log_eager, log_lazy
+from septum.scenarios.direct import copy_on_write, plain_vm, slot_stress
+from septum.scenarios.dirty_log import log_eager, log_initially_set, log_lazy, log_manual, log_set_lazy
 from septum.scenarios.views import both_views, views_log
 from septum.scenarios.world import World
 from tests.machine import run
@@ -46,7 +48,7 @@ def region(m, number, npages, gfn=0, hva=0, flags=0):
 def is_mmio(m, gfn):
     """Whether an access of the guest is emulated."""
     running.reached = set()
-    run(access(m, VCPU, gfn, True))
+    run(access(m, VCPU, gfn, Acc.WRITE))
     return mmio_emulated in running.reached
 
 
@@ -110,26 +112,26 @@ def huge_vm(world):
 def test_dirty_log_page_splitting_eagerly():
     """All 2M leaves are split when logging begins, and are 2M again when it has ended, as many as before."""
     with machine(log_eager, huge_vm) as m:
-        run(access(m, VCPU, 0, True))
+        run(access(m, VCPU, 0, Acc.WRITE))
         assert leaves(m) == (0, 1)
         assert region(m, 0, 2, flags=LOG) == OK
         assert leaves(m) == (2, 0)
-        run(access(m, VCPU, 1, True))
+        run(access(m, VCPU, 1, Acc.WRITE))
         run(get_dirty_log(m, VM, 0))
         assert leaves(m) == (2, 0)
         assert region(m, 0, 2) == OK
-        run(access(m, VCPU, 0, True))
+        run(access(m, VCPU, 0, Acc.WRITE))
         assert leaves(m) == (0, 1)
 
 
 def test_dirty_log_page_splitting_in_faults():
     """Without eager splitting a 2M leaf stays until the guest writes."""
     with machine(log_lazy, huge_vm) as m:
-        run(access(m, VCPU, 0, True))
+        run(access(m, VCPU, 0, Acc.WRITE))
         assert region(m, 0, 2, flags=LOG) == OK
-        run(access(m, VCPU, 1, False))
+        run(access(m, VCPU, 1, Acc.READ))
         assert leaves(m) == (0, 1)
-        run(access(m, VCPU, 1, True))
+        run(access(m, VCPU, 1, Acc.WRITE))
         assert leaves(m) == (2, 0)
 
 
@@ -138,12 +140,41 @@ def test_a_page_is_reported_once_for_each_round_in_which_it_was_written():
         assert region(m, 0, 2, flags=LOG) == OK
         run(copy_all(m, VM))
         logged = m.vm[VM].direct.dirty_bitmap
-        run(access(m, VCPU, 1, True))
+        run(access(m, VCPU, 1, Acc.WRITE))
         assert [bool(logged[gfn]) for gfn in (0, 1)] == [False, True]
         run(get_dirty_log(m, VM, 0))
         assert not logged[1]
-        run(access(m, VCPU, 1, True))
+        run(access(m, VCPU, 1, Acc.WRITE))
         assert logged[1]
+
+
+def test_the_log_is_cleared_by_another_ioctl():
+    """clear_dirty_log_test: reading it changes nothing; what is cleared is reported again after the next write."""
+    with machine(log_manual, plain_vm) as m:
+        assert region(m, 0, 2, flags=LOG) == OK
+        run(access(m, VCPU, 0, Acc.WRITE))
+        assert [run(kvm_vm_ioctl_get_dirty_log(m, VM, 0)) for _ in range(2)] == [1, 1]
+        run(kvm_clear_dirty_log_protect(m, VM, 0, 2))
+        assert run(kvm_vm_ioctl_get_dirty_log(m, VM, 0)) == 1
+        run(kvm_clear_dirty_log_protect(m, VM, 0, 1))
+        assert run(kvm_vm_ioctl_get_dirty_log(m, VM, 0)) == 0
+        run(access(m, VCPU, 0, Acc.WRITE))
+        assert run(kvm_vm_ioctl_get_dirty_log(m, VM, 0)) == 1
+
+
+@pytest.mark.parametrize(("like", "cleared"), [(log_initially_set, (2, 0)), (log_set_lazy, (0, 1))])
+def test_dirty_log_page_splitting_with_all_pages_dirty_at_first(like, cleared):
+    """2M leaves stay when logging begins; they are split when their pages are cleared, or in the fault after that."""
+    with machine(like, huge_vm) as m:
+        run(access(m, VCPU, 0, Acc.WRITE))
+        assert region(m, 0, 2, flags=LOG) == OK
+        assert leaves(m) == (0, 1)
+        assert run(kvm_vm_ioctl_get_dirty_log(m, VM, 0)) == 3
+        run(kvm_clear_dirty_log_protect(m, VM, 0, 3))
+        assert leaves(m) == cleared
+        run(access(m, VCPU, 1, Acc.WRITE))
+        assert leaves(m)[1] == 0
+        assert run(kvm_vm_ioctl_get_dirty_log(m, VM, 0)) == 2
 
 
 def test_memslot_modification_stress():
@@ -159,13 +190,28 @@ def test_memslot_modification_stress():
 
 def test_a_page_that_the_host_took_away_comes_back_as_another():
     with machine(slot_stress, plain_vm) as m:
-        run(access(m, VCPU, 0, True))
+        run(access(m, VCPU, 0, Acc.WRITE))
         before = m.vm[VM].direct.mm.page[0]
         run(madvise_dontneed(m, VM, 0))
         assert leaves(m) == (0, 0)
         assert m.vm[VM].direct.mm.page[0] == 0
-        run(access(m, VCPU, 0, True))
+        run(access(m, VCPU, 0, Acc.WRITE))
         assert leaves(m) == (1, 0)
         assert m.frame[m.vm[VM].direct.mm.page[0]].refcount == 1
         assert before != 0
         assert (MEMSLOTS.value, SLOT_IDS.value) == (4, 2)
+
+
+def test_a_shared_page_is_copied_for_who_writes():
+    with machine(copy_on_write, plain_vm) as m:
+        run(access(m, VCPU, 0, Acc.WRITE))
+        before = m.vm[VM].direct.mm.page[0]
+        run(write_protect_hva(m, VM, 0))
+        run(access(m, VCPU, 0, Acc.READ))
+        assert (m.vm[VM].direct.mm.page[0], leaves(m)) == (before, (1, 0))
+        run(access(m, VCPU, 0, Acc.WRITE))
+        assert m.vm[VM].direct.mm.page[0] != before
+        run(write_protect_hva(m, VM, 0))
+        run(host_write(m, VM, 0))
+        assert leaves(m) == (0, 0)
+        assert m.frame[m.vm[VM].direct.mm.page[0]].refcount == 1

@@ -12,11 +12,12 @@ from septum.check.result import Verdict
 from septum.lang import UserError
 from septum.scenarios.build import BUILDING
 from septum.scenarios.convert import CONVERSIONS
+from septum.scenarios.files import FILES_OF_A_VM
 from septum.scenarios.prefault import PREFAULTS
 from tests.lang.parity import assert_same
 
 UPSTREAM, DESIGNS = "kvm_upstream", ("kvm_upstream", "kvm_dpamt_merged", "kvm_dpamt_merged_split")
-SCENARIOS = [one.name for one in (*CONVERSIONS, *PREFAULTS, *BUILDING)]
+SCENARIOS = [one.name for one in (*CONVERSIONS, *PREFAULTS, *FILES_OF_A_VM, *BUILDING)]
 FOUND = {"finalize_punch_hole": "asserts"}
 SCHEDULES = 8
 
