@@ -78,12 +78,12 @@ def notifier(world: World) -> None:
 @scenario(
     "a page of the VMM becomes shared, and is copied for who writes first, the VMM or a vCPU, which reads it too",
     witnesses=(direct_mapped, leaf_zapped, page_copied, stale_fault, tlb_flushed, guest_wrote, accessed),
-    tables=3, pages=3, vcpus=1, others=1, sizes={**PLAIN, COPIES_ON_WRITE: 1}, few_states=True,
+    tables=3, pages=3, vcpus=1, others=1, sizes={**PLAIN, COPIES_ON_WRITE: 1}, larger=TWO_VCPUS, few_states=True,
 )  # fmt: skip
 def copy_on_write(world: World) -> None:
     """A fault maps the page from before the copy; a vCPU reads what it was, or writes to the page of the other side."""
     vm = plain_vm(world)
-    for vcpu in vm.vcpus(1):
+    for vcpu in vm.vcpus(VCPUS.value):
         vcpu.runs((access, 0, Acc.WRITE), (access, 0, Acc.READ), (access, 0, Acc.WRITE))
     vm.runs("VMM", call(write_protect_hva, vm.vm, 0), call(host_write, vm.vm, 0))
 

@@ -112,16 +112,19 @@ def recover(world: World) -> None:
 def migrate_manually(world: World, huge: bool) -> None:
     """The VMM clears what it is about to copy, in two rounds; with all bits set at first it copies nothing before."""
     vm = plain_vm(world, pages=2, huge=huge)
-    for vcpu in vm.vcpus(1):
-        vcpu.runs((access, 0, Acc.WRITE), (access, 0, Acc.WRITE), (access, 0, Acc.WRITE))
+    first, *others = vm.vcpus(VCPUS.value)
+    first.runs((access, 0, Acc.WRITE), (access, 0, Acc.WRITE), (access, 0, Acc.WRITE))
+    for vcpu in others:
+        vcpu.runs((access, 1, Acc.WRITE))
     begin = call(kvm_set_memory_region, vm.vm, 0, 2, 0, 0, LOG)
-    first = call(copies_nothing_yet, vm.vm, 2) if huge else call(copy_all, vm.vm)
-    vm.runs("migrate", begin, first, call(copy_round, vm.vm, 0), call(copy_round, vm.vm, 0))
+    copy = call(copies_nothing_yet, vm.vm, 2) if huge else call(copy_all, vm.vm)
+    vm.runs("migrate", begin, copy, call(copy_round, vm.vm, 0), call(copy_round, vm.vm, 0))
 
 
 @scenario(
     "a vCPU writes while the VMM reads the dirty log and clears it before it copies",
-    witnesses=(*SEEN, fixed_fast), tables=4, pages=2, vcpus=1, others=1, sizes=SMALL, few_states=True,
+    witnesses=(*SEEN, fixed_fast), tables=4, pages=2, vcpus=1, others=1, sizes=SMALL,
+    larger=TWO_VCPUS, few_states=True,
 )  # fmt: skip
 def log_manual(world: World) -> None:
     """A write between the reading of the log and its clearing is in no round; the protection comes before its bit is cleared."""
@@ -130,7 +133,8 @@ def log_manual(world: World) -> None:
 
 @scenario(
     "a vCPU writes to a 2M page of which all pages count as dirty, and which is split when they are cleared",
-    witnesses=(*SEEN, direct_split), tables=5, pages=2, vcpus=1, others=1, sizes={**HUGE, INITIALLY_SET: 1}, few_states=True,
+    witnesses=(*SEEN, direct_split), tables=5, pages=2, vcpus=1, others=1, sizes={**HUGE, INITIALLY_SET: 1},
+    larger=TWO_VCPUS, few_states=True,
 )  # fmt: skip
 def log_initially_set(world: World) -> None:
     """A page counts as dirty but is writable, so that a write after its clearing is in no round; a split drops the protection."""
@@ -140,7 +144,7 @@ def log_initially_set(world: World) -> None:
 @scenario(
     "a vCPU writes to a 2M page of which all pages count as dirty, and which a fault splits after they were cleared",
     witnesses=(*SEEN, direct_split), tables=5, pages=2, vcpus=1, others=1,
-    sizes={**HUGE, INITIALLY_SET: 1, EAGER_PAGE_SPLIT: 0}, few_states=True,
+    sizes={**HUGE, INITIALLY_SET: 1, EAGER_PAGE_SPLIT: 0}, larger=TWO_VCPUS, few_states=True,
 )  # fmt: skip
 def log_set_lazy(world: World) -> None:
     """The clearing protects a 2M leaf, and the fault that splits it lets more be written than the page that it logs."""
