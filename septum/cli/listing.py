@@ -15,7 +15,10 @@ from septum.cli.output import width, write, write_json
 @click.argument("design", default="")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def list_(what: str, design: str, as_json: bool) -> None:
-    """List the built-in designs, the other models, the scenarios, the properties or the scopes; with DESIGN, only those of this design or file."""
+    """List the built-in designs, the other models, the scenarios, the properties or the scopes.
+
+    With DESIGN, only those of this design or file.
+    """
     titles = _titles(what, design)
     if as_json:
         write_json({what: [{"name": name, "title": title} for name, title in titles.items()]})
