@@ -23,6 +23,7 @@ from septum.lang import (
 
 THREADS = Size("THREADS", 2)
 NP = Size("NP", 12)
+Cpu = Index("Cpu", THREADS)
 Pfn = Index("Pfn", NP, none=True, scalarset=True, first=3)
 ROOT, LEAF_LEVEL = 1, 2
 NONP, FROZEN, PRESENT = 1, 2, 3
@@ -72,10 +73,10 @@ class World(Struct):
     """The whole state but for where the threads stand."""
 
     page: Page[Pfn]
-    spt: Stack[THREADS]
-    ext: Stack[THREADS]
+    spt: Stack[Cpu]
+    ext: Stack[Cpu]
     writer: u8
-    reading: boolean[THREADS]
+    reading: boolean[Cpu]
     seq: u8
     inval: u8
 
@@ -110,8 +111,9 @@ def free(w: World, page: Pfn):
 
 def is_read(w: World):
     found = False
-    for t in range(THREADS):
-        found = found or w.reading[t]
+    for t in each(Cpu):
+        if w.reading[t]:
+            found = True
     return found
 
 
@@ -131,7 +133,7 @@ def take(stack: Stack) -> Pfn:
 
 
 @process
-def fault(w: World, t: u8, gfn: u8):
+def fault(w: World, t: Cpu, gfn: u8):
     while True:
         seq0 = w.seq
         while filled(w.spt[t]) < 2:
@@ -161,7 +163,7 @@ def fault(w: World, t: u8, gfn: u8):
 
 
 @process
-def walk(w: World, t: u8, gfn: u8):
+def walk(w: World, t: Cpu, gfn: u8):
     sp: Pfn = ROOT
     for level in range(2):
         yield

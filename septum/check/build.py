@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from septum.check.explore import source
 from septum.lang.alone import AloneTables
+from septum.lang.automorphism import Automorphisms
 from septum.lang.compile import compiled, load
 from septum.lang.engine import Engine
 from septum.lang.errors import SeptumError, UserError
@@ -45,6 +46,7 @@ class Build:
     world: bytes
     _library: Callable[[str], ctypes.CDLL]
     _tables: AloneTables | None = None
+    _automorphisms: Automorphisms | None = None
     judged: str = ""
     ignored: frozenset[int] = field(default_factory=frozenset)
 
@@ -70,13 +72,21 @@ class Build:
             library.septum_program(number, len(thread.calls), calls)
         for site in range(len(self.translation.sites)):
             library.septum_ignore(site, site in self.ignored)
+        if hasattr(library, "septum_automorphisms"):
+            library.septum_automorphisms(0, None)
         return library
 
     def reducible(self) -> ctypes.CDLL:
-        """The library, with the footprints by which steps are fused and ordered; use it inside of `scope(build.bindings)`."""
+        """The library, with what it needs to reduce: footprints, and automorphisms; use it inside of `scope(build.bindings)`."""
         library = self.library()
         self.tables().give(library)
+        self.automorphisms().give(library)
         return library
+
+    def automorphisms(self) -> Automorphisms:
+        """Which threads of the scenario are alike; use it inside of `scope(build.bindings)`."""
+        self._automorphisms = self._automorphisms or Automorphisms(self.translation, self.threads, self.world)
+        return self._automorphisms
 
     def watched(self) -> ctypes.CDLL:
         """The model compiled so that it tells every access; use it inside of `scope(build.bindings)`."""

@@ -32,6 +32,13 @@ def sides() -> dict[str, Callable[[], Model]]:
     return {"kvm": plain_vms, **{f"kvm_{name}": functools.partial(kvm_side, designs()[name]) for name in merged}}
 
 
+def side_titles() -> dict[str, str]:
+    """What each of them is."""
+    of_tds = "KVM's side of TDs of {}: conversion, prefault, building, memslots, direct trees."
+    plain = "KVM's side of VMs that are no TDs: direct trees, dirty logging, aging, memslots."
+    return {name: plain if name == "kvm" else of_tds.format(name.removeprefix("kvm_")) for name in sides()}
+
+
 def load(name: str) -> Model:
     """The model of a built-in design, or of a file; UserError, with file and line, for what cannot be loaded."""
     from septum.scenarios import kvm_model

@@ -185,7 +185,7 @@ class _Replay:
 
     def _how(self, offset: int, thread: int) -> str:
         lock = lock_view(self.engine.world(), offset, self.places)
-        if lock.writer == thread + 1:
+        if lock.writer >> thread & 1:
             return "write"
         return "read" if lock.readers >> thread & 1 else ""
 

@@ -16,11 +16,12 @@ from septum.lang.errors import UserError
 def footprints(design: str, scenario: str, as_json: bool) -> None:
     """Show what each step of a SCENARIO (default: the first) may read and write, for the arguments that it gives.
 
-    A step begins at the line where its process stands and goes on to the next yield. An index that is not known is a star.
+    First come the threads that are alike, and what tells vCPUs, GFNs and the like apart where they are not. A step begins at the
+    line where its process stands and goes on to the next yield. An index that is not known is a star.
     """
     from septum.check.build import build
     from septum.lang.types import scope
-    from septum.report.footprints import steps, text
+    from septum.report.footprints import Alike, steps, text
 
     model = names.load(design)
     if scenario:
@@ -30,8 +31,10 @@ def footprints(design: str, scenario: str, as_json: bool) -> None:
         raise UserError(f"{design} has no operations for {scenario or 'any scenario'}")
     built = build(model, able[0])
     with scope(built.bindings):
-        found = steps(built.footprints())
+        found, alike = steps(built.footprints()), Alike.of(built.automorphisms(), built.threads)
     if as_json:
-        write_json({"design": model.name, "scenario": able[0].name, "steps": [step.document() for step in found]})
+        write_json(
+            {"design": model.name, "scenario": able[0].name, **alike.document(), "steps": [step.document() for step in found]}
+        )
     else:
-        write(text(found, width()))
+        write(text(found, alike, width()))

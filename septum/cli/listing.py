@@ -1,4 +1,4 @@
-"""`septum list`: the designs, scenarios, properties or scopes that there are."""
+"""`septum list`: the designs, models, scenarios, properties or scopes that there are."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from septum.cli import names
 from septum.cli.output import width, write, write_json
 
 
-@click.command("list", short_help="List designs, scenarios, properties or scopes.")
-@click.argument("what", type=click.Choice(["designs", "scenarios", "properties", "scopes"]))
+@click.command("list", short_help="List designs, models, scenarios, properties or scopes.")
+@click.argument("what", type=click.Choice(["designs", "models", "scenarios", "properties", "scopes"]))
 @click.argument("design", default="")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def list_(what: str, design: str, as_json: bool) -> None:
-    """List the built-in designs, the scenarios, the properties or the scopes; with DESIGN, only those of this design or file."""
+    """List the built-in designs, the other models, the scenarios, the properties or the scopes; with DESIGN, only those of this design or file."""
     titles = _titles(what, design)
     if as_json:
         write_json({what: [{"name": name, "title": title} for name, title in titles.items()]})
@@ -25,12 +25,17 @@ def list_(what: str, design: str, as_json: bool) -> None:
 
 def _titles(what: str, design: str) -> dict[str, str]:
     from septum.check.check import designs
+    from septum.check.loading import side_titles
 
     if what == "designs":
         titles = {name: found.title for name, found in designs().items()}
         if design and design not in titles:
             names.load(design)  # a file has no title; anything else is refused
         return {design: titles.get(design, "")} if design else titles
+    if what == "models":
+        if design:
+            names.known("model", design, list(side_titles()))
+        return {name: title for name, title in side_titles().items() if design in ("", name)}
     models = [names.load(name) for name in ([design] if design else designs())]
     lists = {"scenarios": names.scenarios, "properties": names.properties, "scopes": names.scopes}
     return lists[what](models)

@@ -1,7 +1,7 @@
 """What a CPU may do just now: the spinning locks it holds, its RCU read sections, and softirq."""
 
 from septum.host.geometry import ThreadId
-from septum.lang import Struct, current, u8
+from septum.lang import Struct, current, only, u8
 
 SPINNING, IN_RCU, IN_SOFTIRQ = 1, 2, 4
 
@@ -21,9 +21,9 @@ def me():
     return ThreadId(current())
 
 
-def my_bit():
-    """The bit of this CPU in a mask of CPUs."""
-    return u8(1 << me())
+def just_me():
+    """The set of this CPU alone."""
+    return only(me())
 
 
 def context(m):

@@ -3,7 +3,7 @@
 Real geometry is ENTRIES 512, LEVELS 4 or 5, CACHE_CAPACITY 40, LAZY_RANGES 0; the numbers below are a small scope.
 """
 
-from septum.lang import Index, Size
+from septum.lang import Index, SetOf, Size
 
 ENTRIES = Size("ENTRIES", 2)  # entries of a table, 4K pages of a 2M range of guest addresses
 ENTRY_BITS = Size("ENTRY_BITS", lambda: ENTRIES.value.bit_length() - 1)
@@ -32,6 +32,7 @@ RangeId = Index("RangeId", RANGES, none=True, scalarset=True, first=FIXED_RANGES
 VmId = Index("VmId", VMS + 1, none=True)
 VcpuId = Index("VcpuId", VCPUS + 1, none=True)
 ThreadId = Index("ThreadId", THREADS)
+Cpus = SetOf(ThreadId)
 Gfn = Index("Gfn", GFNS)
 Level = Index("Level", LEVELS + 1)  # KVM's: 1 is 4K; the module's level is one less
 

@@ -1,13 +1,13 @@
-"""Locks of the kernel. A lock says who holds it: `writer` is a CPU number plus one, `readers` a mask of CPUs.
+"""Locks of the kernel. A lock says who holds it: `writer` and `readers` are sets of CPUs, the first of one at most.
 
 The classes at the end are those of KVM in their order (kvm-mmu.md 0.2), which `lockdep` checks. An rwlock is fair where a
 scenario says so (FAIR): a writer that waits keeps new readers out.
 """
 
-from septum.host.cpu import me, might_sleep, my_bit
-from septum.host.geometry import ThreadId
+from septum.host.cpu import just_me, me, might_sleep
+from septum.host.geometry import Cpus, ThreadId
 from septum.host.lockdep import lockdep_acquire, lockdep_release
-from septum.lang import MEASURING, Meter, Size, Word, address, choose, commutes, observe, process, u8, when
+from septum.lang import MEASURING, Meter, Size, Word, address, choose, commutes, each, observe, only, process, u8, when
 
 FAIR = Size("FAIR", 0)  # rwlocks are fair, and loops under them yield
 
@@ -20,8 +20,8 @@ class Lock(Word):
     ORDER = 0  # the place of the class in the lock order; 0: in none
     NESTS = 0  # 1: several of the class may be held, if an outer lock says in which order
 
-    writer: u8
-    readers: u8
+    writer: Cpus
+    readers: Cpus
     age: u8  # in a build that measures: the steps that its writer took with it
 
 
@@ -32,7 +32,7 @@ class SpinLock(Lock):
 class RwLock(Lock):
     """rwlock_t."""
 
-    waiting: u8  # where it is fair: the CPUs that wait to write
+    waiting: Cpus  # where it is fair: the CPUs that wait to write
 
 
 class Mutex(Lock):
@@ -42,7 +42,7 @@ class Mutex(Lock):
 def lock_exclusively(lock):
     """From now on the lock is held by this CPU alone."""
     commutes("whoever comes between a lock and what is done under it finds the lock taken, as after both")
-    lock.writer = u8(me() + 1)
+    lock.writer = just_me()
 
 
 def unlock_exclusively(lock):
@@ -55,25 +55,25 @@ def unlock_exclusively(lock):
 def lock_shared(lock):
     """From now on this CPU is one of those that hold the lock."""
     commutes("readers do not exclude each other, and a writer finds the lock taken, as after what is done under it")
-    lock.readers |= my_bit()
+    lock.readers |= just_me()
 
 
 def unlock_shared(lock):
     """From now on this CPU is none of those that hold the lock."""
     commutes("readers do not exclude each other, and a writer finds the lock taken, as before what is done under it")
-    lock.readers ^= my_bit()
+    lock.readers ^= just_me()
 
 
 def wait_to_write(lock):
     """From now on a writer waits, and new readers do too."""
     commutes("a writer that comes later keeps fewer readers out")
-    lock.waiting |= my_bit()
+    lock.waiting |= just_me()
 
 
 def wait_no_more(lock):
     """The writer has the lock."""
     commutes("whoever waits for a writer that waited waits for it as long as it has the lock")
-    lock.waiting ^= my_bit()
+    lock.waiting ^= just_me()
 
 
 def note_hold(lock):
@@ -86,18 +86,22 @@ def note_hold(lock):
 def holds_exclusively(lock):
     """lockdep_assert_held_write(), as a question."""
     commutes("what says that this CPU holds a lock is written by this CPU alone")
-    return lock.writer == me() + 1
+    return lock.writer == just_me()
 
 
 def holds_shared(lock):
     """lockdep_assert_held_read(), as a question."""
     commutes("what says that this CPU holds a lock is written by this CPU alone")
-    return lock.readers & my_bit() != 0
+    return lock.readers & just_me() != 0
 
 
 def interruptible(m, lock):
     """Whether a softirq may come while the lock is held, on the CPU of its holder: then it spins there for ever."""
-    return lock.writer != 0 and m.cpu[ThreadId(lock.writer - 1)].irqs_off == 0
+    found = False
+    for cpu in each(ThreadId):
+        if lock.writer & only(cpu) != 0 and m.cpu[cpu].irqs_off == 0:
+            found = True
+    return found
 
 
 @process

@@ -1,15 +1,15 @@
 """RCU: read sections, and callbacks that run in softirq when every section that was open at call_rcu() is closed."""
 
-from septum.host.cpu import me, my_bit
-from septum.host.geometry import RCU_QUEUE, Pfn, ThreadId
-from septum.lang import Struct, atomic, commutes, each, u8
+from septum.host.cpu import just_me, me
+from septum.host.geometry import RCU_QUEUE, Cpus, Pfn, ThreadId
+from septum.lang import Struct, atomic, commutes, each, only, u8
 
 
 class RcuHead(Struct):
     """A queued callback: the page it is for, and the CPUs whose read sections it waits for."""
 
     page: Pfn
-    waiting: u8
+    waiting: Cpus
 
 
 class Rcu(Struct):
@@ -31,8 +31,8 @@ def rcu_read_unlock(m):
     m.cpu[me()].rcu -= 1
     if m.cpu[me()].rcu == 0:
         for i in range(RCU_QUEUE):
-            if m.rcu.head[i].waiting & my_bit() != 0:
-                m.rcu.head[i].waiting ^= my_bit()
+            if m.rcu.head[i].waiting & just_me() != 0:
+                m.rcu.head[i].waiting ^= just_me()
 
 
 def call_rcu(m, page: Pfn):
@@ -41,10 +41,10 @@ def call_rcu(m, page: Pfn):
     assert m.rcu.queued < RCU_QUEUE, "scope: too many RCU callbacks at a time, raise RCU_QUEUE"
     head = m.rcu.head[m.rcu.queued]
     head.page = page
-    waiting = u8(0)
+    waiting = Cpus(0)
     for thread in each(ThreadId):
         if m.cpu[thread].rcu != 0:
-            waiting = u8(waiting | 1 << thread)
+            waiting |= only(thread)
     head.waiting = waiting
     m.rcu.queued += 1
 

@@ -1,36 +1,37 @@
 """SRCU: read sections that may sleep, and who waits for those that were open when it asked."""
 
-from septum.host.cpu import might_sleep, my_bit
-from septum.lang import Word, commutes, process, u8, when
+from septum.host.cpu import just_me, might_sleep
+from septum.host.geometry import Cpus
+from septum.lang import Word, commutes, process, when
 
 
 class Srcu(Word):
     """struct srcu_struct: the CPUs in a read section, and those of them that a grace period still waits for."""
 
-    readers: u8
-    waiting: u8
+    readers: Cpus
+    waiting: Cpus
 
 
 def srcu_read_lock(srcu):
     """srcu_read_lock(); sections of one thread do not nest here."""
     commutes("a section that opens later may make a grace period shorter, and what it reads is newer")
-    assert srcu.readers & my_bit() == 0, "context: srcu_read_lock() in a section of the same thread"
-    srcu.readers |= my_bit()
+    assert srcu.readers & just_me() == 0, "context: srcu_read_lock() in a section of the same thread"
+    srcu.readers |= just_me()
 
 
 def srcu_read_unlock(srcu):
     """srcu_read_unlock()."""
     commutes("a section that closes later makes a grace period longer")
     assert in_srcu(srcu), "context: srcu_read_unlock() outside of a section"
-    srcu.readers ^= my_bit()
-    if srcu.waiting & my_bit() != 0:
-        srcu.waiting ^= my_bit()
+    srcu.readers ^= just_me()
+    if srcu.waiting & just_me() != 0:
+        srcu.waiting ^= just_me()
 
 
 def in_srcu(srcu):
     """srcu_read_lock_held()."""
     commutes("what says that this CPU is in a section is written by this CPU alone")
-    return srcu.readers & my_bit() != 0
+    return srcu.readers & just_me() != 0
 
 
 @process

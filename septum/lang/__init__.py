@@ -15,6 +15,7 @@ from septum.lang.processes import (
     current,
     each,
     observe,
+    only,
     origin,
     process,
     reached,
@@ -22,7 +23,7 @@ from septum.lang.processes import (
     when,
 )
 from septum.lang.struct import Nothing, Struct, Word
-from septum.lang.types import Enum, Index, Packed, Size, Slot, array, boolean, scope, u8, u16, u32, u64
+from septum.lang.types import Enum, Index, Packed, SetOf, Size, Slot, array, boolean, scope, u8, u16, u32, u64
 
 __all__ = [
     "MEASURING",
@@ -40,6 +41,7 @@ __all__ = [
     "Scenario",
     "Scope",
     "SeptumError",
+    "SetOf",
     "Setup",
     "Size",
     "Slot",
@@ -61,6 +63,7 @@ __all__ = [
     "current",
     "each",
     "observe",
+    "only",
     "origin",
     "process",
     "reached",

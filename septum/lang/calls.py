@@ -14,7 +14,7 @@ from septum.lang.measure import PLACES
 from septum.lang.operators import Operators
 from septum.lang.struct import resolve
 from septum.lang.symbols import Current, Result
-from septum.lang.types import Array, Boolean, Index, Scalar, u8
+from septum.lang.types import Array, Boolean, Index, Scalar, SetOf, u8
 from septum.lang.values import BOOL, NOTHING, U64, Kind, Nothing, Num, Of, Ref, kind_of
 
 if TYPE_CHECKING:
@@ -69,7 +69,12 @@ class Calls(Operators):
     def _cast(self, node: ast.Call, target: Any) -> Value:
         scalar = resolve(target)
         assert isinstance(scalar, Scalar)
-        value = self._argument(node)
+        if isinstance(scalar, Index) and self._is_current(node):
+            self.unit.thread_types.add(scalar)
+            value = Value(Num(0, u8.limit - 1), "c->thread", symbol=Current())
+        else:
+            value = self._argument(node)
+            self._check_alike(node, scalar, value)
         if not isinstance(value.kind, Num | Of):
             self.source.refuse(node, f"{value.kind} cannot be converted to {scalar}", "a number")
         if isinstance(scalar, Boolean):
@@ -87,6 +92,26 @@ class Calls(Operators):
             )
         code = self.fitted(node, value, scalar.limit, f"does not fit {scalar}")
         return replace(value, kind=kind, code=code)
+
+    def _is_current(self, node: ast.Call) -> bool:
+        """Whether a conversion is that of the number of the thread: `ThreadId(current())`."""
+        argument = node.args[0] if len(node.args) == 1 else None
+        found = self.expression(argument.func) if isinstance(argument, ast.Call) else None
+        return isinstance(found, Static) and found.object is processes.current
+
+    def _check_alike(self, node: ast.Call, scalar: Scalar, value: Value) -> None:
+        """Notes a conversion between values that may be alike and numbers, which are not."""
+        to = kind_of(scalar)
+        if value.kind == to:
+            return
+        self.as_number(node, value)
+        if isinstance(scalar, SetOf) and value.constant != 0:
+            self.tells_apart(node, scalar.index, f"a number becomes a {scalar}")
+        about = isinstance(value.kind, Num) and (value.kind.bits_of or (value.kind.packed and value.kind.packed.index))
+        if isinstance(scalar, Index) and value.constant is None and about is not scalar:
+            self.tells_apart(node, scalar, f"a number becomes a {scalar}")
+        elif value.constant is not None:
+            self.names_constant(node, to, value.constant)
 
     def fitted(self, node: ast.AST, value: Value, limit: int, what: str) -> str:
         """The C of a number with a check that it is in 0 .. limit-1, where that is not known."""
@@ -136,6 +161,7 @@ def _extreme(symbol: str, bound: Callable[..., int]) -> Callable[[Calls, ast.Cal
 
 
 def _current(self: Calls, node: ast.Call) -> Value:
+    self.tells_apart(node, None, "the number of a thread is used as a number")
     return Value(Num(0, u8.limit - 1), "c->thread", symbol=Current())
 
 
@@ -169,6 +195,14 @@ def _address(self: Calls, node: ast.Call) -> Value:
     if not self.unit.measuring:
         return number(0)
     return Value(Num(0, self.unit.world_size), f"(uint32_t)((const uint8_t *)&{value.code} - (const uint8_t *)w)")
+
+
+def _only(self: Calls, node: ast.Call) -> Value:
+    value = self._argument(node)
+    if not isinstance(value.kind, Of) or not isinstance(value.kind.scalar, Index):
+        self.source.refuse(node, f"only() of {value.kind}", "a value of an index type: only(me())")
+    of = SetOf(value.kind.scalar)
+    return replace(value, kind=Of(of), code=f"((uint{of.bits}_t)1 << {value.code})", constant=None, symbol=None)
 
 
 def _check_reason(self: Calls, node: ast.Call, example: str) -> None:
@@ -235,6 +269,7 @@ BUILTINS: dict[Any, Callable[[Calls, ast.Call], Value]] = {
     min: _extreme("<", min), max: _extreme(">", max), len: _length, processes.current: _current, processes.reached: _reached,
     processes.alike: _alike, processes.atomic: _atomic, processes.commutes: _commutes,
     processes.observe: _observe, processes.origin: _origin, processes.address: _address,
+    processes.only: _only,
     processes.warn_on: _kernel_assertion("warn_on"), processes.bug_on: _kernel_assertion("bug_on"),
     processes.when: _misplaced, processes.choose: _misplaced, processes.each: _misplaced, range: _misplaced,
 }  # fmt: skip

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from septum.lang.source import MISSING, Source
 from septum.lang.struct import Word, constants
 from septum.lang.symbols import Either, Element, Field, Known, Local, Place, Symbol, World
-from septum.lang.types import Array, EnumType, Scalar, Size, type_name
+from septum.lang.types import Array, EnumType, Index, Scalar, SetOf, Size, type_name
 from septum.lang.values import BOOL, U64, Kind, Num, Of, Ref, is_bool, is_index, join, kind_of
 
 if TYPE_CHECKING:
@@ -32,6 +32,16 @@ class Value:
     reads: bool = False
     changes: bool = False
     symbol: Symbol | None = None
+
+
+@dataclass(frozen=True)
+class Distinction:
+    """Where a function tells the values of an index type apart, or (None) threads by their number: they are not alike for it."""
+
+    index: Index | None
+    file: str
+    line: int
+    why: str
 
 
 @dataclass(frozen=True)
@@ -67,6 +77,11 @@ def _constant(kind: Kind, value: int) -> Value:
     return Value(kind, str(value), value, symbol=Known(value))
 
 
+def is_interchangeable(index: Scalar) -> bool:
+    """Whether some values of an index may be renamed."""
+    return isinstance(index, Index) and index.fixed < index.limit
+
+
 class Expressions:
     """Translates the expressions of one function; `kinds` are the kinds of its locals as known so far.
 
@@ -77,6 +92,33 @@ class Expressions:
     unit: Translation
     kinds: dict[str, Kind]
     places: dict[ast.AST, Place]
+    distinctions: list[Distinction]
+
+    def tells_apart(self, node: ast.AST, index: Index | None, why: str) -> None:
+        """Notes that the values of an index type are not alike for this function."""
+        line = getattr(node, "lineno", self.source.tree.lineno)
+        self.distinctions.append(Distinction(index, self.source.file, line, why))
+
+    def names_constant(self, node: ast.AST, kind: Kind, constant: int) -> None:
+        """A constant as a value of an index type: all may name the one that means none."""
+        if isinstance(kind, Of) and isinstance(kind.scalar, Index) and not (constant == 0 and kind.scalar.none):
+            self.tells_apart(node, kind.scalar, f"{constant} is named")
+        if (
+            isinstance(kind, Num)
+            and kind.packed
+            and constant >> kind.packed.low & ((1 << kind.packed.high - kind.packed.low) - 1)
+        ):
+            self.tells_apart(node, kind.packed.index, f"{constant:#x} names one")
+
+    def as_number(self, node: ast.AST, value: Value) -> None:
+        """A value of an index type, or a set of them, is used as a number."""
+        if (
+            isinstance(value.kind, Of)
+            and isinstance(value.kind.scalar, Index | SetOf)
+            and not is_interchangeable(value.kind.scalar)
+        ):
+            of = value.kind.scalar
+            self.tells_apart(node, of.index if isinstance(of, SetOf) else of, f"a {of} is used as a number")
 
     def value(self, node: ast.expr) -> Value:
         """The value of an expression; a Static is refused."""
@@ -92,6 +134,8 @@ class Expressions:
             self.source.refuse(node, f"{value.kind} has no truth value", "a comparison")
         if is_bool(value.kind):
             return value
+        if is_index(value.kind) and not value.kind.scalar.none:  # type: ignore[union-attr]
+            self.as_number(node, value)
         constant = None if value.constant is None else int(value.constant != 0)
         return replace(value, kind=BOOL, code=f"({value.code} != 0)", constant=constant, symbol=None)
 
@@ -194,11 +238,13 @@ class Expressions:
                 self.source.refuse(
                     node, f"{of} is indexed by {of.index}, not by {place.kind}", f"{of.index}({ast.unparse(node.slice)})"
                 )
+            self.names_constant(node, Of(of.index), place.constant)
             return place.code
         if isinstance(place.kind, Num) and place.kind.lo >= 0 and place.kind.hi < of.length:
             return place.code
         if not isinstance(place.kind, Num | Of) or (is_index(place.kind) and place.kind.scalar.fixed < place.kind.scalar.limit):  # type: ignore[union-attr]
             self.source.refuse(node, f"{of} cannot be indexed by {place.kind}", "a number")
+        self.as_number(node, place)
         if is_index(place.kind) and place.kind.scalar.limit <= of.length:  # type: ignore[union-attr]
             return place.code
         if place.constant is not None or (isinstance(place.kind, Num) and (place.kind.hi < 0 or place.kind.lo >= of.length)):
@@ -229,6 +275,7 @@ class Expressions:
         """The kind of either value; a constant none counts as the index type beside it."""
         for one, other in ((a, b), (b, a)):
             if is_index(one.kind) and other.constant is not None and not is_index(other.kind):
+                self.names_constant(node, one.kind, other.constant)
                 return one.kind
         kind = join(a.kind, b.kind)
         if kind is None:

@@ -117,7 +117,7 @@ class Instance(Yields):
         self._loops: list[tuple[str, str] | None] = []
         self._fresh: list[Point] = []
         self.places, self.invoked, self.stores, self.updates = {}, {}, set(), set()
-        self.bound, self.returned = [], []
+        self.bound, self.returned, self.distinctions = [], [], []
         entry = self.unit.entry_meter(self.source)
         if entry is not None:
             self.out(f"if ({'!in' if self.is_process else '1'}) {entry};")

@@ -6,8 +6,9 @@ import ast
 from collections.abc import Iterator
 
 from septum.lang import processes
-from septum.lang.expressions import Static, Value
+from septum.lang.expressions import Static, Value, is_interchangeable
 from septum.lang.flow import yield_in
+from septum.lang.order import depends_on_order
 from septum.lang.statements import Statements, bracketed, c_of
 from septum.lang.types import Index
 from septum.lang.values import Kind, Num, Of
@@ -40,8 +41,6 @@ class Loops(Statements):
         if not constant and any(isinstance(part, ast.Yield | ast.YieldFrom) for inside in node.body for part in ast.walk(inside)):
             self.source.refuse(node, "a yield inside of a loop whose bounds are not constant", "while, with a counter")
         self._assign(node, variable, Value(kind, ""), emit=False)
-        if is_interchangeable(kind):
-            self._check_order(node, variable)
         number, self._loop_number = self._loop_number, self._loop_number + 1
         if not constant:
             self.out(f"n_{number} = {last};")
@@ -51,14 +50,22 @@ class Loops(Statements):
             self.out(f"v_{variable} = ({c_of(self.unit, self.kinds[variable])})i_{number};")
             self._block(node.body)
         self._loops.pop()
+        if isinstance(kind, Of) and isinstance(kind.scalar, Index):
+            self._check_order(node, variable, kind.scalar)
 
-    def _check_order(self, node: ast.For, variable: str) -> None:
-        """Values of a scalarset have no order, so what a loop over them does must not depend on it."""
+    def _check_order(self, node: ast.For, variable: str, index: Index) -> None:
+        """Values of a scalarset have no order, so a loop over them must not depend on it; of other types it is noted."""
         first = node.body[0]
         if isinstance(first, ast.Expr) and isinstance(first.value, ast.Call):
             found = self.expression(first.value.func)
             if isinstance(found, Static) and found.object is processes.alike:
                 return
+        if not is_interchangeable(index):
+            inside = {part for statement in node.body for part in ast.walk(statement)}
+            called = [result.of for call, result in self.invoked.items() if call in inside]
+            if depends_on_order(node, self.source.tree, bool(called), any(callee.changes for callee in called)):
+                self.tells_apart(node, index, f"a loop goes through {index} in order")
+            return
         for part in order_dependent(node.body, variable):
             what = f"{type(part).__name__.lower()} in a loop over a scalarset, whose values have no order"
             self.source.refuse(part, what, 'alike("why it does not matter which comes first") as the first line of the loop')
@@ -91,10 +98,6 @@ class Loops(Statements):
         lo, hi = (a.lo, max(b.hi - 1, a.lo, 0)) if step > 0 else (min(b.lo + 1, a.hi), a.hi)
         constant = first.constant is not None and last.constant is not None
         return f"(int64_t)({first.code})", f"(int64_t)({last.code})", step, Num(max(lo, 0), max(hi, 0)), constant
-
-
-def is_interchangeable(kind: Kind) -> bool:
-    return isinstance(kind, Of) and isinstance(kind.scalar, Index) and kind.scalar.fixed < kind.scalar.limit
 
 
 def order_dependent(body: list[ast.stmt], variable: str, inner: bool = False) -> Iterator[ast.AST]:

@@ -19,9 +19,9 @@ static uint64_t held_locks(const uint8_t *world, unsigned thread)
     if (thread == ENDED)
         return 0;
     for (const lock_place_t *lock = model_lock; lock < model_lock + model_locks; lock++) {
-        if (world[lock->writer] == thread + 1)
+        if (world[lock->writer + thread / 8] >> thread % 8 & 1)
             held |= 1ull << 2 * lock->class;
-        if (thread < 8 && world[lock->readers] >> thread & 1)
+        if (world[lock->readers + thread / 8] >> thread % 8 & 1)
             held |= 3ull << 2 * lock->class;
     }
     return held;
@@ -54,7 +54,7 @@ static __attribute__((noinline)) void observe(const context_t *c, const world_t 
 static void age_locks(uint8_t *world, unsigned thread)
 {
     for (const lock_place_t *lock = model_lock; lock < model_lock + model_locks; lock++)
-        if (lock->age && world[lock->writer] == thread + 1 && world[lock->age] < 255)
+        if (lock->age && world[lock->writer + thread / 8] >> thread % 8 & 1 && world[lock->age] < 255)
             world[lock->age]++;
 }
 

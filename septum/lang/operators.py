@@ -6,9 +6,9 @@ import ast
 from collections.abc import Callable
 from dataclasses import replace
 
-from septum.lang.expressions import Expressions, Value, c_type, number
-from septum.lang.types import Index
-from septum.lang.values import BOOL, U64, Nothing, Num, Of, Ref, is_bool, is_enum, is_index
+from septum.lang.expressions import Expressions, Value, c_type, is_interchangeable, number
+from septum.lang.types import Index, SetOf
+from septum.lang.values import BOOL, U64, Nothing, Num, Of, Ref, is_bool, is_enum, is_index, is_set
 
 ARITHMETIC: dict[type[ast.operator], tuple[str, Callable[[int, int], int]]] = {
     ast.Add: ("+", lambda a, b: a + b), ast.Sub: ("-", lambda a, b: a - b), ast.Mult: ("*", lambda a, b: a * b),
@@ -21,19 +21,18 @@ COMPARISON: dict[type[ast.cmpop], str] = {
 }  # fmt: skip
 
 
-def is_interchangeable(index: Index) -> bool:
-    """Whether some values of an index may be renamed."""
-    return index.fixed < index.limit
-
-
 class Operators(Expressions):
     """Translates unary and binary operators, truth and comparison."""
 
     def _binop(self, node: ast.BinOp) -> Value:
         if type(node.op) not in ARITHMETIC:
             self.source.refuse(node, f"the operator {type(node.op).__name__} is not in the language", "// for division")
-        left, right = self._operand(node.left), self._operand(node.right)
+        left, right = self.value(node.left), self.value(node.right)
         self.apart(node, left, right)
+        if is_set(left.kind) and left.kind == right.kind and isinstance(node.op, ast.BitAnd | ast.BitOr | ast.BitXor):
+            return replace(left, code=f"({left.code} {ARITHMETIC[type(node.op)][0]} {right.code})", symbol=None,
+                           reads=left.reads or right.reads, changes=left.changes or right.changes)  # fmt: skip
+        left, right = self._number_of(node.left, left), self._number_of(node.right, right)
         symbol, compute = ARITHMETIC[type(node.op)]
         a, b = left.kind, right.kind
         assert isinstance(a, Num) and isinstance(b, Num)
@@ -54,15 +53,15 @@ class Operators(Expressions):
         return Value(kind, code, reads=left.reads or right.reads, changes=left.changes or right.changes)
 
     def _operand(self, node: ast.expr) -> Value:
-        value = self.value(node)
+        return self._number_of(node, self.value(node))
+
+    def _number_of(self, node: ast.expr, value: Value) -> Value:
         if is_bool(value.kind):
             return replace(value, kind=Num(0, 1))
-        if (
-            isinstance(value.kind, Of)
-            and isinstance(value.kind.scalar, Index)
-            and value.kind.scalar.fixed == value.kind.scalar.limit
-        ):
-            return replace(value, kind=Num(0, value.kind.scalar.limit - 1))
+        of = value.kind.scalar if isinstance(value.kind, Of) else None
+        if isinstance(of, SetOf) or (isinstance(of, Index) and not is_interchangeable(of)):
+            self.as_number(node, value)
+            return replace(value, kind=Num(0, of.limit - 1))
         if not isinstance(value.kind, Num):
             self.source.refuse(node, f"no arithmetic on {value.kind}", f"u64({ast.unparse(node)}) if its number is meant")
         return value
@@ -144,6 +143,9 @@ class Operators(Expressions):
         a, b = self.value(left), self.value(right)
         self.apart(node, a, b)
         self._comparable(node, operator, a, b)
+        for one, other in ((a, b), (b, a)):
+            if isinstance(one.kind, Num) and other.constant is not None:
+                self.names_constant(node, one.kind, other.constant)
         code_a, code_b = a.code, b.code
         if isinstance(a.kind, Ref):
             code_a, code_b = f"&{a.code}", f"&{b.code}"
@@ -161,10 +163,16 @@ class Operators(Expressions):
                 index = one.kind.scalar
                 if index.fixed < index.limit and not equality:
                     self.source.refuse(node, f"the values of {index} have no order", "== or !=")
+                if not equality:
+                    self.tells_apart(node, index, f"values of {index} are ordered")
                 if other.constant is not None and not is_index(other.kind) and 0 <= other.constant < index.fixed:
+                    self.names_constant(node, one.kind, other.constant)
                     return
                 if index.fixed == index.limit and isinstance(other.kind, Num):
+                    self.as_number(node, one)
                     return
+            if is_set(one.kind) and other.constant == 0 and isinstance(other.kind, Num) and equality:
+                return
             if isinstance(one.kind, Num) and is_bool(other.kind):
                 return
             if isinstance(one.kind, Num) and is_enum(other.kind) and one.constant is not None:

@@ -125,6 +125,11 @@ def each(index: Index) -> Iterator[int]:
     return iter(range(1 if index.none else 0, index.limit))
 
 
+def only(value: int) -> int:
+    """The set that holds one value of an index type: `lock.readers |= only(me())`, of a field whose type is SetOf."""
+    return 1 << value
+
+
 def alike(reason: str) -> None:
     """At the head of a loop over a scalarset that takes the first that fits: why nobody can tell in which order it goes."""
 

@@ -14,7 +14,7 @@ from septum.lang.flow import yield_in
 from septum.lang.struct import resolve
 from septum.lang.symbols import Symbol
 from septum.lang.types import Array, Scalar
-from septum.lang.values import NOTHING, U64, Kind, Nothing, Num, Of, Ref, bits, is_index, join, kind_of, stored
+from septum.lang.values import NOTHING, U64, Kind, Nothing, Num, Of, Ref, bits, is_index, is_set, join, kind_of, stored
 
 if TYPE_CHECKING:
     from septum.lang.translate import Translation
@@ -204,6 +204,8 @@ class Statements(Calls):
                 f"a field of type {value.kind.bits_of} or of a packed type",
             )
         if isinstance(kind, Num) and isinstance(value.kind, Num):
+            if value.constant is not None:
+                self.names_constant(node, kind, value.constant)
             return self.fitted(node, value, of.limit, f"does not fit {what}, a {of}")
         return self.convert(node, value, kind, what)
 
@@ -212,6 +214,9 @@ class Statements(Calls):
         if value.kind == kind or (isinstance(kind, Ref) and isinstance(value.kind, Ref) and kind.to == value.kind.to):
             return value.code
         if is_index(kind) and value.constant is not None and not is_index(value.kind) and 0 <= value.constant < kind.scalar.fixed:  # type: ignore[union-attr]
+            self.names_constant(node, kind, value.constant)
+            return value.code
+        if is_set(kind) and value.constant == 0 and isinstance(value.kind, Num):
             return value.code
         if isinstance(kind, Num) and isinstance(value.kind, Num) and value.kind.lo >= 0 and value.kind.hi <= kind.hi:
             return value.code
@@ -219,6 +224,7 @@ class Statements(Calls):
             isinstance(kind, Num)
             and isinstance(value.kind, Of)
             and not is_index(value.kind)
+            and not is_set(value.kind)
             and value.kind.scalar.limit - 1 <= kind.hi
         ):
             return value.code
@@ -248,9 +254,9 @@ class Statements(Calls):
 
     def _widen(self, node: ast.AST, name: str, value: Value) -> None:
         known, kind = self.kinds.get(name), value.kind
-        if known and is_index(known) and value.constant is not None and not is_index(kind):
+        if known and (is_index(known) or is_set(known)) and value.constant is not None and isinstance(kind, Num):
             return
-        if known and is_index(kind) and isinstance(known, Num) and known.hi == 0:
+        if known and (is_index(kind) or is_set(kind)) and isinstance(known, Num) and known.hi == 0:
             known = None
         joined = join(known, kind)
         if joined is None:

@@ -5,13 +5,7 @@
  * its order by content. Equal up to renaming and met by the walk means equal; two unmet values with references to each other may be told
  * apart, which costs states and never a verdict. */
 
-#if SCALARSETS
-typedef struct renaming {
-    uint32_t next[SCALARSETS + 1], queued, taken;
-    uint16_t number[SCALARSETS + 1][SCALARSET_LIMIT];
-    struct { uint8_t set; uint16_t value; } queue[SCALARSETS * SCALARSET_LIMIT + 1];
-} renaming_t;
-
+#if RENAMED
 static inline uint64_t load_place(const uint8_t *at, const place_t *place)
 {
     switch (place->bytes) {
@@ -31,6 +25,14 @@ static inline void store_place(uint8_t *at, const place_t *place, uint64_t value
     default: store64(at, value); break;
     }
 }
+#endif
+
+#if SCALARSETS
+typedef struct renaming {
+    uint32_t next[SCALARSETS + 1], queued, taken;
+    uint16_t number[SCALARSETS + 1][SCALARSET_LIMIT];
+    struct { uint8_t set; uint16_t value; } queue[SCALARSETS * SCALARSET_LIMIT + 1];
+} renaming_t;
 
 static inline void met(renaming_t *r, unsigned set, uint64_t value)
 {
@@ -60,9 +62,8 @@ static inline int value_at(const place_t *place, uint64_t word, unsigned *set, u
     return *value >= scalarsets[*set].first;
 }
 
-static void walk(void *renaming, const uint8_t *base, const place_t *places, uint32_t count)
+static void walk(renaming_t *r, const uint8_t *base, const place_t *places, uint32_t count)
 {
-    renaming_t *r = renaming;
     for (uint32_t i = 0; i < count; i++) {
         unsigned set;
         uint64_t value, word = load_place(base + places[i].offset, &places[i]);
@@ -155,17 +156,24 @@ static void walk_fixed(renaming_t *r, const uint8_t *state)
             walk(r, state + members[i].offset + (size_t)value * members[i].stride, members[i].places, members[i].count);
 }
 
+static void walk_frame(void *r, const uint8_t *base, const place_t *places, uint32_t names, uint32_t all)
+{
+    (void)all;
+    walk(r, base, places, names);
+}
+
 static void walk_frames(renaming_t *r, const uint8_t *state)
 {
     for (unsigned thread = 0; thread < MAX_THREADS; thread++) {
         const uint8_t *frame = frame_of((uint8_t *)(uintptr_t)state, thread);
-        frame_visit(frame, thread, walk, r);
+        frame_visit(frame, thread, walk_frame, r);
     }
 }
 
-static void rename_frame(void *r, const uint8_t *base, const place_t *places, uint32_t count)
+static void rename_frame(void *r, const uint8_t *base, const place_t *places, uint32_t names, uint32_t all)
 {
-    rename_places(r, (uint8_t *)(uintptr_t)base, places, count);
+    (void)all;
+    rename_places(r, (uint8_t *)(uintptr_t)base, places, names);
 }
 
 /* A value's elements, at the place that its number gives them. */
@@ -180,7 +188,7 @@ static void place_element(const renaming_t *r, const uint8_t *from, uint8_t *to,
         }
 }
 
-static void model_canonical(const uint8_t *from, uint8_t *to)
+static void canonical_names(const uint8_t *from, uint8_t *to)
 {
     renaming_t r;
     memset(r.number, 0, sizeof r.number);
@@ -206,7 +214,7 @@ static void model_canonical(const uint8_t *from, uint8_t *to)
         frame_visit(frame_of(to, thread), thread, rename_frame, &r);
 }
 #else
-static void model_canonical(const uint8_t *from, uint8_t *to)
+static void canonical_names(const uint8_t *from, uint8_t *to)
 {
     memcpy(to, from, STATE_SIZE);
 }

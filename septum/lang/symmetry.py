@@ -1,32 +1,38 @@
-"""The tables of the symmetry reduction: where in a state the values of a scalarset stand, and which elements belong to one."""
+"""The tables of the symmetry reduction: where in a state the values of an index type stand, and which elements belong to one.
+
+Those of scalarsets come first: symmetry.c renames them as it meets them. Of other types automorphism.py says what may be renamed.
+"""
 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from septum.lang.errors import UserError
 from septum.lang.functions import Instance
 from septum.lang.struct import realise
-from septum.lang.types import Array, Index, Packed, Scalar
+from septum.lang.types import Array, Index, Packed, Scalar, SetOf
 from septum.lang.values import Kind, Num, Of, Ref
 
 if TYPE_CHECKING:
     from septum.lang.translate import Translation
+    from septum.lang.yields import Point
 
 DECLARATIONS = """
-enum { PLACE_NUMBER, PLACE_PACKED, PLACE_REFERENCE };
+enum { PLACE_NUMBER, PLACE_PACKED, PLACE_REFERENCE, PLACE_MEMBERS };
 typedef struct place { uint64_t offset, mask; uint8_t bytes, kind, set, low; } place_t;
 typedef struct member { uint64_t offset; uint32_t stride, set, count; const place_t *places; } member_t;
 typedef struct scalarset { uint32_t first, limit; } scalarset_t;
+/* Of `all` places the first `names` are of scalarsets, or references. */
+typedef void visit_t(void *with, const uint8_t *at, const place_t *places, uint32_t names, uint32_t all);
 """
 
 
 @dataclass(frozen=True)
 class Place:
-    """A value of a scalarset in the state: a number, some bits of a word, or a reference into an element."""
+    """A value of an index type in the state: a number, some bits of a word, a reference into an element, a set of them."""
 
     offset: int
     bytes: int
@@ -45,10 +51,13 @@ def is_scalarset(index: Index) -> bool:
 
 
 def of_scalar(scalar: Scalar, offset: int) -> Iterator[Place]:
-    if isinstance(scalar, Packed) and is_scalarset(scalar.index):
+    """The value of an index type in a scalar, if it has one."""
+    if isinstance(scalar, Packed):
         yield Place(offset, 8, "PACKED", scalar.index, scalar.low, (1 << scalar.high - scalar.low) - 1)
-    if isinstance(scalar, Index) and is_scalarset(scalar):
+    if isinstance(scalar, Index):
         yield Place(offset, scalar.bits // 8, "NUMBER", scalar)
+    if isinstance(scalar, SetOf):
+        yield Place(offset, scalar.bits // 8, "MEMBERS", scalar.index)
 
 
 def of_kind(kind: Kind, offset: int, reference_bits: int) -> Iterator[Place]:
@@ -65,18 +74,26 @@ class Tables:
 
     def __init__(self, unit: Translation) -> None:
         self.unit = unit
+        self.alike = alike_somewhere(unit)
         self.members: list[tuple[int, int, Index, list[Place]]] = []
         self.world = list(self._places(unit.world, 0, True))
         used = {place.index for place in self.world if place.index} | {member[2] for member in self.members}
         used |= {place.index for member in self.members for place in member[3] if place.index}
-        for instance in unit.instances:
-            for point in instance.points:
-                used |= {place.index for saved in point.saved for place in of_kind(saved.kind, 0, 32) if place.index}
-        self.sets = sorted(used, key=lambda index: index.name)
+        saved = (saved for instance in unit.instances for point in instance.points for saved in point.saved)
+        found = {place.index for one in saved for place in of_kind(one.kind, 0, 32) if place.index}
+        used |= {index for index in found if is_scalarset(index)}
+        self.scalarsets = len(used)
+        self.sets = [*sorted(used, key=lambda index: index.name), *sorted(self.alike, key=lambda index: index.name)]
+
+    def of_frame(self, point: Point) -> tuple[list[Place], int]:
+        """The places of what a process keeps at a yield; those of scalarsets and the references come first: how many."""
+        places = [place for saved in point.saved for place in of_kind(saved.kind, saved.offset, self.unit.reference_bits)]
+        first = [place for place in places if not place.index or is_scalarset(place.index)]
+        return [*first, *(place for place in places if place.index in self.alike)], len(first)
 
     def _places(self, of: object, offset: int, top: bool) -> Iterator[Place]:
         if isinstance(of, Scalar):
-            yield from of_scalar(of, offset)
+            yield from (place for place in of_scalar(of, offset) if place.index and is_scalarset(place.index))
         elif isinstance(of, Array):
             yield from self._elements(of, offset, top)
         else:
@@ -99,13 +116,35 @@ class Tables:
             yield from self._places(of.element, offset + place * stride, False)
 
 
+def alike_somewhere(unit: Translation) -> set[Index]:
+    """The index types, scalarsets apart, whose values are alike for the properties and for some process that a thread may run."""
+    judged = told_apart(unit, unit.properties)
+    distinct = [judged | told_apart(unit, [entry]) for entry in unit.entries]
+    types = {index for instance in unit.instances for index in _types_of(instance)} | unit.thread_types
+    return {index for index in types if index.limit > 1 and not all(index in of or None in of for of in distinct)}
+
+
+def told_apart(unit: Translation, roots: Sequence[Instance]) -> set[Index | None]:
+    """The index types whose values are told apart by what is called from `roots`; None where threads are, by number."""
+    return {one.index for instance in unit.used(roots) for one in instance.distinctions}
+
+
+def _types_of(instance: Instance) -> Iterator[Index]:
+    """The index types of a function's locals, scalarsets apart."""
+    for kind in instance.kinds.values():
+        for place in () if isinstance(kind, Ref) else of_kind(kind, 0, 32):
+            if place.index and place.kind != "PACKED" and not is_scalarset(place.index):
+                yield place.index
+
+
 def symmetry_tables(unit: Translation) -> str:
     """The C tables that symmetry.c walks."""
     tables = Tables(unit)
     sets = tables.sets
     if not sets:
-        return "#define SCALARSETS 0\n"
-    lines = [DECLARATIONS, f"#define SCALARSETS {len(sets)}", f"#define MEMBERS {len(tables.members)}",
+        return "#define SCALARSETS 0\n#define RENAMED 0\n"
+    lines = [DECLARATIONS, f"#define SCALARSETS {tables.scalarsets}", f"#define RENAMED {len(sets)}",
+             f"#define MEMBERS {len(tables.members)}",
              f"#define WORLD_PLACES {len(tables.world)}",
              f"#define SCALARSET_LIMIT {max([index.limit for index in sets], default=1)}"]  # fmt: skip
     lines.append(_array("scalarset_t", "scalarsets", [f"{{ {index.fixed}, {index.limit} }}" for index in sets]))
@@ -115,7 +154,7 @@ def symmetry_tables(unit: Translation) -> str:
         lines.append(_array("place_t", f"member_places_{number}", [place.c(sets) for place in places]))
         members.append(f"{{ {offset}ull, {stride}, {sets.index(index)}, {len(places)}, member_places_{number} }}")
     lines.append(_array("member_t", "members", members))
-    lines += [_visitor(unit, instance, sets) for instance in _in_call_order(unit)]
+    lines += [_visitor(tables, instance) for instance in _in_call_order(unit)]
     return "\n".join([*lines, _roots(unit)])
 
 
@@ -139,17 +178,17 @@ def _in_call_order(unit: Translation) -> list[Instance]:
     return order
 
 
-VISIT = "void (*visit)(void *, const uint8_t *, const place_t *, uint32_t), void *with"
+VISIT = "visit_t *visit, void *with"
 
 
-def _visitor(unit: Translation, instance: Instance, sets: list[Index]) -> str:
-    tables, cases = [], []
+def _visitor(tables: Tables, instance: Instance) -> str:
+    arrays, cases = [], []
     for point in instance.points:
-        places = [place for saved in point.saved for place in of_kind(saved.kind, saved.offset, unit.reference_bits)]
+        places, first = tables.of_frame(point)
         actions = []
         if places:
-            tables.append(_array("place_t", f"{instance.name}_{point.number}", [place.c(sets) for place in places]))
-            actions.append(f"visit(with, at, {instance.name}_{point.number}, {len(places)});")
+            arrays.append(_array("place_t", f"{instance.name}_{point.number}", [place.c(tables.sets) for place in places]))
+            actions.append(f"visit(with, at, {instance.name}_{point.number}, {first}, {len(places)});")
         if point.callee:
             actions.append(f"visit_{point.callee.name}(at + {point.end}, visit, with);")
         if actions:
@@ -157,7 +196,7 @@ def _visitor(unit: Translation, instance: Instance, sets: list[Index]) -> str:
     head = (
         f"static void visit_{instance.name}(const uint8_t *at, {VISIT})\n{{\n    (void)visit; (void)with;\n    switch (at[0]) {{"
     )
-    return "\n".join([*tables, head, *cases, "    default: break;", "    }", "}"])
+    return "\n".join([*arrays, head, *cases, "    default: break;", "    }", "}"])
 
 
 def _roots(unit: Translation) -> str:

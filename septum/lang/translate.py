@@ -22,7 +22,7 @@ from septum.lang.source import Source, source_of
 from septum.lang.statements import c_of
 from septum.lang.struct import Realised, Struct, fields, realise, resolve
 from septum.lang.symmetry import symmetry_tables
-from septum.lang.types import Array, Scalar, type_name
+from septum.lang.types import Array, Index, Scalar, type_name
 from septum.lang.values import Kind, Nothing, Ref, kind_of, stored
 
 HERE = Path(__file__).parent
@@ -74,6 +74,7 @@ class Translation:
         self.entries: list[Instance] = []
         self.properties: list[Instance] = []
         self.always: list[Instance] = []
+        self.thread_types: set[Index] = set()
         self.code, self.frame_size, self.state_size = "", 0, 0
         self.realised: dict[object, Any] = {}
         self.layout: type[Realised] = realise(world, self.realised)
@@ -224,7 +225,8 @@ class Translation:
         parts = [
             *self._functions([*self.entries, *self.properties]), self._enter(), self._check(properties, checks),
             (HERE / "threads.c").read_text(), (HERE / "footprints.c").read_text(),
-            (HERE / "watch.c").read_text(), symmetry_tables(self), (HERE / "symmetry.c").read_text(), explorer,
+            (HERE / "watch.c").read_text(), symmetry_tables(self), (HERE / "symmetry.c").read_text(),
+            (HERE / "automorphisms.c").read_text(), explorer,
         ]  # fmt: skip
         self.code = "\n".join(parts)
         return self.code
@@ -248,7 +250,7 @@ class Translation:
 
     def _functions(self, roots: Sequence[Instance]) -> list[str]:
         """What every unit begins with: the runtime, the structs, and the functions that are called from `roots`."""
-        used = self._used(roots)
+        used = self.used(roots)
         functions = [instance for instance in self.instances if instance in used]
         return [
             (HERE / "runtime.h").read_text(), self._constants(), "\n".join(self._types),
@@ -257,7 +259,8 @@ class Translation:
             "\n".join(instance.text for instance in functions),
         ]  # fmt: skip
 
-    def _used(self, roots: Sequence[Instance]) -> set[Instance]:
+    def used(self, roots: Sequence[Instance]) -> set[Instance]:
+        """The functions that are called from `roots`, with these."""
         texts = {instance.name: instance for instance in self._instances.values()}
         todo = [*roots]
         used: set[Instance] = set()

@@ -242,6 +242,23 @@ class Packed(Scalar):
 
 
 @dataclass(frozen=True, repr=False)
+class SetOf(Scalar):
+    """A set of values of an index type, a bit each: `Cpus = SetOf(ThreadId)`. `only(x)` is the set of x alone."""
+
+    index: Index
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        return f"set of {self.index.name}"
+
+    @property
+    def limit(self) -> int:
+        if self.index.limit > 64:
+            raise UserError(f"a {self.name} has {self.index.limit} values, and 64 have room: an array of bool instead")
+        return 1 << self.index.limit
+
+
+@dataclass(frozen=True, repr=False)
 class Array(Type):
     """`element[count]`; count is a number, a Size, or the Index whose values alone may index it."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from septum.lang.types import Boolean, EnumType, Index, Packed, Scalar, Unsigned, boolean, storage_bits, type_name
+from septum.lang.types import Boolean, EnumType, Index, Packed, Scalar, SetOf, Unsigned, boolean, storage_bits, type_name
 
 U64 = (1 << 64) - 1
 
@@ -98,3 +98,7 @@ def is_enum(kind: Kind) -> bool:
 
 def is_index(kind: Kind) -> bool:
     return isinstance(kind, Of) and isinstance(kind.scalar, Index)
+
+
+def is_set(kind: Kind) -> bool:
+    return isinstance(kind, Of) and isinstance(kind.scalar, SetOf)

@@ -26,15 +26,13 @@ def custody(m: Machine):
 def custody_at_rest(m: Machine):
     """At rest: no page is in the hand of a thread that ended, and each holder knows of as many pages as are said to be its."""
     pooled = count(m, Role.POOL)
+    expected = u16(0)
     for vcpu in each(VcpuId):
-        expected = ops.vcpu_pool_pages(m, vcpu) + m.vcpu[vcpu].mmu_shadow_page_cache.nobjs
-        assert pooled >= expected, "custody: a pool holds pages that are not its own"
-        pooled = u16(pooled - expected)
+        expected = u16(expected + ops.vcpu_pool_pages(m, vcpu) + m.vcpu[vcpu].mmu_shadow_page_cache.nobjs)
     for vm in each(VmId):
-        expected = ops.vm_pool_pages(m, vm)
-        assert pooled >= expected, "custody: a pool holds pages that are not its own"
-        pooled = u16(pooled - expected)
-    assert pooled == 0, f"custody: {pooled} pages of a pool are lost"
+        expected = u16(expected + ops.vm_pool_pages(m, vm))
+    assert pooled >= expected, "custody: a pool holds pages that are not its own"
+    assert pooled == expected, f"custody: {pooled - expected} pages of a pool are lost"
     assert count(m, Role.HAND) == 0, "custody: a page that was allocated or popped is lost"
     assert count(m, Role.PAIR) == pair_pages(m), "custody: a page of a PAMT pair is lost"
     assert count(m, Role.EXTERNAL) == external_pages(m), "custody: an S-EPT page is lost"
@@ -78,11 +76,17 @@ def linked_tables(m: Machine):
         found = u16(found + linked_direct_tables(m))
     for vm in each(VmId):
         if m.vm[vm].mirror_root != 0:
-            found = u16(found + 1)
-            level = Level(LEVELS)
-            while level != 1:
-                found = u16(found + tables_below(m, vm, level))
-                level = Level(level - 1)
+            found = u16(found + 1 + tables_below_root(m, vm))
+    return found
+
+
+def tables_below_root(m: Machine, vm: VmId):
+    """How many tables the mirror root of a VM and those below it link."""
+    found = u16(0)
+    level = Level(LEVELS)
+    while level != 1:
+        found = u16(found + tables_below(m, vm, level))
+        level = Level(level - 1)
     return found
 
 

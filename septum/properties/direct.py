@@ -41,8 +41,8 @@ def roots(m: Machine):
     """A vCPU's root has references, a valid root has the TDP MMU's own; kvm-mmu.md 7.2 I11."""
     if DIRECT:
         for vcpu in each(VcpuId):
-            root = m.vcpu[vcpu].direct.root
-            assert root == 0 or m.sp[root].direct.root_count != 0, f"roots: a vCPU has root {root}, which has no reference"
+            loaded = m.vcpu[vcpu].direct.root
+            assert loaded == 0 or m.sp[loaded].direct.root_count != 0, f"roots: a vCPU has root {loaded}, which has no reference"
         for vm in each(VmId):
             for i in range(ROOTS):
                 root = m.vm[vm].direct.roots[RootSlot(i)]

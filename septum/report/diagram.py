@@ -142,7 +142,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class Holders:
-    """Who holds the kernel's locks, by name: `writer` is a thread's number plus one, `readers` a mask of threads.
+    """Who holds the kernel's locks, by name: `writer` and `readers` are sets of threads, a bit each.
 
     Only those locks are meant that a step names among the locks held: a lock of the module has `readers` too, and counts them.
     """
@@ -160,13 +160,12 @@ class Holders:
         lock, _, part = change.place.rpartition(".")
         if lock not in self.locks or part not in ("writer", "readers"):
             return change
-        old, new = (self._names(part, value) for value in (change.old, change.new))
+        old, new = self._names(change.old), self._names(change.new)
         return Change(f"{lock} {part}", old, new) if old and new else change
 
-    def _names(self, part: str, value: str) -> str:
+    def _names(self, value: str) -> str:
         """Empty if the value names a thread that there is not."""
-        number = int(value) if value.isdecimal() else -1
-        mask = 1 << number >> 1 if part == "writer" and number >= 0 else number
+        mask = int(value) if value.isdecimal() else -1
         if mask < 0 or mask >> len(self.threads):
             return ""
         return " and ".join(name for index, name in enumerate(self.threads) if mask >> index & 1) or "none"

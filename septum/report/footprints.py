@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from septum.lang.automorphism import Automorphisms
+from septum.lang.expressions import Distinction
 from septum.lang.footprint import Footprints, Path
+from septum.lang.model import Thread
 
 
 @dataclass(frozen=True)
@@ -52,9 +56,41 @@ def _name(path: Path) -> str:
     return "".join(parts).removeprefix(".")
 
 
-def text(found: list[Step], columns: int) -> str:
-    """One paragraph a process."""
-    lines: list[str] = []
+@dataclass(frozen=True)
+class Alike:
+    """Which threads of a scenario are alike, and why values of a type that its programs name are not."""
+
+    threads: tuple[tuple[str, ...], ...]
+    reasons: tuple[Distinction, ...]
+
+    @classmethod
+    def of(cls, found: Automorphisms, threads: Sequence[Thread]) -> Alike:
+        groups = tuple(tuple(threads[number].name for number in group) for group in found.alike())
+        return cls(groups, tuple(found.reasons()))
+
+    def document(self) -> dict[str, object]:
+        """For JSON."""
+        return {
+            "alike": [list(group) for group in self.threads],
+            "told_apart": [
+                {"type": _type(one), "why": one.why, "file": one.file, "line": one.line} for one in self.reasons
+            ],
+        }  # fmt: skip
+
+    def lines(self) -> Iterator[str]:
+        """For a terminal."""
+        yield f"alike: {'; '.join(', '.join(group) for group in self.threads) or 'no threads'}"
+        for one in self.reasons:
+            yield f"told apart: {_type(one)}: {one.why}  {one.file}:{one.line}"
+
+
+def _type(one: Distinction) -> str:
+    return one.index.name if one.index else "threads"
+
+
+def text(found: list[Step], alike: Alike, columns: int) -> str:
+    """Who is alike; then one paragraph a process."""
+    lines = ["", *alike.lines()]
     process = ""
     for step in found:
         if step.process != process:

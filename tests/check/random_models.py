@@ -1,4 +1,5 @@
-"""Random small models, written in the language: pages of a scalarset, two locks, counters, choices, assertions that may fail."""
+"""Random small models, written in the language: pages of a scalarset, threads and vCPUs that may be alike, two locks, counters,
+choices, assertions that may fail."""
 
 from __future__ import annotations
 
@@ -20,6 +21,9 @@ from septum.lang import *
     + """
 THREADS = Size("THREADS", 3)
 Pfn = Index("Pfn", 6, none=True, scalarset=True, first=2)
+Cpu = Index("Cpu", THREADS)
+Cpus = SetOf(Cpu)
+Vcpu = Index("Vcpu", THREADS + 1, none=True)
 Entry = Packed("Entry", Pfn, 12, 52)
 
 class Page(Struct):
@@ -27,12 +31,23 @@ class Page(Struct):
     next: Pfn
     word: Entry
 
+class VcpuState(Struct):
+    page: Pfn
+    n: u8
+
 class World(Struct):
     page: Page[Pfn]
+    vcpu: VcpuState[Vcpu]
+    own: u8[Cpu]
+    team: Cpus
+    chief: Vcpu
     held: Pfn[2]
     lock: u8[2]
     n: u8
     k: u8
+
+def me():
+    return Cpu(current())
 
 def alloc(m) -> Pfn:
     for page in each(Pfn):
@@ -59,7 +74,7 @@ def page_of(word: Entry) -> Pfn:
 
 KINDS = [
     "count", "count", "stale", "local", "page", "link", "follow", "free", "lock", "choose", "assert", "hold", "swap", "named",
-    "reach", "reach", "reach",
+    "reach", "reach", "reach", "own", "team", "chief", "keep", "peers", "peers", "peers", "number",
 ]  # fmt: skip
 
 
@@ -125,9 +140,41 @@ class Writer:
         condition = self.dice.choice([
             "m.n == a", "m.n == 1 and m.k == 1", "m.k == 2 or a == 2", "m.held[0] == p", "m.held[0] == 1",
             "m.held[1] == 1 and p != 1", "p != 0 and not m.page[p].used", "m.page[1].next == p",
+            "current() == 1 and m.n == 1", "v == 1 and m.n == 2", "m.chief == 1", "m.own[0] == 1 and m.own[1] == 0",
+            "m.chief == v", "m.team & only(me()) != 0", "m.own[me()] == 2", "m.chief != 0 and m.vcpu[m.chief].page == p",
             "m.page[1].next == m.held[0]", "m.lock[0] == 1 and m.n == 1", "m.n != m.k and m.lock[1] == 0",
         ])  # fmt: skip
         out += [f"if {condition}:", f"    reached(w{self.dice.randint(0, WITNESSES - 1)})"]
+
+    def _own(self, out: list[str], depth: int) -> None:
+        out.append(self.dice.choice(["m.own[me()] = u8((m.own[me()] + 1) % 3)", "m.vcpu[v].n = u8((m.vcpu[v].n + 1) % 2)"]))
+
+    def _team(self, out: list[str], depth: int) -> None:
+        out.append(self.dice.choice(["m.team ^= only(me())", "m.team |= only(me())", "m.team = only(me())"]))
+
+    def _chief(self, out: list[str], depth: int) -> None:
+        out += self.dice.choice([["m.chief = v"], ["m.chief = 0"], ["if m.chief == 0:", "    m.chief = v"]])
+
+    def _keep(self, out: list[str], depth: int) -> None:
+        out.append(self.dice.choice(["m.vcpu[v].page = p", "p = m.vcpu[v].page", "p = m.vcpu[m.chief].page"]))
+
+    def _peers(self, out: list[str], depth: int) -> None:
+        """All threads or vCPUs in turn; some of these loops have an order that matters."""
+        self.names += 1
+        name = f"c{self.names}"
+        alone = ["if m.chief == v and m.n == 1:", f"    reached(w{self.dice.randint(0, WITNESSES - 1)})"]
+        out += self.dice.choice([
+            [f"for {name} in each(Cpu):", f"    if m.own[{name}] == 1:", "        a = 1"],
+            [f"for {name} in each(Cpu):", f"    if m.team & only({name}) != 0:", f"        m.own[{name}] = 2"],
+            [f"for {name} in each(Vcpu):", f"    if m.vcpu[{name}].n == 1:", f"        m.chief = {name}"],
+            ["m.n = u8((m.n + 1) % 3)", "yield", f"for {name} in each(Vcpu):", "    if m.chief == 0:",
+             f"        m.chief = {name}", *alone],
+            [f"for {name} in each(Vcpu):", f"    p = m.vcpu[{name}].page"],
+        ])  # fmt: skip
+
+    def _number(self, out: list[str], depth: int) -> None:
+        """What tells threads or vCPUs apart."""
+        out.append(self.dice.choice(["a = u8(current() % 3)", "a = u8(v % 3)", "m.n = u8(me() % 2)", "m.k = u8(u8(m.team) % 3)"]))
 
     def _lock(self, out: list[str], depth: int) -> None:
         which = self.dice.randint(0, 1)
@@ -167,7 +214,7 @@ def module(dice: random.Random, count: int, writer: type[Writer] = Writer) -> st
     parts = [PRELUDE]
     for number in range(count):
         body = "\n".join("    " + line for line in writer(dice).body())
-        parts.append(f"\n@process\ndef p{number}(m: World):\n{body}\n")
+        parts.append(f"\n@process\ndef p{number}(m: World, v: Vcpu):\n{body}\n")
     return "".join(parts)
 
 
@@ -179,7 +226,7 @@ def model(text: str, path: Path, programs: Sequence[Sequence[int]]) -> Model:
 
     def start(setup: Setup, numbers: Sequence[int]) -> None:
         for thread, number in enumerate(numbers):
-            setup.thread(f"T{thread}", call(getattr(found, f"p{number}")))
+            setup.thread(f"T{thread}", call(getattr(found, f"p{number}"), thread + 1))
 
     scenarios = [
         Scenario("_".join(f"p{number}" for number in numbers), "", lambda setup, numbers=numbers: start(setup, numbers))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from septum.lang import symmetry
+from septum.lang import automorphism, loops, symmetry
 from septum.lang.footprint import Footprint, Footprints
 
 
@@ -56,9 +56,30 @@ def rename_one_page_too_many(monkeypatch):
     monkeypatch.setattr(symmetry, "_array", array)
 
 
+def take_all_to_be_alike(monkeypatch):
+    """Nothing that a process or a property does is taken to tell threads or vCPUs apart."""
+    monkeypatch.setattr(symmetry, "told_apart", lambda unit, roots: set())
+    monkeypatch.setattr(automorphism, "told_apart", lambda unit, roots: set())
+
+
+def take_loops_to_have_no_order(monkeypatch):
+    """A loop over vCPUs is taken to do the same in every order."""
+    monkeypatch.setattr(loops, "depends_on_order", lambda *of: False)
+
+
+def rename_threads_and_not_sets_of_them(monkeypatch):
+    """The image of a state keeps the sets of threads that it has."""
+    real = automorphism.Automorphisms._places
+    kept = lambda self, one: (place for place in real(self, one) if place.kind != "MEMBERS")  # noqa: E731
+    monkeypatch.setattr(automorphism.Automorphisms, "_places", kept)
+
+
 UNSOUND = (
     Unsound("a field is overlooked", "fusion", overlook_a_field),
     Unsound("a field is overlooked", "partial", overlook_a_field),
     Unsound("what is done later is overlooked", "partial", overlook_what_is_done_later),
     Unsound("one page too many is renamed", "symmetry", rename_one_page_too_many),
+    Unsound("what tells threads apart is overlooked", "symmetry", take_all_to_be_alike),
+    Unsound("the order of a loop is overlooked", "symmetry", take_loops_to_have_no_order),
+    Unsound("sets of threads are not renamed", "symmetry", rename_threads_and_not_sets_of_them),
 )

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from septum.check.loading import sides
 from septum.cli import names
 from septum.cli.listing import table
 from septum.lang.model import Property
@@ -18,6 +19,14 @@ def test_designs(septum: Any) -> None:
     found = septum("list", "designs")
     assert found.status == 0
     assert found.out == "dpamt_v4  The external cache behind x86 ops\nupstream  The caches as merged before Dynamic PAMT\n"
+
+
+def test_models(septum: Any) -> None:
+    lines = septum("list", "models").out.splitlines()
+    assert {line.split()[0] for line in lines if line[0] != " "} == set(sides())
+    assert septum("list", "models", "kvm").out.startswith("kvm  KVM's side")
+    refused = septum("list", "models", "kvm_upstrem")
+    assert (refused.status, "did you mean kvm_upstream?" in refused.err) == (2, True)
 
 
 def test_scenarios(septum: Any) -> None:

@@ -118,8 +118,8 @@ def test_files_are_shown_from_here() -> None:
     [
         ("vm[1].mmu_lock.readers", "0", "2", "vm[1].mmu_lock readers: none -> vCPU 1"),
         ("vm[1].mmu_lock.readers", "2", "6", "vm[1].mmu_lock readers: vCPU 1 -> vCPU 1 and convert"),
-        ("vm[1].mmu_lock.writer", "3", "0", "vm[1].mmu_lock writer: convert -> none"),
-        ("vm[1].mmu_lock.writer", "0", "4", "vm[1].mmu_lock.writer: 0 -> 4"),
+        ("vm[1].mmu_lock.writer", "4", "0", "vm[1].mmu_lock writer: convert -> none"),
+        ("vm[1].mmu_lock.writer", "0", "8", "vm[1].mmu_lock.writer: 0 -> 8"),
         ("pamt[3].lock.readers", "0", "1", "pamt[3].lock.readers: 0 -> 1"),
         ("vm[1].mmu_lock.waiters", "0", "1", "vm[1].mmu_lock.waiters: 0 -> 1"),
     ],
