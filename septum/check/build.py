@@ -72,8 +72,7 @@ class Build:
             library.septum_program(number, len(thread.calls), calls)
         for site in range(len(self.translation.sites)):
             library.septum_ignore(site, site in self.ignored)
-        if hasattr(library, "septum_automorphisms"):
-            library.septum_automorphisms(0, None)
+        library.septum_automorphisms(0, None)
         return library
 
     def reducible(self) -> ctypes.CDLL:

@@ -61,6 +61,7 @@ def kvm_mmu_invalidate_start(m: Machine, vm: VmId, first: Gfn, last: Gfn):
 
 def kvm_mmu_invalidate_range_add(m: Machine, vm: VmId, first: Gfn, last: Gfn):
     """kvm_mmu_invalidate_range_add() [7.1]: what is invalidated already, and what lies between, stays in the range."""
+    atomic("who reads this without mmu_lock looks at it again under the lock")
     kvm = m.vm[vm]
     kvm.invalidate_first = Gfn(min(kvm.invalidate_first, first))
     kvm.invalidate_last = Gfn(max(kvm.invalidate_last, last))

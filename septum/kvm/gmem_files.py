@@ -94,6 +94,7 @@ def kvm_gmem_invalidate_begin(m: Machine, vm: VmId, number: FileId, first: Gfn, 
                 kvm_mmu_invalidate_start(m, vm, low, high)
                 note_hole(m, vm, number, first, last)
             else:
+                yield
                 kvm_mmu_invalidate_range_add(m, vm, low, high)
             found = True
             yield from tdp_mmu_zap_leafs(m, vm, low, high)

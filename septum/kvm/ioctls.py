@@ -1,11 +1,11 @@
 """What userspace calls: arguments are bytes, which the kernel checks before it works in pages; kvm-mmu.md 5.9, 6.2 to 6.5.
 
-Scenarios that have nothing wrong to say call the work itself.
+Of a VM that is dead every ioctl is -EIO (kvm-mmu.md 0.2). Scenarios that have nothing wrong to say call the work itself.
 """
 
 from septum.host.entry import PAGE_SHIFT
 from septum.host.geometry import GFNS, Gfn, VcpuId, VmId
-from septum.host.pools import EINVAL, EOPNOTSUPP, OK
+from septum.host.pools import EINVAL, EIO, EOPNOTSUPP, OK
 from septum.kvm.attributes import kvm_vm_ioctl_set_mem_attributes
 from septum.kvm.gmem import kvm_gmem_allocate, kvm_gmem_punch_hole
 from septum.kvm.machine import Machine
@@ -42,6 +42,8 @@ def pages_of(size: u64):
 @process
 def kvm_vcpu_ioctl_pre_fault_memory(m: Machine, vcpu: VcpuId, gpa: u64, size: u64, flags: u64):
     """KVM_PRE_FAULT_MEMORY, kvm_vcpu_pre_fault_memory() [7.1], kvm-mmu.md 6.2. Errno."""
+    if m.vm[m.vcpu[vcpu].vm].bugged:
+        return EIO
     if flags != 0 or not is_range(gpa, size) or not is_private_gpa(gpa):
         return EINVAL
     return (yield from kvm_vcpu_pre_fault_memory(m, vcpu, Gfn(gpa >> PAGE_SHIFT), pages_of(size)))
@@ -67,6 +69,8 @@ def kvm_tdx_init_mem_region(m: Machine, vcpu: VcpuId, source: u64, gpa: u64, nr_
 @process
 def kvm_vm_ioctl_set_memory_attributes(m: Machine, vm: VmId, address: u64, size: u64, attributes: u64, flags: u64):
     """KVM_SET_MEMORY_ATTRIBUTES, kvm_vm_ioctl_set_mem_attributes() [7.1], kvm-mmu.md 6.3. Errno."""
+    if m.vm[vm].bugged:
+        return EIO
     if flags != 0 or attributes & ~KVM_MEMORY_ATTRIBUTE_PRIVATE != 0 or not is_range(address, size):
         return EINVAL
     first, last = address >> PAGE_SHIFT, u64(address + size - 1) >> PAGE_SHIFT
@@ -96,6 +100,8 @@ def kvm_gmem_fallocate(m: Machine, vm: VmId, mode: u64, offset: u64, length: u64
 @process
 def kvm_vm_ioctl_set_memory_region(m: Machine, vm: VmId, slot: u64, flags: u64, gpa: u64, size: u64, hva: u64, offset: u64):
     """KVM_SET_USER_MEMORY_REGION2, kvm_set_memory_region() [7.1]: what it asks before it looks at the slots. Errno."""
+    if m.vm[vm].bugged:
+        return EIO
     valid = KVM_MEM_GUEST_MEMFD if flags & KVM_MEM_GUEST_MEMFD != 0 else KVM_MEM_LOG_DIRTY_PAGES
     if flags & ~valid != 0 or slot >= SLOT_IDS:
         return EINVAL

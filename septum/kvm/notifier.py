@@ -20,7 +20,7 @@ from septum.kvm.direct import (
     root_at,
     tdp_mmu_root_match,
 )
-from septum.kvm.gmem import kvm_mmu_invalidate_end, kvm_mmu_invalidate_start
+from septum.kvm.gmem import kvm_mmu_invalidate_end, kvm_mmu_invalidate_range_add, kvm_mmu_invalidate_start
 from septum.kvm.machine import Machine
 from septum.kvm.memslots import SLOT_IDS, Hva, MemslotId, SlotNumber
 from septum.kvm.roots import kvm_tdp_mmu_put_root, tdp_mmu_get_root
@@ -91,7 +91,7 @@ def wp_page_copy(m: Machine, vm: VmId, hva: Hva):
 
 @process
 def kvm_mmu_notifier_invalidate_range_start(m: Machine, vm: VmId, hva: Hva):
-    """kvm_mmu_notifier_invalidate_range_start() [7.1]: nobody swaps memslots until the end; a slot with the HVA is unmapped.
+    """kvm_mmu_notifier_invalidate_range_start() [7.1]: nobody swaps memslots until the end; slots with the HVA are unmapped.
 
     A fault that copies the page calls this in its own SRCU section.
     """
@@ -101,12 +101,22 @@ def kvm_mmu_notifier_invalidate_range_start(m: Machine, vm: VmId, hva: Hva):
     yield
     if not nested:
         srcu_read_lock(m.vm[vm].memslots.srcu)
-    slot = slot_of_hva(m, vm, hva)
-    if slot != 0:
-        gfn = gfn_of_hva(m, vm, slot, hva)
-        yield from write_lock(m, m.vm[vm].mmu_lock)
-        kvm_mmu_invalidate_start(m, vm, gfn, gfn)
-        flush = yield from kvm_unmap_gfn_range(m, vm, gfn, gfn, False, True)
+    found = False
+    flush = False
+    for number in range(SLOT_IDS):
+        slot = slot_with_hva(m, vm, SlotNumber(number), hva)
+        if slot != 0:
+            gfn = gfn_of_hva(m, vm, slot, hva)
+            if not found:
+                yield from write_lock(m, m.vm[vm].mmu_lock)
+                kvm_mmu_invalidate_start(m, vm, gfn, gfn)
+            else:
+                yield
+                kvm_mmu_invalidate_range_add(m, vm, gfn, gfn)
+            found = True
+            zapped = yield from kvm_unmap_gfn_range(m, vm, gfn, gfn, False, True)
+            flush = flush or zapped
+    if found:
         if flush:
             yield from kvm_flush_remote_tlbs(m, vm)
         write_unlock(m, m.vm[vm].mmu_lock)
@@ -140,15 +150,22 @@ def in_section(m: Machine, vm: VmId):
 
 
 def slot_of_hva(m: Machine, vm: VmId, hva: Hva):
-    """kvm_for_each_memslot_in_hva_range(): the slot that has this HVA; 0 if there is none."""
-    slots = m.vm[vm].memslots
+    """kvm_for_each_memslot_in_hva_range(): the first slot that has this HVA; 0 if there is none."""
     for number in range(SLOT_IDS):
-        slot = slots.active.slot[SlotNumber(number)]
+        slot = slot_with_hva(m, vm, SlotNumber(number), hva)
         if slot != 0:
-            memslot = slots.memslot[slot]
-            assert memslot.npages != 0, f"custody: memslot object {slot} is read after its free"
-            if memslot.hva <= hva and hva < memslot.hva + memslot.npages:
-                return slot
+            return slot
+    return MemslotId(0)
+
+
+def slot_with_hva(m: Machine, vm: VmId, number: SlotNumber, hva: Hva):
+    """The slot of this number, if it has this HVA; else 0."""
+    slot = m.vm[vm].memslots.active.slot[number]
+    if slot != 0:
+        memslot = m.vm[vm].memslots.memslot[slot]
+        assert memslot.npages != 0, f"custody: memslot object {slot} is read after its free"
+        if memslot.hva <= hva and hva < memslot.hva + memslot.npages:
+            return slot
     return MemslotId(0)
 
 

@@ -3,7 +3,6 @@
  * Python gives them all, as the moves and renamings of bytes that each comes to. Of the images of a state the one is taken whose frames
  * are least, with everything blank that a renaming may change; where several are, each gets its canonical names, and the least is taken. */
 
-#if RENAMED
 typedef struct shift { uint32_t from, to, bytes; } shift_t;
 typedef struct automorphism {
     uint8_t thread[32], source[32];     /* where a thread goes, and which one comes to its place */
@@ -123,9 +122,3 @@ void septum_automorphisms(uint32_t count, const automorphism_t *of)
     model_automorphisms.count = count;
     model_automorphisms.of = of;
 }
-#else
-static void model_canonical(const uint8_t *from, uint8_t *to)
-{
-    canonical_names(from, to);
-}
-#endif

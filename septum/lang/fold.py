@@ -6,6 +6,7 @@ The other side is no part of the model then: it may name fields that the world d
 from __future__ import annotations
 
 import ast
+import functools
 import operator
 from collections.abc import Callable
 from dataclasses import replace
@@ -23,20 +24,28 @@ COMPARED: dict[type[ast.cmpop], Callable[[int, int], bool]] = {
 
 def folded(source: Source) -> Source:
     """The function without the branches that the current scope rules out."""
-    tree = source.tree
-    if not any(isinstance(node, ast.If | ast.IfExp | ast.BoolOp) for node in ast.walk(tree)):
+    local = _locals_of_a_branching(source.tree)
+    if local is None:
         return source
-    local = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
-    local |= {argument.arg for argument in tree.args.args}
     fold = _Fold(source, local)
-    body = fold.block(tree.body)
-    return replace(source, tree=_with(tree, body=body)) if fold.decided else source
+    body = fold.block(source.tree.body)
+    return replace(source, tree=_with(source.tree, body=body)) if fold.decided else source
+
+
+@functools.cache
+def _locals_of_a_branching(tree: ast.FunctionDef) -> frozenset[str] | None:
+    """The names that a function binds, if it has a branch at all; it is asked for in every scope."""
+    nodes = list(ast.walk(tree))
+    if not any(isinstance(node, ast.If | ast.IfExp | ast.BoolOp) for node in nodes):
+        return None
+    stored = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    return frozenset(stored | {argument.arg for argument in tree.args.args})
 
 
 class _Fold:
     """Rebuilds what holds a decided branch; every other node stays the object that it was."""
 
-    def __init__(self, source: Source, local: set[str]) -> None:
+    def __init__(self, source: Source, local: frozenset[str]) -> None:
         self.source, self.local, self.decided = source, local, False
 
     def known(self, node: ast.expr) -> int | None:

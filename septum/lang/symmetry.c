@@ -5,7 +5,6 @@
  * its order by content. Equal up to renaming and met by the walk means equal; two unmet values with references to each other may be told
  * apart, which costs states and never a verdict. */
 
-#if RENAMED
 static inline uint64_t load_place(const uint8_t *at, const place_t *place)
 {
     switch (place->bytes) {
@@ -25,7 +24,6 @@ static inline void store_place(uint8_t *at, const place_t *place, uint64_t value
     default: store64(at, value); break;
     }
 }
-#endif
 
 #if SCALARSETS
 typedef struct renaming {

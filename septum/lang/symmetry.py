@@ -141,8 +141,6 @@ def symmetry_tables(unit: Translation) -> str:
     """The C tables that symmetry.c walks."""
     tables = Tables(unit)
     sets = tables.sets
-    if not sets:
-        return "#define SCALARSETS 0\n#define RENAMED 0\n"
     lines = [DECLARATIONS, f"#define SCALARSETS {tables.scalarsets}", f"#define RENAMED {len(sets)}",
              f"#define MEMBERS {len(tables.members)}",
              f"#define WORLD_PLACES {len(tables.world)}",

@@ -84,6 +84,7 @@ class Translation:
         self._in_progress: list[tuple[Any, ...]] = []
         self._site_numbers: dict[tuple[Any, ...], int] = {}
         self._named_numbers: dict[Named, int] = {}
+        self._place_numbers: dict[tuple[str, str, int], int] = {}
         self._fields: dict[object, dict[str, object]] = {}
         self._names: dict[object, str] = {}
         self._types: list[str] = []
@@ -132,10 +133,11 @@ class Translation:
         """The number of a line that is named in measurements, from 1; None if the build does not measure, or for other files."""
         if not self.measuring or source.function.__module__.startswith(BENEATH):
             return None
-        place = Place(source.name, source.file, line, source.text(line))
-        if place not in self.places:
-            self.places.append(place)
-        return self.places.index(place) + 1
+        key = (source.name, source.file, line)
+        if key not in self._place_numbers:
+            self.places.append(Place(*key, source.text(line)))
+            self._place_numbers[key] = len(self.places)
+        return self._place_numbers[key]
 
     def entry_meter(self, source: Source) -> str | None:
         """The C that notes the entry of a function whose calls are measured."""

@@ -20,6 +20,7 @@ from septum.scenarios.direct import (
     fast_zap_notifier,
     mmio,
     notifier,
+    notifier_alias,
     notifier_slots,
     nx_recovery,
     nx_recovery_age,
@@ -56,7 +57,8 @@ SCENARIOS = (
 
 KVM = (*CONVERSIONS, *PREFAULTS, *FILES_OF_A_VM, *BUILDING, memslot_delete, *VIEWS)
 PLAIN_VMS = (
-    notifier, copy_on_write, fast_zap_faults, fast_zap_notifier, age_zap, age_notifier, slot_delete, slot_move, slot_stress, mmio,
+    notifier, notifier_alias, copy_on_write,
+    fast_zap_faults, fast_zap_notifier, age_zap, age_notifier, slot_delete, slot_move, slot_stress, mmio,
     notifier_slots,
     nx_recovery, plain_teardown, log_writes, log_pml, log_eager, log_lazy,
     log_manual, log_initially_set, log_set_lazy, recover, recover_age, nx_recovery_age,

@@ -76,6 +76,21 @@ def notifier(world: World) -> None:
 
 
 @scenario(
+    "an MMU notifier takes a page away that two slots have, at two GFNs of which a vCPU uses both",
+    witnesses=(direct_mapped, leaf_zapped, page_unmapped, stale_fault, tlb_flushed, accessed),
+    tables=4, pages=2, vcpus=1, others=1, sizes={**PLAIN, MEMSLOTS: 2, SLOT_IDS: 2}, few_states=True,
+)  # fmt: skip
+def notifier_alias(world: World) -> None:
+    vm = plain_vm(world)
+    slots = world.m.vm[vm.vm].memslots
+    alias = slots.memslot[2]
+    alias.npages, alias.base_gfn, slots.active.slot[1] = 1, 2, 2
+    for vcpu in vm.vcpus(1):
+        vcpu.runs((access, 0, Acc.WRITE), (access, 0, Acc.READ), (access, 2, Acc.WRITE), (access, 2, Acc.READ))
+    vm.runs("madvise", call(madvise_dontneed, vm.vm, 0))
+
+
+@scenario(
     "a page of the VMM becomes shared, and is copied for who writes first, the VMM or a vCPU, which reads it too",
     witnesses=(direct_mapped, leaf_zapped, page_copied, stale_fault, tlb_flushed, guest_wrote, accessed),
     tables=3, pages=3, vcpus=1, others=1, sizes={**PLAIN, COPIES_ON_WRITE: 1}, larger=TWO_VCPUS, few_states=True,

@@ -146,6 +146,12 @@ ROWS = (
      "set_all_dirty(m, vm, new)", "pass", "dirty log", "log_initially_set"),
     ("a huge leaf keeps W when one of its pages is cleared", "kvm/manual_log.py", "kvm_arch_mmu_enable_log_dirty_pt_masked",
      "yield from write_protect_huge_gfn(m, vm, root, leaf_base(Gfn(gfn), Level(2)))", "yield", "dirty log", "log_set_lazy"),
+    ("an MMU notifier forgets what an earlier slot has to flush", NOTIFIER, "kvm_mmu_notifier_invalidate_range_start",
+     "flush = flush or zapped", "flush = zapped", "translation", "notifier_alias"),
+    ("an MMU notifier stops at the first slot", NOTIFIER, "kvm_mmu_notifier_invalidate_range_start",
+     "        if slot != 0:\n", "        if slot != 0 and not found:\n", "translation", "notifier_alias"),
+    ("the GFN of a second slot is not in the invalidated range", NOTIFIER, "kvm_mmu_notifier_invalidate_range_start",
+     "                kvm_mmu_invalidate_range_add(m, vm, gfn, gfn)", "                pass", "translation", "notifier_alias"),
     # copy on write
     ("a shared page is mapped writable for a reader", FAULT, "hva_to_pfn",
      "fault.map_writable = not mm.read_only[hva]", "fault.map_writable = True", "translation", "copy_on_write"),

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import pytest
 
 from septum.designs import upstream
-from septum.host.pools import EBUSY, EINTR, EINVAL, EOPNOTSUPP, OK
+from septum.host.pools import EBUSY, EINTR, EINVAL, EIO, EOPNOTSUPP, OK
 from septum.kvm.ioctls import (
     FALLOC_FL_KEEP_SIZE,
     FALLOC_FL_PUNCH_HOLE,
@@ -199,3 +199,13 @@ def test_set_user_memory_region(slot, flags, gpa, size, hva, offset, error):
 def test_a_prefault_before_the_td_is_finalized():
     with building() as m:
         assert run(kvm_vcpu_ioctl_pre_fault_memory(m, VCPU, 0, PAGE, 0)) == EOPNOTSUPP
+
+
+def test_every_ioctl_of_a_dead_vm_is_eio_and_its_file_is_a_file_still():
+    with building() as m:
+        m.vm[VM].bugged = True
+        assert run(kvm_vcpu_ioctl_pre_fault_memory(m, VCPU, 0, PAGE, 0)) == EIO
+        assert run(kvm_tdx_init_mem_region(m, VCPU, PAGE, 0, 1, 0)) == EIO
+        assert run(kvm_vm_ioctl_set_memory_attributes(m, VM, 0, PAGE, 0, 0)) == EIO
+        assert run(kvm_vm_ioctl_set_memory_region(m, VM, 0, 0, 0, PAGE, 0, 0)) == EIO
+        assert run(kvm_gmem_fallocate(m, VM, PUNCH, 0, PAGE)) == OK

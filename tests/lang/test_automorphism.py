@@ -53,6 +53,17 @@ def work(w: World, vcpu: Vcpu, gfn: Gfn):
     w.holders ^= only(me())
 
 
+class Counter(Struct):
+    n: u8
+
+
+@process
+def count(c: Counter):
+    yield
+    c.n += 1
+    yield
+
+
 @process
 def by_number(w: World, vcpu: Vcpu, gfn: Gfn):
     yield
@@ -116,6 +127,15 @@ def test_two_threads_of_one_vcpu_and_one_of_another_are_not_all_alike():
 @pytest.mark.parametrize("of", [by_number, in_order], ids=lambda of: of.__name__)
 def test_what_tells_threads_or_vcpus_apart_makes_them_different(of):
     assert alike((of, 1, 0), (of, 2, 0)) == []
+
+
+def test_threads_of_a_model_without_index_types_are_alike():
+    model = Model("counter", Counter, (Scenario("s", "", lambda s: [s.thread(name, call(count)) for name in "AB"] and None),))
+    built = build(model, model.scenarios[0])
+    with scope(built.bindings):
+        library = built.reducible()
+        found = explore(library, built.initial, 2)
+    assert (built.automorphisms().alike(), found.states) == ([(0, 1)], 10)
 
 
 def test_what_tells_gfns_apart_matters_to_those_who_have_different_ones():
