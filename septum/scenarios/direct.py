@@ -81,6 +81,7 @@ def notifier(world: World) -> None:
     tables=4, pages=2, vcpus=1, others=1, sizes={**PLAIN, MEMSLOTS: 2, SLOT_IDS: 2}, few_states=True,
 )  # fmt: skip
 def notifier_alias(world: World) -> None:
+    """Only the first of the two GFNs is zapped; or the fault at the second maps the page after the first was zapped."""
     vm = plain_vm(world)
     slots = world.m.vm[vm.vm].memslots
     alias = slots.memslot[2]

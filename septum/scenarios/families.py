@@ -24,7 +24,7 @@ FAMILIES = {
     ),
     "aging / zap": ("age_zap", "age_notifier", "recover_age", "nx_recovery_age"),
     "fault / MMU notifier, fast zap, NX recovery": (
-        "notifier", "notifier_slots", "copy_on_write", "fast_zap_faults", "fast_zap_notifier", "nx_recovery", "views_notifier",
-        "views_fast_zap", "views_fetch",
+        "notifier", "notifier_slots", "notifier_alias", "copy_on_write", "fast_zap_faults", "fast_zap_notifier", "nx_recovery",
+        "views_notifier", "views_fast_zap", "views_fetch",
     ),
 }  # fmt: skip
