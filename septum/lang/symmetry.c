@@ -33,7 +33,7 @@ typedef struct renaming {
 } renaming_t;
 
 /* The number of a value that may be renamed: the next one where it is met for the first time. */
-static inline uint64_t number_of(renaming_t *r, unsigned set, uint64_t value)
+static inline uint64_t name_of(renaming_t *r, unsigned set, uint64_t value)
 {
     uint16_t *number = &r->number[set][value];
     if (!*number) {
@@ -55,7 +55,7 @@ static uint64_t reference_of(renaming_t *r, uint64_t word)
     for (const member_t *m = members; m < members + MEMBERS; m++)
         if (word >= m->offset && word < m->offset + (uint64_t)m->stride * scalarsets[m->set].limit) {
             uint64_t value = (word - m->offset) / m->stride;
-            return may_be_renamed(m->set, value) ? word + (number_of(r, m->set, value) - value) * m->stride : word;
+            return may_be_renamed(m->set, value) ? word + (name_of(r, m->set, value) - value) * m->stride : word;
         }
     return word;
 }
@@ -66,14 +66,14 @@ static void rename_places(renaming_t *r, uint8_t *base, const place_t *places, u
         uint8_t *at = base + place->offset;
         if (place->kind == PLACE_NUMBER && place->bytes == 1) {
             if (may_be_renamed(place->set, *at))
-                *at = (uint8_t)number_of(r, place->set, *at);
+                *at = (uint8_t)name_of(r, place->set, *at);
             continue;
         }
         uint64_t word = load_place(at, place), value = place->kind == PLACE_PACKED ? (word >> place->low) & place->mask : word;
         if (place->kind == PLACE_REFERENCE)
             store_place(at, place, reference_of(r, word));
         else if (may_be_renamed(place->set, value))
-            store_place(at, place, word + ((number_of(r, place->set, value) - value) << place->low));
+            store_place(at, place, word + ((name_of(r, place->set, value) - value) << place->low));
     }
 }
 
@@ -163,7 +163,7 @@ static void canonical_names(const uint8_t *from, uint8_t *to)
     place_elements(&r, from, to);
     for (unsigned set = 0, left; set < SCALARSETS; set++)
         while ((left = greatest_left(&r, from, set))) {
-            number_of(&r, set, left);
+            name_of(&r, set, left);
             place_elements(&r, from, to);
         }
 }
