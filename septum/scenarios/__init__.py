@@ -48,6 +48,7 @@ from septum.scenarios.punch_hole import punch_hole, punch_hole_zero_step
 from septum.scenarios.scopes import SCOPES, WIDE
 from septum.scenarios.split import dirty_logging, split, split_two_tds, two_splits
 from septum.scenarios.tds import rcu_callbacks, split_teardown, teardown, two_tds
+from septum.scenarios.unaccepted import UNACCEPTED
 from septum.scenarios.views import VIEWS
 
 SCENARIOS = (
@@ -55,7 +56,7 @@ SCENARIOS = (
     rcu_callbacks, split, two_splits, dirty_logging, split_two_tds, split_teardown,
 )  # fmt: skip
 
-KVM = (*CONVERSIONS, *PREFAULTS, *FILES_OF_A_VM, *BUILDING, memslot_delete, *VIEWS)
+KVM = (*CONVERSIONS, *UNACCEPTED, *PREFAULTS, *FILES_OF_A_VM, *BUILDING, memslot_delete, *VIEWS)
 PLAIN_VMS = (
     notifier, notifier_alias, copy_on_write,
     fast_zap_faults, fast_zap_notifier, age_zap, age_notifier, slot_delete, slot_move, slot_stress, mmio,

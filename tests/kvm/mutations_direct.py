@@ -193,6 +193,11 @@ ROWS = (
      "yield from tdp_mmu_zap_leafs(m, vm, gfn, gfn)", "yield", "poison", "memory_failure"),
     ("the end of an invalidation is not counted", "kvm/gmem.py", "kvm_mmu_invalidate_end",
      "kvm.mmu_invalidate_seq += 1", "pass", "poison", "memory_failure"),
+    # private memory that is not accepted
+    ("vCPUs in the guest are not told that their VM is dead", "kvm/unaccepted.py", "kvm_vm_dead",
+     "yield from kvm_make_all_cpus_request(m, vm)", "yield", "asserts", "unaccepted"),
+    ("a vCPU enters the guest of a VM that is dead", "kvm/vcpu.py", "tdx_vcpu_run",
+     "if is_dead(m, vm):", "if False:", "asserts", "unaccepted"),
     ("2M leaves while the slot logs", "kvm/direct.py", "direct_mapping_level",
      "slot != 0 and not m.vm[vm].memslots.memslot[slot].log_dirty", "slot != 0", "dirty log", "log_lazy"),
 )  # fmt: skip
