@@ -19,7 +19,7 @@ from septum.kvm.direct import (
 from septum.kvm.machine import Machine
 from septum.kvm.memslots import Hva
 from septum.kvm.notifier import gfn_of_hva, slot_of_hva
-from septum.kvm.spte import SHADOW_ACCESSED_MASK, is_accessed_spte
+from septum.kvm.spte import AD_DISABLED, SHADOW_ACCESSED_MASK, is_accessed_spte, mark_spte_for_access_track
 from septum.kvm.walk import walk_to
 from septum.lang import Witness, bug_on, process, reached
 
@@ -54,7 +54,10 @@ def kvm_tdp_mmu_age_gfn_range(m: Machine, vm: VmId, gfn: Gfn):
 
 @process
 def age_leaf(m: Machine, vm: VmId, root: Pfn, gfn: Gfn, level: Level):
-    """kvm_tdp_mmu_age_spte() [7.1]: FETCH_AND of A, whatever the entry holds by then."""
+    """kvm_tdp_mmu_age_spte() [7.1]: FETCH_AND of A, whatever the entry holds by then.
+
+    Without A/D bits a compare and exchange that takes the permissions too, and may fail.
+    """
     spt = yield from walk_to(m, vm, root, gfn, level)
     if spt != 0:
         yield
@@ -64,8 +67,11 @@ def age_leaf(m: Machine, vm: VmId, root: Pfn, gfn: Gfn, level: Level):
             bug_on(is_mirror_sp(m, spt), "asserts: WARN_ON_ONCE: a mirror SPTE is aged")
             yield
             now = read_direct(m, spt, i)
-            m.table[spt].word[i] = Entry(now ^ (now & SHADOW_ACCESSED_MASK))
-            if is_leaf(now, level):
+            if not AD_DISABLED:
+                m.table[spt].word[i] = Entry(now ^ (now & SHADOW_ACCESSED_MASK))
+            elif now == old:
+                m.table[spt].word[i] = mark_spte_for_access_track(old)
+            if now == old if AD_DISABLED else is_leaf(now, level):
                 reached(aged)
             else:
                 reached(aged_too_late)

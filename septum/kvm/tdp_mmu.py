@@ -30,6 +30,7 @@ from septum.kvm.machine import Machine
 from septum.kvm.ops import ops
 from septum.kvm.set_spte import tdp_mmu_set_direct_spte, tdp_mmu_set_direct_spte_atomic
 from septum.kvm.spte import (
+    is_access_allowed,
     is_last_spte,
     is_shadow_present_pte,
     is_writable_pte,
@@ -190,7 +191,7 @@ def map_direct_leaf(m: Machine, vcpu: VcpuId, spt: Pfn, gfn: Gfn, level: Level, 
     vm = m.vcpu[vcpu].vm
     f = m.vcpu[vcpu].direct.fault
     bug_on(m.sp[spt].level != level, "asserts: WARN_ON_ONCE(sp->role.level != fault->goal_level)")
-    if is_leaf(old, level) and (f.prefetch or not f.write or is_writable_pte(old)):
+    if is_leaf(old, level) and (f.prefetch or is_access_allowed(f.write, old)):
         bug_on(spte_to_pfn(old) != page, "asserts: WARN_ON_ONCE: a spurious fault finds another page mapped")
         return Fault.SPURIOUS
     if page != 0:

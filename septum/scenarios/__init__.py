@@ -14,6 +14,7 @@ from septum.scenarios.build import BUILDING
 from septum.scenarios.convert import CONVERSIONS
 from septum.scenarios.direct import (
     age_notifier,
+    age_track,
     age_zap,
     copy_on_write,
     fast_zap_faults,
@@ -36,6 +37,7 @@ from septum.scenarios.dirty_log import (
     log_manual,
     log_pml,
     log_set_lazy,
+    log_track,
     log_writes,
     recover,
     recover_age,
@@ -59,9 +61,9 @@ SCENARIOS = (
 KVM = (*CONVERSIONS, *UNACCEPTED, *PREFAULTS, *FILES_OF_A_VM, *BUILDING, memslot_delete, *VIEWS)
 PLAIN_VMS = (
     notifier, notifier_alias, copy_on_write,
-    fast_zap_faults, fast_zap_notifier, age_zap, age_notifier, slot_delete, slot_move, slot_stress, mmio,
+    fast_zap_faults, fast_zap_notifier, age_zap, age_notifier, age_track, slot_delete, slot_move, slot_stress, mmio,
     notifier_slots,
-    nx_recovery, plain_teardown, log_writes, log_pml, log_eager, log_lazy,
+    nx_recovery, plain_teardown, log_writes, log_track, log_pml, log_eager, log_lazy,
     log_manual, log_initially_set, log_set_lazy, recover, recover_age, nx_recovery_age,
 )  # fmt: skip
 

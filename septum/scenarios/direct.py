@@ -12,7 +12,7 @@ from septum.kvm.aging import aged, aged_too_late, kvm_age_hva
 from septum.kvm.bug import lost_race, met_frozen
 from septum.kvm.changed_spte import table_removed
 from septum.kvm.direct import COPIES_ON_WRITE, DIRECT, RESCHED, SpRole, VcpuDirect, VmDirect
-from septum.kvm.direct_fault import old_mmio
+from septum.kvm.direct_fault import fixed_fast, old_mmio, restored
 from septum.kvm.direct_run import access, accessed, mmio_emulated
 from septum.kvm.machine import SP_DIRECT, VCPU_DIRECT, VM_DIRECT, VM_MEMSLOTS, VmState
 from septum.kvm.memory_region import kvm_set_memory_region, slot_deleted, slot_moved
@@ -29,7 +29,7 @@ from septum.kvm.notifier import (
 from septum.kvm.nx_recovery import kvm_recover_nx_huge_pages, nx_recovered
 from septum.kvm.plain_vm import destroy_plain_vm
 from septum.kvm.roots import fast_zap, root_allocated, root_found, root_freed
-from septum.kvm.spte import MMIO_VALUE
+from septum.kvm.spte import AD_DISABLED, MMIO_VALUE
 from septum.kvm.tdp_mmu import direct_mapped, mmio_mapped
 from septum.kvm.tlb import Acc, guest_wrote, tlb_flushed
 from septum.kvm.vm import close_vcpu, rcu_softirq, vm_destroyed
@@ -152,6 +152,19 @@ def age_notifier(world: World) -> None:
     vm = plain_vm(world)
     for vcpu in vm.vcpus(1):
         vcpu.runs((access, 0, Acc.WRITE), (access, 0, Acc.WRITE))
+    vm.runs("madvise", call(madvise_dontneed, vm.vm, 0))
+    vm.runs("age", call(kvm_age_hva, vm.vm, 0))
+
+
+@scenario(
+    "a page is aged without A/D bits while an MMU notifier takes it away, and a vCPU gives it its permissions back",
+    witnesses=(direct_mapped, aged, aged_too_late, restored, fixed_fast, page_unmapped, leaf_zapped),
+    tables=3, pages=2, vcpus=1, others=2, sizes={**PLAIN, AD_DISABLED: 1}, few_states=True,
+)  # fmt: skip
+def age_track(world: World) -> None:
+    vm = plain_vm(world)
+    for vcpu in vm.vcpus(1):
+        vcpu.runs((access, 0, Acc.WRITE), (access, 0, Acc.READ), (access, 0, Acc.WRITE))
     vm.runs("madvise", call(madvise_dontneed, vm.vm, 0))
     vm.runs("age", call(kvm_age_hva, vm.vm, 0))
 

@@ -8,18 +8,19 @@ from septum.host.geometry import ENTRIES, FIXED_PAGES
 from septum.kvm.aging import aged, kvm_age_hva
 from septum.kvm.changed_spte import table_removed
 from septum.kvm.direct import HUGE_PAGES
-from septum.kvm.direct_fault import fixed_fast
+from septum.kvm.direct_fault import fixed_fast, restored
 from septum.kvm.direct_run import access
 from septum.kvm.dirty_log import EAGER_PAGE_SPLIT, INITIALLY_SET, copy_all, get_dirty_log, page_logged, recovered, write_protected
 from septum.kvm.manual_log import copies_nothing_yet, copy_round
 from septum.kvm.memory_region import kvm_set_memory_region
 from septum.kvm.memslots import HVAS
+from septum.kvm.spte import AD_DISABLED
 from septum.kvm.tdp_mmu import direct_mapped, direct_split
 from septum.kvm.tlb import PML, Acc, guest_wrote, tlb_flushed
 from septum.kvm.vm import rcu_softirq
 from septum.lang import call
 from septum.scenarios.direct import PLAIN, plain_vm
-from septum.scenarios.world import World, scenario
+from septum.scenarios.world import Td, World, scenario
 
 LOG = 1
 SMALL = {**PLAIN, HVAS: 2, FIXED_PAGES: 3}
@@ -27,12 +28,13 @@ HUGE = {**PLAIN, HUGE_PAGES: 1, HVAS: 2, FIXED_PAGES: lambda: 2 * ENTRIES.value}
 SEEN = (direct_mapped, write_protected, page_logged, guest_wrote, tlb_flushed)
 
 
-def migrate(world: World, huge: bool) -> None:
-    """Logging begins, everything is copied, the log is read once, and its pages are copied again; a vCPU writes and writes."""
+def migrate(world: World, huge: bool, second: Acc = Acc.WRITE) -> Td:
+    """Logging begins, everything is copied, the log is read once, and its pages are copied again; a vCPU uses one of them."""
     vm = plain_vm(world, pages=2, huge=huge)
     for vcpu in vm.vcpus(1):
-        vcpu.runs((access, 0, Acc.WRITE), (access, 0, Acc.WRITE), (access, 0, Acc.WRITE))
+        vcpu.runs((access, 0, Acc.WRITE), (access, 0, second), (access, 0, Acc.WRITE))
     vm.runs("migrate", call(kvm_set_memory_region, vm.vm, 0, 2, 0, 0, LOG), call(copy_all, vm.vm), call(get_dirty_log, vm.vm, 0))
+    return vm
 
 
 @scenario(
@@ -41,6 +43,16 @@ def migrate(world: World, huge: bool) -> None:
 )  # fmt: skip
 def log_writes(world: World) -> None:
     migrate(world, False)
+
+
+@scenario(
+    "a vCPU reads and writes while the VMM logs dirty 4K pages, and one of them is aged without A/D bits",
+    witnesses=(*SEEN, fixed_fast, aged, restored), tables=4, pages=2, vcpus=1, others=2, sizes={**SMALL, AD_DISABLED: 1},
+    few_states=True,
+)  # fmt: skip
+def log_track(world: World) -> None:
+    vm = migrate(world, False, Acc.READ)
+    vm.runs("age", call(kvm_age_hva, vm.vm, 0))
 
 
 @scenario(

@@ -193,6 +193,13 @@ ROWS = (
      "yield from tdp_mmu_zap_leafs(m, vm, gfn, gfn)", "yield", "poison", "memory_failure"),
     ("the end of an invalidation is not counted", "kvm/gmem.py", "kvm_mmu_invalidate_end",
      "kvm.mmu_invalidate_seq += 1", "pass", "poison", "memory_failure"),
+    # without A/D bits
+    ("a leaf is aged without a comparison", AGING, "age_leaf",
+     "elif now == old:", "else:", "translation", "age_track"),
+    ("what was aged is zapped without a flush", NOTIFIER, "zap_direct_leaf",
+     "return True", "return old & 0x100 != 0", "translation", "age_track"),
+    ("W comes back with a fault for reading", FAULT, "fixed_spte",
+     "if write and is_mmu_writable_spte(old):", "if is_mmu_writable_spte(old):", "dirty log", "log_track"),
     # private memory that is not accepted
     ("vCPUs in the guest are not told that their VM is dead", "kvm/unaccepted.py", "kvm_vm_dead",
      "yield from kvm_make_all_cpus_request(m, vm)", "yield", "asserts", "unaccepted"),
