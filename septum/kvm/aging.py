@@ -17,8 +17,8 @@ from septum.kvm.direct import (
     tdp_mmu_root_match,
 )
 from septum.kvm.machine import Machine
-from septum.kvm.memslots import Hva
-from septum.kvm.notifier import gfn_of_hva, slot_of_hva
+from septum.kvm.memslots import SLOT_IDS, Hva, SlotNumber
+from septum.kvm.notifier import first_gfn, slot_in_hva_range
 from septum.kvm.spte import AD_DISABLED, SHADOW_ACCESSED_MASK, is_accessed_spte, mark_spte_for_access_track
 from septum.kvm.walk import walk_to
 from septum.lang import Witness, bug_on, process, reached
@@ -29,12 +29,13 @@ aged_too_late = Witness("aged_too_late", "aging took the A bit of an entry that 
 
 @process
 def kvm_age_hva(m: Machine, vm: VmId, hva: Hva):
-    """kvm_mmu_notifier_clear_flush_young() [7.1]: SHARED filter, no mmu_lock; memslots under SRCU."""
+    """kvm_mmu_notifier_clear_flush_young() [7.1]: SHARED filter, no mmu_lock; every memslot with the HVA, under SRCU."""
     yield
     srcu_read_lock(m.vm[vm].memslots.srcu)
-    slot = slot_of_hva(m, vm, hva)
-    if slot != 0:
-        yield from kvm_tdp_mmu_age_gfn_range(m, vm, gfn_of_hva(m, vm, slot, hva))
+    for number in range(SLOT_IDS):
+        slot = slot_in_hva_range(m, vm, SlotNumber(number), hva, hva)
+        if slot != 0:
+            yield from kvm_tdp_mmu_age_gfn_range(m, vm, first_gfn(m, vm, slot, hva))
     srcu_read_unlock(m.vm[vm].memslots.srcu)
 
 

@@ -13,6 +13,7 @@ from septum.properties import KVM_PROPERTIES, PROPERTIES
 from septum.scenarios.build import BUILDING
 from septum.scenarios.convert import CONVERSIONS
 from septum.scenarios.direct import (
+    age_alias,
     age_notifier,
     age_track,
     age_zap,
@@ -22,6 +23,7 @@ from septum.scenarios.direct import (
     mmio,
     notifier,
     notifier_alias,
+    notifier_range,
     notifier_slots,
     nx_recovery,
     nx_recovery_age,
@@ -60,8 +62,8 @@ SCENARIOS = (
 
 KVM = (*CONVERSIONS, *UNACCEPTED, *PREFAULTS, *FILES_OF_A_VM, *BUILDING, memslot_delete, *VIEWS)
 PLAIN_VMS = (
-    notifier, notifier_alias, copy_on_write,
-    fast_zap_faults, fast_zap_notifier, age_zap, age_notifier, age_track, slot_delete, slot_move, slot_stress, mmio,
+    notifier, notifier_alias, notifier_range, copy_on_write,
+    fast_zap_faults, fast_zap_notifier, age_zap, age_notifier, age_alias, age_track, slot_delete, slot_move, slot_stress, mmio,
     notifier_slots,
     nx_recovery, plain_teardown, log_writes, log_track, log_pml, log_eager, log_lazy,
     log_manual, log_initially_set, log_set_lazy, recover, recover_age, nx_recovery_age,

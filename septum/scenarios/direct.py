@@ -59,6 +59,15 @@ def plain_vm(world: World, pages: int = 1, huge: bool = False) -> Td:
     return Td(world, vm)
 
 
+def aliased(world: World) -> Td:
+    """The same with its first page in a second slot, at GFN 2."""
+    vm = plain_vm(world)
+    slots = world.m.vm[vm.vm].memslots
+    alias = slots.memslot[2]
+    alias.npages, alias.base_gfn, slots.active.slot[1] = 1, 2, 2
+    return vm
+
+
 @scenario(
     "an MMU notifier takes a page away that two vCPUs use",
     witnesses=(direct_mapped, leaf_zapped, page_unmapped, stale_fault, tlb_flushed, guest_wrote, accessed, lost_race),
@@ -70,7 +79,7 @@ def notifier(world: World) -> None:
     first, second = vm.vcpus(2)
     first.runs((access, 0, Acc.WRITE), (access, 0, Acc.READ))
     second.runs((access, 0, Acc.WRITE))
-    vm.runs("madvise", call(madvise_dontneed, vm.vm, 0))
+    vm.runs("madvise", call(madvise_dontneed, vm.vm, 0, 0))
 
 
 @scenario(
@@ -79,13 +88,39 @@ def notifier(world: World) -> None:
     tables=4, pages=2, vcpus=1, others=1, sizes={**PLAIN, MEMSLOTS: 2, SLOT_IDS: 2}, few_states=True,
 )  # fmt: skip
 def notifier_alias(world: World) -> None:
-    vm = plain_vm(world)
-    slots = world.m.vm[vm.vm].memslots
-    alias = slots.memslot[2]
-    alias.npages, alias.base_gfn, slots.active.slot[1] = 1, 2, 2
+    vm = aliased(world)
     for vcpu in vm.vcpus(1):
         vcpu.runs((access, 0, Acc.WRITE), (access, 0, Acc.READ), (access, 2, Acc.WRITE), (access, 2, Acc.READ))
-    vm.runs("madvise", call(madvise_dontneed, vm.vm, 0))
+    vm.runs("madvise", call(madvise_dontneed, vm.vm, 0, 0))
+
+
+@scenario(
+    "an MMU notifier takes a range away that two slots have, at GFNs that do not follow one another",
+    witnesses=(direct_mapped, leaf_zapped, page_unmapped, stale_fault, tlb_flushed, accessed),
+    tables=4, pages=3, vcpus=2, others=1, sizes={**PLAIN, HVAS: 3, MEMSLOTS: 2, SLOT_IDS: 2, FIXED_PAGES: 4}, few_states=True,
+)  # fmt: skip
+def notifier_range(world: World) -> None:
+    vm = plain_vm(world, pages=3)
+    slots = world.m.vm[vm.vm].memslots
+    head, tail = slots.memslot[1], slots.memslot[2]
+    head.npages = 2
+    tail.npages, tail.base_gfn, tail.hva, slots.active.slot[1] = 1, 3, 2, 2
+    for gfn, vcpu in zip((1, 3), vm.vcpus(2), strict=True):
+        vcpu.runs((access, gfn, Acc.WRITE), (access, gfn, Acc.READ))
+    vm.runs("madvise", call(madvise_dontneed, vm.vm, 0, 2))
+
+
+@scenario(
+    "a page that two slots have is aged at both GFNs, while an MMU notifier takes it away, and a vCPU uses both",
+    witnesses=(direct_mapped, aged, aged_too_late, page_unmapped, leaf_zapped),
+    tables=4, pages=2, vcpus=1, others=2, sizes={**PLAIN, MEMSLOTS: 2, SLOT_IDS: 2}, few_states=True,
+)  # fmt: skip
+def age_alias(world: World) -> None:
+    vm = aliased(world)
+    for vcpu in vm.vcpus(1):
+        vcpu.runs((access, 2, Acc.WRITE), (access, 0, Acc.WRITE))
+    vm.runs("madvise", call(madvise_dontneed, vm.vm, 0, 0))
+    vm.runs("age", call(kvm_age_hva, vm.vm, 0))
 
 
 @scenario(
@@ -126,7 +161,7 @@ def fast_zap_notifier(world: World) -> None:
     for vcpu in vm.vcpus(1):
         vcpu.runs((access, 0, Acc.WRITE), (access, 0, Acc.READ))
     vm.runs("zap", call(fast_zap, vm.vm))
-    vm.runs("madvise", call(madvise_dontneed, vm.vm, 0))
+    vm.runs("madvise", call(madvise_dontneed, vm.vm, 0, 0))
     world.setup.thread("RCU softirq", call(rcu_softirq), daemon=True)
 
 
@@ -152,7 +187,7 @@ def age_notifier(world: World) -> None:
     vm = plain_vm(world)
     for vcpu in vm.vcpus(1):
         vcpu.runs((access, 0, Acc.WRITE), (access, 0, Acc.WRITE))
-    vm.runs("madvise", call(madvise_dontneed, vm.vm, 0))
+    vm.runs("madvise", call(madvise_dontneed, vm.vm, 0, 0))
     vm.runs("age", call(kvm_age_hva, vm.vm, 0))
 
 
@@ -165,7 +200,7 @@ def age_track(world: World) -> None:
     vm = plain_vm(world)
     for vcpu in vm.vcpus(1):
         vcpu.runs((access, 0, Acc.WRITE), (access, 0, Acc.READ), (access, 0, Acc.WRITE))
-    vm.runs("madvise", call(madvise_dontneed, vm.vm, 0))
+    vm.runs("madvise", call(madvise_dontneed, vm.vm, 0, 0))
     vm.runs("age", call(kvm_age_hva, vm.vm, 0))
 
 
@@ -229,7 +264,7 @@ def notifier_slots(world: World) -> None:
     for vcpu in vm.vcpus(1):
         vcpu.runs((access, 0, Acc.WRITE))
     vm.runs("delete", call(kvm_set_memory_region, vm.vm, 0, 0, 0, 0, 0))
-    vm.runs("madvise", call(madvise_dontneed, vm.vm, 0))
+    vm.runs("madvise", call(madvise_dontneed, vm.vm, 0, 0))
 
 
 @scenario(

@@ -54,7 +54,7 @@ def views_notifier(world: World) -> None:
     td = both_views(world)
     for vcpu in td.vcpus(1):
         vcpu.runs((touch, 0), (access, SHARED_GFN, Acc.WRITE), (access, SHARED_GFN, Acc.READ))
-    td.runs("madvise", call(madvise_dontneed, td.vm, SHARED_GFN))
+    td.runs("madvise", call(madvise_dontneed, td.vm, SHARED_GFN, SHARED_GFN))
 
 
 @scenario(

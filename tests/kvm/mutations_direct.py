@@ -59,10 +59,11 @@ ROWS = (
     ("slots are swapped while an MMU notifier is active", REGION, "kvm_activate_memslot",
      "yield when(lambda: m.vm[vm].memslots.mn_active_invalidate_count == 0)", "yield", "invalidation", "notifier_slots"),
     ("the page is dropped after the end of the notifier", NOTIFIER, "madvise_dontneed",
-     "    yield from kvm_mmu_notifier_invalidate_range_start(m, vm, hva)\n",
-     "    yield from kvm_mmu_notifier_invalidate_range_start(m, vm, hva)\n"
-     "    yield from kvm_mmu_notifier_invalidate_range_end(m, vm, hva)\n    m.vm[vm].memslots.mn_active_invalidate_count += 1\n"
-     "    kvm = m.vm[vm]\n    kvm.mmu_invalidate_in_progress += 1\n", "translation", "notifier"),
+     "    yield from kvm_mmu_notifier_invalidate_range_start(m, vm, first, last)\n",
+     "    yield from kvm_mmu_notifier_invalidate_range_start(m, vm, first, last)\n"
+     "    yield from kvm_mmu_notifier_invalidate_range_end(m, vm, first, last)\n"
+     "    m.vm[vm].memslots.mn_active_invalidate_count += 1\n    kvm = m.vm[vm]\n    kvm.mmu_invalidate_in_progress += 1\n",
+     "translation", "notifier"),
     ("the sequence counter is not looked at under mmu_lock", FAULT, "slow_page_fault",
      "    elif slot != 0 and mmu_invalidate_retry_gfn(m, vm, mmu_seq, gfn):\n        reached(stale_fault)\n", "", "translation",
      "notifier"),
@@ -151,12 +152,17 @@ ROWS = (
     ("an MMU notifier stops at the first slot", NOTIFIER, "kvm_mmu_notifier_invalidate_range_start",
      "        if slot != 0:\n", "        if slot != 0 and not found:\n", "translation", "notifier_alias"),
     ("the GFN of a second slot is not in the invalidated range", NOTIFIER, "kvm_mmu_notifier_invalidate_range_start",
-     "                kvm_mmu_invalidate_range_add(m, vm, gfn, gfn)", "                pass", "translation", "notifier_alias"),
+     "                kvm_mmu_invalidate_range_add(m, vm, low, high)", "                pass", "translation", "notifier_alias"),
+    ("only the first page of a range is unmapped", NOTIFIER, "kvm_mmu_notifier_invalidate_range_start",
+     "kvm_unmap_gfn_range(m, vm, low, high, False, True)", "kvm_unmap_gfn_range(m, vm, low, low, False, True)", "translation",
+     "notifier_range"),
+    ("a range ends for the first page of a slot that comes after it", NOTIFIER, "slot_in_hva_range",
+     "memslot.hva <= last and", "memslot.hva <= first and", "translation", "notifier_range"),
     # copy on write
     ("a shared page is mapped writable for a reader", FAULT, "hva_to_pfn",
      "fault.map_writable = not mm.read_only[hva]", "fault.map_writable = True", "translation", "copy_on_write"),
     ("leaves stay mapped where the host's page becomes read-only", NOTIFIER, "write_protect_hva",
-     "    yield from kvm_mmu_notifier_invalidate_range_start(m, vm, hva)\n",
+     "    yield from kvm_mmu_notifier_invalidate_range_start(m, vm, hva, hva)\n",
      "    kvm = m.vm[vm]\n    kvm.mmu_invalidate_in_progress += 1\n    kvm.memslots.mn_active_invalidate_count += 1\n",
      "translation", "copy_on_write"),
     # a CPU with the partial-write erratum
