@@ -24,7 +24,7 @@ from septum.host.locks import FAIR, cond_resched_rwlock_write, holds_exclusively
 from septum.host.pools import EBUSY, OK, kvm_mmu_memory_cache_alloc
 from septum.host.rcu import call_rcu, rcu_read_lock, rcu_read_unlock
 from septum.kvm.bug import lost_race, met_frozen, page_came_back, page_mapped, table_freed_unused, table_linked
-from septum.kvm.changed_spte import is_leaf, is_table, tdp_account_mmu_page
+from septum.kvm.changed_spte import PROVE_MMU, ZAP_LEVEL, is_leaf, is_table, tables_removed, tdp_account_mmu_page
 from septum.kvm.direct import DIRECT, clear_role, is_mirror_sp, mark_page_dirty_in_slot, read_direct, spte_index
 from septum.kvm.machine import Machine
 from septum.kvm.ops import ops
@@ -348,9 +348,9 @@ def tdp_mmu_zap_leaf(m: Machine, vm: VmId, gfn: Gfn):
 def tdp_mmu_zap_root(m: Machine, vm: VmId):
     """tdp_mmu_zap_root() [7.2], kvm-mmu.md 4.11, mmu_lock held for write: passes over 4K, 2M, ... up to the root's level.
 
-    Thanks to the passes a table that is unlinked has no present entry left, so handle_removed_pt() does not recurse.
+    Thanks to the passes a table that is unlinked has no present entry left; with PROVE_MMU they begin with 1G.
     """
-    zap_level = Level(1)
+    zap_level = Level(ZAP_LEVEL)
     while zap_level != 0:
         gfn = u64(0)
         while gfn < GFNS:
@@ -378,8 +378,29 @@ def zap_entry(m: Machine, vm: VmId, gfn: Gfn, level: Level):
 
 @process
 def handle_removed_pt(m: Machine, vm: VmId, child: Pfn):
-    """handle_removed_pt() [7.2], kvm-mmu.md 4.9: an unlinked table: its S-EPT page is reclaimed, then the sp waits for RCU."""
+    """handle_removed_pt() [7.2], kvm-mmu.md 4.9: an unlinked table: its S-EPT page is reclaimed, then the sp waits for RCU.
+
+    What it links goes before. There are no leaves any more, and nothing above 1G is unlinked that has entries.
+    """
     assert holds_exclusively(m.vm[vm].mmu_lock), "asserts: KVM_BUG_ON(shared): mirror tables go with mmu_lock for write"
+    for i in range(ENTRIES):
+        old = m.table[child].word[i]
+        if PROVE_MMU:
+            if is_table(old, Level(m.sp[child].level)):
+                m.table[child].word[i] = FROZEN_SPTE
+                yield from handle_removed_empty_pt(m, vm, spte_to_pfn(old))
+                reached(tables_removed)
+            else:
+                assert not is_shadow_present_pte(old), "asserts: KVM_BUG_ON(!is_hkid_assigned): a leaf is left in the S-EPT"
+        else:
+            assert not is_shadow_present_pte(old), "asserts: a table is removed before its entries"
+    yield from ops.free_external_spt(m, vm, child)
+    call_rcu(m, child)
+
+
+@process
+def handle_removed_empty_pt(m: Machine, vm: VmId, child: Pfn):
+    """The same where the kernel recurses: a table without entries."""
     for i in range(ENTRIES):
         assert not is_shadow_present_pte(m.table[child].word[i]), "asserts: a table is removed before its entries"
     yield from ops.free_external_spt(m, vm, child)

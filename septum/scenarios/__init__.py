@@ -20,6 +20,7 @@ from septum.scenarios.direct import (
     copy_on_write,
     fast_zap_faults,
     fast_zap_notifier,
+    fast_zap_tables,
     mmio,
     notifier,
     notifier_alias,
@@ -51,7 +52,7 @@ from septum.scenarios.prefault import PREFAULTS
 from septum.scenarios.punch_hole import punch_hole, punch_hole_zero_step
 from septum.scenarios.scopes import SCOPES, WIDE
 from septum.scenarios.split import dirty_logging, split, split_two_tds, two_splits
-from septum.scenarios.tds import rcu_callbacks, split_teardown, teardown, two_tds
+from septum.scenarios.tds import rcu_callbacks, split_teardown, teardown, teardown_tables, two_tds
 from septum.scenarios.unaccepted import UNACCEPTED
 from septum.scenarios.views import VIEWS
 
@@ -60,10 +61,11 @@ SCENARIOS = (
     rcu_callbacks, split, two_splits, dirty_logging, split_two_tds, split_teardown,
 )  # fmt: skip
 
-KVM = (*CONVERSIONS, *UNACCEPTED, *PREFAULTS, *FILES_OF_A_VM, *BUILDING, memslot_delete, *VIEWS)
+KVM = (*CONVERSIONS, *UNACCEPTED, *PREFAULTS, *FILES_OF_A_VM, *BUILDING, teardown_tables, memslot_delete, *VIEWS)
 PLAIN_VMS = (
     notifier, notifier_alias, notifier_range, copy_on_write,
-    fast_zap_faults, fast_zap_notifier, age_zap, age_notifier, age_alias, age_track, slot_delete, slot_move, slot_stress, mmio,
+    fast_zap_faults, fast_zap_notifier, fast_zap_tables, age_zap, age_notifier, age_alias, age_track,
+    slot_delete, slot_move, slot_stress, mmio,
     notifier_slots,
     nx_recovery, plain_teardown, log_writes, log_track, log_pml, log_eager, log_lazy,
     log_manual, log_initially_set, log_set_lazy, recover, recover_age, nx_recovery_age,

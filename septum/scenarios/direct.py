@@ -10,7 +10,7 @@ from septum.host.frames import Role
 from septum.host.geometry import ENTRIES, FIXED_PAGES
 from septum.kvm.aging import aged, aged_too_late, kvm_age_hva
 from septum.kvm.bug import lost_race, met_frozen
-from septum.kvm.changed_spte import table_removed
+from septum.kvm.changed_spte import PROVE_MMU, table_removed, tables_removed
 from septum.kvm.direct import COPIES_ON_WRITE, DIRECT, RESCHED, SpRole, VcpuDirect, VmDirect
 from septum.kvm.direct_fault import fixed_fast, old_mmio, restored
 from septum.kvm.direct_run import access, accessed, mmio_emulated
@@ -147,6 +147,20 @@ def fast_zap_faults(world: World) -> None:
     first.runs((access, 0, Acc.WRITE), (access, 0, Acc.READ))
     second.runs((access, 0, Acc.WRITE))
     vm.runs("zap", call(fast_zap, vm.vm))
+    world.setup.thread("RCU softirq", call(rcu_softirq), daemon=True)
+
+
+@scenario(
+    "a fast zap takes 1G tables away with all that they link, while vCPUs use the tree and one of its pages is aged",
+    witnesses=(direct_mapped, root_obsolete, root_freed, tables_removed, aged),
+    tables=8, pages=3, vcpus=1, others=3, sizes={**PLAIN, FIXED_PAGES: 3, PROVE_MMU: 1}, few_states=True,
+)  # fmt: skip
+def fast_zap_tables(world: World) -> None:
+    vm = plain_vm(world, pages=2)
+    for vcpu in vm.vcpus(1):
+        vcpu.runs((access, 0, Acc.WRITE), (access, 1, Acc.READ))
+    vm.runs("zap", call(fast_zap, vm.vm))
+    vm.runs("age", call(kvm_age_hva, vm.vm, 0))
     world.setup.thread("RCU softirq", call(rcu_softirq), daemon=True)
 
 
