@@ -8,6 +8,7 @@ from septum.host.geometry import ENTRIES, ENTRY_BITS, Gfn, Level, Pfn, VmId, ind
 from septum.host.locks import SpinLock
 from septum.kvm.machine import Machine
 from septum.kvm.memslots import Hva, MemslotId, covers, hva_of
+from septum.kvm.mixed import is_disallowed
 from septum.kvm.spte import read_spte
 from septum.lang import Enum, Index, Size, Struct, array, boolean, bug_on, commutes, u8, u16
 
@@ -149,12 +150,12 @@ def mark_page_dirty_in_slot(m: Machine, vm: VmId, slot: MemslotId, gfn: Gfn):
 
 
 def direct_mapping_level(m: Machine, vm: VmId, slot: MemslotId, gfn: Gfn):
-    """kvm_mmu_hugepage_adjust() [7.1]: 2M where the folio is, the slot has all of it and it is aligned, and no dirty log."""
+    """kvm_mmu_hugepage_adjust() [7.1]: 2M where the folio is, the slot has all of it, aligned, of one view, and no dirty log."""
     if HUGE_PAGES:
         if slot != 0 and not m.vm[vm].memslots.memslot[slot].log_dirty:
             base = leaf_base(gfn, Level(2))
             if covers(m, vm, slot, base) and covers(m, vm, slot, Gfn(base + ENTRIES - 1)):
                 hva = hva_of(m, vm, slot, base)
-                if hva % ENTRIES == 0 and m.vm[vm].direct.mm.huge[hva]:
+                if hva % ENTRIES == 0 and m.vm[vm].direct.mm.huge[hva] and not is_disallowed(m, vm, gfn):
                     return Level(2)
     return Level(1)

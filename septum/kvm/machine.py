@@ -25,6 +25,7 @@ VM_FILE = Slot("vm.file")
 VM_FILES = Slot("vm.files")  # where they have several guest_memfd files: septum/kvm/gmem_files.py
 VM_CONTENTS = Slot("vm.contents")
 VM_POISON = Slot("vm.poison")
+VM_LPAGE_INFO = Slot("vm.lpage_info")  # where 2M ranges may be mixed: septum/kvm/mixed.py
 VCPU_LIFE = Slot("vcpu.life")
 VCPU_RUN = Slot("vcpu.run")
 VCPU_RANGE = Slot("vcpu.range")
@@ -82,6 +83,7 @@ class Vm(Struct):
     file: VM_FILE
     files: VM_FILES
     poison: VM_POISON
+    lpage_info: VM_LPAGE_INFO
 
 
 class Vcpu(Struct):

@@ -203,6 +203,13 @@ ROWS = (
      "yield from tdp_mmu_zap_leafs(m, vm, gfn, gfn)", "yield", "poison", "memory_failure"),
     ("the end of an invalidation is not counted", "kvm/gmem.py", "kvm_mmu_invalidate_end",
      "kvm.mmu_invalidate_seq += 1", "pass", "poison", "memory_failure"),
+    # mixed 2M ranges
+    ("2M leaves of mixed ranges", "kvm/mixed.py", "is_disallowed",
+     "if hugepage_test_mixed(m, vm, gfn):", "if False:", "translation", "views_mixed"),
+    ("mixed ranges are not noted", "kvm/attributes.py", "kvm_vm_ioctl_set_mem_attributes",
+     "kvm_arch_post_set_memory_attributes(m, vm, first, last)", "pass", "translation", "views_mixed"),
+    ("an invalidation does not reach to the start of a 2M range", "kvm/attributes.py", "first_straddled",
+     "return table_base(first, Level(1))", "return first", "translation", "views_mixed"),
     # without A/D bits
     ("a leaf is aged without a comparison", AGING, "age_leaf",
      "elif now == old:", "else:", "translation", "age_track"),
