@@ -6,6 +6,7 @@ from septum.host.locks import mutex_lock, mutex_unlock
 from septum.host.pools import EFAULT, EINVAL, OK
 from septum.host.signals import SIGNALS
 from septum.host.srcu import srcu_read_lock, srcu_read_unlock
+from septum.kvm.association import tdx_vcpu_load
 from septum.kvm.direct import DIRECT
 from septum.kvm.machine import Machine, TdState
 from septum.kvm.memslots import LOCAL_RETRY_LOOKS_AT_SLOT, MEMSLOTS, slot_is_dying
@@ -14,10 +15,10 @@ from septum.kvm.mmu import kvm_tdp_mmu_page_fault
 from septum.kvm.ops import ops
 from septum.kvm.reload import may_enter, reload_direct_root
 from septum.kvm.tdp_mmu import Fault
-from septum.lang import atomic, choose, commutes, process, when
-from septum.tdx.geometry import PENDING_VE_DISABLE
+from septum.lang import atomic, bug_on, choose, commutes, process, when
+from septum.tdx.geometry import MOVES, PENDING_VE_DISABLE
 from septum.tdx.guest import Accepted, tdg_mem_page_accept
-from septum.tdx.status import TDX_OPERAND_BUSY, TDX_SUCCESS
+from septum.tdx.status import TDX_OPERAND_BUSY, TDX_SUCCESS, TDX_VCPU_ASSOCIATED
 from septum.tdx.tracking import td_exit, tdh_vp_enter
 
 
@@ -83,6 +84,8 @@ def tdx_vcpu_run(m: Machine, vcpu: VcpuId):
         status = TDX_OPERAND_BUSY
         if not DIRECT or may_enter(m, vcpu):
             status = yield from tdh_vp_enter(m, vm, vcpu)
+        if MOVES:
+            bug_on(status == TDX_VCPU_ASSOCIATED, "asserts: VP.ENTER of a vCPU that is associated with another CPU")
         entered = status == TDX_SUCCESS
         if not entered:
             serve_kick(m, vcpu)
@@ -155,6 +158,8 @@ def kvm_vcpu_ioctl_run(m: Machine, vcpu: VcpuId, gfn: Gfn):
     """KVM_RUN of a vCPU whose guest needs `gfn`, with vcpu->mutex held; -EINVAL before the TD and the vCPU are ready. Errno."""
     vm = m.vcpu[vcpu].vm
     yield from mutex_lock(m, m.vcpu[vcpu].life.mutex)
+    if MOVES:
+        yield from tdx_vcpu_load(m, vcpu)
     error = EINVAL
     if m.vm[vm].life.state == TdState.RUNNABLE and m.vcpu[vcpu].life.state == TdState.INITIALIZED:
         error = yield from kvm_mmu_reload(m, vcpu)

@@ -48,6 +48,7 @@ from septum.scenarios.dirty_log import (
 from septum.scenarios.faults import neighbours, neighbours_enomem, same_gfn, same_gfn_enomem, zero_step
 from septum.scenarios.files import FILES_OF_A_VM
 from septum.scenarios.memslots import memslot_delete
+from septum.scenarios.moves import change_cpus
 from septum.scenarios.prefault import PREFAULTS
 from septum.scenarios.punch_hole import punch_hole, punch_hole_zero_step
 from septum.scenarios.scopes import SCOPES, WIDE
@@ -61,7 +62,7 @@ SCENARIOS = (
     rcu_callbacks, split, two_splits, dirty_logging, split_two_tds, split_teardown,
 )  # fmt: skip
 
-KVM = (*CONVERSIONS, *UNACCEPTED, *PREFAULTS, *FILES_OF_A_VM, *BUILDING, teardown_tables, memslot_delete, *VIEWS)
+KVM = (*CONVERSIONS, *UNACCEPTED, *PREFAULTS, *FILES_OF_A_VM, *BUILDING, change_cpus, teardown_tables, memslot_delete, *VIEWS)
 PLAIN_VMS = (
     notifier, notifier_alias, notifier_range, copy_on_write,
     fast_zap_faults, fast_zap_notifier, fast_zap_tables, age_zap, age_notifier, age_alias, age_track,

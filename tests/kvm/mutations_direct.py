@@ -203,6 +203,11 @@ ROWS = (
      "yield from tdp_mmu_zap_leafs(m, vm, gfn, gfn)", "yield", "poison", "memory_failure"),
     ("the end of an invalidation is not counted", "kvm/gmem.py", "kvm_mmu_invalidate_end",
      "kvm.mmu_invalidate_seq += 1", "pass", "poison", "memory_failure"),
+    # vCPUs that move between CPUs
+    ("a vCPU that moves is not flushed", "kvm/association.py", "tdx_vcpu_load",
+     "yield from tdx_flush_vp_on_cpu(m, vcpu)", "yield", "asserts", "change_cpus"),
+    ("a vCPU that moved is not on a list", "kvm/association.py", "tdx_vcpu_load",
+     "m.vcpu[vcpu].life.associated = True", "pass", "asserts", "change_cpus"),
     # mixed 2M ranges
     ("2M leaves of mixed ranges", "kvm/mixed.py", "is_disallowed",
      "if hugepage_test_mixed(m, vm, gfn):", "if False:", "translation", "views_mixed"),
