@@ -6,6 +6,7 @@ from septum.host.rcu import rcu_read_lock, rcu_read_unlock
 from septum.host.srcu import srcu_read_lock, srcu_read_unlock
 from septum.kvm.changed_spte import is_leaf
 from septum.kvm.direct import (
+    HUGE_1G,
     HUGE_PAGES,
     KVM_DIRECT_ROOTS,
     ROOTS,
@@ -47,6 +48,8 @@ def kvm_tdp_mmu_age_gfn_range(m: Machine, vm: VmId, gfn: Gfn):
         root = root_at(m, vm, RootSlot(i))
         yield
         if tdp_mmu_root_match(m, root, KVM_DIRECT_ROOTS):
+            if HUGE_1G:
+                yield from age_leaf(m, vm, root, leaf_base(gfn, Level(3)), Level(3))
             if HUGE_PAGES:
                 yield from age_leaf(m, vm, root, leaf_base(gfn, Level(2)), Level(2))
             yield from age_leaf(m, vm, root, gfn, Level(1))

@@ -3,7 +3,7 @@
 from septum.host.entry import FROZEN_SPTE, Entry
 from septum.host.geometry import ENTRIES, LEVELS, Gfn, Level, Pfn, VmId, leaf_base, pages_per_leaf
 from septum.host.rcu import call_rcu
-from septum.kvm.direct import read_direct
+from septum.kvm.direct import HUGE_1G, read_direct
 from septum.kvm.machine import Machine
 from septum.kvm.spte import (
     EPT_SPTE_HOST_WRITABLE,
@@ -17,6 +17,7 @@ from septum.kvm.spte import (
 from septum.lang import Size, Witness, commutes, process, reached, when
 
 PROVE_MMU = Size("PROVE_MMU", 0)  # CONFIG_KVM_PROVE_MMU: zap_root has no passes over 4K and 2M, so 1G tables go with all below
+UNLINKS_TABLES = Size("UNLINKS_TABLES", lambda: int(bool(PROVE_MMU.value or HUGE_1G.value)))  # tables go that link tables
 ZAP_LEVEL = Size("ZAP_LEVEL", lambda: min(3, LEVELS.value) if PROVE_MMU.value else 1)  # of the first pass
 
 tables_removed = Witness("tables_removed", "a table that linked tables was unlinked and taken apart")
@@ -91,13 +92,13 @@ def tdp_unaccount_mmu_page(m: Machine, vm: VmId):
 def handle_removed_direct_pt(m: Machine, vm: VmId, child: Pfn, shared: bool):
     """handle_removed_pt() [7.1] of a direct table, kvm-mmu.md 4.9: every entry becomes FROZEN, then the table waits for RCU.
 
-    Only with PROVE_MMU does it link tables: else zap_root goes from the leaves up, and recovery makes 2M leaves.
+    It may link tables with PROVE_MMU, or where a 1G leaf is recovered: else zap_root goes from the leaves up.
     """
     level = Level(m.sp[child].level)
     tdp_unaccount_mmu_page(m, vm)
     for i in range(ENTRIES):
         old = yield from freeze_removed(m, vm, child, i, shared)
-        if PROVE_MMU:
+        if UNLINKS_TABLES:
             if is_table(old, level):
                 yield from handle_removed_leaf_table(m, vm, spte_to_pfn(old), shared)
                 reached(tables_removed)

@@ -12,6 +12,7 @@ from septum.host.srcu import in_srcu, srcu_read_lock, srcu_read_unlock
 from septum.kvm.changed_spte import is_leaf
 from septum.kvm.direct import (
     COPIES_ON_WRITE,
+    HUGE_1G,
     HUGE_PAGES,
     KVM_DIRECT_ROOTS,
     KVM_INVALID_ROOTS,
@@ -217,6 +218,9 @@ def tdp_mmu_zap_direct_leafs(m: Machine, vm: VmId, root: Pfn, first: Gfn, last: 
         resched = yield from tdp_mmu_iter_cond_resched(m, vm, flush, False)
         if resched:
             flush = False
+        if HUGE_1G:
+            zapped = yield from zap_direct_leaf(m, vm, root, leaf_base(gfn, Level(3)), Level(3))
+            flush = flush or (zapped and not m.sp[root].direct.invalid)
         if HUGE_PAGES:
             zapped = yield from zap_direct_leaf(m, vm, root, leaf_base(gfn, Level(2)), Level(2))
             flush = flush or (zapped and not m.sp[root].direct.invalid)

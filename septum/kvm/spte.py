@@ -1,7 +1,7 @@
 """SPTEs of mirror and direct tables: constructors and predicates with the real bits; kvm-mmu.md 2."""
 
 from septum.host.entry import ADDRESS_MASK, PAGE_SHIFT, POISON, SHADOW_NONPRESENT_VALUE, Entry
-from septum.host.geometry import ENTRIES, Gfn, Level, Pfn
+from septum.host.geometry import ENTRIES, Gfn, Level, Pfn, pages_per_leaf
 from septum.lang import Size, u64
 
 AD_DISABLED = Size("AD_DISABLED", 0)  # EPT A/D bits are off: A is KVM's own, what was aged has no permissions until it is used
@@ -58,6 +58,16 @@ def make_small_spte(huge, i):
     return Entry((huge & ~PT_PAGE_SIZE_MASK) | (i % ENTRIES << PAGE_SHIFT))
 
 
+def make_small_huge_spte(huge, i):
+    """make_small_spte() [7.1] for a table of 2M leaves: the i-th of a 1G leaf."""
+    return Entry(huge | (i % ENTRIES * ENTRIES << PAGE_SHIFT))
+
+
+def page_of(spte, level: Level, gfn: Gfn):
+    """The page that a leaf gives `gfn`."""
+    return Pfn(((spte & ADDRESS_MASK) >> PAGE_SHIFT) + gfn % pages_per_leaf(level))
+
+
 def read_spte(m, spt: Pfn, i):
     """READ_ONCE(*sptep) of a walker. An entry that only the allocator wrote must not be seen, unless as SHADOW_NONPRESENT_VALUE:
     in a TDX VM a zero entry reads as an MMIO SPTE (kvm-mmu.md 2.2)."""
@@ -98,7 +108,7 @@ def make_direct_spte(page: Pfn, level: Level, map_writable, prefetch):
 
 
 def make_huge_spte(small, i):
-    """make_huge_spte() [7.1]: the 2M leaf of which `small` is the i-th page."""
+    """make_huge_spte() [7.1]: the leaf of which `small` maps the i-th page."""
     return Entry((small ^ (u64(i) << PAGE_SHIFT)) | PT_PAGE_SIZE_MASK)
 
 

@@ -25,7 +25,7 @@ from septum.host.pools import EBUSY, OK, kvm_mmu_memory_cache_alloc
 from septum.host.rcu import call_rcu, rcu_read_lock, rcu_read_unlock
 from septum.kvm.bug import lost_race, met_frozen, page_came_back, page_mapped, table_freed_unused, table_linked
 from septum.kvm.changed_spte import PROVE_MMU, ZAP_LEVEL, is_leaf, is_table, tables_removed, tdp_account_mmu_page
-from septum.kvm.direct import DIRECT, clear_role, is_mirror_sp, mark_page_dirty_in_slot, read_direct, spte_index
+from septum.kvm.direct import DIRECT, HUGE_1G, clear_role, is_mirror_sp, mark_page_dirty_in_slot, read_direct, spte_index
 from septum.kvm.machine import Machine
 from septum.kvm.ops import ops
 from septum.kvm.set_spte import tdp_mmu_set_direct_spte, tdp_mmu_set_direct_spte_atomic
@@ -38,6 +38,7 @@ from septum.kvm.spte import (
     make_direct_spte,
     make_mmio_spte,
     make_nonleaf_spte,
+    make_small_huge_spte,
     make_small_spte,
     make_spte,
     read_spte,
@@ -150,10 +151,13 @@ def split_in_fault(m: Machine, vcpu: VcpuId, spt: Pfn, gfn: Gfn, level: Level, h
 
 @process
 def tdp_mmu_split_direct(m: Machine, vm: VmId, spt: Pfn, gfn: Gfn, level: Level, huge: Entry, sp: Pfn, shared: bool):
-    """tdp_mmu_split_huge_page() [7.1], kvm-mmu.md 4.12: 4K leaves that translate the same, then the link; no flush."""
+    """tdp_mmu_split_huge_page() [7.1], kvm-mmu.md 4.12: smaller leaves that translate the same, then the link; no flush."""
     init_sp(m, sp, Pfn(0), gfn, Level(level - 1))
     for i in range(ENTRIES):
-        m.table[sp].word[i] = make_small_spte(huge, i)
+        if HUGE_1G and level == 3:
+            m.table[sp].word[i] = make_small_huge_spte(huge, i)
+        else:
+            m.table[sp].word[i] = make_small_spte(huge, i)
     error = OK
     if shared:
         error = yield from tdp_mmu_set_direct_spte_atomic(m, vm, spt, gfn, level, huge, make_nonleaf_spte(sp))

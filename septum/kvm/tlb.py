@@ -3,7 +3,7 @@
 It takes no lock and knows no RCU: tables and pages are there for it until a flush of its TLB has been waited for.
 """
 
-from septum.host.geometry import ENTRIES, LEVELS, Gfn, Level, Pfn, VcpuId, VmId
+from septum.host.geometry import LEVELS, Gfn, Level, Pfn, VcpuId, VmId
 from septum.kvm.changed_spte import is_leaf
 from septum.kvm.direct import COPIES_ON_WRITE, Copy, direct_index, read_direct
 from septum.kvm.machine import Machine
@@ -16,7 +16,7 @@ from septum.kvm.spte import (
     is_mmio_spte,
     is_shadow_present_pte,
     is_writable_pte,
-    make_small_spte,
+    page_of,
     spte_to_pfn,
 )
 from septum.kvm.tdx import kvm_make_all_cpus_request
@@ -128,7 +128,7 @@ def translate(m: Machine, vcpu: VcpuId, spt: Pfn, gfn: Gfn, level: Level, write:
     if not AD_DISABLED:
         m.table[spt].word[i] = entry | SHADOW_ACCESSED_MASK | (SHADOW_DIRTY_MASK if write else 0)
     tlb = m.vcpu[vcpu].direct.tlb
-    tlb.page = spte_to_pfn(entry) if level == 1 else spte_to_pfn(make_small_spte(entry, gfn % ENTRIES))
+    tlb.page = page_of(entry, level, gfn)
     tlb.gfn = gfn
     tlb.writable = is_writable_pte(entry)
     tlb.dirty = AD_DISABLED or write or entry & SHADOW_DIRTY_MASK != 0

@@ -34,6 +34,7 @@ from septum.scenarios.direct import (
     slot_stress,
 )
 from septum.scenarios.dirty_log import (
+    log_1g,
     log_eager,
     log_initially_set,
     log_lazy,
@@ -43,6 +44,7 @@ from septum.scenarios.dirty_log import (
     log_track,
     log_writes,
     recover,
+    recover_1g,
     recover_age,
 )
 from septum.scenarios.faults import neighbours, neighbours_enomem, same_gfn, same_gfn_enomem, zero_step
@@ -69,7 +71,7 @@ PLAIN_VMS = (
     slot_delete, slot_move, slot_stress, mmio,
     notifier_slots,
     nx_recovery, plain_teardown, log_writes, log_track, log_pml, log_eager, log_lazy,
-    log_manual, log_initially_set, log_set_lazy, recover, recover_age, nx_recovery_age,
+    log_manual, log_initially_set, log_set_lazy, log_1g, recover, recover_1g, recover_age, nx_recovery_age,
 )  # fmt: skip
 
 

@@ -203,6 +203,11 @@ ROWS = (
      "yield from tdp_mmu_zap_leafs(m, vm, gfn, gfn)", "yield", "poison", "memory_failure"),
     ("the end of an invalidation is not counted", "kvm/gmem.py", "kvm_mmu_invalidate_end",
      "kvm.mmu_invalidate_seq += 1", "pass", "poison", "memory_failure"),
+    # 1G leaves
+    ("the 2M leaves of a split 1G leaf all map the first 2M", MMU, "tdp_mmu_split_direct",
+     "make_small_huge_spte(huge, i)", "make_small_huge_spte(huge, 0)", "translation", "log_1g"),
+    ("a 1G leaf is recovered as its own second half", DIRTY, "tdp_mmu_make_huge_spte",
+     "return make_huge_spte(huge, i * ENTRIES)", "return huge", "translation", "recover_1g"),
     # vCPUs that move between CPUs
     ("a vCPU that moves is not flushed", "kvm/association.py", "tdx_vcpu_load",
      "yield from tdx_flush_vp_on_cpu(m, vcpu)", "yield", "asserts", "change_cpus"),

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from septum.designs import upstream
+from septum.host.geometry import LEVELS
 from septum.host.pools import EEXIST, EINVAL, OK
 from septum.kvm.aging import kvm_age_hva
 from septum.kvm.direct import read_direct
@@ -25,7 +26,7 @@ from septum.lang import Setup, scope
 from septum.lang.processes import running
 from septum.lang.struct import allocate, realise
 from septum.scenarios.direct import age_alias, aliased, copy_on_write, notifier_range, plain_vm, slot_stress
-from septum.scenarios.dirty_log import log_eager, log_initially_set, log_lazy, log_manual, log_set_lazy
+from septum.scenarios.dirty_log import giant_vm, log_1g, log_eager, log_initially_set, log_lazy, log_manual, log_set_lazy
 from septum.scenarios.views import both_views, views_log
 from septum.scenarios.world import World
 from tests.machine import run
@@ -35,9 +36,9 @@ LOG, GMEM = 1, 2
 
 
 @contextmanager
-def machine(like, start) -> Iterator[Machine]:
+def machine(like, start, levels=3) -> Iterator[Machine]:
     """The machine of a scenario with what `start` makes in it, and one vCPU that has not run."""
-    with scope({**upstream.bindings(), **like.bindings}):
+    with scope({**upstream.bindings(), **like.bindings, LEVELS: levels}):
         m, _ = allocate(realise(Machine, {}))
         running.thread = 0
         running.reached = set()
@@ -126,6 +127,17 @@ def test_dirty_log_page_splitting_eagerly():
         assert region(m, 0, 2) == OK
         run(access(m, VCPU, 0, Acc.WRITE))
         assert leaves(m) == (0, 1)
+
+
+def test_dirty_log_page_splitting_of_1g():
+    """A 1G leaf is split to 4K when logging begins, over two levels, and is one leaf again when it has ended."""
+    with machine(log_1g, giant_vm, levels=4) as m:
+        run(access(m, VCPU, 1, Acc.WRITE))
+        assert m.vm[VM].direct.stat[3] == 1
+        assert region(m, 0, 4, flags=LOG) == OK
+        assert leaves(m) == (4, 0)
+        assert region(m, 0, 4) == OK
+        assert (leaves(m), m.vm[VM].direct.stat[3]) == ((0, 0), 1)
 
 
 def test_dirty_log_page_splitting_in_faults():
