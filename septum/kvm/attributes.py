@@ -8,10 +8,11 @@ from septum.kvm.contents import dropped, dropping
 from septum.kvm.direct import DIRECT, HUGE_PAGES, ROOTS, RootSlot, direct_index, is_mirror_sp
 from septum.kvm.gmem import kvm_mmu_invalidate_end, kvm_mmu_invalidate_start
 from septum.kvm.machine import Machine
+from septum.kvm.mirror_zap import tdp_mmu_zap_leafs
 from septum.kvm.mixed import MIXED, hugepage_test_mixed, kvm_arch_post_set_memory_attributes
 from septum.kvm.notifier import kvm_unmap_gfn_range
 from septum.kvm.spte import is_shadow_present_pte
-from septum.kvm.tdp_mmu import table_at, tdp_mmu_zap_leafs
+from septum.kvm.tdp_mmu import table_at
 from septum.kvm.tlb import kvm_flush_remote_tlbs
 from septum.kvm.walk import direct_table
 from septum.lang import Witness, process, reached

@@ -24,9 +24,10 @@ from septum.kvm.direct import (
 from septum.kvm.gmem import kvm_mmu_invalidate_end, kvm_mmu_invalidate_range_add, kvm_mmu_invalidate_start
 from septum.kvm.machine import Machine
 from septum.kvm.memslots import SLOT_IDS, Hva, MemslotId, SlotNumber
+from septum.kvm.mirror_zap import tdp_mmu_zap_leafs
 from septum.kvm.roots import kvm_tdp_mmu_put_root, tdp_mmu_get_root
 from septum.kvm.set_spte import tdp_mmu_set_direct_spte
-from septum.kvm.tdp_mmu import read_sptep, tdp_mmu_zap_leafs
+from septum.kvm.tdp_mmu import read_sptep
 from septum.kvm.tlb import kvm_flush_remote_tlbs
 from septum.kvm.walk import direct_table, tdp_mmu_iter_cond_resched
 from septum.lang import Witness, atomic, bug_on, process, reached

@@ -117,7 +117,7 @@ ROWS = (
      "if m.cpu[thread].rcu != 0:", "if False:", "rcu", "age_zap"),
     ("direct tables below one that is unlinked are forgotten", CHANGED, "handle_removed_direct_pt",
      "yield from handle_removed_leaf_table(m, vm, spte_to_pfn(old), shared)", "yield", "accounting", "fast_zap_tables"),
-    ("mirror tables below one that is unlinked are forgotten", MMU, "handle_removed_pt",
+    ("mirror tables below one that is unlinked are forgotten", "kvm/mirror_zap.py", "handle_removed_pt",
      "yield from handle_removed_empty_pt(m, vm, spte_to_pfn(old))", "yield", "asserts", "teardown_tables"),
     # splits, A and D bits, the dirty log
     ("split children all map the first page", MMU, "tdp_mmu_split_direct",
