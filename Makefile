@@ -5,7 +5,8 @@
 # What ends a check well: verdicts (0), findings (1) and budgets that ended (3) are results; bad input (2) is a failure.
 RESULT = status=$$?; [ $$status -ne 2 ] && [ $$status -le 3 ]
 
-SIDES = kvm_upstream kvm_dpamt_merged kvm_dpamt_merged_split
+# The designs that a kernel has, KVM's own side of them, and plain VMs: docs/scenarios.md says how large their scenarios are.
+MERGED = upstream dpamt_merged dpamt_merged_split kvm_upstream kvm_dpamt_merged kvm_dpamt_merged_split kvm
 
 # Check every design in every scenario, and print the table.
 demo: .venv/.run
@@ -15,10 +16,9 @@ demo: .venv/.run
 test: .venv/.test
 	.venv/bin/pytest -n auto --dist loadfile
 
-# Check every design, and KVM's own side, with three vCPUs: minutes to hours, and gigabytes.
+# Check these in the larger size of each scenario, to the end: a part of an hour, and gigabytes.
 check-large: .venv/.run
-	@.venv/bin/septum check --all $(SIDES) --vcpus 3 --budget 30m,16GiB; $(RESULT)
-	@.venv/bin/septum check kvm --scope wide --budget 30m,16GiB; $(RESULT)
+	@.venv/bin/septum check $(MERGED) --scope wide; status=$$?; [ $$status -le 1 ]
 
 # Measure transitions a second, of both engines, and every checker that is installed on one protocol.
 bench: .venv/.test

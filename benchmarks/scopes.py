@@ -11,13 +11,12 @@ from pathlib import Path
 
 from septum.check.check import Budget, check, load
 from septum.check.result import Result, Verdict
-from septum.scenarios import SCOPES
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "commands.md"
 TABLE = re.compile(r"(?<=<!-- scopes -->\n)(\|.*\n)*")
 SECONDS = 5.0
 DESIGNS = ("upstream", "dpamt_v4_as_posted", "dpamt_merged", "dpamt_merged_split")
-HUNTED = "large"  # is not explored
+SCOPES = ("tiny", "small", "review")  # `wide` has a table of its own, by families.py, and `large` is for a hunt
 
 
 def results(design: str, scope: str) -> list[Result]:
@@ -34,10 +33,9 @@ def cell(found: list[Result]) -> str:
 
 
 def table() -> str:
-    scopes = [one.name for one in SCOPES if one.name != HUNTED]
-    lines = [f"| design | {' | '.join(scopes)} |", f"| --- | {' | '.join('---' for _ in scopes)} |"]
+    lines = [f"| design | {' | '.join(SCOPES)} |", f"| --- | {' | '.join('---' for _ in SCOPES)} |"]
     for design in DESIGNS:
-        lines.append(f"| {design} | {' | '.join(cell(results(design, scope)) for scope in scopes)} |")
+        lines.append(f"| {design} | {' | '.join(cell(results(design, scope)) for scope in SCOPES)} |")
     return "".join(f"{line}\n" for line in lines)
 
 

@@ -142,9 +142,20 @@ def _resolved(bindings: Mapping[object, object]) -> dict[object, object]:
         return {key: key.value if isinstance(key, Size) else value for key, value in bindings.items()}
 
 
+def _said(bindings: Mapping[object, object]) -> dict[object, object]:
+    """Without the sizes that are what they would be if nothing were said of them."""
+    usual: dict[object, object] = {}
+    with scope(bindings):
+        for key in bindings:
+            if isinstance(key, Size):
+                usual[key] = int(key.default()) if callable(key.default) else key.default
+    return {key: value for key, value in bindings.items() if key not in usual or usual[key] != value}
+
+
 def _build(model: Model, scenario: Scenario, bindings: Mapping[object, object], property: str) -> Build:
     able = [one for one in model.scenarios if one.needs <= model.operations]
-    peers = [one for one in able if _resolved({**model.bindings, **one.bindings}) == bindings]
+    said = _said(bindings)
+    peers = [one for one in able if _said(_resolved({**model.bindings, **one.bindings})) == said]
     peers = peers if scenario in peers else [scenario]
     unit = _unit(model, bindings, peers)
     place = peers.index(scenario)

@@ -48,7 +48,7 @@ class Automorphisms:
         self._types = [index for index in self._tables.sets if index not in self._distinct and not is_scalarset(index)]
         self.all = [Automorphism(tuple(range(len(threads))), {})]
         if None not in self._distinct and unit.thread_types <= set(self._types):
-            self.all += [one for one in self._found() if one.threads != self.all[0].threads]
+            self.all += self._found()
 
     def alike(self) -> list[tuple[int, ...]]:
         """The threads that an automorphism makes of each other, by number; only groups of at least two."""
@@ -76,8 +76,8 @@ class Automorphisms:
     # -- candidates: what the programs allow
 
     def _found(self) -> Iterator[Automorphism]:
-        """For each way to exchange threads the first way to rename values with them, if there is one."""
-        for threads in _permutations(self._threads):
+        """For each way to exchange threads (the first exchanges none) the first way to rename values with them, if any."""
+        for threads in itertools.islice(_permutations(self._threads), 1, None):
             renamed = self._renamed_by(threads)
             if renamed is not None:
                 yield from itertools.islice(filter(self._stays, self._completed(threads, renamed)), 1)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import functools
 import inspect
+import re
 from typing import TYPE_CHECKING
 
 from septum.lang import processes
@@ -58,6 +60,11 @@ class Instance(Yields):
     def frame_size(self) -> int:
         """Bytes of the largest frame, with those of the processes called."""
         return max((point.end + (point.callee.frame_size if point.callee else 0) for point in self.points), default=1)
+
+    @functools.cached_property
+    def called(self) -> frozenset[str]:
+        """The names of the C functions that its C calls."""
+        return frozenset(re.findall(r"\bf\d+_\w+", self.text))
 
     def is_local(self, name: str) -> bool:
         return name in self._names

@@ -32,74 +32,62 @@ typedef struct renaming {
     struct { uint8_t set; uint16_t value; } queue[SCALARSETS * SCALARSET_LIMIT + 1];
 } renaming_t;
 
-static inline void met(renaming_t *r, unsigned set, uint64_t value)
+/* The number of a value that may be renamed: the next one where it is met for the first time. */
+static inline uint64_t number_of(renaming_t *r, unsigned set, uint64_t value)
 {
-    if (value < scalarsets[set].first || r->number[set][value])
-        return;
-    r->number[set][value] = (uint16_t)r->next[set]++;
-    r->queue[r->queued].set = (uint8_t)set;
-    r->queue[r->queued++].value = (uint16_t)value;
+    uint16_t *number = &r->number[set][value];
+    if (!*number) {
+        *number = (uint16_t)r->next[set]++;
+        r->queue[r->queued].set = (uint8_t)set;
+        r->queue[r->queued++].value = (uint16_t)value;
+    }
+    return *number;
 }
 
-/* The value of a scalarset at a place: a number, the bits of a packed word, or the element that a reference points into. */
-static inline int value_at(const place_t *place, uint64_t word, unsigned *set, uint64_t *value)
+static inline int may_be_renamed(unsigned set, uint64_t value)
 {
-    if (place->kind == PLACE_REFERENCE) {
-        for (unsigned i = 0; i < MEMBERS; i++) {
-            const member_t *m = &members[i];
-            if (word >= m->offset && word < m->offset + (uint64_t)m->stride * scalarsets[m->set].limit) {
-                *set = m->set;
-                *value = (word - m->offset) / m->stride;
-                return 1;
-            }
+    return value && value >= scalarsets[set].first;
+}
+
+/* A reference into an element of a scalarset, as one into the element that its value's number has. */
+static uint64_t reference_of(renaming_t *r, uint64_t word)
+{
+    for (const member_t *m = members; m < members + MEMBERS; m++)
+        if (word >= m->offset && word < m->offset + (uint64_t)m->stride * scalarsets[m->set].limit) {
+            uint64_t value = (word - m->offset) / m->stride;
+            return may_be_renamed(m->set, value) ? word + (number_of(r, m->set, value) - value) * m->stride : word;
         }
-        return 0;
-    }
-    *set = place->set;
-    *value = place->kind == PLACE_PACKED ? (word >> place->low) & place->mask : word;
-    return *value >= scalarsets[*set].first;
+    return word;
 }
 
-static void walk(renaming_t *r, const uint8_t *base, const place_t *places, uint32_t count)
+static void rename_places(renaming_t *r, uint8_t *base, const place_t *places, uint32_t count)
 {
-    for (uint32_t i = 0; i < count; i++) {
-        unsigned set;
-        uint64_t value, word = load_place(base + places[i].offset, &places[i]);
-        if (word && value_at(&places[i], word, &set, &value))
-            met(r, set, value);
-    }
-}
-
-static void rename_places(const renaming_t *r, uint8_t *base, const place_t *places, uint32_t count)
-{
-    for (uint32_t i = 0; i < count; i++) {
-        unsigned set;
-        const place_t *place = &places[i];
-        uint64_t value, word = load_place(base + place->offset, place);
-        if (!word || !value_at(place, word, &set, &value) || value < scalarsets[set].first)
+    for (const place_t *place = places; place < places + count; place++) {
+        uint8_t *at = base + place->offset;
+        if (place->kind == PLACE_NUMBER && place->bytes == 1) {
+            if (may_be_renamed(place->set, *at))
+                *at = (uint8_t)number_of(r, place->set, *at);
             continue;
-        uint64_t number = r->number[set][value];
+        }
+        uint64_t word = load_place(at, place), value = place->kind == PLACE_PACKED ? (word >> place->low) & place->mask : word;
         if (place->kind == PLACE_REFERENCE)
-            for (unsigned j = 0; j < MEMBERS; j++) {
-                const member_t *m = &members[j];
-                if (m->set == set && word >= m->offset && word < m->offset + (uint64_t)m->stride * scalarsets[set].limit)
-                    word += (number - value) * m->stride;
-            }
-        else if (place->kind == PLACE_PACKED)
-            word = (word & ~(place->mask << place->low)) | number << place->low;
-        else
-            word = number;
-        store_place(base + place->offset, place, word);
+            store_place(at, place, reference_of(r, word));
+        else if (may_be_renamed(place->set, value))
+            store_place(at, place, word + ((number_of(r, place->set, value) - value) << place->low));
     }
 }
 
-static void walk_queue(renaming_t *r, const uint8_t *state)
+/* The elements of the values that were met, in this order, each at the place that its number gives it; they may meet further ones. */
+static void place_elements(renaming_t *r, const uint8_t *from, uint8_t *to)
 {
     while (r->taken < r->queued) {
         unsigned set = r->queue[r->taken].set, value = r->queue[r->taken++].value;
-        for (unsigned i = 0; i < MEMBERS; i++)
-            if (members[i].set == set)
-                walk(r, state + members[i].offset + (size_t)value * members[i].stride, members[i].places, members[i].count);
+        for (const member_t *m = members; m < members + MEMBERS; m++)
+            if (m->set == set) {
+                uint8_t *at = to + m->offset + (size_t)r->number[set][value] * m->stride;
+                memcpy(at, from + m->offset + (size_t)value * m->stride, m->stride);
+                rename_places(r, at, m->places, m->count);
+            }
     }
 }
 
@@ -115,11 +103,12 @@ static int compare_elements(const uint8_t *state, unsigned set, unsigned a, unsi
     return 0;
 }
 
-static inline int is_blank(const uint8_t *state, unsigned set, unsigned value)
+/* Whether the values from `first` to before `end` have elements without content. */
+static int are_blank(const uint8_t *state, unsigned set, unsigned first, unsigned end)
 {
-    for (unsigned i = 0; i < MEMBERS; i++) {
-        const uint8_t *at = state + members[i].offset + (size_t)value * members[i].stride;
-        uint32_t left = members[i].set == set ? members[i].stride : 0;
+    for (const member_t *m = members; m < members + MEMBERS; m++) {
+        const uint8_t *at = state + m->offset + (size_t)first * m->stride;
+        size_t left = m->set == set ? (size_t)(end - first) * m->stride : 0;
         for (; left >= 8; left -= 8, at += 8)
             if (load64(at))
                 return 0;
@@ -130,42 +119,20 @@ static inline int is_blank(const uint8_t *state, unsigned set, unsigned value)
     return 1;
 }
 
-/* Values that the walk did not meet but that have content, greatest content first. The blank ones are all alike and need no number. */
-static void number_the_rest(renaming_t *r, const uint8_t *state)
+/* Of the values that were not met and have content the one with the greatest; 0 if there is none. Those without are mostly neighbours. */
+static unsigned greatest_left(const renaming_t *r, const uint8_t *state, unsigned set)
 {
-    for (unsigned set = 0; set < SCALARSETS; set++)
-        for (;;) {
-            unsigned best = 0;
-            for (unsigned value = scalarsets[set].first; value < scalarsets[set].limit; value++)
-                if (!r->number[set][value] && !is_blank(state, set, value) && (!best || compare_elements(state, set, value, best) > 0))
-                    best = value;
-            if (!best)
-                break;
-            met(r, set, best);
-            walk_queue(r, state);
-        }
-}
-
-/* The elements of the values that are not interchangeable. */
-static void walk_fixed(renaming_t *r, const uint8_t *state)
-{
-    for (unsigned i = 0; i < MEMBERS; i++)
-        for (unsigned value = 0; value < scalarsets[members[i].set].first; value++)
-            walk(r, state + members[i].offset + (size_t)value * members[i].stride, members[i].places, members[i].count);
-}
-
-static void walk_frame(void *r, const uint8_t *base, const place_t *places, uint32_t names, uint32_t all)
-{
-    (void)all;
-    walk(r, base, places, names);
-}
-
-static void walk_frames(renaming_t *r, const uint8_t *state)
-{
-    for (unsigned thread = 0; thread < MAX_THREADS; thread++) {
-        const uint8_t *frame = frame_of((uint8_t *)(uintptr_t)state, thread);
-        frame_visit(frame, thread, walk_frame, r);
+    unsigned best = 0, limit = scalarsets[set].limit;
+    for (unsigned first = scalarsets[set].first, end; first < limit; first = end + 1) {
+        for (end = first; end < limit && !r->number[set][end]; end++)
+            ;
+        if (end == first || are_blank(state, set, first, end))
+            continue;
+        for (unsigned value = first; value < end; value++)
+            if (!are_blank(state, set, value, value + 1) && (!best || compare_elements(state, set, value, best) > 0))
+                best = value;
     }
+    return best;
 }
 
 static void rename_frame(void *r, const uint8_t *base, const place_t *places, uint32_t names, uint32_t all)
@@ -174,18 +141,7 @@ static void rename_frame(void *r, const uint8_t *base, const place_t *places, ui
     rename_places(r, (uint8_t *)(uintptr_t)base, places, names);
 }
 
-/* A value's elements, at the place that its number gives them. */
-static void place_element(const renaming_t *r, const uint8_t *from, uint8_t *to, unsigned set, unsigned value)
-{
-    for (unsigned i = 0; i < MEMBERS; i++)
-        if (members[i].set == set) {
-            const member_t *m = &members[i];
-            uint8_t *at = to + m->offset + (size_t)r->number[set][value] * m->stride;
-            memcpy(at, from + m->offset + (size_t)value * m->stride, m->stride);
-            rename_places(r, at, m->places, m->count);
-        }
-}
-
+/* Each place is renamed as the walk comes to it. Values without content that nothing names are all alike, and need no number. */
 static void canonical_names(const uint8_t *from, uint8_t *to)
 {
     renaming_t r;
@@ -193,23 +149,23 @@ static void canonical_names(const uint8_t *from, uint8_t *to)
     r.queued = r.taken = 0;
     for (unsigned set = 0; set < SCALARSETS; set++)
         r.next[set] = scalarsets[set].first;
-    walk(&r, from, world_places, WORLD_PLACES);
-    walk_fixed(&r, from);
-    walk_frames(&r, from);
-    walk_queue(&r, from);
-    number_the_rest(&r, from);
     memcpy(to, from, STATE_SIZE);
-    for (unsigned i = 0; i < MEMBERS; i++) {
-        const scalarset_t *of = &scalarsets[members[i].set];
-        memset(to + members[i].offset + (size_t)of->first * members[i].stride, 0, (size_t)(of->limit - of->first) * members[i].stride);
-        for (unsigned value = 0; value < of->first; value++)
-            rename_places(&r, to + members[i].offset + (size_t)value * members[i].stride, members[i].places, members[i].count);
+    for (const member_t *m = members; m < members + MEMBERS; m++) {
+        const scalarset_t *of = &scalarsets[m->set];
+        memset(to + m->offset + (size_t)of->first * m->stride, 0, (size_t)(of->limit - of->first) * m->stride);
     }
-    for (uint32_t i = 0; i < r.queued; i++)
-        place_element(&r, from, to, r.queue[i].set, r.queue[i].value);
     rename_places(&r, to, world_places, WORLD_PLACES);
+    for (const member_t *m = members; m < members + MEMBERS; m++)
+        for (unsigned value = 0; value < scalarsets[m->set].first; value++)
+            rename_places(&r, to + m->offset + (size_t)value * m->stride, m->places, m->count);
     for (unsigned thread = 0; thread < MAX_THREADS; thread++)
         frame_visit(frame_of(to, thread), thread, rename_frame, &r);
+    place_elements(&r, from, to);
+    for (unsigned set = 0, left; set < SCALARSETS; set++)
+        while ((left = greatest_left(&r, from, set))) {
+            number_of(&r, set, left);
+            place_elements(&r, from, to);
+        }
 }
 #else
 static void canonical_names(const uint8_t *from, uint8_t *to)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import ast
 import ctypes
 import inspect
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -270,7 +269,7 @@ class Translation:
             instance = todo.pop()
             if instance not in used:
                 used.add(instance)
-                todo += [texts[name] for name in _called(instance.text) if name in texts]
+                todo += [texts[name] for name in instance.called if name in texts]
         return used
 
     def _property(self, one: Property) -> Instance:
@@ -325,10 +324,6 @@ def _scalar(source: Source, process: Callable[..., Any], name: str) -> Scalar:
     if not isinstance(of, Scalar):
         source.refuse(source.tree, f"a thread gives numbers, and {name} is {type_name(of)}", f"{name}: u8")
     return of
-
-
-def _called(text: str) -> set[str]:
-    return set(re.findall(r"\bf\d+_\w+", text))
 
 
 def _identifier(name: str) -> str:

@@ -53,7 +53,7 @@ from septum.scenarios.memslots import memslot_delete
 from septum.scenarios.moves import change_cpus
 from septum.scenarios.prefault import PREFAULTS
 from septum.scenarios.punch_hole import punch_hole, punch_hole_zero_step
-from septum.scenarios.scopes import SCOPES, WIDE
+from septum.scenarios.scopes import SCOPES
 from septum.scenarios.split import dirty_logging, split, split_two_tds, two_splits
 from septum.scenarios.tds import rcu_callbacks, split_teardown, teardown, teardown_tables, two_tds
 from septum.scenarios.unaccepted import UNACCEPTED
@@ -82,7 +82,7 @@ def kvm_model(design: Design) -> Model:
 
 def plain_vms() -> Model:
     """VMs that are no TDs: the design does not matter."""
-    return Model("kvm", Machine, PLAIN_VMS, KVM_PROPERTIES, upstream.bindings(), upstream.operations, None, (*SCOPES, WIDE))
+    return Model("kvm", Machine, PLAIN_VMS, KVM_PROPERTIES, upstream.bindings(), upstream.operations, None, SCOPES)
 
 
 def kvm_side(design: Design) -> Model:

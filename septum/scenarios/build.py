@@ -6,6 +6,7 @@ allowed sees a TD that is not finalized; two vCPUs allocate two roots.
 """
 
 from septum.host.frames import FRAME_MEMORY, PW_MCE, WrittenPrivately
+from septum.host.geometry import VCPUS
 from septum.host.signals import SIGNALS, interrupted
 from septum.kvm.bug import page_mapped
 from septum.kvm.exits import UserRange
@@ -31,7 +32,7 @@ from septum.kvm.prefault import kvm_vcpu_pre_fault_memory, prefaulted
 from septum.kvm.vcpu import kvm_vcpu_ioctl_run
 from septum.kvm.vm import close_vcpu, close_vm, kvm_destroy_vm, rcu_softirq, vm_destroyed
 from septum.lang import Call, call
-from septum.scenarios.world import World, scenario
+from septum.scenarios.world import THREE_VCPUS, World, scenario
 from septum.tdx.guest import page_accepted
 
 
@@ -43,14 +44,22 @@ def initialised(vm: int, *vcpus: int) -> tuple[Call, ...]:
     return tuple(made)
 
 
+def new_vcpus(world: World) -> list[int]:
+    """All that the scope has."""
+    return [world.new_vcpu() for _ in range(VCPUS.value)]
+
+
 @scenario(
     "a page is populated and measured while another vCPU is initialised, and a hole is punched",
     witnesses=(populated, vcpu_initialized, state_locked, hole_punched), tables=3, pages=2, others=1, built=1,
+    larger=THREE_VCPUS,
 )  # fmt: skip
 def populate_punch_hole(world: World) -> None:
-    vm, first, second = world.vm(), world.new_vcpu(), world.new_vcpu()
+    """VP.INIT and PAGE.ADD find the TDR taken twice in a row, which they may not; a page is punched out before its ADD."""
+    vm, first, *others = world.vm(), *new_vcpus(world)
     world.setup.thread("populate", *initialised(vm, first), call(tdx_vcpu_init_mem_region, first, 0, 2, True))
-    world.setup.thread("vCPU", call(wait_for_vcpu, first), *initialised(vm, second)[2:])
+    for number, vcpu in enumerate(others, 1):
+        world.setup.thread(f"vCPU {number}", call(wait_for_vcpu, first), *initialised(vm, vcpu)[2:])
     world.setup.thread("punch hole", call(wait_for_td, vm), call(kvm_gmem_punch_hole, vm, 0, 0))
 
 
@@ -59,6 +68,7 @@ def populate_punch_hole(world: World) -> None:
     witnesses=(populated, finalized, hole_punched), tables=3, pages=2, others=1, vcpus=1, built=1,
 )  # fmt: skip
 def finalize_punch_hole(world: World) -> None:
+    """MR.FINALIZE comes between BLOCK and REMOVE of a page, so that a TRACK is missing, or makes the BLOCK busy twice."""
     vm, vcpu = world.vm(), world.new_vcpu()
     world.setup.thread(
         "build", *initialised(vm, vcpu), call(tdx_vcpu_init_mem_region, vcpu, 0, 1, False), call(tdx_td_finalize, vm)
@@ -72,6 +82,7 @@ def finalize_punch_hole(world: World) -> None:
     sizes={SIGNALS: 1, VCPU_RANGE: UserRange},
 )  # fmt: skip
 def populate_signals(world: World) -> None:
+    """A page is added and measured twice when the VMM goes on, or left out; the hole takes what was not yet counted."""
     vm, vcpu = world.vm(), world.new_vcpu()
     world.setup.thread("populate", *initialised(vm, vcpu), call(init_mem_region, vcpu, 0, 2))
     world.setup.thread("punch hole", call(wait_for_td, vm), call(kvm_gmem_punch_hole, vm, 0, 0))
@@ -80,12 +91,16 @@ def populate_signals(world: World) -> None:
 @scenario(
     "a TD is finalized while a vCPU prefaults, and then it runs",
     witnesses=(populated, finalized, prefaulted, page_mapped, page_accepted), tables=3, pages=2, others=0, built=1,
+    larger=THREE_VCPUS,
 )  # fmt: skip
 def finalize_prefault(world: World) -> None:
-    vm, first, second = world.vm(), world.new_vcpu(), world.new_vcpu()
-    build = (*initialised(vm, first, second), call(tdx_vcpu_init_mem_region, first, 0, 1, False), call(tdx_td_finalize, vm))
+    """A prefault augments a page before the TD runs, or populates one that was added already."""
+    vm, vcpus = world.vm(), new_vcpus(world)
+    first, *others = vcpus
+    build = (*initialised(vm, *vcpus), call(tdx_vcpu_init_mem_region, first, 0, 1, False), call(tdx_td_finalize, vm))
     world.setup.thread("build", *build, call(kvm_vcpu_ioctl_run, first, 1))
-    world.setup.thread("prefault", call(wait_for_vcpu, second), call(kvm_vcpu_pre_fault_memory, second, 0, 2))
+    for number, vcpu in enumerate(others):
+        world.setup.thread(f"prefault {number}", call(wait_for_vcpu, vcpu), call(kvm_vcpu_pre_fault_memory, vcpu, 0, 2))
 
 
 @scenario(
@@ -93,9 +108,10 @@ def finalize_prefault(world: World) -> None:
     witnesses=(finalized, root_shared, page_mapped, page_accepted), tables=3, pages=2, others=1, built=1,
 )  # fmt: skip
 def first_runs(world: World) -> None:
-    vm, first, second = world.vm(), world.new_vcpu(), world.new_vcpu()
-    world.setup.thread("build", *initialised(vm, first, second), call(tdx_td_finalize, vm))
-    for number, vcpu in enumerate((first, second)):
+    """Two vCPUs allocate two mirror roots, or one runs without; a reference is lost."""
+    vm, vcpus = world.vm(), new_vcpus(world)
+    world.setup.thread("build", *initialised(vm, *vcpus), call(tdx_td_finalize, vm))
+    for number, vcpu in enumerate(vcpus):
         world.setup.thread(f"vCPU {number}", call(wait_for_run, vm), call(kvm_vcpu_ioctl_run, vcpu, 0))
 
 
@@ -104,6 +120,7 @@ def first_runs(world: World) -> None:
     witnesses=(populated, finalized, page_accepted, vm_destroyed), tables=6, pages=3, others=2, vcpus=2, vms=2, built=1,
 )  # fmt: skip
 def life(world: World) -> None:
+    """A page of the build, of the run or of the vCPUs is left at the end, or its pair is, in a 2M range of both TDs."""
     td = world.td(apart=True)
     for vcpu in td.vcpus(1):
         vcpu.runs((kvm_vcpu_ioctl_run, 0))
@@ -121,6 +138,7 @@ def life(world: World) -> None:
     sizes={PW_MCE: 1, FRAME_MEMORY: WrittenPrivately},
 )  # fmt: skip
 def erratum(world: World) -> None:
+    """A page that the TD wrote goes back to the host without being rewritten, and a partial write to it is a machine check."""
     vm, vcpu = world.vm(), world.new_vcpu()
     build = (*initialised(vm, vcpu), call(tdx_vcpu_init_mem_region, vcpu, 0, 1, False), call(tdx_td_finalize, vm))
     end = (call(close_vcpu, vcpu), call(close_vm, vm), call(kvm_destroy_vm, vm))

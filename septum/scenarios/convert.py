@@ -21,7 +21,7 @@ from septum.kvm.vcpu import touch
 from septum.kvm.vm import close_gmem, file_closed
 from septum.lang import call
 from septum.scenarios.split import NEEDS
-from septum.scenarios.world import LIVING, World, scenario
+from septum.scenarios.world import LIVING, TWO_VCPUS, World, scenario
 from septum.tdx.guest import page_accepted
 
 
@@ -30,6 +30,7 @@ from septum.tdx.guest import page_accepted
     witnesses=(page_mapped, page_accepted, made_shared, memory_fault, stale_fault), **LIVING,
 )  # fmt: skip
 def fault_convert(world: World) -> None:
+    """A fault that read the attribute before the change maps a private page after it; the page beside it loses its content."""
     td = world.td()
     for vcpu in td.vcpus(VCPUS.value - 1):
         vcpu.runs((touch, 0), (touch, 1), (touch, 0))
@@ -41,6 +42,7 @@ def fault_convert(world: World) -> None:
     witnesses=(page_mapped, page_accepted, made_shared, made_private, memory_fault, stale_fault), **LIVING,
 )  # fmt: skip
 def convert_both_ways(world: World) -> None:
+    """The fault waits for a conversion that has ended, or the new private page shows what the old one held."""
     td = world.td()
     for vcpu in td.vcpus(VCPUS.value - 1):
         vcpu.runs((insist, 0))
@@ -53,6 +55,7 @@ def convert_both_ways(world: World) -> None:
     witnesses=(page_mapped, page_accepted, made_shared, made_private, hole_punched), **LIVING,
 )  # fmt: skip
 def hypercalls(world: World) -> None:
+    """The guest's own release and its conversion zap the page twice; what the other vCPU wrote beside it is gone."""
     first, *others = world.td().vcpus(VCPUS.value)
     first.runs((touch, 0), (release, 0, 0), (map_gpa, 0, 0, False), (touch, 0), (balloon, 0, 0))
     for second in others:
@@ -64,6 +67,7 @@ def hypercalls(world: World) -> None:
     witnesses=(page_mapped, made_shared, hole_punched, stale_fault), **LIVING,
 )  # fmt: skip
 def convert_punch_hole(world: World) -> None:
+    """The first invalidation that ends lets a fault through, which then maps what the second is about to take."""
     td = world.td()
     for vcpu in td.vcpus(VCPUS.value - 1):
         vcpu.runs((touch, 0), (touch, 1))
@@ -76,6 +80,7 @@ def convert_punch_hole(world: World) -> None:
     witnesses=(page_mapped, made_shared, hole_punched, stale_fault), **{**LIVING, "sizes": {**LIVING["sizes"], FAIR: 1}},
 )  # fmt: skip
 def yielding(world: World) -> None:
+    """A fault slips in where the zap dropped mmu_lock and maps, behind its back, what it has passed already."""
     td = world.td()
     for vcpu in td.vcpus(VCPUS.value - 1):
         vcpu.runs((touch, 0), (touch, 1))
@@ -86,14 +91,17 @@ def yielding(world: World) -> None:
 @scenario(
     "a conversion from the tail of one 2M leaf to the head of the next splits both, while a vCPU accepts the other end",
     witnesses=(split_done, converted, page_accepted),
-    tables=4, pages=0, vcpus=1, others=1, folios=2, linked=1, needs=NEEDS, levels=3,
+    tables=4, pages=0, vcpus=1, others=1, folios=2, linked=1, larger=TWO_VCPUS, needs=NEEDS, levels=3,
 )  # fmt: skip
 def convert_ends(world: World) -> None:
+    """The wrong half of a leaf goes with the range, or the second split fails and the first remains half done."""
     td = world.td()
     td.maps_huge(0, accepted=True)
     td.maps_huge(2, accepted=False)
-    for vcpu in td.vcpus(1):
-        vcpu.runs((touch, 3))
+    first, *others = td.vcpus(VCPUS.value)
+    first.runs((touch, 3))
+    for vcpu in others:
+        vcpu.runs((touch, 0))
     td.runs("convert", call(kvm_vm_set_mem_attributes, td.vm, 1, 2))
 
 
@@ -103,6 +111,7 @@ def convert_ends(world: World) -> None:
     **{**LIVING, "sizes": {**LIVING["sizes"], CLOSES_FILE: 1, VM_FILE: GmemFile}},
 )  # fmt: skip
 def close_file(world: World) -> None:
+    """A fault gets a page from a file that is gone, and nobody frees it; a slot points to a file that has been freed."""
     td = world.td()
     for vcpu in td.vcpus(VCPUS.value):
         vcpu.runs((touch, 0))
@@ -115,6 +124,7 @@ def close_file(world: World) -> None:
     **{**LIVING, "sizes": {**LIVING["sizes"], HWPOISON: 1, VM_POISON: Poison}},
 )  # fmt: skip
 def memory_failure(world: World) -> None:
+    """The fault maps the page that failed, or goes round on it for ever; the hole frees it while it is still mapped."""
     td = world.td()
     for vcpu in td.vcpus(VCPUS.value - 1):
         vcpu.runs((touch, 0), (touch, 0))

@@ -7,7 +7,7 @@ root is freed that somebody still walks, or the last reference of a valid one is
 from collections.abc import Mapping
 
 from septum.host.frames import Role
-from septum.host.geometry import ENTRIES, FIXED_PAGES
+from septum.host.geometry import ENTRIES, FIXED_PAGES, VCPUS
 from septum.kvm.aging import aged, aged_too_late, kvm_age_hva
 from septum.kvm.bug import lost_race, met_frozen
 from septum.kvm.changed_spte import PROVE_MMU, table_removed, tables_removed
@@ -35,11 +35,12 @@ from septum.kvm.tlb import Acc, guest_wrote, tlb_flushed
 from septum.kvm.vm import close_vcpu, rcu_softirq, vm_destroyed
 from septum.kvm.walk import yielded
 from septum.lang import Size, call
-from septum.scenarios.world import Td, World, scenario
+from septum.scenarios.scopes import WIDE
+from septum.scenarios.world import TWO_VCPUS, Td, World, scenario
 
 PLAIN: Mapping[Size, object] = {
     DIRECT: 1, MEMSLOTS: 2, HVAS: 2, VM_MEMSLOTS: Memslots, VM_DIRECT: VmDirect, VCPU_DIRECT: VcpuDirect, SP_DIRECT: SpRole,
-    FIXED_PAGES: 2,
+    FIXED_PAGES: 2, RESCHED: WIDE,
 }  # fmt: skip
 
 
@@ -75,6 +76,7 @@ def aliased(world: World) -> Td:
     few_states=True,
 )  # fmt: skip
 def notifier(world: World) -> None:
+    """A fault installs the page that the host took away; a vCPU writes through a translation that was not flushed."""
     vm = plain_vm(world)
     first, second = vm.vcpus(2)
     first.runs((access, 0, Acc.WRITE), (access, 0, Acc.READ))
@@ -88,6 +90,7 @@ def notifier(world: World) -> None:
     tables=4, pages=2, vcpus=1, others=1, sizes={**PLAIN, MEMSLOTS: 2, SLOT_IDS: 2}, few_states=True,
 )  # fmt: skip
 def notifier_alias(world: World) -> None:
+    """Only the first of the two GFNs is zapped; or the fault at the second maps the page after the first was zapped."""
     vm = aliased(world)
     for vcpu in vm.vcpus(1):
         vcpu.runs((access, 0, Acc.WRITE), (access, 0, Acc.READ), (access, 2, Acc.WRITE), (access, 2, Acc.READ))
@@ -100,6 +103,7 @@ def notifier_alias(world: World) -> None:
     tables=4, pages=3, vcpus=2, others=1, sizes={**PLAIN, HVAS: 3, MEMSLOTS: 2, SLOT_IDS: 2, FIXED_PAGES: 4}, few_states=True,
 )  # fmt: skip
 def notifier_range(world: World) -> None:
+    """A page in the middle of the range stays mapped, or its TLB entry is not flushed; a fault between both slots slips in."""
     vm = plain_vm(world, pages=3)
     slots = world.m.vm[vm.vm].memslots
     head, tail = slots.memslot[1], slots.memslot[2]
@@ -116,6 +120,7 @@ def notifier_range(world: World) -> None:
     tables=4, pages=2, vcpus=1, others=2, sizes={**PLAIN, MEMSLOTS: 2, SLOT_IDS: 2}, few_states=True,
 )  # fmt: skip
 def age_alias(world: World) -> None:
+    """Aging looks at the first slot only; or it puts a leaf back that was zapped at the other GFN."""
     vm = aliased(world)
     for vcpu in vm.vcpus(1):
         vcpu.runs((access, 2, Acc.WRITE), (access, 0, Acc.WRITE))
@@ -126,11 +131,12 @@ def age_alias(world: World) -> None:
 @scenario(
     "a page of the VMM becomes shared, and is copied for who writes first, the VMM or a vCPU, which reads it too",
     witnesses=(direct_mapped, leaf_zapped, page_copied, stale_fault, tlb_flushed, guest_wrote, accessed),
-    tables=3, pages=3, vcpus=1, others=1, sizes={**PLAIN, COPIES_ON_WRITE: 1}, few_states=True,
+    tables=3, pages=3, vcpus=1, others=1, sizes={**PLAIN, COPIES_ON_WRITE: 1}, larger=TWO_VCPUS, few_states=True,
 )  # fmt: skip
 def copy_on_write(world: World) -> None:
+    """A fault maps the page from before the copy; a vCPU reads what it was, or writes to the page of the other side."""
     vm = plain_vm(world)
-    for vcpu in vm.vcpus(1):
+    for vcpu in vm.vcpus(VCPUS.value):
         vcpu.runs((access, 0, Acc.WRITE), (access, 0, Acc.READ), (access, 0, Acc.WRITE))
     vm.runs("VMM", call(write_protect_hva, vm.vm, 0), call(host_write, vm.vm, 0))
 
@@ -142,6 +148,7 @@ def copy_on_write(world: World) -> None:
     few_states=True,
 )  # fmt: skip
 def fast_zap_faults(world: World) -> None:
+    """A root is freed while a vCPU walks it, or the last reference of a valid one is put."""
     vm = plain_vm(world)
     first, second = vm.vcpus(2)
     first.runs((access, 0, Acc.WRITE), (access, 0, Acc.READ))
@@ -156,6 +163,7 @@ def fast_zap_faults(world: World) -> None:
     tables=8, pages=3, vcpus=1, others=3, sizes={**PLAIN, FIXED_PAGES: 3, PROVE_MMU: 1}, few_states=True,
 )  # fmt: skip
 def fast_zap_tables(world: World) -> None:
+    """A table below is freed with its parent while somebody walks it, or is forgotten; its leaves count for ever."""
     vm = plain_vm(world, pages=2)
     for vcpu in vm.vcpus(1):
         vcpu.runs((access, 0, Acc.WRITE), (access, 1, Acc.READ))
@@ -171,8 +179,9 @@ def fast_zap_tables(world: World) -> None:
     few_states=True,
 )  # fmt: skip
 def fast_zap_notifier(world: World) -> None:
+    """The notifier passes the invalid root by, which still maps the page; the zap that yielded goes on in a freed table."""
     vm = plain_vm(world)
-    for vcpu in vm.vcpus(1):
+    for vcpu in vm.vcpus(VCPUS.value):
         vcpu.runs((access, 0, Acc.WRITE), (access, 0, Acc.READ))
     vm.runs("zap", call(fast_zap, vm.vm))
     vm.runs("madvise", call(madvise_dontneed, vm.vm, 0, 0))
@@ -181,12 +190,16 @@ def fast_zap_notifier(world: World) -> None:
 
 @scenario(
     "a page is aged while a fast zap and a fault change what maps it",
-    witnesses=(direct_mapped, aged, root_freed), tables=6, pages=2, vcpus=1, others=3, sizes=PLAIN, few_states=True,
+    witnesses=(direct_mapped, aged, root_freed), tables=6, pages=2, vcpus=1, others=3, sizes=PLAIN,
+    larger=TWO_VCPUS, few_states=True,
 )  # fmt: skip
 def age_zap(world: World) -> None:
+    """Aging has no mmu_lock: it reads a table after its free, or takes the A bit of an entry that is something else by then."""
     vm = plain_vm(world)
-    for vcpu in vm.vcpus(1):
-        vcpu.runs((access, 0, Acc.WRITE), (access, 0, Acc.WRITE))
+    first, *others = vm.vcpus(VCPUS.value)
+    first.runs((access, 0, Acc.WRITE), (access, 0, Acc.WRITE))
+    for vcpu in others:
+        vcpu.runs((access, 0, Acc.WRITE))
     vm.runs("zap", call(fast_zap, vm.vm))
     vm.runs("age", call(kvm_age_hva, vm.vm, 0))
     world.setup.thread("RCU softirq", call(rcu_softirq), daemon=True)
@@ -195,11 +208,13 @@ def age_zap(world: World) -> None:
 @scenario(
     "a page is aged while an MMU notifier takes it away, and comes back",
     witnesses=(direct_mapped, aged, aged_too_late, page_unmapped, leaf_zapped),
-    tables=3, pages=2, vcpus=1, others=2, sizes=PLAIN, few_states=True,
+    tables=3, pages=2, vcpus=1, others=2, sizes=PLAIN,
+    larger=TWO_VCPUS, few_states=True,
 )  # fmt: skip
 def age_notifier(world: World) -> None:
+    """The A bit is taken from an entry that was zapped, and makes it present again."""
     vm = plain_vm(world)
-    for vcpu in vm.vcpus(1):
+    for vcpu in vm.vcpus(VCPUS.value):
         vcpu.runs((access, 0, Acc.WRITE), (access, 0, Acc.WRITE))
     vm.runs("madvise", call(madvise_dontneed, vm.vm, 0, 0))
     vm.runs("age", call(kvm_age_hva, vm.vm, 0))
@@ -211,6 +226,7 @@ def age_notifier(world: World) -> None:
     tables=3, pages=2, vcpus=1, others=2, sizes={**PLAIN, AD_DISABLED: 1}, few_states=True,
 )  # fmt: skip
 def age_track(world: World) -> None:
+    """Aging takes permissions from an entry that is another by now; a fault gives them back to a leaf that was zapped."""
     vm = plain_vm(world)
     for vcpu in vm.vcpus(1):
         vcpu.runs((access, 0, Acc.WRITE), (access, 0, Acc.READ), (access, 0, Acc.WRITE))
@@ -221,11 +237,13 @@ def age_track(world: World) -> None:
 @scenario(
     "a memslot is deleted where a vCPU reads and writes: then its GFNs are MMIO",
     witnesses=(direct_mapped, slot_deleted, met_dying_slot, mmio_emulated, leaf_zapped),
-    tables=4, pages=2, vcpus=1, others=1, sizes=PLAIN, few_states=True,
+    tables=4, pages=2, vcpus=1, others=1, sizes=PLAIN,
+    larger=TWO_VCPUS, few_states=True,
 )  # fmt: skip
 def slot_delete(world: World) -> None:
+    """A fault maps a page of the slot after the flush; a write goes to a page that is no longer the guest's."""
     vm = plain_vm(world)
-    for vcpu in vm.vcpus(1):
+    for vcpu in vm.vcpus(VCPUS.value):
         vcpu.runs((access, 0, Acc.WRITE), (access, 0, Acc.READ))
     vm.runs("delete", call(kvm_set_memory_region, vm.vm, 0, 0, 0, 0, 0))
 
@@ -233,23 +251,29 @@ def slot_delete(world: World) -> None:
 @scenario(
     "a memslot is moved where a vCPU reads and writes, at its old place and its new one",
     witnesses=(direct_mapped, slot_moved, met_dying_slot, mmio_emulated, leaf_zapped),
-    tables=4, pages=2, vcpus=1, others=1, sizes={**PLAIN, MEMSLOTS: 3, RESCHED: 1}, few_states=True,
+    tables=4, pages=2, vcpus=1, others=1, sizes={**PLAIN, MEMSLOTS: 3, RESCHED: 1},
+    larger=TWO_VCPUS, few_states=True,
 )  # fmt: skip
 def slot_move(world: World) -> None:
+    """What the old place maps outlives the move; a fault takes the slot for another with the same number."""
     vm = plain_vm(world)
-    for vcpu in vm.vcpus(1):
-        vcpu.runs((access, 0, Acc.WRITE), (access, 2, Acc.WRITE), (access, 0, Acc.READ))
+    first, *others = vm.vcpus(VCPUS.value)
+    first.runs((access, 0, Acc.WRITE), (access, 2, Acc.WRITE), (access, 0, Acc.READ))
+    for vcpu in others:
+        vcpu.runs((access, 0, Acc.WRITE))
     vm.runs("move", call(kvm_set_memory_region, vm.vm, 0, 2, 2, 0, 0))
 
 
 @scenario(
     "another memslot comes and goes while a vCPU reads and writes, as in memslot_modification_stress_test",
     witnesses=(direct_mapped, guest_wrote, slot_deleted, accessed),
-    tables=4, pages=2, vcpus=1, others=1, sizes={**PLAIN, MEMSLOTS: 4, SLOT_IDS: 2}, few_states=True,
+    tables=4, pages=2, vcpus=1, others=1, sizes={**PLAIN, MEMSLOTS: 4, SLOT_IDS: 2},
+    larger=TWO_VCPUS, few_states=True,
 )  # fmt: skip
 def slot_stress(world: World) -> None:
+    """The change of one slot makes an access to another fail, or end as MMIO."""
     vm = plain_vm(world)
-    for vcpu in vm.vcpus(1):
+    for vcpu in vm.vcpus(VCPUS.value):
         vcpu.runs((access, 0, Acc.WRITE), (access, 0, Acc.READ), (access, 0, Acc.WRITE))
     add, delete = call(kvm_set_memory_region, vm.vm, 1, 1, 2, 1, 0), call(kvm_set_memory_region, vm.vm, 1, 0, 0, 0, 0)
     vm.runs("slots", add, delete, add, delete)
@@ -258,24 +282,28 @@ def slot_stress(world: World) -> None:
 @scenario(
     "a memslot is created where a vCPU finds MMIO",
     witnesses=(direct_mapped, mmio_mapped, mmio_emulated, old_mmio),
-    tables=4, pages=2, vcpus=1, others=1, sizes=PLAIN, few_states=True,
+    tables=4, pages=2, vcpus=1, others=1, sizes=PLAIN,
+    larger=TWO_VCPUS, few_states=True,
 )  # fmt: skip
 def mmio(world: World) -> None:
+    """An MMIO entry outlives the slot's creation, so that RAM is emulated for ever."""
     vm = plain_vm(world)
     slots = world.m.vm[vm.vm].memslots
     slots.memslot[1].npages, slots.active.slot[0] = 0, 0
-    for vcpu in vm.vcpus(1):
+    for vcpu in vm.vcpus(VCPUS.value):
         vcpu.runs((access, 0, Acc.READ), (access, 0, Acc.WRITE))
     vm.runs("create", call(kvm_set_memory_region, vm.vm, 0, 2, 0, 0, 0))
 
 
 @scenario(
     "memslots change while an MMU notifier is between its start and its end",
-    witnesses=(direct_mapped, slot_deleted, page_unmapped), tables=4, pages=2, vcpus=1, others=2, sizes=PLAIN, few_states=True,
+    witnesses=(direct_mapped, slot_deleted, page_unmapped), tables=4, pages=2, vcpus=1, others=2, sizes=PLAIN,
+    larger=TWO_VCPUS, few_states=True,
 )  # fmt: skip
 def notifier_slots(world: World) -> None:
+    """The notifier ends in other slots than it began in, and the count of invalidations never returns to zero."""
     vm = plain_vm(world)
-    for vcpu in vm.vcpus(1):
+    for vcpu in vm.vcpus(VCPUS.value):
         vcpu.runs((access, 0, Acc.WRITE))
     vm.runs("delete", call(kvm_set_memory_region, vm.vm, 0, 0, 0, 0, 0))
     vm.runs("madvise", call(madvise_dontneed, vm.vm, 0, 0))
@@ -288,6 +316,7 @@ def notifier_slots(world: World) -> None:
     few_states=True,
 )  # fmt: skip
 def nx_recovery(world: World) -> None:
+    """A fault links a table below one that is being unlinked, and it leaks; the flush comes after the free."""
     vm = plain_vm(world)
     first, second = vm.vcpus(2)
     first.runs((access, 0, Acc.WRITE), (access, 0, Acc.READ))
@@ -302,6 +331,7 @@ def nx_recovery(world: World) -> None:
     few_states=True,
 )  # fmt: skip
 def nx_recovery_age(world: World) -> None:
+    """Aging takes a bit from a FROZEN entry, which a fault then takes for an empty one: nobody unmaps what it maps there."""
     vm = plain_vm(world)
     for vcpu in vm.vcpus(2):
         vcpu.runs((access, 0, Acc.READ))
@@ -315,6 +345,7 @@ def nx_recovery_age(world: World) -> None:
     tables=6, pages=2, vcpus=2, others=2, sizes={**PLAIN, RESCHED: 1}, few_states=True,
 )  # fmt: skip
 def plain_teardown(world: World) -> None:
+    """A root, a table or a page of the VMM is left, or a callback runs after the VM has gone."""
     vm = plain_vm(world)
     for gfn, vcpu in enumerate(vm.vcpus(2)):
         vcpu.runs((access, gfn, Acc.WRITE), (close_vcpu,))

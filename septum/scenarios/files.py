@@ -14,13 +14,13 @@ from septum.kvm.memslots import MEMSLOTS, SLOT_FILE, SLOT_IDS, Memslots, met_dyi
 from septum.kvm.mmu import stale_fault
 from septum.kvm.vcpu import touch
 from septum.lang import call
-from septum.scenarios.world import LIVING, Td, World, scenario
+from septum.scenarios.world import FOUR_LEVELS, LIVING, Td, World, scenario
 from septum.tdx.guest import page_accepted
 
 GMEM = 2
 SECOND = 2  # the first GFN of the second slot, which is offset 0 of the second file
 TWO_FILES = {
-    **LIVING, "levels": 3, "pages": 3, "tables": 4, "vcpus": 1,
+    **LIVING, "levels": 3, "pages": 3, "tables": 4, "vcpus": 1, "larger": FOUR_LEVELS,
     "sizes": {
         **LIVING["sizes"], MEMSLOTS: 3, SLOT_IDS: 2, VM_MEMSLOTS: Memslots, FILES: 2, VM_FILES: Files, SLOT_FILE: SlotFile,
     },
@@ -45,6 +45,7 @@ def two_files(world: World) -> Td:
     witnesses=(page_mapped, page_accepted, hole_punched, stale_fault), **TWO_FILES,
 )  # fmt: skip
 def files_holes(world: World) -> None:
+    """An offset is taken for a GFN, and the other file's memory goes; the end of one hole lets faults in that the other bars."""
     td = two_files(world)
     for vcpu in td.vcpus(1):
         vcpu.runs((touch, 0), (touch, SECOND), (touch, 0))
@@ -58,6 +59,7 @@ def files_holes(world: World) -> None:
     **TWO_FILES,
 )  # fmt: skip
 def files_delete(world: World) -> None:
+    """The slot is unbound between begin and end of the hole, and the end is never said; or the slot is read after its free."""
     td = two_files(world)
     for vcpu in td.vcpus(1):
         vcpu.runs((touch, SECOND), (touch, 0))

@@ -29,7 +29,7 @@ REAL = {
 
 @scenario(
     "one fault with five levels and the caches of a real machine",
-    witnesses=(page_mapped,), tables=4, pages=1, vcpus=1, sizes=REAL, few_states=True,
+    witnesses=(page_mapped,), tables=2, pages=1, vcpus=1, sizes=REAL, few_states=True,
 )  # fmt: skip
 def real_fault(world: World) -> None:
     for vcpu in world.td().vcpus(1):
@@ -38,7 +38,7 @@ def real_fault(world: World) -> None:
 
 @scenario(
     "one such fault, and all pages lie in the range of the TDR, which is backed",
-    witnesses=(page_mapped,), tables=4, pages=1, vcpus=1, sizes={**REAL, LAZY_RANGES: 3}, few_states=True,
+    witnesses=(page_mapped,), tables=2, pages=1, vcpus=1, sizes={**REAL, LAZY_RANGES: 3}, few_states=True,
 )  # fmt: skip
 def shared_fault(world: World) -> None:
     for vcpu in world.td().vcpus(1):
@@ -47,7 +47,7 @@ def shared_fault(world: World) -> None:
 
 @scenario(
     "one fault that finds its caches empty",
-    witnesses=(), tables=4, pages=1, vcpus=1, sizes={**REAL, TOPS_UP: 0}, few_states=True,
+    witnesses=(), tables=2, pages=1, vcpus=1, sizes={**REAL, TOPS_UP: 0}, few_states=True,
 )  # fmt: skip
 def dry_fault(world: World) -> None:
     for vcpu in world.td().vcpus(1):
@@ -56,13 +56,11 @@ def dry_fault(world: World) -> None:
 
 @scenario(
     "one conversion that splits a 2M leaf, with the caches of a real machine",
-    witnesses=(split_done, converted), tables=5, pages=0, vcpus=1, others=1, folios=1, linked=3,
+    witnesses=(split_done, converted), tables=3, pages=0, vcpus=1, others=1, folios=1, linked=1,
     sizes={**REAL, RANGES: lambda: FIXED_RANGES.value + DYNAMIC_PAMT.value * 24}, needs=NEEDS, few_states=True,
 )  # fmt: skip
 def real_split(world: World) -> None:
     td = world.td()
-    for level in (4, 3):
-        td.link(0, level)
     td.maps_huge(0, accepted=True)
     td.runs("convert", call(kvm_vm_set_mem_attributes, td.vm, 0, 0))
 

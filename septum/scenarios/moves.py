@@ -1,8 +1,4 @@
-"""vCPUs of a TD that are run by one thread and by another, on its own CPU.
-
-What can go wrong: a vCPU enters on a CPU while it is associated with another; the flush does not wait for who is in the guest
-there; a vCPU is still associated when the key is released.
-"""
+"""vCPUs of a TD that are run by one thread and by another, on its own CPU."""
 
 from septum.kvm.association import VcpuCpu, interrupted, moved
 from septum.kvm.bug import page_mapped
@@ -22,6 +18,7 @@ from septum.tdx.td import TDVPS_LP, AssociatedLp
     **{**ONE_VM, "sizes": {**BUILT, MOVES: 1, VCPU_CPU: VcpuCpu, TDVPS_LP: AssociatedLp}},
 )  # fmt: skip
 def change_cpus(world: World) -> None:
+    """A vCPU enters where it is not associated; the flush does not wait for who runs there; it is associated at the end."""
     td = world.td()
     first, second = world.vcpu(td.vm), world.vcpu(td.vm)
     td.runs("CPU 0", call(kvm_vcpu_ioctl_run, first, 0), call(kvm_vcpu_ioctl_run, second, 1), call(close_vcpu, second))

@@ -48,6 +48,7 @@ def with_slot(world: World, pages: int = 2) -> Td:
     witnesses=(page_mapped, prefaulted, prefault_gave_up, slot_deleted, met_dying_slot, memory_fault), **SLOTTED,
 )  # fmt: skip
 def prefault_delete(world: World) -> None:
+    """The deletion waits for the SRCU section of a prefault, which retries until the deletion has ended."""
     td = with_slot(world)
     for vcpu in td.vcpus(VCPUS.value - 1):
         vcpu.runs((kvm_vcpu_pre_fault_memory, 0, 2), (touch, 0))
@@ -59,6 +60,7 @@ def prefault_delete(world: World) -> None:
     witnesses=(page_mapped, page_accepted, slot_deleted, met_dying_slot, memory_fault), **SLOTTED,
 )  # fmt: skip
 def slot_replaced(world: World) -> None:
+    """A page of the old slot is mapped for the new one, which counts it as its own."""
     td = with_slot(world)
     for vcpu in td.vcpus(VCPUS.value - 1):
         vcpu.runs((touch, 0), (touch, 1))
@@ -70,6 +72,7 @@ def slot_replaced(world: World) -> None:
     witnesses=(page_mapped, prefaulted, made_shared, memory_fault, stale_fault), **LIVING,
 )  # fmt: skip
 def prefault_convert(world: World) -> None:
+    """A prefault of the private view is installed after the page became shared."""
     td = world.td()
     for vcpu in td.vcpus(VCPUS.value - 1):
         vcpu.runs((kvm_vcpu_pre_fault_memory, 0, 2), (insist, 0))
@@ -82,6 +85,7 @@ def prefault_convert(world: World) -> None:
     **SLOTTED,
 )  # fmt: skip
 def close_delete(world: World) -> None:
+    """The release of the file writes to a slot that has been freed, or leaves a binding to itself."""
     td = with_slot(world)
     for vcpu in td.vcpus(VCPUS.value - 1):
         vcpu.runs((touch, 0))
@@ -94,6 +98,7 @@ def close_delete(world: World) -> None:
     witnesses=(page_mapped, prefaulted, interrupted, hole_punched, stale_fault), **SIGNALLED,
 )  # fmt: skip
 def prefault_signals(world: World) -> None:
+    """A page is passed by or mapped twice when the VMM goes on; what was mapped before the signal is counted as not done."""
     td = world.td()
     for vcpu in td.vcpus(VCPUS.value - 1):
         vcpu.runs((pre_fault_memory, 0, 2))

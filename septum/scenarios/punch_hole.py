@@ -1,5 +1,6 @@
 """guest_memfd takes pages away while the guest uses them."""
 
+from septum.host.geometry import VCPUS
 from septum.kvm.bug import page_came_back, page_mapped
 from septum.kvm.gmem import hole_punched, kvm_gmem_punch_hole
 from septum.kvm.mmu import stale_fault
@@ -17,8 +18,9 @@ from septum.tdx.locks import busy
     **ONE_VM,
 )  # fmt: skip
 def punch_hole(world: World) -> None:
+    """A fault maps the page after it left the file; a vCPU accepts what is blocked; the page goes back while the TLB has it."""
     td = world.td()
-    for vcpu in td.vcpus(1):
+    for vcpu in td.vcpus(VCPUS.value - 1):
         vcpu.runs((touch, 0), (touch, 0))
     td.runs("punch hole", call(kvm_gmem_punch_hole, td.vm, 0, 0))
 
@@ -29,8 +31,9 @@ def punch_hole(world: World) -> None:
     **ONE_VM,
 )  # fmt: skip
 def punch_hole_zero_step(world: World) -> None:
+    """REMOVE is BUSY even after the kick, since a vCPU that faults again and again holds the tree."""
     world.m.zero_step = True
     td = world.td()
-    for vcpu in td.vcpus(1):
+    for vcpu in td.vcpus(VCPUS.value - 1):
         vcpu.runs((touch, 0), (touch, 0))
     td.runs("punch hole", call(kvm_gmem_punch_hole, td.vm, 0, 0))

@@ -1,11 +1,12 @@
 """2M leaves are split: by a conversion without a vCPU, and by a vCPU whose guest accepts 4K of a larger leaf."""
 
+from septum.host.geometry import VCPUS
 from septum.kvm.bug import page_mapped
 from septum.kvm.split import converted, kvm_vm_set_mem_attributes, split_done
 from septum.kvm.split_shared import start_dirty_logging
 from septum.kvm.vcpu import fault, touch
 from septum.lang import call
-from septum.scenarios.world import World, scenario
+from septum.scenarios.world import TWO_VCPUS, World, scenario
 from septum.tdx.guest import page_accepted
 
 NEEDS = ("split_external_spte",)
@@ -14,12 +15,13 @@ NEEDS = ("split_external_spte",)
 @scenario(
     "a conversion splits a 2M leaf while a vCPU faults in it and beside it",
     witnesses=(split_done, converted, page_mapped, page_accepted),
-    tables=3, pages=1, vcpus=1, others=1, folios=1, linked=1, needs=NEEDS, levels=3,
+    tables=3, pages=1, vcpus=1, others=1, folios=1, linked=1, larger=TWO_VCPUS, needs=NEEDS, levels=3,
 )  # fmt: skip
 def split(world: World) -> None:
+    """DEMOTE meets a page that is augmented or a vCPU that was not kicked; the fault maps 4K below a leaf that is still 2M."""
     td = world.td()
     td.maps_huge(0, accepted=True)
-    for vcpu in td.vcpus(1):
+    for vcpu in td.vcpus(VCPUS.value):
         vcpu.runs((fault, 1), (touch, 2))
     td.runs("convert", call(kvm_vm_set_mem_attributes, td.vm, 0, 0))
 
@@ -27,14 +29,17 @@ def split(world: World) -> None:
 @scenario(
     "a conversion splits a 2M leaf while a vCPU accepts 4K of it, and of another",
     witnesses=(split_done, converted, page_accepted),
-    tables=4, pages=0, vcpus=1, others=2, folios=2, linked=1, needs=NEEDS, levels=3,
+    tables=4, pages=0, vcpus=1, others=2, folios=2, linked=1, larger=TWO_VCPUS, needs=NEEDS, levels=3,
 )  # fmt: skip
 def two_splits(world: World) -> None:
+    """The split of a fault and that of a conversion share a pool, and one of them runs dry under mmu_lock."""
     td = world.td()
     td.maps_huge(0, accepted=False)
     td.maps_huge(2, accepted=False)
-    for vcpu in td.vcpus(1):
-        vcpu.runs((touch, 2), (touch, 1))
+    first, *others = td.vcpus(VCPUS.value)
+    first.runs((touch, 2), (touch, 1))
+    for vcpu in others:
+        vcpu.runs((touch, 2))
     td.runs("convert", call(kvm_vm_set_mem_attributes, td.vm, 0, 0))
 
 
@@ -43,6 +48,7 @@ def two_splits(world: World) -> None:
     witnesses=(split_done,), tables=4, pages=0, vcpus=1, others=2, folios=2, linked=1, needs=("split_under_read_lock",),
 )  # fmt: skip
 def dirty_logging(world: World) -> None:
+    """Two splits under mmu_lock held for read take the same page from the pool, or drop it when they lose a race."""
     td = world.td()
     for number, gfn in enumerate((0, 2)):
         td.maps_huge(gfn, accepted=True)
@@ -55,6 +61,7 @@ def dirty_logging(world: World) -> None:
     tables=4, pages=1, vcpus=1, others=1, vms=2, folios=1, linked=1, needs=NEEDS, levels=3,
 )  # fmt: skip
 def split_two_tds(world: World) -> None:
+    """The pair of the split 2M page lies where the other TD's last page is freed at the same time."""
     first, second = world.td(apart=True), world.td(apart=True)
     first.maps_huge(0, accepted=True)
     first.runs("convert", call(kvm_vm_set_mem_attributes, first.vm, 0, 0))

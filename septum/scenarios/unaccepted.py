@@ -1,8 +1,4 @@
-"""A guest uses private memory that it has not accepted.
-
-What can go wrong: a vCPU goes on in a VM that is dead, or goes round in its fault for ever; what a dead VM had is not given back;
-a guest that was told by #VE accepts a page that another vCPU has accepted, or that went meanwhile.
-"""
+"""A guest uses private memory that it has not accepted."""
 
 from septum.host.geometry import VCPUS
 from septum.kvm.bug import page_mapped
@@ -22,6 +18,7 @@ from septum.tdx.guest import page_accepted
     **{**ONE_VM, "sizes": {PENDING_VE_DISABLE: 1}},
 )  # fmt: skip
 def unaccepted(world: World) -> None:
+    """A vCPU goes on in a VM that is dead, or goes round in its fault for ever; what the dead VM had is not given back."""
     td = world.td()
     first, *others = td.vcpus(VCPUS.value)
     first.runs((use, 0), (close_vcpu,))
@@ -36,6 +33,7 @@ def unaccepted(world: World) -> None:
     witnesses=(page_mapped, page_accepted, private_used, took_ve, hole_punched), **LIVING,
 )  # fmt: skip
 def pending_ve(world: World) -> None:
+    """The guest accepts a page that another vCPU has accepted, or that went meanwhile, and uses what the host has again."""
     td = world.td()
     for vcpu in td.vcpus(VCPUS.value):
         vcpu.runs((use, 0))

@@ -5,7 +5,7 @@ a conversion leaves a leaf of the old view; a vCPU that was kicked out for the S
 """
 
 from septum.host.frames import Role
-from septum.host.geometry import ENTRIES, FIXED_PAGES, GFNS, VMS
+from septum.host.geometry import ENTRIES, FIXED_PAGES, GFNS, VCPUS, VMS
 from septum.kvm.attributes import kvm_vm_ioctl_set_mem_attributes, made_private, made_shared
 from septum.kvm.bug import page_mapped
 from septum.kvm.direct import HUGE_PAGES, ROOTS
@@ -24,7 +24,7 @@ from septum.kvm.vm import rcu_softirq
 from septum.lang import call
 from septum.scenarios.direct import PLAIN
 from septum.scenarios.dirty_log import LOG
-from septum.scenarios.world import Td, World, control_pages, scenario
+from septum.scenarios.world import THREE_VCPUS, TWO_VCPUS, Td, World, control_pages, scenario
 from septum.tdx.guest import page_accepted
 
 SHARED_GFN = 1
@@ -62,6 +62,7 @@ def with_slot(world: World) -> Td:
     tables=6, pages=2, vcpus=1, others=1, sizes=BOTH, few_states=True,
 )  # fmt: skip
 def views_notifier(world: World) -> None:
+    """The notifier of the shared page zaps the private one, whose content is then lost."""
     td = both_views(world)
     for vcpu in td.vcpus(1):
         vcpu.runs((touch, 0), (access, SHARED_GFN, Acc.WRITE), (access, SHARED_GFN, Acc.READ))
@@ -74,6 +75,7 @@ def views_notifier(world: World) -> None:
     tables=7, pages=2, vcpus=1, others=2, sizes=BOTH, few_states=True,
 )  # fmt: skip
 def views_fast_zap(world: World) -> None:
+    """The mirror root is invalidated along; a private fault goes on with a direct root that is obsolete."""
     td = both_views(world)
     for vcpu in td.vcpus(1):
         vcpu.runs((access, SHARED_GFN, Acc.WRITE), (touch, 0))
@@ -83,22 +85,24 @@ def views_fast_zap(world: World) -> None:
 
 @scenario(
     "two vCPUs of a TD fault, one in private memory and one in shared memory",
-    witnesses=(page_mapped, page_accepted, direct_mapped), tables=6, pages=2, vcpus=2, sizes=BOTH, few_states=True,
+    witnesses=(page_mapped, page_accepted, direct_mapped), tables=6, pages=2, vcpus=2,
+    sizes=BOTH, larger=THREE_VCPUS, few_states=True,
 )  # fmt: skip
 def views_faults(world: World) -> None:
-    first, second = both_views(world).vcpus(2)
-    first.runs((touch, 0))
-    second.runs((access, SHARED_GFN, Acc.WRITE))
+    """A fault of one view looks into the tree of the other, or allocates a second root of its kind."""
+    for number, vcpu in enumerate(both_views(world).vcpus(VCPUS.value)):
+        vcpu.runs((access, SHARED_GFN, Acc.WRITE) if number % 2 else (touch, 0))
 
 
 @scenario(
     "a GFN becomes private while a vCPU uses it as shared memory",
     witnesses=(direct_mapped, leaf_zapped, made_private, page_mapped),
-    tables=6, pages=2, vcpus=1, others=1, sizes=BOTH, few_states=True,
+    tables=6, pages=2, vcpus=1, others=1, sizes=BOTH, larger=TWO_VCPUS, few_states=True,
 )  # fmt: skip
 def views_convert(world: World) -> None:
+    """A leaf of the shared view outlives the conversion, so that both views map the GFN."""
     td = both_views(world)
-    for vcpu in td.vcpus(1):
+    for vcpu in td.vcpus(VCPUS.value):
         vcpu.runs((access, SHARED_GFN, Acc.WRITE), (touch, SHARED_GFN))
     td.runs("convert", call(kvm_vm_ioctl_set_mem_attributes, td.vm, SHARED_GFN, SHARED_GFN, False))
 
@@ -109,6 +113,7 @@ def views_convert(world: World) -> None:
     tables=7, pages=2, vcpus=2, others=1, folios=1, sizes=MIXABLE, few_states=True,
 )  # fmt: skip
 def views_mixed(world: World) -> None:
+    """A 2M leaf for the page that stayed shared maps the private one too, since the range is not known to be mixed (yet)."""
     td = with_slot(world)
     kvm, head = world.m.vm[td.vm], world.folio()
     for gfn in range(ENTRIES.value):
@@ -127,6 +132,7 @@ def views_mixed(world: World) -> None:
     sizes=BOTH, few_states=True,
 )  # fmt: skip
 def views_slot_delete(world: World) -> None:
+    """Only one of both views is zapped; a vCPU that was kicked out for the S-EPT keeps a shared translation."""
     td = both_views(world)
     for vcpu in td.vcpus(1):
         vcpu.runs((touch, 0), (access, SHARED_GFN, Acc.WRITE), (access, SHARED_GFN, Acc.READ))
@@ -135,11 +141,13 @@ def views_slot_delete(world: World) -> None:
 
 @scenario(
     "the VMM wants a slot of guest_memfd to log dirty pages, which is refused, while a vCPU uses both views",
-    witnesses=(page_mapped, direct_mapped), tables=6, pages=2, vcpus=1, others=1, sizes=BOTH, few_states=True,
+    witnesses=(page_mapped, direct_mapped), tables=6, pages=2, vcpus=1, others=1,
+    sizes=BOTH, larger=TWO_VCPUS, few_states=True,
 )  # fmt: skip
 def views_log(world: World) -> None:
+    """Logging begins though private memory cannot be write-protected."""
     td = both_views(world)
-    for vcpu in td.vcpus(1):
+    for vcpu in td.vcpus(VCPUS.value):
         vcpu.runs((touch, 0), (access, SHARED_GFN, Acc.WRITE))
     td.runs("log", call(kvm_set_memory_region, td.vm, 0, HVAS.value, 0, 0, LOG))
 
@@ -149,6 +157,7 @@ def views_log(world: World) -> None:
     witnesses=(direct_mapped, fetch_refused), tables=6, pages=2, vcpus=2, sizes=BOTH, few_states=True,
 )  # fmt: skip
 def views_fetch(world: World) -> None:
+    """A fetch from shared memory, which is refused, is taken for a spurious fault or finds the leaf of the other vCPU."""
     first, second = both_views(world).vcpus(2)
     first.runs((access, SHARED_GFN, Acc.INSTR))
     second.runs((access, SHARED_GFN, Acc.WRITE), (access, SHARED_GFN, Acc.INSTR))

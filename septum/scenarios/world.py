@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -32,7 +33,8 @@ from septum.kvm.machine import EXITS, VCPU_LIFE, VCPU_RUN, VM_CONTENTS, VM_LIFE,
 from septum.kvm.spte import make_nonleaf_spte, make_spte
 from septum.kvm.tdp_mmu import init_sp, table_at
 from septum.kvm.vcpu import kvm_mmu_create
-from septum.lang import Call, Scenario, Setup, UserError, Witness, call
+from septum.lang import Call, Scenario, Setup, Size, UserError, Witness, call
+from septum.scenarios.scopes import NARROW, WIDE
 from septum.tdx.building import TdBuilding, TdvpsBuilding
 from septum.tdx.geometry import BUILDS
 from septum.tdx.leaves import OpState
@@ -40,10 +42,14 @@ from septum.tdx.sept import mapped_leaf, mapped_table, pending_leaf, sept_table
 from septum.tdx.td import TD_BUILD, TDVPS_BUILD, Lifecycle
 
 CONTROL_PAGES = 3  # TDR, S-EPT root, mirror root
-CREATED_PAGES = 5  # TDR, S-EPT root and TDVPRs of a VM that is created
+CREATED_PAGES = 3  # TDR, S-EPT root and mirror root of a VM that is created, beside the TDVPR of each vCPU
 SPARE = 4  # so that a leak is found as a leak, when all threads have ended, and not for want of page frames
 
-ONE_VM: Mapping[str, int] = {"tables": 3, "pages": 2, "others": 2}
+TWO_VCPUS: Mapping[Size, int] = {VCPUS: 2}
+THREE_VCPUS: Mapping[Size, int] = {VCPUS: 3}
+FOUR_LEVELS: Mapping[Size, int] = {LEVELS: 4}
+
+ONE_VM: Mapping[str, Any] = {"tables": 3, "pages": 2, "others": 2, "larger": THREE_VCPUS}
 """The scope of the scenarios of one VM without 2M folios: one for all of them, so that one translation serves all."""
 
 WATCHED: Mapping[Any, object] = {CHECKS_CONTENTS: 1, VM_CONTENTS: VmContents, FRAME_CACHE: CacheLines}
@@ -169,8 +175,14 @@ class Td:
         self.world.setup.thread(name, *calls)
 
     def link(self, gfn: int, level: int, alone: bool = False) -> tuple[int, int]:
-        """A table at `level` below the root, linked in mirror and S-EPT: the mirror table and its S-EPT page, which lies in the
-        range of the TDR or, `alone`, in one that it shares with no page so far."""
+        """A table at `level` and those above it, linked in mirror and S-EPT: the mirror table and its S-EPT page, which lies in
+        the range of the TDR or, `alone`, in one that it shares with no page so far."""
+        for at in range(LEVELS.value - 1, level - 1, -1):
+            self._link(gfn, at, alone and at == level)
+        spt = table_at(self.world.m, self.vm, gfn, level)
+        return spt, self.world.m.sp[spt].external_spt
+
+    def _link(self, gfn: int, level: int, alone: bool) -> None:
         m, above = self.world.m, Level(level + 1)
         parent, i = table_at(m, self.vm, gfn, above), index_at(gfn, above)
         if m.table[parent].word[i] == SHADOW_NONPRESENT_VALUE:
@@ -186,8 +198,6 @@ class Td:
                 self.world.back(self.world.range(external, closed=False), 1)
             else:
                 self.world.join(external, m.frame[m.td[self.vm].tdr].range)
-        spt = table_at(m, self.vm, gfn, level)
-        return spt, m.sp[spt].external_spt
 
     def maps_huge(self, gfn: int, accepted: bool) -> int:
         """A 2M folio at `gfn`, mapped as a 2M leaf, which the guest has accepted or not; its first page."""
@@ -230,15 +240,22 @@ def scenario(
     linked: int = 0,
     alone: int = 0,
     sizes: Mapping[Any, object] | None = None,
+    larger: Mapping[Size, int] = FOUR_LEVELS,
     needs: Sequence[str] = (),
     levels: int = 2,
     few_states: bool = False,
     built: int = 0,
 ) -> Callable[[Callable[[World], None]], Scenario]:
-    """`@scenario("title", ...)`: the function builds the world. The scope is what must fit: `tables` at a time, guest `pages`,
-    `vcpus`, and `others`, threads without one; with 2M `folios` and `linked` tables at the start, some of them `alone`
-    in a 2M range; at least so many `levels` of tables, with the root's; `built` VMs are created in the scenario."""
-    pages += CREATED_PAGES * built
+    """`@scenario("title", ...)`: the function builds the world, and its docstring says what can go wrong in it.
+
+    The scope is what must fit: `tables` at a time, guest `pages`, `vcpus`, and `others`, threads without one; with 2M `folios`
+    and `linked` paths of tables to level 2 at the start, some of them `alone` in a 2M range; at least so many `levels` of tables,
+    with the root's; `built` VMs are created in the scenario. `larger` are its sizes in the scope `wide`.
+    """
+
+    def frames() -> int:
+        return pages_needed(tables + deeper(), pages + built * (CREATED_PAGES + VCPUS.value))
+
     bindings: dict[object, object] = {
         VMS: vms,
         VCPUS: vcpus,
@@ -247,30 +264,43 @@ def scenario(
             1
             + (VMS.value - built) * control_pages()
             + folios * ENTRIES.value
-            + 2 * linked
+            + 2 * linked * (LEVELS.value - 2)
             + PAMT_PAGES * alone * DYNAMIC_PAMT.value
         ),
         FIXED_RANGES: lambda: 1 + (VMS.value - built + alone) * DYNAMIC_PAMT.value + folios,
-        PAGES: lambda: pages_needed(tables, pages),
+        PAGES: frames,
         RANGES: lambda: (
             FIXED_RANGES.value
-            + DYNAMIC_PAMT.value * (SPREAD.value or tables + pages + VCPUS.value + others + PAMT_PAGES * folios)
+            + DYNAMIC_PAMT.value * (SPREAD.value or tables + deeper() + pages + VCPUS.value + others + PAMT_PAGES * folios)
         ),
         **({**BUILT, SPREAD: 2} if built else {}),
         **(sizes or {}),
     }
+    bindings |= {size: either(bindings.get(size, size.default), value) for size, value in larger.items()}
 
     def decorate(start: Callable[[World], None]) -> Scenario:
+        @functools.wraps(start)
         def begin(setup: Setup) -> None:
-            needed = pages_needed(tables, pages)
+            needed = frames()
             if needed > PAGES.value:
                 raise UserError(f"{start.__name__} needs {needed} page frames and has {PAGES.value}: raise --pages")
             start(World(setup, folios))
 
         least = {LEVELS: levels}
-        return Scenario(start.__name__, title, begin, tuple(witnesses), bindings, frozenset(needs), least, few_states)
+        few = few_states and NARROW  # in the larger size it pays to optimise
+        return Scenario(start.__name__, title, begin, tuple(witnesses), bindings, frozenset(needs), least, few)
 
     return decorate
+
+
+def either(small: object, large: int) -> Callable[[], object]:
+    """A size that is another one in the scope `wide`."""
+    return lambda: large if WIDE.value else small() if callable(small) else small
+
+
+def deeper() -> int:
+    """The tables that more than three levels add: all GFNs of a VM lie below one."""
+    return VMS.value * max(0, LEVELS.value - 3)
 
 
 def control_pages() -> int:

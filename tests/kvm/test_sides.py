@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from benchmarks.families import is_documented
 from septum.check.build import build
 from septum.check.check import check
 from septum.check.loading import load
@@ -18,7 +19,7 @@ from septum.scenarios.tds import teardown_tables
 from septum.scenarios.unaccepted import UNACCEPTED
 from tests.lang.parity import assert_same
 
-UPSTREAM, DESIGNS = "kvm_upstream", ("kvm_upstream", "kvm_dpamt_merged")
+UPSTREAM, DESIGNS = "kvm_upstream", ("kvm_upstream", "kvm_dpamt_merged", "kvm_dpamt_merged_split")
 SCENARIOS = [one.name for one in (*CONVERSIONS, *UNACCEPTED, *PREFAULTS, *FILES_OF_A_VM, *BUILDING, change_cpus, teardown_tables)]
 FOUND = {"finalize_punch_hole": "asserts"}
 SCHEDULES = 8
@@ -30,14 +31,12 @@ def test_a_scenario_is_explored_to_the_end(design, scenario):
     result = check(design, scenario, granularity=design == UPSTREAM)
     if result.verdict is Verdict.NOT_APPLICABLE:
         assert scenario == "convert_ends"
-    elif scenario in FOUND:
+        return
+    assert is_documented(design, result)
+    if scenario in FOUND:
         assert (result.verdict, result.property) == (Verdict.VIOLATED, FOUND[scenario])
     else:
         assert result.verdict is Verdict.HOLDS, f"{result.property}: {result.clause} {result.reason}"
-
-
-def test_a_conversion_that_splits_at_both_ends():
-    assert check("kvm_dpamt_merged_split", "convert_ends").holds
 
 
 @pytest.mark.parametrize("scenario", [name for name in SCENARIOS if name != "convert_ends"])
