@@ -6,7 +6,7 @@ from septum.kvm.machine import VCPU_CPU
 from septum.kvm.vcpu import kvm_vcpu_ioctl_run
 from septum.kvm.vm import close_vcpu, kvm_destroy_vm, rcu_softirq, vm_destroyed
 from septum.lang import call
-from septum.scenarios.world import BUILT, ONE_VM, World, scenario
+from septum.scenarios.world import BUILT, FOUR_LEVELS, ONE_VM, World, scenario
 from septum.tdx.geometry import MOVES
 from septum.tdx.guest import page_accepted
 from septum.tdx.td import TDVPS_LP, AssociatedLp
@@ -15,7 +15,7 @@ from septum.tdx.td import TDVPS_LP, AssociatedLp
 @scenario(
     "two vCPUs change CPUs, each is run on both, and the VM is destroyed to the last page",
     witnesses=(page_mapped, page_accepted, moved, interrupted, vm_destroyed),
-    **{**ONE_VM, "sizes": {**BUILT, MOVES: 1, VCPU_CPU: VcpuCpu, TDVPS_LP: AssociatedLp}},
+    **{**ONE_VM, "sizes": {**BUILT, MOVES: 1, VCPU_CPU: VcpuCpu, TDVPS_LP: AssociatedLp}, "larger": FOUR_LEVELS},
 )  # fmt: skip
 def change_cpus(world: World) -> None:
     """A vCPU enters where it is not associated; the flush does not wait for who runs there; it is associated at the end."""

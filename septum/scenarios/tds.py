@@ -38,7 +38,8 @@ def teardown(world: World) -> None:
 
 @scenario(
     "a VM is destroyed whose mirror tables of 1G go with all that they link",
-    witnesses=(page_mapped, tables_removed, vm_destroyed), levels=3, **{**ONE_VM, "tables": 4, "sizes": {PROVE_MMU: 1}},
+    witnesses=(page_mapped, tables_removed, vm_destroyed), levels=3,
+    **{**ONE_VM, "tables": 4, "sizes": {PROVE_MMU: 1}, "larger": FOUR_LEVELS},
 )  # fmt: skip
 def teardown_tables(world: World) -> None:
     """An S-EPT page two levels below is not reclaimed before the TDR, or the mirror of it waits for RCU twice."""
