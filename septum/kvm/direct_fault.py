@@ -18,7 +18,6 @@ from septum.kvm.spte import (
     AD_DISABLED,
     PT_WRITABLE_MASK,
     SHADOW_ACCESSED_MASK,
-    SHADOW_DIRTY_MASK,
     is_access_allowed,
     is_access_track_spte,
     is_mmio_spte,
@@ -172,7 +171,7 @@ def fixed_spte(old, write: bool):
             reached(restored)
             new = restore_acc_track_spte(old) | SHADOW_ACCESSED_MASK
     if write and is_mmu_writable_spte(old):
-        new = new | PT_WRITABLE_MASK | SHADOW_DIRTY_MASK
+        new = new | PT_WRITABLE_MASK
     return Entry(new)
 
 

@@ -120,7 +120,7 @@ def views_mixed(world: World) -> None:
         world.m.frame[head + gfn].refcount = 1
         kvm.direct.mm.page[gfn], kvm.direct.mm.huge[gfn], kvm.shared[gfn] = head + gfn, True, True
     first, second = td.vcpus(2)
-    first.runs((access, 0, Acc.WRITE), (access, 0, Acc.READ), (access, 0, Acc.WRITE))
+    first.runs((access, 0, Acc.WRITE), (access, 0, Acc.WRITE))
     second.runs((touch, 1))
     private, shared = (call(kvm_vm_ioctl_set_mem_attributes, td.vm, 1, 1, to) for to in (False, True))
     td.runs("convert", private, shared)
