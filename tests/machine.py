@@ -13,19 +13,19 @@ from septum.kvm.machine import Machine
 from septum.lang import Setup, scope
 from septum.lang.processes import Choose, When, running
 from septum.lang.struct import allocate, realise
-from septum.scenarios import KVM, SCENARIOS
+from septum.scenarios import KVM, PLAIN_VMS, SCENARIOS
 from septum.scenarios.world import World
 
 
 @contextmanager
 def world(design: Design = upstream, like: str = "neighbours", folios: int = 0, fixed: int = 0) -> Iterator[World]:
     """A world with the sizes of a scenario, or with so many fixed pages, and nothing in it yet; thread 0 runs."""
-    sizes = dict(next(one for one in (*SCENARIOS, *KVM) if one.name == like).bindings)
+    sizes = dict(next(one for one in (*SCENARIOS, *KVM, *PLAIN_VMS) if one.name == like).bindings)
     if fixed:
         sizes[FIXED_PAGES] = fixed + 1
     with scope({**design.bindings(), **sizes}):
         m, _ = allocate(realise(Machine, {}))
-        running.thread = 0
+        running.thread, running.judged = 0, ""
         yield World(Setup(m), folios)
 
 

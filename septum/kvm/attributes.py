@@ -3,13 +3,16 @@
 from septum.host.geometry import ENTRIES, GFNS, Gfn, Level, VmId, index_at, table_base
 from septum.host.locks import mutex_lock, mutex_unlock, write_lock, write_unlock
 from septum.host.pools import OK
+from septum.kvm.changed_spte import is_leaf
 from septum.kvm.contents import dropped, dropping
-from septum.kvm.direct import DIRECT, ROOTS, RootSlot, direct_index, is_mirror_sp
+from septum.kvm.direct import DIRECT, HUGE_PAGES, ROOTS, RootSlot, direct_index, is_mirror_sp
 from septum.kvm.gmem import kvm_mmu_invalidate_end, kvm_mmu_invalidate_start
 from septum.kvm.machine import Machine
+from septum.kvm.mirror_zap import tdp_mmu_zap_leafs
+from septum.kvm.mixed import MIXED, hugepage_test_mixed, kvm_arch_post_set_memory_attributes
 from septum.kvm.notifier import kvm_unmap_gfn_range
 from septum.kvm.spte import is_shadow_present_pte
-from septum.kvm.tdp_mmu import table_at, tdp_mmu_zap_leafs
+from septum.kvm.tdp_mmu import table_at
 from septum.kvm.tlb import kvm_flush_remote_tlbs
 from septum.kvm.walk import direct_table
 from septum.lang import Witness, process, reached
@@ -28,7 +31,7 @@ def kvm_vm_ioctl_set_mem_attributes(m: Machine, vm: VmId, first: Gfn, last: Gfn,
     yield from mutex_lock(m, m.vm[vm].slots_lock)
     if not has_attributes(m, vm, first, last, shared):
         yield from write_lock(m, m.vm[vm].mmu_lock)
-        kvm_mmu_invalidate_start(m, vm, table_base(first, Level(1)), straddled(last))
+        kvm_mmu_invalidate_start(m, vm, first_straddled(m, vm, first), last_straddled(m, vm, last))
         yield from kvm_arch_pre_set_memory_attributes(m, vm, first, last, shared)
         write_unlock(m, m.vm[vm].mmu_lock)
         done = 0
@@ -38,6 +41,8 @@ def kvm_vm_ioctl_set_mem_attributes(m: Machine, vm: VmId, first: Gfn, last: Gfn,
             done = done + 1
         yield from write_lock(m, m.vm[vm].mmu_lock)
         check_old_view(m, vm, first, last, shared)
+        if MIXED:
+            kvm_arch_post_set_memory_attributes(m, vm, first, last)
         kvm_mmu_invalidate_end(m, vm)
         write_unlock(m, m.vm[vm].mmu_lock)
         note_conversion(shared)
@@ -53,8 +58,19 @@ def has_attributes(m: Machine, vm: VmId, first: Gfn, last: Gfn, shared: bool):
     return True
 
 
-def straddled(last: Gfn):
-    """The invalidation reaches to the end of the 2M range in which the conversion ends."""
+def first_straddled(m: Machine, vm: VmId, first: Gfn):
+    """The invalidation reaches from the start of the 2M range in which the conversion begins, which may have had a 2M leaf."""
+    if MIXED:
+        if hugepage_test_mixed(m, vm, first):
+            return first
+    return table_base(first, Level(1))
+
+
+def last_straddled(m: Machine, vm: VmId, last: Gfn):
+    """And to the end of that in which it ends."""
+    if MIXED:
+        if hugepage_test_mixed(m, vm, last):
+            return last
     end = table_base(last, Level(1)) + ENTRIES - 1
     return Gfn(end if end < GFNS else GFNS - 1)
 
@@ -88,13 +104,17 @@ def has_private_leaf(m: Machine, vm: VmId, gfn: Gfn):
 
 
 def has_direct_leaf(m: Machine, vm: VmId, gfn: Gfn):
-    """Whether a 4K leaf of a direct root, valid or not, maps `gfn`; mmu_lock is held for write."""
+    """Whether a leaf of a direct root, valid or not, maps `gfn`; mmu_lock is held for write."""
     for i in range(ROOTS):
         root = m.vm[vm].direct.roots[RootSlot(i)]
         if root != 0 and not is_mirror_sp(m, root):
             spt = direct_table(m, vm, root, gfn, Level(1))
             if spt != 0 and is_shadow_present_pte(m.table[spt].word[direct_index(m, vm, gfn, Level(1))]):
                 return True
+            if HUGE_PAGES:
+                spt = direct_table(m, vm, root, gfn, Level(2))
+                if spt != 0 and is_leaf(m.table[spt].word[direct_index(m, vm, gfn, Level(2))], Level(2)):
+                    return True
     return False
 
 

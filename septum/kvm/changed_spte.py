@@ -1,9 +1,9 @@
 """What follows a change of an SPTE of a direct tree: checks, statistics, and a table that is unlinked; kvm-mmu.md 4.8, 4.9."""
 
 from septum.host.entry import FROZEN_SPTE, Entry
-from septum.host.geometry import ENTRIES, Gfn, Level, Pfn, VmId, leaf_base, pages_per_leaf
+from septum.host.geometry import ENTRIES, LEVELS, Gfn, Level, Pfn, VmId, leaf_base, pages_per_leaf
 from septum.host.rcu import call_rcu
-from septum.kvm.direct import read_direct
+from septum.kvm.direct import HUGE_1G, read_direct
 from septum.kvm.machine import Machine
 from septum.kvm.spte import (
     EPT_SPTE_HOST_WRITABLE,
@@ -14,8 +14,13 @@ from septum.kvm.spte import (
     is_writable_pte,
     spte_to_pfn,
 )
-from septum.lang import Witness, commutes, process, reached, when
+from septum.lang import Size, Witness, commutes, process, reached, when
 
+PROVE_MMU = Size("PROVE_MMU", 0)  # CONFIG_KVM_PROVE_MMU: zap_root has no passes over 4K and 2M, so 1G tables go with all below
+UNLINKS_TABLES = Size("UNLINKS_TABLES", lambda: int(bool(PROVE_MMU.value or HUGE_1G.value)))  # tables go that link tables
+ZAP_LEVEL = Size("ZAP_LEVEL", lambda: min(3, LEVELS.value) if PROVE_MMU.value else 1)  # of the first pass
+
+tables_removed = Witness("tables_removed", "a table that linked tables was unlinked and taken apart")
 table_removed = Witness("table_removed", "a table with entries was unlinked and taken apart")
 
 
@@ -87,21 +92,45 @@ def tdp_unaccount_mmu_page(m: Machine, vm: VmId):
 def handle_removed_direct_pt(m: Machine, vm: VmId, child: Pfn, shared: bool):
     """handle_removed_pt() [7.1] of a direct table, kvm-mmu.md 4.9: every entry becomes FROZEN, then the table waits for RCU.
 
-    A table whose entries link tables is not unlinked here: zap_root goes from the leaves up, recovery makes 2M leaves.
+    It may link tables with PROVE_MMU, or where a 1G leaf is recovered: else zap_root goes from the leaves up.
     """
     level = Level(m.sp[child].level)
-    base = Gfn(m.sp[child].gfn)
     tdp_unaccount_mmu_page(m, vm)
     for i in range(ENTRIES):
-        yield when(lambda: not shared or m.table[child].word[i] != FROZEN_SPTE)  # noqa: B023
-        old = read_direct(m, child, i)
-        if shared or is_shadow_present_pte(old):
-            m.table[child].word[i] = FROZEN_SPTE
+        old = yield from freeze_removed(m, vm, child, i, shared)
+        if UNLINKS_TABLES:
+            if is_table(old, level):
+                yield from handle_removed_leaf_table(m, vm, spte_to_pfn(old), shared)
+                reached(tables_removed)
+        else:
             assert not is_table(old, level), "scope: a table is unlinked that links tables"
-            gfn = Gfn(base + i * pages_per_leaf(level)) if is_shadow_present_pte(old) else base
-            check_changed_spte(m, vm, gfn, level, old, Entry(FROZEN_SPTE))
-            update_statistics(m, vm, level, old, Entry(FROZEN_SPTE))
-            if is_shadow_present_pte(old):
-                reached(table_removed)
     yield
     call_rcu(m, child)
+
+
+@process
+def handle_removed_leaf_table(m: Machine, vm: VmId, child: Pfn, shared: bool):
+    """The same where the kernel recurses: nothing above 1G is unlinked that has entries, so this table has leaves at most."""
+    tdp_unaccount_mmu_page(m, vm)
+    for i in range(ENTRIES):
+        old = yield from freeze_removed(m, vm, child, i, shared)
+        assert not is_table(old, Level(m.sp[child].level)), "scope: tables of three levels are unlinked at once"
+    yield
+    call_rcu(m, child)
+
+
+@process
+def freeze_removed(m: Machine, vm: VmId, child: Pfn, i, shared: bool):
+    """One entry of a table that is unlinked becomes FROZEN, with mmu_lock held for read when its owner is done with it."""
+    level = Level(m.sp[child].level)
+    base = Gfn(m.sp[child].gfn)
+    yield when(lambda: not shared or m.table[child].word[i] != FROZEN_SPTE)
+    old = read_direct(m, child, i)
+    if shared or is_shadow_present_pte(old):
+        m.table[child].word[i] = FROZEN_SPTE
+        gfn = Gfn(base + i * pages_per_leaf(level)) if is_shadow_present_pte(old) else base
+        check_changed_spte(m, vm, gfn, level, old, Entry(FROZEN_SPTE))
+        update_statistics(m, vm, level, old, Entry(FROZEN_SPTE))
+        if is_shadow_present_pte(old):
+            reached(table_removed)
+    return old

@@ -4,10 +4,11 @@ A scenario without them (DIRECT 0) has one mirror root, and none of this.
 """
 
 from septum.host.frames import Role
-from septum.host.geometry import ENTRIES, ENTRY_BITS, Gfn, Level, Pfn, VmId, index_at, leaf_base
+from septum.host.geometry import ENTRIES, ENTRY_BITS, Gfn, Level, Pfn, VmId, index_at, leaf_base, pages_per_leaf
 from septum.host.locks import SpinLock
 from septum.kvm.machine import Machine
 from septum.kvm.memslots import Hva, MemslotId, covers, hva_of
+from septum.kvm.mixed import is_disallowed
 from septum.kvm.spte import read_spte
 from septum.lang import Enum, Index, Size, Struct, array, boolean, bug_on, commutes, u8, u16
 
@@ -16,6 +17,8 @@ ROOTS = Size("ROOTS", 2)  # roots that a VM may have at a time, those that are b
 RESCHED = Size("RESCHED", 0)  # loops that may yield do so, or not
 COPIES_ON_WRITE = Size("COPIES_ON_WRITE", 0)  # a page that the primary MMU maps read-only is shared: who writes gets another one
 HUGE_PAGES = Size("HUGE_PAGES", 0)  # the primary MMU has 2M folios
+HUGE_1G = Size("HUGE_1G", 0)  # and folios of 1G
+LARGEST = Size("LARGEST", lambda: 3 if HUGE_1G.value else 2)  # level of the largest leaf
 KVM_INVALID_ROOTS, KVM_DIRECT_ROOTS, KVM_MIRROR_ROOTS = 1, 2, 4  # enum kvm_tdp_mmu_root_types, kvm-mmu.md 1.5
 KVM_VALID_ROOTS = 6
 RootSlot = Index("RootSlot", ROOTS)
@@ -149,12 +152,21 @@ def mark_page_dirty_in_slot(m: Machine, vm: VmId, slot: MemslotId, gfn: Gfn):
 
 
 def direct_mapping_level(m: Machine, vm: VmId, slot: MemslotId, gfn: Gfn):
-    """kvm_mmu_hugepage_adjust() [7.1]: 2M where the folio is, the slot has all of it and it is aligned, and no dirty log."""
+    """kvm_mmu_hugepage_adjust() [7.1]: as large as the folio, if the slot has all of it, aligned, of one view; no dirty log."""
     if HUGE_PAGES:
         if slot != 0 and not m.vm[vm].memslots.memslot[slot].log_dirty:
-            base = leaf_base(gfn, Level(2))
-            if covers(m, vm, slot, base) and covers(m, vm, slot, Gfn(base + ENTRIES - 1)):
-                hva = hva_of(m, vm, slot, base)
-                if hva % ENTRIES == 0 and m.vm[vm].direct.mm.huge[hva]:
-                    return Level(2)
+            if HUGE_1G:
+                if is_huge_at(m, vm, slot, gfn, Level(3)):
+                    return Level(3)
+            if is_huge_at(m, vm, slot, gfn, Level(2)):
+                return Level(2)
     return Level(1)
+
+
+def is_huge_at(m: Machine, vm: VmId, slot: MemslotId, gfn: Gfn, level: Level):
+    """Whether a leaf at this level may map `gfn`."""
+    base = leaf_base(gfn, level)
+    if not covers(m, vm, slot, base) or not covers(m, vm, slot, Gfn(base + pages_per_leaf(level) - 1)):
+        return False
+    hva = hva_of(m, vm, slot, base)
+    return hva % pages_per_leaf(level) == 0 and m.vm[vm].direct.mm.huge[hva] and not is_disallowed(m, vm, gfn)

@@ -1,5 +1,6 @@
 """A fault of a shared GPA, or of any GPA of a plain VM: the host page, the retry checks, the map; MMIO; kvm-mmu.md 4.2, 4.3."""
 
+from septum.host.entry import Entry
 from septum.host.frames import Content, Gfp, Role, alloc_page, get_page, put_page, take
 from septum.host.geometry import PT64_ROOT_MAX_LEVEL, Gfn, Level, Pfn, VcpuId, VmId, leaf_base
 from septum.host.locks import read_lock, read_unlock
@@ -14,18 +15,22 @@ from septum.kvm.mmu import has_obsolete_root, mmu_invalidate_retry_gfn, root_obs
 from septum.kvm.notifier import wp_page_copy
 from septum.kvm.ops import ops
 from septum.kvm.spte import (
+    AD_DISABLED,
     PT_WRITABLE_MASK,
-    SHADOW_DIRTY_MASK,
+    SHADOW_ACCESSED_MASK,
+    is_access_allowed,
+    is_access_track_spte,
     is_mmio_spte,
     is_mmu_writable_spte,
-    is_writable_pte,
     mmio_generation,
+    restore_acc_track_spte,
 )
 from septum.kvm.tdp_mmu import Fault, kvm_tdp_mmu_map
 from septum.kvm.walk import walk_to
 from septum.lang import Witness, atomic, process, reached
 
 fixed_fast = Witness("fixed_fast", "a fast page fault gave W back without mmu_lock")
+restored = Witness("restored", "a fast page fault met a leaf that was aged, and gives R and X back")
 old_mmio = Witness("old_mmio", "an MMIO SPTE of an older generation was met")
 
 
@@ -38,8 +43,8 @@ def direct_page_fault(m: Machine, vcpu: VcpuId, gfn: Gfn, write: bool):
     f.write = write
     f.slot = gfn_to_memslot(m, vm, gfn)
     result = Fault.CONTINUE
-    if write and f.slot != 0:
-        result = yield from fast_page_fault(m, vcpu, gfn)
+    if (write or AD_DISABLED) and f.slot != 0:
+        result = yield from fast_page_fault(m, vcpu, gfn, write)
     if result == Fault.CONTINUE:
         result = yield from slow_page_fault(m, vcpu, gfn, write)
     f.is_direct = False
@@ -128,8 +133,8 @@ def hva_to_pfn(m: Machine, vcpu: VcpuId, hva: Hva, write: bool):
 
 
 @process
-def fast_page_fault(m: Machine, vcpu: VcpuId, gfn: Gfn):
-    """fast_page_fault() [7.1], kvm-mmu.md 4.3: W back to a 4K leaf that dirty logging took it from.
+def fast_page_fault(m: Machine, vcpu: VcpuId, gfn: Gfn, write: bool):
+    """fast_page_fault() [7.1], kvm-mmu.md 4.3: W back to a 4K leaf that dirty logging took it from, R and X to one that was aged.
 
     RCU alone; the dirty log comes after.
     """
@@ -142,18 +147,32 @@ def fast_page_fault(m: Machine, vcpu: VcpuId, gfn: Gfn):
         i = direct_index(m, vm, gfn, Level(1))
         old = read_direct(m, spt, i)
         if is_leaf(old, Level(1)):
-            if is_writable_pte(old):
+            new = fixed_spte(old, write)
+            if is_access_allowed(write, old):
                 result = Fault.SPURIOUS
-            elif is_mmu_writable_spte(old):
+            elif is_access_allowed(write, new):
                 yield
                 if m.table[spt].word[i] == old:
-                    m.table[spt].word[i] = old | PT_WRITABLE_MASK | SHADOW_DIRTY_MASK
-                    yield
-                    mark_page_dirty_in_slot(m, vm, m.vcpu[vcpu].direct.fault.slot, gfn)
+                    m.table[spt].word[i] = new
+                    if write:
+                        yield
+                        mark_page_dirty_in_slot(m, vm, m.vcpu[vcpu].direct.fault.slot, gfn)
                     reached(fixed_fast)
                     result = Fault.FIXED
     rcu_read_unlock(m)
     return result
+
+
+def fixed_spte(old, write: bool):
+    """What a fast page fault makes of a leaf: accessed if it was aged without A/D bits, writable if it may be written."""
+    new = old
+    if AD_DISABLED:
+        if is_access_track_spte(old):
+            reached(restored)
+            new = restore_acc_track_spte(old) | SHADOW_ACCESSED_MASK
+    if write and is_mmu_writable_spte(old):
+        new = new | PT_WRITABLE_MASK
+    return Entry(new)
 
 
 @process

@@ -11,8 +11,10 @@ from septum.host.pools import OK
 from septum.host.rcu import rcu_read_lock, rcu_read_unlock
 from septum.kvm.changed_spte import is_leaf, is_table
 from septum.kvm.direct import (
+    HUGE_1G,
     HUGE_PAGES,
     KVM_VALID_ROOTS,
+    LARGEST,
     ROOTS,
     Copy,
     RootSlot,
@@ -69,7 +71,7 @@ def kvm_mmu_slot_apply_flags(m: Machine, vm: VmId, slot: MemslotId):
 def wrprot_gfn_range(m: Machine, vm: VmId, root: Pfn, slot: MemslotId):
     """wrprot_gfn_range() and clear_dirty_gfn_range() [7.1], kvm-mmu.md 4.13: mmu_lock held for read; again if the entry changed.
 
-    With PML 2M leaves lose W all the same.
+    With PML larger leaves lose W all the same.
     """
     memslot = m.vm[vm].memslots.memslot[slot]
     rcu_read_lock(m)
@@ -77,6 +79,8 @@ def wrprot_gfn_range(m: Machine, vm: VmId, root: Pfn, slot: MemslotId):
     left = memslot.npages
     while left != 0:
         yield from tdp_mmu_iter_cond_resched(m, vm, False, True)
+        if HUGE_1G:
+            yield from take_bit(m, vm, root, leaf_base(gfn, Level(3)), Level(3), PT_WRITABLE_MASK)
         if HUGE_PAGES:
             yield from take_bit(m, vm, root, leaf_base(gfn, Level(2)), Level(2), PT_WRITABLE_MASK)
         yield from take_bit(m, vm, root, gfn, Level(1), SHADOW_DIRTY_MASK if PML else PT_WRITABLE_MASK)
@@ -122,15 +126,15 @@ def tdp_mmu_split_huge_pages_root(m: Machine, vm: VmId, root: Pfn, slot: Memslot
     gfn = memslot.base_gfn
     left = memslot.npages
     while left != 0:
-        again = True
-        while again:
-            spt = yield from walk_to(m, vm, root, gfn, Level(2))
+        level = Level(LARGEST)
+        while level != 1:
+            spt = yield from walk_to(m, vm, root, gfn, level)
             yield
-            again = False
+            found = False
             if spt != 0:
-                huge = read_sptep(m, vm, spt, gfn, Level(2))
-                if is_leaf(huge, Level(2)):
-                    again = True
+                huge = read_sptep(m, vm, spt, gfn, level)
+                if is_leaf(huge, level):
+                    found = True
                     if sp == 0:
                         rcu_read_unlock(m)
                         if shared:
@@ -143,11 +147,13 @@ def tdp_mmu_split_huge_pages_root(m: Machine, vm: VmId, root: Pfn, slot: Memslot
                             yield from write_lock(m, m.vm[vm].mmu_lock)
                         rcu_read_lock(m)
                     else:
-                        error = yield from tdp_mmu_split_direct(m, vm, spt, gfn, Level(2), huge, sp, shared)
+                        error = yield from tdp_mmu_split_direct(m, vm, spt, gfn, level, huge, sp, shared)
                         if error == OK:
                             sp = Pfn(0)
                         else:
                             reached(split_raced)
+            if not found:
+                level = Level(level - 1)
         left = u8(left - 1)
         gfn = Gfn(gfn + 1) if left != 0 else gfn
     rcu_read_unlock(m)
@@ -251,32 +257,59 @@ def recover_huge_pages_range(m: Machine, vm: VmId, root: Pfn, slot: MemslotId):
     """recover_huge_pages_range() [7.1]: mmu_lock held for read; the flush comes before the end of the RCU read section."""
     flush = False
     rcu_read_lock(m)
+    if HUGE_1G:
+        for number in range(GFNS // (ENTRIES * ENTRIES)):
+            made = yield from recover_huge_page(m, vm, root, slot, Gfn(number * ENTRIES * ENTRIES), Level(3))
+            flush = flush or made
     for number in range(GFNS // ENTRIES):
-        gfn = Gfn(number * ENTRIES)
-        again = direct_mapping_level(m, vm, slot, gfn) == 2
-        while again:
-            spt = yield from walk_to(m, vm, root, gfn, Level(2))
-            again = False
-            if spt != 0:
-                yield
-                old = read_sptep(m, vm, spt, gfn, Level(2))
-                if is_table(old, Level(2)):
-                    yield
-                    huge = make_recovered(m, spte_to_pfn(old))
-                    if huge != 0:
-                        error = yield from tdp_mmu_set_direct_spte_atomic(m, vm, spt, gfn, Level(2), old, huge)
-                        again = error != OK
-                        if error == OK:
-                            flush = True
-                            reached(recovered)
+        made = yield from recover_huge_page(m, vm, root, slot, Gfn(number * ENTRIES), Level(2))
+        flush = flush or made
     if flush:
         yield from kvm_flush_remote_tlbs(m, vm)
     rcu_read_unlock(m)
 
 
+@process
+def recover_huge_page(m: Machine, vm: VmId, root: Pfn, slot: MemslotId, gfn: Gfn, level: Level):
+    """One entry of that walk: a table where a leaf may be. Whether there is a leaf now that was none."""
+    again = direct_mapping_level(m, vm, slot, gfn) >= level
+    while again:
+        spt = yield from walk_to(m, vm, root, gfn, level)
+        again = False
+        if spt != 0:
+            yield
+            old = read_sptep(m, vm, spt, gfn, level)
+            if is_table(old, level):
+                yield
+                huge = tdp_mmu_make_huge_spte(m, spte_to_pfn(old), level)
+                if huge != 0:
+                    error = yield from tdp_mmu_set_direct_spte_atomic(m, vm, spt, gfn, level, old, huge)
+                    again = error != OK
+                    if error == OK:
+                        reached(recovered)
+                        return True
+    return False
+
+
+def tdp_mmu_make_huge_spte(m: Machine, spt: Pfn, level: Level):
+    """tdp_mmu_make_huge_spte() [7.1]: of the first leaf below a table, which is linked at `level`; 0 if there is none."""
+    atomic("leaves of one table differ in A, D and W; the first one that is found is as good as any")
+    if HUGE_1G and level == 3:
+        for i in range(ENTRIES):
+            entry = read_direct(m, spt, i)
+            if is_leaf(entry, Level(2)):
+                return make_huge_spte(entry, i * ENTRIES)
+            if is_table(entry, Level(2)):
+                huge = make_recovered(m, spte_to_pfn(entry))
+                if huge != 0:
+                    return make_huge_spte(huge, i * ENTRIES)
+        return Entry(0)
+    return make_recovered(m, spt)
+
+
 def make_recovered(m: Machine, spt: Pfn):
     """make_huge_spte() of the first leaf that a table of 4K leaves has; 0 if it has none."""
-    atomic("leaves of one table differ in A, D and W; the first one that is found is as good as any")
+    atomic("as above")
     for i in range(ENTRIES):
         small = read_direct(m, spt, i)
         if is_leaf(small, Level(1)):

@@ -9,7 +9,7 @@ from septum.kvm.contents import dropped, dropping
 from septum.kvm.gmem_file import CLOSES_FILE
 from septum.kvm.hwpoison import HWPOISON, is_poisoned, memory_failed, met_hwpoison
 from septum.kvm.machine import Machine
-from septum.kvm.tdp_mmu import tdp_mmu_zap_leafs
+from septum.kvm.mirror_zap import tdp_mmu_zap_leafs
 from septum.lang import Witness, atomic, choose, process, reached
 
 hole_punched = Witness("hole_punched", "a hole was punched where a page was")

@@ -10,7 +10,7 @@ from septum.kvm.contents import dropped, dropping
 from septum.kvm.gmem import hole_punched, kvm_mmu_invalidate_end, kvm_mmu_invalidate_range_add, kvm_mmu_invalidate_start
 from septum.kvm.machine import Machine
 from septum.kvm.memslots import MemslotId, slot_at
-from septum.kvm.tdp_mmu import tdp_mmu_zap_leafs
+from septum.kvm.mirror_zap import tdp_mmu_zap_leafs
 from septum.lang import Index, Size, Struct, Witness, atomic, commutes, each, process, reached
 
 FILES = Size("FILES", 0)

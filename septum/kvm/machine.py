@@ -25,7 +25,9 @@ VM_FILE = Slot("vm.file")
 VM_FILES = Slot("vm.files")  # where they have several guest_memfd files: septum/kvm/gmem_files.py
 VM_CONTENTS = Slot("vm.contents")
 VM_POISON = Slot("vm.poison")
+VM_LPAGE_INFO = Slot("vm.lpage_info")  # where 2M ranges may be mixed: septum/kvm/mixed.py
 VCPU_LIFE = Slot("vcpu.life")
+VCPU_CPU = Slot("vcpu.cpu")  # where vCPUs move: septum/kvm/association.py
 VCPU_RUN = Slot("vcpu.run")
 VCPU_RANGE = Slot("vcpu.range")
 
@@ -82,6 +84,7 @@ class Vm(Struct):
     file: VM_FILE
     files: VM_FILES
     poison: VM_POISON
+    lpage_info: VM_LPAGE_INFO
 
 
 class Vcpu(Struct):
@@ -94,6 +97,7 @@ class Vcpu(Struct):
     direct: VCPU_DIRECT
     design: VCPU_DESIGN
     life: VCPU_LIFE
+    cpu: VCPU_CPU
     run: VCPU_RUN
     range: VCPU_RANGE
 

@@ -12,8 +12,8 @@ from septum.kvm.gmem_files import FILES, kvm_gmem_unbind_from
 from septum.kvm.machine import Machine
 from septum.kvm.manual_log import set_all_dirty
 from septum.kvm.memslots import MEMSLOTS, SLOT_IDS, Hva, MemslotId, SlotNumber
+from septum.kvm.mirror_zap import tdp_mmu_zap_leafs
 from septum.kvm.notifier import kvm_unmap_gfn_range
-from septum.kvm.tdp_mmu import tdp_mmu_zap_leafs
 from septum.kvm.tlb import kvm_flush_remote_tlbs
 from septum.lang import Witness, atomic, each, process, reached, u8, when
 

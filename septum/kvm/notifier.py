@@ -12,6 +12,7 @@ from septum.host.srcu import in_srcu, srcu_read_lock, srcu_read_unlock
 from septum.kvm.changed_spte import is_leaf
 from septum.kvm.direct import (
     COPIES_ON_WRITE,
+    HUGE_1G,
     HUGE_PAGES,
     KVM_DIRECT_ROOTS,
     KVM_INVALID_ROOTS,
@@ -23,9 +24,10 @@ from septum.kvm.direct import (
 from septum.kvm.gmem import kvm_mmu_invalidate_end, kvm_mmu_invalidate_range_add, kvm_mmu_invalidate_start
 from septum.kvm.machine import Machine
 from septum.kvm.memslots import SLOT_IDS, Hva, MemslotId, SlotNumber
+from septum.kvm.mirror_zap import tdp_mmu_zap_leafs
 from septum.kvm.roots import kvm_tdp_mmu_put_root, tdp_mmu_get_root
 from septum.kvm.set_spte import tdp_mmu_set_direct_spte
-from septum.kvm.tdp_mmu import read_sptep, tdp_mmu_zap_leafs
+from septum.kvm.tdp_mmu import read_sptep
 from septum.kvm.tlb import kvm_flush_remote_tlbs
 from septum.kvm.walk import direct_table, tdp_mmu_iter_cond_resched
 from septum.lang import Witness, atomic, bug_on, process, reached
@@ -36,26 +38,34 @@ page_unmapped = Witness("page_unmapped", "the primary MMU took a page away")
 
 
 @process
-def madvise_dontneed(m: Machine, vm: VmId, hva: Hva):
-    """zap_page_range_single(), as MADV_DONTNEED calls it: the page leaves the VMM's address space between start and end."""
-    yield from kvm_mmu_notifier_invalidate_range_start(m, vm, hva)
-    yield
+def madvise_dontneed(m: Machine, vm: VmId, first: Hva, last: Hva):
+    """zap_page_range_single(), as MADV_DONTNEED calls it: pages leave the VMM's address space between start and end."""
+    yield from kvm_mmu_notifier_invalidate_range_start(m, vm, first, last)
+    done = 0
+    while first + done <= last:
+        yield
+        unmap_page(m, vm, Hva(first + done))
+        done = done + 1
+    yield from kvm_mmu_notifier_invalidate_range_end(m, vm, first, last)
+
+
+def unmap_page(m: Machine, vm: VmId, hva: Hva):
+    """zap_pte_range() of one page."""
     atomic("the host's page table has a lock of its own")
     page = m.vm[vm].direct.mm.page[hva]
     if page != 0:
         m.vm[vm].direct.mm.page[hva] = 0
         put_page(m, page)
         reached(page_unmapped)
-    yield from kvm_mmu_notifier_invalidate_range_end(m, vm, hva)
 
 
 @process
 def write_protect_hva(m: Machine, vm: VmId, hva: Hva):
     """change_protection(): the page may be read, and no more, until a write fault of the host."""
-    yield from kvm_mmu_notifier_invalidate_range_start(m, vm, hva)
+    yield from kvm_mmu_notifier_invalidate_range_start(m, vm, hva, hva)
     yield
     m.vm[vm].direct.mm.read_only[hva] = True
-    yield from kvm_mmu_notifier_invalidate_range_end(m, vm, hva)
+    yield from kvm_mmu_notifier_invalidate_range_end(m, vm, hva, hva)
 
 
 @process
@@ -73,7 +83,7 @@ def wp_page_copy(m: Machine, vm: VmId, hva: Hva):
 
     What the others see of the old page nobody here can tell: this was its last reference but for faults in flight.
     """
-    yield from kvm_mmu_notifier_invalidate_range_start(m, vm, hva)
+    yield from kvm_mmu_notifier_invalidate_range_start(m, vm, hva, hva)
     yield
     atomic("the host's page table has a lock of its own")
     mm = m.vm[vm].direct.mm
@@ -86,12 +96,12 @@ def wp_page_copy(m: Machine, vm: VmId, hva: Hva):
         mm.read_only[hva] = False
         put_page(m, page)
         reached(page_copied)
-    yield from kvm_mmu_notifier_invalidate_range_end(m, vm, hva)
+    yield from kvm_mmu_notifier_invalidate_range_end(m, vm, hva, hva)
 
 
 @process
-def kvm_mmu_notifier_invalidate_range_start(m: Machine, vm: VmId, hva: Hva):
-    """kvm_mmu_notifier_invalidate_range_start() [7.1]: nobody swaps memslots until the end; slots with the HVA are unmapped.
+def kvm_mmu_notifier_invalidate_range_start(m: Machine, vm: VmId, first: Hva, last: Hva):
+    """kvm_mmu_notifier_invalidate_range_start() [7.1]: nobody swaps memslots until the end; what slots have there is unmapped.
 
     A fault that copies the page calls this in its own SRCU section.
     """
@@ -104,17 +114,18 @@ def kvm_mmu_notifier_invalidate_range_start(m: Machine, vm: VmId, hva: Hva):
     found = False
     flush = False
     for number in range(SLOT_IDS):
-        slot = slot_with_hva(m, vm, SlotNumber(number), hva)
+        slot = slot_in_hva_range(m, vm, SlotNumber(number), first, last)
         if slot != 0:
-            gfn = gfn_of_hva(m, vm, slot, hva)
+            low = first_gfn(m, vm, slot, first)
+            high = last_gfn(m, vm, slot, last)
             if not found:
                 yield from write_lock(m, m.vm[vm].mmu_lock)
-                kvm_mmu_invalidate_start(m, vm, gfn, gfn)
+                kvm_mmu_invalidate_start(m, vm, low, high)
             else:
                 yield
-                kvm_mmu_invalidate_range_add(m, vm, gfn, gfn)
+                kvm_mmu_invalidate_range_add(m, vm, low, high)
             found = True
-            zapped = yield from kvm_unmap_gfn_range(m, vm, gfn, gfn, False, True)
+            zapped = yield from kvm_unmap_gfn_range(m, vm, low, high, False, True)
             flush = flush or zapped
     if found:
         if flush:
@@ -125,13 +136,13 @@ def kvm_mmu_notifier_invalidate_range_start(m: Machine, vm: VmId, hva: Hva):
 
 
 @process
-def kvm_mmu_notifier_invalidate_range_end(m: Machine, vm: VmId, hva: Hva):
+def kvm_mmu_notifier_invalidate_range_end(m: Machine, vm: VmId, first: Hva, last: Hva):
     """kvm_mmu_notifier_invalidate_range_end() [7.1]: it finds the slots that the start found; kvm-mmu.md 7.2 I20."""
     nested = in_section(m, vm)
     yield
     if not nested:
         srcu_read_lock(m.vm[vm].memslots.srcu)
-    if slot_of_hva(m, vm, hva) != 0:
+    if is_in_a_slot(m, vm, first, last):
         yield from write_lock(m, m.vm[vm].mmu_lock)
         kvm_mmu_invalidate_end(m, vm)
         write_unlock(m, m.vm[vm].mmu_lock)
@@ -149,30 +160,35 @@ def in_section(m: Machine, vm: VmId):
     return False
 
 
-def slot_of_hva(m: Machine, vm: VmId, hva: Hva):
-    """kvm_for_each_memslot_in_hva_range(): the first slot that has this HVA; 0 if there is none."""
+def is_in_a_slot(m: Machine, vm: VmId, first: Hva, last: Hva):
+    """Whether kvm_for_each_memslot_in_hva_range() finds any."""
     for number in range(SLOT_IDS):
-        slot = slot_with_hva(m, vm, SlotNumber(number), hva)
-        if slot != 0:
-            return slot
-    return MemslotId(0)
+        if slot_in_hva_range(m, vm, SlotNumber(number), first, last) != 0:
+            return True
+    return False
 
 
-def slot_with_hva(m: Machine, vm: VmId, number: SlotNumber, hva: Hva):
-    """The slot of this number, if it has this HVA; else 0."""
+def slot_in_hva_range(m: Machine, vm: VmId, number: SlotNumber, first: Hva, last: Hva):
+    """The slot of this number, if it has any of these HVAs; else 0."""
     slot = m.vm[vm].memslots.active.slot[number]
     if slot != 0:
         memslot = m.vm[vm].memslots.memslot[slot]
         assert memslot.npages != 0, f"custody: memslot object {slot} is read after its free"
-        if memslot.hva <= hva and hva < memslot.hva + memslot.npages:
+        if memslot.hva <= last and first < memslot.hva + memslot.npages:
             return slot
     return MemslotId(0)
 
 
-def gfn_of_hva(m: Machine, vm: VmId, slot: MemslotId, hva: Hva):
-    """hva_to_gfn_memslot()."""
+def first_gfn(m: Machine, vm: VmId, slot: MemslotId, first: Hva):
+    """hva_to_gfn_memslot() of the first HVA of a range that the slot has."""
     memslot = m.vm[vm].memslots.memslot[slot]
-    return Gfn(memslot.base_gfn + hva - memslot.hva)
+    return Gfn(memslot.base_gfn + max(first, memslot.hva) - memslot.hva)
+
+
+def last_gfn(m: Machine, vm: VmId, slot: MemslotId, last: Hva):
+    """hva_to_gfn_memslot() of the last HVA of a range that the slot has."""
+    memslot = m.vm[vm].memslots.memslot[slot]
+    return Gfn(memslot.base_gfn + min(last, memslot.hva + memslot.npages - 1) - memslot.hva)
 
 
 @process
@@ -203,6 +219,9 @@ def tdp_mmu_zap_direct_leafs(m: Machine, vm: VmId, root: Pfn, first: Gfn, last: 
         resched = yield from tdp_mmu_iter_cond_resched(m, vm, flush, False)
         if resched:
             flush = False
+        if HUGE_1G:
+            zapped = yield from zap_direct_leaf(m, vm, root, leaf_base(gfn, Level(3)), Level(3))
+            flush = flush or (zapped and not m.sp[root].direct.invalid)
         if HUGE_PAGES:
             zapped = yield from zap_direct_leaf(m, vm, root, leaf_base(gfn, Level(2)), Level(2))
             flush = flush or (zapped and not m.sp[root].direct.invalid)

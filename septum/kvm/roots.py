@@ -16,6 +16,7 @@ from septum.host.locks import (
 )
 from septum.host.pools import OK, kvm_mmu_memory_cache_alloc
 from septum.host.rcu import call_rcu, rcu_read_lock, rcu_read_unlock
+from septum.kvm.changed_spte import ZAP_LEVEL
 from septum.kvm.direct import KVM_DIRECT_ROOTS, KVM_INVALID_ROOTS, KVM_VALID_ROOTS, ROOTS, RootSlot, root_at, tdp_mmu_root_match
 from septum.kvm.machine import Machine
 from septum.kvm.set_spte import tdp_mmu_set_direct_spte, tdp_mmu_set_direct_spte_atomic
@@ -153,10 +154,10 @@ def kvm_tdp_mmu_zap_invalidated_roots(m: Machine, vm: VmId, shared: bool):
 
 @process
 def tdp_mmu_zap_direct_root(m: Machine, vm: VmId, root: Pfn, shared: bool):
-    """tdp_mmu_zap_root() [7.1], kvm-mmu.md 4.11: passes over 4K, 2M, ... up to the root's level; it yields in between."""
+    """tdp_mmu_zap_root() [7.1], kvm-mmu.md 4.11: passes over 4K (1G) up to the root's level; it yields in between."""
     bug_on(m.sp[root].direct.root_count == 0, "asserts: WARN_ON: a root without references is zapped")
     rcu_read_lock(m)
-    zap_level = Level(1)
+    zap_level = Level(ZAP_LEVEL)
     while zap_level != 0:
         gfn = u64(0)
         while gfn < GFNS:

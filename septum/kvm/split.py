@@ -10,9 +10,10 @@ from septum.host.locks import holds_exclusively, mutex_lock, mutex_unlock, write
 from septum.host.pools import ENOMEM, OK
 from septum.kvm.gmem import kvm_mmu_invalidate_end, kvm_mmu_invalidate_start
 from septum.kvm.machine import Machine
+from septum.kvm.mirror_zap import tdp_mmu_zap_leafs
 from septum.kvm.ops import ops
 from septum.kvm.spte import is_last_spte, is_shadow_present_pte, make_nonleaf_spte, make_small_spte, read_spte, spte_to_pfn
-from septum.kvm.tdp_mmu import BACKED_AT_ALLOCATION, init_sp, table_at, tdp_mmu_free_sp, tdp_mmu_zap_leafs
+from septum.kvm.tdp_mmu import BACKED_AT_ALLOCATION, init_sp, table_at, tdp_mmu_free_sp
 from septum.lang import Size, Witness, choose, process, reached
 
 SPLIT_ZEROED = Size("SPLIT_ZEROED", 0)  # tables for a split are allocated with __GFP_ZERO, as before 7.1

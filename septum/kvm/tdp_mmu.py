@@ -1,14 +1,13 @@
-"""The TDP MMU on a mirror root: walk, map, link, freeze, zap; kvm-mmu.md 4.
+"""The TDP MMU on a mirror root: walk, map, link, freeze; kvm-mmu.md 4. How it is zapped: mirror_zap.py.
 
 A yield stands before each access to an entry that another CPU may change meanwhile. With mmu_lock held for write
 nobody else reads or writes a mirror table, and there is none.
 """
 
-from septum.host.entry import FROZEN_SPTE, SHADOW_NONPRESENT_VALUE, Entry
+from septum.host.entry import FROZEN_SPTE, Entry
 from septum.host.frames import Role, free_page, take
 from septum.host.geometry import (
     ENTRIES,
-    GFNS,
     LEVELS,
     Gfn,
     Level,
@@ -17,19 +16,19 @@ from septum.host.geometry import (
     VmId,
     index_at,
     leaf_base,
-    pages_per_leaf,
     table_base,
 )
-from septum.host.locks import FAIR, cond_resched_rwlock_write, holds_exclusively, holds_shared
+from septum.host.locks import holds_shared
 from septum.host.pools import EBUSY, OK, kvm_mmu_memory_cache_alloc
-from septum.host.rcu import call_rcu, rcu_read_lock, rcu_read_unlock
+from septum.host.rcu import rcu_read_lock, rcu_read_unlock
 from septum.kvm.bug import lost_race, met_frozen, page_came_back, page_mapped, table_freed_unused, table_linked
 from septum.kvm.changed_spte import is_leaf, is_table, tdp_account_mmu_page
-from septum.kvm.direct import DIRECT, clear_role, is_mirror_sp, mark_page_dirty_in_slot, read_direct, spte_index
+from septum.kvm.direct import DIRECT, HUGE_1G, clear_role, is_mirror_sp, mark_page_dirty_in_slot, read_direct, spte_index
 from septum.kvm.machine import Machine
 from septum.kvm.ops import ops
 from septum.kvm.set_spte import tdp_mmu_set_direct_spte, tdp_mmu_set_direct_spte_atomic
 from septum.kvm.spte import (
+    is_access_allowed,
     is_last_spte,
     is_shadow_present_pte,
     is_writable_pte,
@@ -37,13 +36,14 @@ from septum.kvm.spte import (
     make_direct_spte,
     make_mmio_spte,
     make_nonleaf_spte,
+    make_small_huge_spte,
     make_small_spte,
     make_spte,
     read_spte,
     spte_to_pfn,
 )
 from septum.kvm.tlb import kvm_flush_remote_tlbs
-from septum.lang import Enum, Size, Witness, bug_on, process, reached, u64
+from septum.lang import Enum, Size, Witness, bug_on, process, reached
 
 RWX = 7
 BACKED_AT_ALLOCATION = Size("BACKED_AT_ALLOCATION", 0)  # an S-EPT page has its PAMT pair from its allocation to its free
@@ -149,10 +149,13 @@ def split_in_fault(m: Machine, vcpu: VcpuId, spt: Pfn, gfn: Gfn, level: Level, h
 
 @process
 def tdp_mmu_split_direct(m: Machine, vm: VmId, spt: Pfn, gfn: Gfn, level: Level, huge: Entry, sp: Pfn, shared: bool):
-    """tdp_mmu_split_huge_page() [7.1], kvm-mmu.md 4.12: 4K leaves that translate the same, then the link; no flush."""
+    """tdp_mmu_split_huge_page() [7.1], kvm-mmu.md 4.12: smaller leaves that translate the same, then the link; no flush."""
     init_sp(m, sp, Pfn(0), gfn, Level(level - 1))
     for i in range(ENTRIES):
-        m.table[sp].word[i] = make_small_spte(huge, i)
+        if HUGE_1G and level == 3:
+            m.table[sp].word[i] = make_small_huge_spte(huge, i)
+        else:
+            m.table[sp].word[i] = make_small_spte(huge, i)
     error = OK
     if shared:
         error = yield from tdp_mmu_set_direct_spte_atomic(m, vm, spt, gfn, level, huge, make_nonleaf_spte(sp))
@@ -190,7 +193,7 @@ def map_direct_leaf(m: Machine, vcpu: VcpuId, spt: Pfn, gfn: Gfn, level: Level, 
     vm = m.vcpu[vcpu].vm
     f = m.vcpu[vcpu].direct.fault
     bug_on(m.sp[spt].level != level, "asserts: WARN_ON_ONCE(sp->role.level != fault->goal_level)")
-    if is_leaf(old, level) and (f.prefetch or not f.write or is_writable_pte(old)):
+    if is_leaf(old, level) and (f.prefetch or is_access_allowed(f.write, old)):
         bug_on(spte_to_pfn(old) != page, "asserts: WARN_ON_ONCE: a spurious fault finds another page mapped")
         return Fault.SPURIOUS
     if page != 0:
@@ -314,72 +317,3 @@ def table_at(m: Machine, vm: VmId, gfn: Gfn, level: Level):
         spt = spte_to_pfn(spte) if is_shadow_present_pte(spte) and not is_last_spte(spte, at) else 0
         at = Level(at - 1)
     return spt
-
-
-@process
-def tdp_mmu_zap_leafs(m: Machine, vm: VmId, first: Gfn, last: Gfn):
-    """tdp_mmu_zap_leafs() [7.2], kvm-mmu.md 4.11: mmu_lock held for write; tables stay. 4K leaves."""
-    assert holds_exclusively(m.vm[vm].mmu_lock), "context: leaves are zapped without mmu_lock held for write"
-    done = 0
-    while first + done <= last:
-        yield from tdp_mmu_zap_leaf(m, vm, Gfn(first + done))
-        done = done + 1
-        if FAIR:
-            yield from cond_resched_rwlock_write(m, m.vm[vm].mmu_lock)
-
-
-@process
-def tdp_mmu_zap_leaf(m: Machine, vm: VmId, gfn: Gfn):
-    """tdp_mmu_iter_set_spte(SHADOW_NONPRESENT_VALUE) of a leaf [7.2], kvm-mmu.md 4.10: the mirror first, then the S-EPT."""
-    spt = table_at(m, vm, gfn, Level(1))
-    if spt == 0:
-        return
-    old = read_spte(m, spt, index_at(gfn, Level(1)))
-    assert old != FROZEN_SPTE, "asserts: a linked entry is FROZEN while mmu_lock is held for write"
-    if not is_shadow_present_pte(old):
-        return
-    m.table[spt].word[index_at(gfn, Level(1))] = SHADOW_NONPRESENT_VALUE
-    error = yield from ops.remove_external_spte(m, vm, gfn, Level(1), spte_to_pfn(old))
-    assert error == OK, "asserts: KVM_BUG_ON: a leaf could not be removed from the S-EPT"
-
-
-@process
-def tdp_mmu_zap_root(m: Machine, vm: VmId):
-    """tdp_mmu_zap_root() [7.2], kvm-mmu.md 4.11, mmu_lock held for write: passes over 4K, 2M, ... up to the root's level.
-
-    Thanks to the passes a table that is unlinked has no present entry left, so handle_removed_pt() does not recurse.
-    """
-    zap_level = Level(1)
-    while zap_level != 0:
-        gfn = u64(0)
-        while gfn < GFNS:
-            yield from zap_entry(m, vm, Gfn(gfn), zap_level)
-            gfn = u64(gfn + pages_per_leaf(zap_level))
-        zap_level = Level(zap_level + 1) if zap_level != LEVELS else Level(0)
-
-
-@process
-def zap_entry(m: Machine, vm: VmId, gfn: Gfn, level: Level):
-    """One entry of a pass of zap_root: a leaf is removed, a table is unlinked and goes through handle_removed_pt()."""
-    if level == 1:
-        yield from tdp_mmu_zap_leaf(m, vm, gfn)
-        return
-    spt = table_at(m, vm, gfn, level)
-    if spt == 0:
-        return
-    old = read_spte(m, spt, index_at(gfn, level))
-    if not is_shadow_present_pte(old):
-        return
-    assert not is_last_spte(old, level), "asserts: a huge leaf is left when the VM is destroyed"
-    m.table[spt].word[index_at(gfn, level)] = SHADOW_NONPRESENT_VALUE
-    yield from handle_removed_pt(m, vm, spte_to_pfn(old))
-
-
-@process
-def handle_removed_pt(m: Machine, vm: VmId, child: Pfn):
-    """handle_removed_pt() [7.2], kvm-mmu.md 4.9: an unlinked table: its S-EPT page is reclaimed, then the sp waits for RCU."""
-    assert holds_exclusively(m.vm[vm].mmu_lock), "asserts: KVM_BUG_ON(shared): mirror tables go with mmu_lock for write"
-    for i in range(ENTRIES):
-        assert not is_shadow_present_pte(m.table[child].word[i]), "asserts: a table is removed before its entries"
-    yield from ops.free_external_spt(m, vm, child)
-    call_rcu(m, child)

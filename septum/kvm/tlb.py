@@ -3,18 +3,20 @@
 It takes no lock and knows no RCU: tables and pages are there for it until a flush of its TLB has been waited for.
 """
 
-from septum.host.geometry import ENTRIES, LEVELS, Gfn, Level, Pfn, VcpuId, VmId
+from septum.host.geometry import LEVELS, Gfn, Level, Pfn, VcpuId, VmId
 from septum.kvm.changed_spte import is_leaf
 from septum.kvm.direct import COPIES_ON_WRITE, Copy, direct_index, read_direct
 from septum.kvm.machine import Machine
 from septum.kvm.memslots import Hva, slot_at
 from septum.kvm.spte import (
+    AD_DISABLED,
     SHADOW_ACCESSED_MASK,
     SHADOW_DIRTY_MASK,
+    is_access_allowed,
     is_mmio_spte,
     is_shadow_present_pte,
     is_writable_pte,
-    make_small_spte,
+    page_of,
     spte_to_pfn,
 )
 from septum.kvm.tdx import kvm_make_all_cpus_request
@@ -108,7 +110,7 @@ def guest_access(m: Machine, vcpu: VcpuId, gfn: Gfn, acc: Acc):
             atomic("as above")
             if m.vcpu[vcpu].kicked:
                 return Access.KICKED
-    if write and not is_writable_pte(entry):
+    if not is_access_allowed(write, entry):
         return Access.VIOLATION
     translate(m, vcpu, spt, gfn, level, write)
     touch_memory(m, vcpu, gfn, m.vcpu[vcpu].direct.tlb.page, write)
@@ -123,12 +125,13 @@ def translate(m: Machine, vcpu: VcpuId, spt: Pfn, gfn: Gfn, level: Level, write:
     entry = m.table[spt].word[i]
     if write and PML and entry & SHADOW_DIRTY_MASK == 0:
         m.vcpu[vcpu].direct.pml[gfn] = True
-    m.table[spt].word[i] = entry | SHADOW_ACCESSED_MASK | (SHADOW_DIRTY_MASK if write else 0)
+    if not AD_DISABLED:
+        m.table[spt].word[i] = entry | SHADOW_ACCESSED_MASK | (SHADOW_DIRTY_MASK if write else 0)
     tlb = m.vcpu[vcpu].direct.tlb
-    tlb.page = spte_to_pfn(entry) if level == 1 else spte_to_pfn(make_small_spte(entry, gfn % ENTRIES))
+    tlb.page = page_of(entry, level, gfn)
     tlb.gfn = gfn
     tlb.writable = is_writable_pte(entry)
-    tlb.dirty = write or entry & SHADOW_DIRTY_MASK != 0
+    tlb.dirty = AD_DISABLED or write or entry & SHADOW_DIRTY_MASK != 0
 
 
 def touch_memory(m: Machine, vcpu: VcpuId, gfn: Gfn, page: Pfn, write: bool):

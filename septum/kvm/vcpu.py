@@ -1,11 +1,12 @@
 """KVM_RUN of a TD vCPU: into the guest, which accepts a page, and out again to handle what stopped it; kvm-mmu.md 6.1, 5.6."""
 
 from septum.host.frames import Content
-from septum.host.geometry import Gfn, Level, VcpuId
+from septum.host.geometry import Gfn, Level, VcpuId, VmId
 from septum.host.locks import mutex_lock, mutex_unlock
 from septum.host.pools import EFAULT, EINVAL, OK
 from septum.host.signals import SIGNALS
 from septum.host.srcu import srcu_read_lock, srcu_read_unlock
+from septum.kvm.association import tdx_vcpu_load
 from septum.kvm.direct import DIRECT
 from septum.kvm.machine import Machine, TdState
 from septum.kvm.memslots import LOCAL_RETRY_LOOKS_AT_SLOT, MEMSLOTS, slot_is_dying
@@ -14,9 +15,10 @@ from septum.kvm.mmu import kvm_tdp_mmu_page_fault
 from septum.kvm.ops import ops
 from septum.kvm.reload import may_enter, reload_direct_root
 from septum.kvm.tdp_mmu import Fault
-from septum.lang import atomic, choose, commutes, process, when
+from septum.lang import atomic, bug_on, choose, commutes, process, when
+from septum.tdx.geometry import MOVES, PENDING_VE_DISABLE
 from septum.tdx.guest import Accepted, tdg_mem_page_accept
-from septum.tdx.status import TDX_OPERAND_BUSY, TDX_SUCCESS
+from septum.tdx.status import TDX_OPERAND_BUSY, TDX_SUCCESS, TDX_VCPU_ASSOCIATED
 from septum.tdx.tracking import td_exit, tdh_vp_enter
 
 
@@ -37,6 +39,9 @@ def touch(m: Machine, vcpu: VcpuId, gfn: Gfn):
     has = False
     while need:
         yield from tdx_vcpu_run(m, vcpu)
+        if PENDING_VE_DISABLE:
+            if not m.vcpu[vcpu].in_guest:
+                return False
         accepted = yield from accept(m, vcpu, gfn)
         leave_guest(m, vcpu, accepted)
         if accepted == Accepted.DONE:
@@ -60,7 +65,10 @@ def fault(m: Machine, vcpu: VcpuId, gfn: Gfn):
 
 @process
 def tdx_vcpu_run(m: Machine, vcpu: VcpuId):
-    """tdx_vcpu_run() [7.1], kvm-mmu.md 5.6: not while a zap wants every vCPU out; a busy VP.ENTER goes round the run loop."""
+    """tdx_vcpu_run() [7.1], kvm-mmu.md 5.6: not while a zap wants every vCPU out; a busy VP.ENTER goes round the run loop.
+
+    With KVM_REQ_VM_DEAD it does not enter. A VM dies without a violation only where a scenario has PENDING_VE_DISABLE.
+    """
     vm = m.vcpu[vcpu].vm
     entered = False
     while not entered:
@@ -69,12 +77,24 @@ def tdx_vcpu_run(m: Machine, vcpu: VcpuId):
         yield when(lambda: not m.vm[vm].wait_for_sept_zap)
         atomic("the mode is set before the flag is tested, with interrupts off: of flag and IPI one is met in every order")
         m.vcpu[vcpu].in_guest = True
+        if PENDING_VE_DISABLE:
+            if is_dead(m, vm):
+                serve_kick(m, vcpu)
+                return
         status = TDX_OPERAND_BUSY
         if not DIRECT or may_enter(m, vcpu):
             status = yield from tdh_vp_enter(m, vm, vcpu)
+        if MOVES:
+            bug_on(status == TDX_VCPU_ASSOCIATED, "asserts: VP.ENTER of a vCPU that is associated with another CPU")
         entered = status == TDX_SUCCESS
         if not entered:
             serve_kick(m, vcpu)
+
+
+def is_dead(m: Machine, vm: VmId):
+    """kvm_check_request(KVM_REQ_VM_DEAD)."""
+    commutes("who finds the VM alive asks again before it enters the guest")
+    return m.vm[vm].bugged
 
 
 @process
@@ -119,7 +139,7 @@ def tdx_handle_ept_violation(m: Machine, vcpu: VcpuId, gfn: Gfn):
         result = yield from kvm_tdp_mmu_page_fault(m, vcpu, gfn)
         if result == Fault.INVALID_SLOT:
             result = Fault.RETRY
-        if result == Fault.RETRY and m.vm[vm].bugged:
+        if result == Fault.RETRY and is_dead(m, vm):
             result = Fault.DEAD
         again = result == Fault.RETRY
         if MEMSLOTS and LOCAL_RETRY_LOOKS_AT_SLOT:
@@ -138,6 +158,8 @@ def kvm_vcpu_ioctl_run(m: Machine, vcpu: VcpuId, gfn: Gfn):
     """KVM_RUN of a vCPU whose guest needs `gfn`, with vcpu->mutex held; -EINVAL before the TD and the vCPU are ready. Errno."""
     vm = m.vcpu[vcpu].vm
     yield from mutex_lock(m, m.vcpu[vcpu].life.mutex)
+    if MOVES:
+        yield from tdx_vcpu_load(m, vcpu)
     error = EINVAL
     if m.vm[vm].life.state == TdState.RUNNABLE and m.vcpu[vcpu].life.state == TdState.INITIALIZED:
         error = yield from kvm_mmu_reload(m, vcpu)

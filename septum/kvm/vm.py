@@ -13,8 +13,9 @@ from septum.kvm.gmem import kvm_mmu_invalidate_end, kvm_mmu_invalidate_start, tr
 from septum.kvm.gmem_file import CLOSES_FILE, forget_file
 from septum.kvm.machine import Machine, VmState
 from septum.kvm.mirror_root import put_mirror_root
+from septum.kvm.mirror_zap import tdp_mmu_zap_leafs, tdp_mmu_zap_root
 from septum.kvm.ops import ops
-from septum.kvm.tdp_mmu import BACKED_AT_ALLOCATION, tdp_mmu_free_sp, tdp_mmu_zap_leafs, tdp_mmu_zap_root
+from septum.kvm.tdp_mmu import BACKED_AT_ALLOCATION, tdp_mmu_free_sp
 from septum.lang import Witness, each, process, reached, when
 from septum.tdx.building import tdh_vp_flush
 from septum.tdx.geometry import BUILDS

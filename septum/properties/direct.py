@@ -6,7 +6,7 @@ from septum.kvm.changed_spte import is_leaf, is_table
 from septum.kvm.direct import DIRECT, ROOTS, Copy, RootSlot, direct_index, is_mirror_sp
 from septum.kvm.machine import Machine
 from septum.kvm.memslots import slot_at
-from septum.kvm.spte import is_mmio_spte, make_small_spte, mmio_generation, spte_to_pfn
+from septum.kvm.spte import is_mmio_spte, mmio_generation, page_of, spte_to_pfn
 from septum.kvm.tlb import is_host_page
 from septum.kvm.walk import direct_table
 from septum.lang import each, u16
@@ -25,13 +25,15 @@ def translation(m: Machine):
 
 
 def check_leaf(m: Machine, vm: VmId, root: Pfn, gfn: Gfn):
-    """The leaf that maps `gfn`, if there is one: its page is that of the GFN's HVA, in a slot that is there."""
+    """The leaf that maps `gfn`, if there is one: its page is that of the GFN's HVA, in a slot that is there; no private GFN's."""
     level = Level(LEVELS)
     spt = root
     while level != 0 and spt != 0:
         entry = m.table[spt].word[direct_index(m, vm, gfn, level)]
         if is_leaf(entry, level):
-            page = spte_to_pfn(entry) if level == 1 else spte_to_pfn(make_small_spte(entry, gfn))
+            page = page_of(entry, level, gfn)
+            mine = m.vm[vm].direct.gfn_direct_bits == 0 or m.vm[vm].shared[gfn]
+            assert mine, f"translation: GFN {gfn} is private, and a direct leaf maps it"
             assert is_host_page(m, vm, gfn, page), f"translation: GFN {gfn} maps page {page}, which is not that of its HVA"
         spt = spte_to_pfn(entry) if is_table(entry, level) else Pfn(0)
         level = Level(level - 1)

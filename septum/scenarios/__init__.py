@@ -13,14 +13,18 @@ from septum.properties import KVM_PROPERTIES, PROPERTIES
 from septum.scenarios.build import BUILDING
 from septum.scenarios.convert import CONVERSIONS
 from septum.scenarios.direct import (
+    age_alias,
     age_notifier,
+    age_track,
     age_zap,
     copy_on_write,
     fast_zap_faults,
     fast_zap_notifier,
+    fast_zap_tables,
     mmio,
     notifier,
     notifier_alias,
+    notifier_range,
     notifier_slots,
     nx_recovery,
     nx_recovery_age,
@@ -30,24 +34,29 @@ from septum.scenarios.direct import (
     slot_stress,
 )
 from septum.scenarios.dirty_log import (
+    log_1g,
     log_eager,
     log_initially_set,
     log_lazy,
     log_manual,
     log_pml,
     log_set_lazy,
+    log_track,
     log_writes,
     recover,
+    recover_1g,
     recover_age,
 )
 from septum.scenarios.faults import neighbours, neighbours_enomem, same_gfn, same_gfn_enomem, zero_step
 from septum.scenarios.files import FILES_OF_A_VM
 from septum.scenarios.memslots import memslot_delete
+from septum.scenarios.moves import change_cpus
 from septum.scenarios.prefault import PREFAULTS
 from septum.scenarios.punch_hole import punch_hole, punch_hole_zero_step
 from septum.scenarios.scopes import SCOPES
 from septum.scenarios.split import dirty_logging, split, split_two_tds, two_splits
-from septum.scenarios.tds import rcu_callbacks, split_teardown, teardown, two_tds
+from septum.scenarios.tds import rcu_callbacks, split_teardown, teardown, teardown_tables, two_tds
+from septum.scenarios.unaccepted import UNACCEPTED
 from septum.scenarios.views import VIEWS
 
 SCENARIOS = (
@@ -55,13 +64,14 @@ SCENARIOS = (
     rcu_callbacks, split, two_splits, dirty_logging, split_two_tds, split_teardown,
 )  # fmt: skip
 
-KVM = (*CONVERSIONS, *PREFAULTS, *FILES_OF_A_VM, *BUILDING, memslot_delete, *VIEWS)
+KVM = (*CONVERSIONS, *UNACCEPTED, *PREFAULTS, *FILES_OF_A_VM, *BUILDING, change_cpus, teardown_tables, memslot_delete, *VIEWS)
 PLAIN_VMS = (
-    notifier, notifier_alias, copy_on_write,
-    fast_zap_faults, fast_zap_notifier, age_zap, age_notifier, slot_delete, slot_move, slot_stress, mmio,
+    notifier, notifier_alias, notifier_range, copy_on_write,
+    fast_zap_faults, fast_zap_notifier, fast_zap_tables, age_zap, age_notifier, age_alias, age_track,
+    slot_delete, slot_move, slot_stress, mmio,
     notifier_slots,
-    nx_recovery, plain_teardown, log_writes, log_pml, log_eager, log_lazy,
-    log_manual, log_initially_set, log_set_lazy, recover, recover_age, nx_recovery_age,
+    nx_recovery, plain_teardown, log_writes, log_track, log_pml, log_eager, log_lazy,
+    log_manual, log_initially_set, log_set_lazy, log_1g, recover, recover_1g, recover_age, nx_recovery_age,
 )  # fmt: skip
 
 

@@ -10,9 +10,9 @@ from septum.host.frames import Role
 from septum.host.geometry import ENTRIES, FIXED_PAGES, VCPUS
 from septum.kvm.aging import aged, aged_too_late, kvm_age_hva
 from septum.kvm.bug import lost_race, met_frozen
-from septum.kvm.changed_spte import table_removed
+from septum.kvm.changed_spte import PROVE_MMU, table_removed, tables_removed
 from septum.kvm.direct import COPIES_ON_WRITE, DIRECT, RESCHED, SpRole, VcpuDirect, VmDirect
-from septum.kvm.direct_fault import old_mmio
+from septum.kvm.direct_fault import fixed_fast, old_mmio, restored
 from septum.kvm.direct_run import access, accessed, mmio_emulated
 from septum.kvm.machine import SP_DIRECT, VCPU_DIRECT, VM_DIRECT, VM_MEMSLOTS, VmState
 from septum.kvm.memory_region import kvm_set_memory_region, slot_deleted, slot_moved
@@ -29,7 +29,7 @@ from septum.kvm.notifier import (
 from septum.kvm.nx_recovery import kvm_recover_nx_huge_pages, nx_recovered
 from septum.kvm.plain_vm import destroy_plain_vm
 from septum.kvm.roots import fast_zap, root_allocated, root_found, root_freed
-from septum.kvm.spte import MMIO_VALUE
+from septum.kvm.spte import AD_DISABLED, MMIO_VALUE
 from septum.kvm.tdp_mmu import direct_mapped, mmio_mapped
 from septum.kvm.tlb import Acc, guest_wrote, tlb_flushed
 from septum.kvm.vm import close_vcpu, rcu_softirq, vm_destroyed
@@ -60,6 +60,15 @@ def plain_vm(world: World, pages: int = 1, huge: bool = False) -> Td:
     return Td(world, vm)
 
 
+def aliased(world: World) -> Td:
+    """The same with its first page in a second slot, at GFN 2."""
+    vm = plain_vm(world)
+    slots = world.m.vm[vm.vm].memslots
+    alias = slots.memslot[2]
+    alias.npages, alias.base_gfn, slots.active.slot[1] = 1, 2, 2
+    return vm
+
+
 @scenario(
     "an MMU notifier takes a page away that two vCPUs use",
     witnesses=(direct_mapped, leaf_zapped, page_unmapped, stale_fault, tlb_flushed, guest_wrote, accessed, lost_race),
@@ -72,7 +81,7 @@ def notifier(world: World) -> None:
     first, second = vm.vcpus(2)
     first.runs((access, 0, Acc.WRITE), (access, 0, Acc.READ))
     second.runs((access, 0, Acc.WRITE))
-    vm.runs("madvise", call(madvise_dontneed, vm.vm, 0))
+    vm.runs("madvise", call(madvise_dontneed, vm.vm, 0, 0))
 
 
 @scenario(
@@ -82,13 +91,41 @@ def notifier(world: World) -> None:
 )  # fmt: skip
 def notifier_alias(world: World) -> None:
     """Only the first of the two GFNs is zapped; or the fault at the second maps the page after the first was zapped."""
-    vm = plain_vm(world)
-    slots = world.m.vm[vm.vm].memslots
-    alias = slots.memslot[2]
-    alias.npages, alias.base_gfn, slots.active.slot[1] = 1, 2, 2
+    vm = aliased(world)
     for vcpu in vm.vcpus(1):
         vcpu.runs((access, 0, Acc.WRITE), (access, 0, Acc.READ), (access, 2, Acc.WRITE), (access, 2, Acc.READ))
-    vm.runs("madvise", call(madvise_dontneed, vm.vm, 0))
+    vm.runs("madvise", call(madvise_dontneed, vm.vm, 0, 0))
+
+
+@scenario(
+    "an MMU notifier takes a range away that two slots have, at GFNs that do not follow one another",
+    witnesses=(direct_mapped, leaf_zapped, page_unmapped, stale_fault, tlb_flushed, accessed),
+    tables=4, pages=3, vcpus=1, others=1, sizes={**PLAIN, HVAS: 3, MEMSLOTS: 2, SLOT_IDS: 2, FIXED_PAGES: 4}, few_states=True,
+)  # fmt: skip
+def notifier_range(world: World) -> None:
+    """A page in the middle of the range stays mapped, or its TLB entry is not flushed; a fault between both slots slips in."""
+    vm = plain_vm(world, pages=3)
+    slots = world.m.vm[vm.vm].memslots
+    head, tail = slots.memslot[1], slots.memslot[2]
+    head.npages = 2
+    tail.npages, tail.base_gfn, tail.hva, slots.active.slot[1] = 1, 3, 2, 2
+    for vcpu in vm.vcpus(VCPUS.value):
+        vcpu.runs((access, 1, Acc.WRITE), (access, 3, Acc.WRITE), (access, 1, Acc.READ), (access, 3, Acc.READ))
+    vm.runs("madvise", call(madvise_dontneed, vm.vm, 0, 2))
+
+
+@scenario(
+    "a page that two slots have is aged at both GFNs, while an MMU notifier takes it away, and a vCPU uses both",
+    witnesses=(direct_mapped, aged, aged_too_late, page_unmapped, leaf_zapped),
+    tables=4, pages=2, vcpus=1, others=2, sizes={**PLAIN, MEMSLOTS: 2, SLOT_IDS: 2}, few_states=True,
+)  # fmt: skip
+def age_alias(world: World) -> None:
+    """Aging looks at the first slot only; or it puts a leaf back that was zapped at the other GFN."""
+    vm = aliased(world)
+    for vcpu in vm.vcpus(1):
+        vcpu.runs((access, 2, Acc.WRITE), (access, 0, Acc.WRITE))
+    vm.runs("madvise", call(madvise_dontneed, vm.vm, 0, 0))
+    vm.runs("age", call(kvm_age_hva, vm.vm, 0))
 
 
 @scenario(
@@ -121,6 +158,21 @@ def fast_zap_faults(world: World) -> None:
 
 
 @scenario(
+    "a fast zap takes 1G tables away with all that they link, while vCPUs use the tree and one of its pages is aged",
+    witnesses=(direct_mapped, root_obsolete, root_freed, tables_removed, aged),
+    tables=8, pages=3, vcpus=1, others=3, sizes={**PLAIN, FIXED_PAGES: 3, PROVE_MMU: 1}, few_states=True,
+)  # fmt: skip
+def fast_zap_tables(world: World) -> None:
+    """A table below is freed with its parent while somebody walks it, or is forgotten; its leaves count for ever."""
+    vm = plain_vm(world, pages=2)
+    for vcpu in vm.vcpus(1):
+        vcpu.runs((access, 0, Acc.WRITE), (access, 1, Acc.READ))
+    vm.runs("zap", call(fast_zap, vm.vm))
+    vm.runs("age", call(kvm_age_hva, vm.vm, 0))
+    world.setup.thread("RCU softirq", call(rcu_softirq), daemon=True)
+
+
+@scenario(
     "an MMU notifier takes a page away while a fast zap is on its way through the tree that maps it, and both may yield",
     witnesses=(direct_mapped, leaf_zapped, page_unmapped, root_freed, yielded), tables=6, pages=2, vcpus=1, others=3,
     sizes={**PLAIN, RESCHED: 1},
@@ -132,7 +184,7 @@ def fast_zap_notifier(world: World) -> None:
     for vcpu in vm.vcpus(VCPUS.value):
         vcpu.runs((access, 0, Acc.WRITE), (access, 0, Acc.READ))
     vm.runs("zap", call(fast_zap, vm.vm))
-    vm.runs("madvise", call(madvise_dontneed, vm.vm, 0))
+    vm.runs("madvise", call(madvise_dontneed, vm.vm, 0, 0))
     world.setup.thread("RCU softirq", call(rcu_softirq), daemon=True)
 
 
@@ -164,7 +216,21 @@ def age_notifier(world: World) -> None:
     vm = plain_vm(world)
     for vcpu in vm.vcpus(VCPUS.value):
         vcpu.runs((access, 0, Acc.WRITE), (access, 0, Acc.WRITE))
-    vm.runs("madvise", call(madvise_dontneed, vm.vm, 0))
+    vm.runs("madvise", call(madvise_dontneed, vm.vm, 0, 0))
+    vm.runs("age", call(kvm_age_hva, vm.vm, 0))
+
+
+@scenario(
+    "a page is aged without A/D bits while an MMU notifier takes it away, and a vCPU gives it its permissions back",
+    witnesses=(direct_mapped, aged, aged_too_late, restored, fixed_fast, page_unmapped, leaf_zapped),
+    tables=3, pages=2, vcpus=1, others=2, sizes={**PLAIN, AD_DISABLED: 1}, few_states=True,
+)  # fmt: skip
+def age_track(world: World) -> None:
+    """Aging takes permissions from an entry that is another by now; a fault gives them back to a leaf that was zapped."""
+    vm = plain_vm(world)
+    for vcpu in vm.vcpus(1):
+        vcpu.runs((access, 0, Acc.WRITE), (access, 0, Acc.READ), (access, 0, Acc.WRITE))
+    vm.runs("madvise", call(madvise_dontneed, vm.vm, 0, 0))
     vm.runs("age", call(kvm_age_hva, vm.vm, 0))
 
 
@@ -240,7 +306,7 @@ def notifier_slots(world: World) -> None:
     for vcpu in vm.vcpus(VCPUS.value):
         vcpu.runs((access, 0, Acc.WRITE))
     vm.runs("delete", call(kvm_set_memory_region, vm.vm, 0, 0, 0, 0, 0))
-    vm.runs("madvise", call(madvise_dontneed, vm.vm, 0))
+    vm.runs("madvise", call(madvise_dontneed, vm.vm, 0, 0))
 
 
 @scenario(

@@ -4,37 +4,41 @@ What can go wrong: a write of the guest that no log reports, since W or D was ta
 seen no dirty log was about to give it; a split that translates otherwise than the leaf before; a leaf that another one splits.
 """
 
+from septum.host.frames import Role
 from septum.host.geometry import ENTRIES, FIXED_PAGES, VCPUS
 from septum.kvm.aging import aged, kvm_age_hva
-from septum.kvm.changed_spte import table_removed
-from septum.kvm.direct import HUGE_PAGES
-from septum.kvm.direct_fault import fixed_fast
-from septum.kvm.direct_run import access
+from septum.kvm.changed_spte import table_removed, tables_removed
+from septum.kvm.direct import HUGE_1G, HUGE_PAGES
+from septum.kvm.direct_fault import fixed_fast, restored
+from septum.kvm.direct_run import access, accessed
 from septum.kvm.dirty_log import EAGER_PAGE_SPLIT, INITIALLY_SET, copy_all, get_dirty_log, page_logged, recovered, write_protected
 from septum.kvm.manual_log import copies_nothing_yet, copy_round
 from septum.kvm.memory_region import kvm_set_memory_region
 from septum.kvm.memslots import HVAS
+from septum.kvm.spte import AD_DISABLED
 from septum.kvm.tdp_mmu import direct_mapped, direct_split
 from septum.kvm.tlb import PML, Acc, guest_wrote, tlb_flushed
 from septum.kvm.vm import rcu_softirq
 from septum.lang import call
 from septum.scenarios.direct import PLAIN, plain_vm
-from septum.scenarios.world import TWO_VCPUS, World, scenario
+from septum.scenarios.world import TWO_VCPUS, Td, World, scenario
 
 LOG = 1
 SMALL = {**PLAIN, HVAS: 2, FIXED_PAGES: 3}
 HUGE = {**PLAIN, HUGE_PAGES: 1, HVAS: 2, FIXED_PAGES: lambda: 2 * ENTRIES.value}
+GIANT = {**HUGE, HUGE_1G: 1, HVAS: 4, FIXED_PAGES: lambda: 2 * ENTRIES.value * ENTRIES.value}
 SEEN = (direct_mapped, write_protected, page_logged, guest_wrote, tlb_flushed)
 
 
-def migrate(world: World, huge: bool) -> None:
-    """Logging begins, everything is copied, the log is read once, and its pages are copied again; a vCPU writes and writes."""
+def migrate(world: World, huge: bool, second: Acc = Acc.WRITE) -> Td:
+    """Logging begins, everything is copied, the log is read once, and its pages are copied again; a vCPU uses one of them."""
     vm = plain_vm(world, pages=2, huge=huge)
     first, *others = vm.vcpus(VCPUS.value)
-    first.runs((access, 0, Acc.WRITE), (access, 0, Acc.WRITE), (access, 0, Acc.WRITE))
+    first.runs((access, 0, Acc.WRITE), (access, 0, second), (access, 0, Acc.WRITE))
     for vcpu in others:
         vcpu.runs((access, 1, Acc.WRITE))
     vm.runs("migrate", call(kvm_set_memory_region, vm.vm, 0, 2, 0, 0, LOG), call(copy_all, vm.vm), call(get_dirty_log, vm.vm, 0))
+    return vm
 
 
 @scenario(
@@ -45,6 +49,17 @@ def migrate(world: World, huge: bool) -> None:
 def log_writes(world: World) -> None:
     """A write that no log reports: the flush is missing, or a fault that saw no log gives W after the protection."""
     migrate(world, False)
+
+
+@scenario(
+    "a vCPU reads and writes while the VMM logs dirty 4K pages, and one of them is aged without A/D bits",
+    witnesses=(*SEEN, fixed_fast, aged, restored), tables=4, pages=2, vcpus=1, others=2, sizes={**SMALL, AD_DISABLED: 1},
+    few_states=True,
+)  # fmt: skip
+def log_track(world: World) -> None:
+    """What was aged comes back writable by a read, and no log hears of the write; W outlives in the TLB what aging took."""
+    vm = migrate(world, False, Acc.READ)
+    vm.runs("age", call(kvm_age_hva, vm.vm, 0))
 
 
 @scenario(
@@ -107,6 +122,46 @@ def recover(world: World) -> None:
         vcpu.runs((access, 0, Acc.WRITE))
     vm.runs("logging", call(kvm_set_memory_region, vm.vm, 0, 2, 0, 0, LOG), call(kvm_set_memory_region, vm.vm, 0, 2, 0, 0, 0))
     world.setup.thread("RCU softirq", call(rcu_softirq), daemon=True)
+
+
+@scenario(
+    "a vCPU writes to a 1G page that is split to 4K when logging begins, and whose pages are logged",
+    witnesses=(*SEEN, direct_split), tables=8, pages=4, vcpus=1, others=1, sizes=GIANT, few_states=True, levels=4,
+)  # fmt: skip
+def log_1g(world: World) -> None:
+    """A page in the middle of the 1G leaf is mapped to another one's place, or keeps W after two splits."""
+    vm = giant_vm(world)
+    for vcpu in vm.vcpus(1):
+        vcpu.runs((access, 1, Acc.WRITE), (access, 3, Acc.WRITE), (access, 1, Acc.WRITE))
+    vm.runs("migrate", call(kvm_set_memory_region, vm.vm, 0, 4, 0, 0, LOG), call(copy_all, vm.vm), call(get_dirty_log, vm.vm, 0))
+
+
+@scenario(
+    "logging ends, a page is aged, and a vCPU faults, while tables of two levels become a 1G leaf again",
+    witnesses=(direct_mapped, recovered, tables_removed, accessed, aged),
+    tables=9, pages=4, vcpus=1, others=3, sizes=GIANT, few_states=True, levels=4,
+)  # fmt: skip
+def recover_1g(world: World) -> None:
+    """The 1G leaf begins at a page in its middle; a table two levels below is freed while aging walks it, or never."""
+    vm = giant_vm(world)
+    for vcpu in vm.vcpus(1):
+        vcpu.runs((access, 3, Acc.READ), (access, 1, Acc.READ))
+    vm.runs("logging ends", call(kvm_set_memory_region, vm.vm, 0, 4, 0, 0, 0))
+    vm.runs("age", call(kvm_age_hva, vm.vm, 1))
+    world.m.vm[vm.vm].memslots.memslot[1].log_dirty = True
+    world.setup.thread("RCU softirq", call(rcu_softirq), daemon=True)
+
+
+def giant_vm(world: World) -> Td:
+    """A VM of which all memory is one folio of 1G."""
+    vm = plain_vm(world)
+    kvm = world.m.vm[vm.vm]
+    world.m.frame[kvm.direct.mm.page[0]].role = world.m.frame[kvm.direct.mm.page[0]].refcount = 0
+    pages = ENTRIES.value * ENTRIES.value
+    for hva in range(pages):
+        world.m.frame[pages + hva].role, world.m.frame[pages + hva].refcount = Role.GUEST, 1
+        kvm.direct.mm.page[hva], kvm.direct.mm.huge[hva] = pages + hva, True
+    return vm
 
 
 def migrate_manually(world: World, huge: bool) -> None:

@@ -1,7 +1,8 @@
 """More than one TD, and the end of one."""
 
-from septum.host.geometry import GFNS, VCPUS
+from septum.host.geometry import ENTRIES, GFNS, VCPUS
 from septum.kvm.bug import page_mapped
+from septum.kvm.changed_spte import PROVE_MMU, tables_removed
 from septum.kvm.gmem import hole_punched, kvm_gmem_punch_hole
 from septum.kvm.split import kvm_vm_set_mem_attributes, split_done
 from septum.kvm.vcpu import touch
@@ -31,6 +32,20 @@ def teardown(world: World) -> None:
     td = world.td()
     for gfn, vcpu in enumerate(td.vcpus(VCPUS.value)):
         vcpu.runs((touch, gfn), (close_vcpu,))
+    td.runs("destroy", call(kvm_destroy_vm, td.vm))
+    world.setup.thread("RCU softirq", call(rcu_softirq), daemon=True)
+
+
+@scenario(
+    "a VM is destroyed whose mirror tables of 1G go with all that they link",
+    witnesses=(page_mapped, tables_removed, vm_destroyed), levels=3,
+    **{**ONE_VM, "tables": 4, "sizes": {PROVE_MMU: 1}, "larger": FOUR_LEVELS},
+)  # fmt: skip
+def teardown_tables(world: World) -> None:
+    """An S-EPT page two levels below is not reclaimed before the TDR, or the mirror of it waits for RCU twice."""
+    td = world.td()
+    for number, vcpu in enumerate(td.vcpus(VCPUS.value)):
+        vcpu.runs((touch, number % 2 * ENTRIES.value), (close_vcpu,))
     td.runs("destroy", call(kvm_destroy_vm, td.vm))
     world.setup.thread("RCU softirq", call(rcu_softirq), daemon=True)
 

@@ -5,13 +5,15 @@ a conversion leaves a leaf of the old view; a vCPU that was kicked out for the S
 """
 
 from septum.host.frames import Role
-from septum.host.geometry import FIXED_PAGES, GFNS, VCPUS, VMS
-from septum.kvm.attributes import kvm_vm_ioctl_set_mem_attributes, made_private
+from septum.host.geometry import ENTRIES, FIXED_PAGES, GFNS, VCPUS, VMS
+from septum.kvm.attributes import kvm_vm_ioctl_set_mem_attributes, made_private, made_shared
 from septum.kvm.bug import page_mapped
-from septum.kvm.direct import ROOTS
+from septum.kvm.direct import HUGE_PAGES, ROOTS
 from septum.kvm.direct_run import access, fetch_refused
+from septum.kvm.machine import VM_LPAGE_INFO
 from septum.kvm.memory_region import kvm_set_memory_region, slot_deleted
 from septum.kvm.memslots import HVAS
+from septum.kvm.mixed import MIXED, LpageInfo, mixed_range
 from septum.kvm.mmu import root_obsolete
 from septum.kvm.notifier import leaf_zapped, madvise_dontneed, page_unmapped
 from septum.kvm.roots import fast_zap, root_freed
@@ -28,9 +30,21 @@ from septum.tdx.guest import page_accepted
 SHARED_GFN = 1
 BOTH = {**PLAIN, ROOTS: 3, FIXED_PAGES: lambda: 2 + VMS.value * control_pages()}
 
+MIXABLE = {**BOTH, HUGE_PAGES: 1, MIXED: 1, VM_LPAGE_INFO: LpageInfo, FIXED_PAGES: lambda: 1 + control_pages() + ENTRIES.value}
+
 
 def both_views(world: World) -> Td:
     """A TD with one slot for its first GFNs, of which the last is shared, and mapped by the VMM."""
+    td = with_slot(world)
+    kvm = world.m.vm[td.vm]
+    page = world.page(Role.GUEST)
+    world.m.frame[page].refcount, kvm.direct.mm.page[SHARED_GFN] = 1, page
+    kvm.shared[SHARED_GFN] = True
+    return td
+
+
+def with_slot(world: World) -> Td:
+    """A TD with one slot for its first GFNs."""
     td = world.td()
     kvm = world.m.vm[td.vm]
     kvm.direct.gfn_direct_bits = GFNS.value
@@ -39,9 +53,6 @@ def both_views(world: World) -> Td:
     slot = kvm.memslots.memslot[1]
     slot.npages, slot.gmem, kvm.memslots.active.slot[0] = HVAS.value, True, 1
     kvm.memslots.active.generation = 2
-    page = world.page(Role.GUEST)
-    world.m.frame[page].refcount, kvm.direct.mm.page[SHARED_GFN] = 1, page
-    kvm.shared[SHARED_GFN] = True
     return td
 
 
@@ -55,7 +66,7 @@ def views_notifier(world: World) -> None:
     td = both_views(world)
     for vcpu in td.vcpus(1):
         vcpu.runs((touch, 0), (access, SHARED_GFN, Acc.WRITE), (access, SHARED_GFN, Acc.READ))
-    td.runs("madvise", call(madvise_dontneed, td.vm, SHARED_GFN))
+    td.runs("madvise", call(madvise_dontneed, td.vm, SHARED_GFN, SHARED_GFN))
 
 
 @scenario(
@@ -97,6 +108,25 @@ def views_convert(world: World) -> None:
 
 
 @scenario(
+    "a page of a shared 2M folio becomes private and shared again while a vCPU accepts it, and one writes to the page before it",
+    witnesses=(direct_mapped, leaf_zapped, made_private, made_shared, mixed_range, page_accepted),
+    tables=7, pages=2, vcpus=2, others=1, folios=1, sizes=MIXABLE, few_states=True,
+)  # fmt: skip
+def views_mixed(world: World) -> None:
+    """A 2M leaf for the page that stayed shared maps the private one too, since the range is not known to be mixed (yet)."""
+    td = with_slot(world)
+    kvm, head = world.m.vm[td.vm], world.folio()
+    for gfn in range(ENTRIES.value):
+        world.m.frame[head + gfn].refcount = 1
+        kvm.direct.mm.page[gfn], kvm.direct.mm.huge[gfn], kvm.shared[gfn] = head + gfn, True, True
+    first, second = td.vcpus(2)
+    first.runs((access, 0, Acc.WRITE), (access, 0, Acc.WRITE))
+    second.runs((touch, 1))
+    private, shared = (call(kvm_vm_ioctl_set_mem_attributes, td.vm, 1, 1, to) for to in (False, True))
+    td.runs("convert", private, shared)
+
+
+@scenario(
     "a memslot with both views is deleted while a vCPU uses both",
     witnesses=(page_mapped, direct_mapped, slot_deleted, leaf_zapped, mmio_mapped), tables=6, pages=2, vcpus=1, others=1,
     sizes=BOTH, few_states=True,
@@ -133,4 +163,4 @@ def views_fetch(world: World) -> None:
     second.runs((access, SHARED_GFN, Acc.WRITE), (access, SHARED_GFN, Acc.INSTR))
 
 
-VIEWS = (views_faults, views_fetch, views_log, views_notifier, views_fast_zap, views_convert, views_slot_delete)
+VIEWS = (views_faults, views_fetch, views_log, views_notifier, views_fast_zap, views_convert, views_mixed, views_slot_delete)

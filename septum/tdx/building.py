@@ -8,6 +8,7 @@ from septum.host.entry import SEPT_FREE
 from septum.host.frames import PageType, Role, fill
 from septum.host.geometry import Level, Pfn, VcpuId, VmId
 from septum.lang import Struct, process, u8
+from septum.tdx.geometry import MOVES
 from septum.tdx.leaves import OpState
 from septum.tdx.operands import RCX
 from septum.tdx.pamt import assign, locate, lock_page, unlock_page
@@ -112,6 +113,8 @@ def tdh_vp_flush(m, vm: VmId, vcpu: VcpuId):
         return TDX_VCPU_NOT_ASSOCIATED
     yield
     m.tdvps[vcpu].build.associated = False
+    if MOVES:
+        m.tdvps[vcpu].at.lp = 0
     m.td[vm].build.associated -= 1
     leave_td(m, vm)
     return TDX_SUCCESS

@@ -10,6 +10,8 @@ from septum.lang.types import Unsigned
 
 WHOLE = Size("WHOLE", 0)
 BUILDS = Size("BUILDS", 0)  # in a machine: TDs and vCPUs are created, built and torn down; 0: they run from the start
+PENDING_VE_DISABLE = Size("PENDING_VE_DISABLE", 0)  # in a machine, of its TDs: a PENDING page is the host's business, and no #VE
+MOVES = Size("MOVES", 0)  # in a machine: vCPUs are run on several CPUs
 EPOCH_BITS = Size("EPOCH_BITS", 8)
 COUNT_BITS = Size("COUNT_BITS", 16)
 ENHANCED_DEMOTE = Size("ENHANCED_DEMOTE", 1)  # TDX_FEATURES0 bit 51: DEMOTE does not poll for interrupts

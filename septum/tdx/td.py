@@ -1,7 +1,7 @@
 """A TD as the module knows it: TDR and TDCS with their locks, the epoch of TLB tracking, its life cycle."""
 
 from septum.host.frames import PageType
-from septum.host.geometry import Level, Pfn, VmId
+from septum.host.geometry import Cpus, Level, Pfn, VmId
 from septum.lang import Enum, Slot, Struct, commutes, u8, u16, u32, u64
 from septum.tdx.geometry import BUILDS, MIN_TDCX, WHOLE, Epoch, Hkid, PageCount
 from septum.tdx.leaves import TRACKED, OpState, op_states
@@ -20,6 +20,7 @@ from septum.tdx.status import (
 
 TD_BUILD = Slot("td.build")
 TDVPS_BUILD = Slot("tdvps.build")
+TDVPS_LP = Slot("tdvps.lp")  # in a machine, where vCPUs move
 
 
 class Lifecycle(Enum):
@@ -83,12 +84,19 @@ class TdvpsBuild(Struct):
     stepping: ZeroStep
 
 
+class AssociatedLp(Struct):
+    """TDVPS.ASSOC_LPID inside of a machine."""
+
+    lp: Cpus  # none: associated with no LP
+
+
 class Tdvps(Struct):
     """A vCPU as the module knows it: the epoch of its last entry, inside of a machine only while it is in the guest."""
 
     epoch: Epoch
     faulted: bool  # its last exits were private EPT violations at one RIP: the zero-step list is not empty
     build: TDVPS_BUILD
+    at: TDVPS_LP
 
 
 def add_children(td, pages: PageCount):

@@ -1,8 +1,9 @@
 """TLB tracking: TD epoch, VP.ENTER and TD exit, TRACK; tdx-module.md 8."""
 
+from septum.host.cpu import just_me
 from septum.host.geometry import Level, Pfn, VcpuId, VmId
 from septum.lang import commutes, process
-from septum.tdx.geometry import WHOLE, Epoch
+from septum.tdx.geometry import MOVES, WHOLE, Epoch
 from septum.tdx.locks import release_exclusive, release_shared, try_exclusive, try_shared
 from septum.tdx.operands import RCX, TD_EPOCH
 from septum.tdx.pamt import bepoch_at
@@ -14,6 +15,7 @@ from septum.tdx.status import (
     TDX_PREVIOUS_TLB_EPOCH_BUSY,
     TDX_SUCCESS,
     TDX_TLB_TRACKING_NOT_DONE,
+    TDX_VCPU_ASSOCIATED,
 )
 from septum.tdx.td import enter_td, leave_td, must_track
 
@@ -86,6 +88,11 @@ def tdh_vp_enter(m, vm: VmId, vcpu: VcpuId):
     if not try_shared(td.epoch_lock):
         leave_td(m, vm)
         return TDX_OPERAND_BUSY
+    if MOVES:
+        if m.tdvps[vcpu].at.lp != 0 and m.tdvps[vcpu].at.lp != just_me():
+            release_shared(td.epoch_lock)
+            leave_td(m, vm)
+            return TDX_VCPU_ASSOCIATED
     filtered = m.zero_step and m.tdvps[vcpu].faulted
     if filtered and not try_exclusive(td.tree):
         release_shared(td.epoch_lock)
@@ -94,10 +101,21 @@ def tdh_vp_enter(m, vm: VmId, vcpu: VcpuId):
     yield
     if filtered:
         release_exclusive(td.tree)
+    if MOVES:
+        associate(m, vm, vcpu)
     m.tdvps[vcpu].epoch = td.epoch
     count_vcpu(td, td.epoch)
     release_shared(td.epoch_lock)
     return TDX_SUCCESS
+
+
+def associate(m, vm: VmId, vcpu: VcpuId):
+    """The vCPU is associated with this LP, from its first entry here to VP.FLUSH; tdx-module.md 9.1."""
+    commutes("a count that who flushes the last vCPU looks at, after it has left the guest")
+    if m.tdvps[vcpu].at.lp == 0:
+        m.tdvps[vcpu].at.lp = just_me()
+        m.tdvps[vcpu].build.associated = True
+        m.td[vm].build.associated += 1
 
 
 def td_exit(m, vm: VmId, vcpu: VcpuId, faulted: bool):

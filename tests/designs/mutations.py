@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 MERGED, SPLIT, V4 = "dpamt_merged", "dpamt_merged_split", "dpamt_v4"
 PAMT, DEMOTE, RECLAIM = "kvm/pamt_always_lock.py", "kvm/demote.py", "kvm/reclaim_put.py"
-TDP, TDX = "kvm/tdp_mmu.py", "kvm/tdx.py"
+TDP, TDX, ZAP = "kvm/tdp_mmu.py", "kvm/tdx.py", "kvm/mirror_zap.py"
 KVM_SIDE = "kvm_upstream"
 ATTRIBUTES, LIFE, POPULATE = "kvm/attributes.py", "kvm/life.py", "kvm/populate.py"
 
@@ -530,7 +530,7 @@ MUTATIONS = (
     # zap
     Mutation(
         "mirror entry not cleared by a zap",
-        TDP,
+        ZAP,
         "tdp_mmu_zap_leaf",
         "m.table[spt].word[index_at(gfn, Level(1))] = SHADOW_NONPRESENT_VALUE",
         "pass",
@@ -538,7 +538,7 @@ MUTATIONS = (
         "punch_hole",
     ),
     Mutation(
-        "mirror entry zeroed by a zap", TDP, "tdp_mmu_zap_leaf", "= SHADOW_NONPRESENT_VALUE", "= 0", "initial value", "punch_hole"
+        "mirror entry zeroed by a zap", ZAP, "tdp_mmu_zap_leaf", "= SHADOW_NONPRESENT_VALUE", "= 0", "initial value", "punch_hole"
     ),
     Mutation(
         "zap left out",
@@ -649,13 +649,13 @@ MUTATIONS = (
         "custody",
         "teardown",
     ),
-    Mutation("removed table not queued for RCU", TDP, "handle_removed_pt", "call_rcu(m, child)", "pass", "custody", "teardown"),
+    Mutation("removed table not queued for RCU", ZAP, "handle_removed_pt", "call_rcu(m, child)", "pass", "custody", "teardown"),
     Mutation(
-        "removed table freed at once and by RCU",
-        TDP,
+        "removed table queued for RCU twice",
+        ZAP,
         "handle_removed_pt",
         "call_rcu(m, child)",
-        "call_rcu(m, child); yield from tdp_mmu_free_sp(m, child)",
+        "call_rcu(m, child); call_rcu(m, child)",
         "custody",
         "teardown",
     ),
@@ -694,7 +694,7 @@ MUTATIONS = (
         ATTRIBUTES,
         "kvm_arch_pre_set_memory_attributes",
         "tdp_mmu_zap_leafs(m, vm, first, last)",
-        "tdp_mmu_zap_leafs(m, vm, first, straddled(last))",
+        "tdp_mmu_zap_leafs(m, vm, first, last_straddled(m, vm, last))",
         "contents",
         "hypercalls",
         KVM_SIDE,
@@ -713,7 +713,7 @@ MUTATIONS = (
         "a conversion invalidates another range than it changes",
         ATTRIBUTES,
         "kvm_vm_ioctl_set_mem_attributes",
-        "kvm_mmu_invalidate_start(m, vm, table_base(first, Level(1)), straddled(last))",
+        "kvm_mmu_invalidate_start(m, vm, first_straddled(m, vm, first), last_straddled(m, vm, last))",
         "kvm_mmu_invalidate_start(m, vm, Gfn(2), Gfn(3))",
         "agreement",
         "fault_convert",

@@ -59,10 +59,11 @@ ROWS = (
     ("slots are swapped while an MMU notifier is active", REGION, "kvm_activate_memslot",
      "yield when(lambda: m.vm[vm].memslots.mn_active_invalidate_count == 0)", "yield", "invalidation", "notifier_slots"),
     ("the page is dropped after the end of the notifier", NOTIFIER, "madvise_dontneed",
-     "    yield from kvm_mmu_notifier_invalidate_range_start(m, vm, hva)\n",
-     "    yield from kvm_mmu_notifier_invalidate_range_start(m, vm, hva)\n"
-     "    yield from kvm_mmu_notifier_invalidate_range_end(m, vm, hva)\n    m.vm[vm].memslots.mn_active_invalidate_count += 1\n"
-     "    kvm = m.vm[vm]\n    kvm.mmu_invalidate_in_progress += 1\n", "translation", "notifier"),
+     "    yield from kvm_mmu_notifier_invalidate_range_start(m, vm, first, last)\n",
+     "    yield from kvm_mmu_notifier_invalidate_range_start(m, vm, first, last)\n"
+     "    yield from kvm_mmu_notifier_invalidate_range_end(m, vm, first, last)\n"
+     "    m.vm[vm].memslots.mn_active_invalidate_count += 1\n    kvm = m.vm[vm]\n    kvm.mmu_invalidate_in_progress += 1\n",
+     "translation", "notifier"),
     ("the sequence counter is not looked at under mmu_lock", FAULT, "slow_page_fault",
      "    elif slot != 0 and mmu_invalidate_retry_gfn(m, vm, mmu_seq, gfn):\n        reached(stale_fault)\n", "", "translation",
      "notifier"),
@@ -104,7 +105,7 @@ ROWS = (
      "m.sp[root].direct.invalid = True", "pass", "asserts", "plain_teardown"),
     ("a slot of guest_memfd may log dirty pages", REGION, "kvm_change_memslot",
      "memslot.gmem or flags & 2 != 0 or npages", "npages", "asserts", "views_log"),
-    ("the children of a table are not frozen", CHANGED, "handle_removed_direct_pt",
+    ("the children of a table are not frozen", CHANGED, "freeze_removed",
      "m.table[child].word[i] = FROZEN_SPTE", "m.table[child].word[i] = 0x8000000000000000", "accounting", "nx_recovery"),
     ("a table that is unlinked is not taken apart", CHANGED, "handle_changed_spte",
      "yield from handle_removed_direct_pt(m, vm, spte_to_pfn(old), shared)", "yield", "accounting", "nx_recovery"),
@@ -114,6 +115,10 @@ ROWS = (
      "        yield from kvm_flush_remote_tlbs(m, vm)", "        pass", "rcu", "nx_recovery"),
     ("no RCU read section is waited for", "host/rcu.py", "call_rcu",
      "if m.cpu[thread].rcu != 0:", "if False:", "rcu", "age_zap"),
+    ("direct tables below one that is unlinked are forgotten", CHANGED, "handle_removed_direct_pt",
+     "yield from handle_removed_leaf_table(m, vm, spte_to_pfn(old), shared)", "yield", "accounting", "fast_zap_tables"),
+    ("mirror tables below one that is unlinked are forgotten", "kvm/mirror_zap.py", "handle_removed_pt",
+     "yield from handle_removed_empty_pt(m, vm, spte_to_pfn(old))", "yield", "asserts", "teardown_tables"),
     # splits, A and D bits, the dirty log
     ("split children all map the first page", MMU, "tdp_mmu_split_direct",
      "make_small_spte(huge, i)", "make_small_spte(huge, 0)", "translation", "log_eager"),
@@ -151,12 +156,17 @@ ROWS = (
     ("an MMU notifier stops at the first slot", NOTIFIER, "kvm_mmu_notifier_invalidate_range_start",
      "        if slot != 0:\n", "        if slot != 0 and not found:\n", "translation", "notifier_alias"),
     ("the GFN of a second slot is not in the invalidated range", NOTIFIER, "kvm_mmu_notifier_invalidate_range_start",
-     "                kvm_mmu_invalidate_range_add(m, vm, gfn, gfn)", "                pass", "translation", "notifier_alias"),
+     "                kvm_mmu_invalidate_range_add(m, vm, low, high)", "                pass", "translation", "notifier_alias"),
+    ("only the first page of a range is unmapped", NOTIFIER, "kvm_mmu_notifier_invalidate_range_start",
+     "kvm_unmap_gfn_range(m, vm, low, high, False, True)", "kvm_unmap_gfn_range(m, vm, low, low, False, True)", "translation",
+     "notifier_range"),
+    ("a range ends for the first page of a slot that comes after it", NOTIFIER, "slot_in_hva_range",
+     "memslot.hva <= last and", "memslot.hva <= first and", "translation", "notifier_range"),
     # copy on write
     ("a shared page is mapped writable for a reader", FAULT, "hva_to_pfn",
      "fault.map_writable = not mm.read_only[hva]", "fault.map_writable = True", "translation", "copy_on_write"),
     ("leaves stay mapped where the host's page becomes read-only", NOTIFIER, "write_protect_hva",
-     "    yield from kvm_mmu_notifier_invalidate_range_start(m, vm, hva)\n",
+     "    yield from kvm_mmu_notifier_invalidate_range_start(m, vm, hva, hva)\n",
      "    kvm = m.vm[vm]\n    kvm.mmu_invalidate_in_progress += 1\n    kvm.memslots.mn_active_invalidate_count += 1\n",
      "translation", "copy_on_write"),
     # a CPU with the partial-write erratum
@@ -193,6 +203,35 @@ ROWS = (
      "yield from tdp_mmu_zap_leafs(m, vm, gfn, gfn)", "yield", "poison", "memory_failure"),
     ("the end of an invalidation is not counted", "kvm/gmem.py", "kvm_mmu_invalidate_end",
      "kvm.mmu_invalidate_seq += 1", "pass", "poison", "memory_failure"),
+    # 1G leaves
+    ("the 2M leaves of a split 1G leaf all map the first 2M", MMU, "tdp_mmu_split_direct",
+     "make_small_huge_spte(huge, i)", "make_small_huge_spte(huge, 0)", "translation", "log_1g"),
+    ("a 1G leaf is recovered as its own second half", DIRTY, "tdp_mmu_make_huge_spte",
+     "return make_huge_spte(huge, i * ENTRIES)", "return huge", "translation", "recover_1g"),
+    # vCPUs that move between CPUs
+    ("a vCPU that moves is not flushed", "kvm/association.py", "tdx_vcpu_load",
+     "yield from tdx_flush_vp_on_cpu(m, vcpu)", "yield", "asserts", "change_cpus"),
+    ("a vCPU that moved is not on a list", "kvm/association.py", "tdx_vcpu_load",
+     "m.vcpu[vcpu].life.associated = True", "pass", "asserts", "change_cpus"),
+    # mixed 2M ranges
+    ("2M leaves of mixed ranges", "kvm/mixed.py", "is_disallowed",
+     "if hugepage_test_mixed(m, vm, gfn):", "if False:", "translation", "views_mixed"),
+    ("mixed ranges are not noted", "kvm/attributes.py", "kvm_vm_ioctl_set_mem_attributes",
+     "kvm_arch_post_set_memory_attributes(m, vm, first, last)", "pass", "translation", "views_mixed"),
+    ("an invalidation does not reach to the start of a 2M range", "kvm/attributes.py", "first_straddled",
+     "return table_base(first, Level(1))", "return first", "translation", "views_mixed"),
+    # without A/D bits
+    ("a leaf is aged without a comparison", AGING, "age_leaf",
+     "elif now == old:", "else:", "translation", "age_track"),
+    ("what was aged is zapped without a flush", NOTIFIER, "zap_direct_leaf",
+     "return True", "return old & 0x100 != 0", "translation", "age_track"),
+    ("W comes back with a fault for reading", FAULT, "fixed_spte",
+     "if write and is_mmu_writable_spte(old):", "if is_mmu_writable_spte(old):", "dirty log", "log_track"),
+    # private memory that is not accepted
+    ("vCPUs in the guest are not told that their VM is dead", "kvm/unaccepted.py", "kvm_vm_dead",
+     "yield from kvm_make_all_cpus_request(m, vm)", "yield", "asserts", "unaccepted"),
+    ("a vCPU enters the guest of a VM that is dead", "kvm/vcpu.py", "tdx_vcpu_run",
+     "if is_dead(m, vm):", "if False:", "asserts", "unaccepted"),
     ("2M leaves while the slot logs", "kvm/direct.py", "direct_mapping_level",
      "slot != 0 and not m.vm[vm].memslots.memslot[slot].log_dirty", "slot != 0", "dirty log", "log_lazy"),
 )  # fmt: skip

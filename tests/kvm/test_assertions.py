@@ -13,17 +13,16 @@ from septum.kvm.attributes import check_old_view
 from septum.kvm.direct_run import check_fetch
 from septum.kvm.gmem import kvm_mmu_invalidate_end, kvm_mmu_invalidate_start, truncate
 from septum.kvm.mirror_root import kvm_mmu_reload
+from septum.kvm.mirror_zap import handle_removed_pt, tdp_mmu_zap_leaf
 from septum.kvm.mmu import kvm_tdp_mmu_page_fault, mmu_topup_memory_caches
 from septum.kvm.populate import tdx_gmem_post_populate
 from septum.kvm.spte import make_nonleaf_spte, make_spte
 from septum.kvm.tdp_mmu import (
     Fault,
-    handle_removed_pt,
     kvm_tdp_mmu_map,
     set_external_spte,
     tdp_mmu_alloc_sp,
     tdp_mmu_set_spte_atomic,
-    tdp_mmu_zap_leaf,
 )
 from septum.kvm.tdx import (
     check_translations,

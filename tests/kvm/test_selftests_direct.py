@@ -8,7 +8,10 @@ from contextlib import contextmanager
 import pytest
 
 from septum.designs import upstream
+from septum.host.geometry import LEVELS
 from septum.host.pools import EEXIST, EINVAL, OK
+from septum.kvm.aging import kvm_age_hva
+from septum.kvm.direct import read_direct
 from septum.kvm.direct_run import access, mmio_emulated
 from septum.kvm.dirty_log import copy_all, get_dirty_log
 from septum.kvm.machine import Machine
@@ -16,12 +19,14 @@ from septum.kvm.manual_log import kvm_clear_dirty_log_protect, kvm_vm_ioctl_get_
 from septum.kvm.memory_region import kvm_set_memory_region
 from septum.kvm.memslots import MEMSLOTS, SLOT_IDS
 from septum.kvm.notifier import host_write, madvise_dontneed, write_protect_hva
+from septum.kvm.spte import is_accessed_spte
 from septum.kvm.tlb import Acc
+from septum.kvm.walk import direct_table
 from septum.lang import Setup, scope
 from septum.lang.processes import running
 from septum.lang.struct import allocate, realise
-from septum.scenarios.direct import copy_on_write, plain_vm, slot_stress
-from septum.scenarios.dirty_log import log_eager, log_initially_set, log_lazy, log_manual, log_set_lazy
+from septum.scenarios.direct import age_alias, aliased, copy_on_write, notifier_range, plain_vm, slot_stress
+from septum.scenarios.dirty_log import giant_vm, log_1g, log_eager, log_initially_set, log_lazy, log_manual, log_set_lazy
 from septum.scenarios.views import both_views, views_log
 from septum.scenarios.world import World
 from tests.machine import run
@@ -31,9 +36,9 @@ LOG, GMEM = 1, 2
 
 
 @contextmanager
-def machine(like, start) -> Iterator[Machine]:
+def machine(like, start, levels=3) -> Iterator[Machine]:
     """The machine of a scenario with what `start` makes in it, and one vCPU that has not run."""
-    with scope({**upstream.bindings(), **like.bindings}):
+    with scope({**upstream.bindings(), **like.bindings, LEVELS: levels}):
         m, _ = allocate(realise(Machine, {}))
         running.thread = 0
         running.reached = set()
@@ -124,6 +129,17 @@ def test_dirty_log_page_splitting_eagerly():
         assert leaves(m) == (0, 1)
 
 
+def test_dirty_log_page_splitting_of_1g():
+    """A 1G leaf is split to 4K when logging begins, over two levels, and is one leaf again when it has ended."""
+    with machine(log_1g, giant_vm, levels=4) as m:
+        run(access(m, VCPU, 1, Acc.WRITE))
+        assert m.vm[VM].direct.stat[3] == 1
+        assert region(m, 0, 4, flags=LOG) == OK
+        assert leaves(m) == (4, 0)
+        assert region(m, 0, 4) == OK
+        assert (leaves(m), m.vm[VM].direct.stat[3]) == ((0, 0), 1)
+
+
 def test_dirty_log_page_splitting_in_faults():
     """Without eager splitting a 2M leaf stays until the guest writes."""
     with machine(log_lazy, huge_vm) as m:
@@ -192,7 +208,7 @@ def test_a_page_that_the_host_took_away_comes_back_as_another():
     with machine(slot_stress, plain_vm) as m:
         run(access(m, VCPU, 0, Acc.WRITE))
         before = m.vm[VM].direct.mm.page[0]
-        run(madvise_dontneed(m, VM, 0))
+        run(madvise_dontneed(m, VM, 0, 0))
         assert leaves(m) == (0, 0)
         assert m.vm[VM].direct.mm.page[0] == 0
         run(access(m, VCPU, 0, Acc.WRITE))
@@ -200,6 +216,33 @@ def test_a_page_that_the_host_took_away_comes_back_as_another():
         assert m.frame[m.vm[VM].direct.mm.page[0]].refcount == 1
         assert before != 0
         assert (MEMSLOTS.value, SLOT_IDS.value) == (4, 2)
+
+
+def leaf_at(m, gfn):
+    """The 4K leaf of a GFN."""
+    return read_direct(m, direct_table(m, VM, m.vcpu[VCPU].direct.root, gfn, 1), gfn % 2)
+
+
+def test_a_page_is_aged_at_every_gfn_that_slots_give_it():
+    with machine(age_alias, aliased) as m:
+        for gfn in (0, 2):
+            run(access(m, VCPU, gfn, Acc.WRITE))
+        assert is_accessed_spte(leaf_at(m, 0))
+        assert is_accessed_spte(leaf_at(m, 2))
+        run(kvm_age_hva(m, VM, 0))
+        assert not is_accessed_spte(leaf_at(m, 0))
+        assert not is_accessed_spte(leaf_at(m, 2))
+
+
+def test_a_range_is_unmapped_where_a_slot_has_it():
+    with machine(notifier_range, lambda world: plain_vm(world, pages=2)) as m:
+        for gfn in (0, 1):
+            run(access(m, VCPU, gfn, Acc.WRITE))
+        run(madvise_dontneed(m, VM, 1, 1))
+        assert leaves(m) == (1, 0)
+        run(access(m, VCPU, 1, Acc.WRITE))
+        run(madvise_dontneed(m, VM, 0, 1))
+        assert leaves(m) == (0, 0)
 
 
 def test_a_shared_page_is_copied_for_who_writes():

@@ -13,11 +13,14 @@ from septum.lang import UserError
 from septum.scenarios.build import BUILDING
 from septum.scenarios.convert import CONVERSIONS
 from septum.scenarios.files import FILES_OF_A_VM
+from septum.scenarios.moves import change_cpus
 from septum.scenarios.prefault import PREFAULTS
+from septum.scenarios.tds import teardown_tables
+from septum.scenarios.unaccepted import UNACCEPTED
 from tests.lang.parity import assert_same
 
 UPSTREAM, DESIGNS = "kvm_upstream", ("kvm_upstream", "kvm_dpamt_merged", "kvm_dpamt_merged_split")
-SCENARIOS = [one.name for one in (*CONVERSIONS, *PREFAULTS, *FILES_OF_A_VM, *BUILDING)]
+SCENARIOS = [one.name for one in (*CONVERSIONS, *UNACCEPTED, *PREFAULTS, *FILES_OF_A_VM, *BUILDING, change_cpus, teardown_tables)]
 FOUND = {"finalize_punch_hole": "asserts"}
 SCHEDULES = 8
 

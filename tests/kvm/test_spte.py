@@ -6,12 +6,17 @@ import pytest
 
 from septum.host.entry import FROZEN_SPTE, POISON, SHADOW_NONPRESENT_VALUE, describe
 from septum.kvm.spte import (
+    is_access_allowed,
+    is_access_track_spte,
     is_last_spte,
     is_shadow_present_pte,
+    make_direct_spte,
     make_nonleaf_spte,
     make_small_spte,
     make_spte,
+    mark_spte_for_access_track,
     read_spte,
+    restore_acc_track_spte,
     spte_to_pfn,
 )
 from tests.machine import world
@@ -52,6 +57,17 @@ def test_a_walker_must_not_read_what_only_the_allocator_wrote(word):
         made.fill(page, word)
         with pytest.raises(AssertionError, match="initial value: entry 1 of table"):
             read_spte(made.m, page, 1)
+
+
+def test_a_leaf_that_is_aged_without_ad_bits_has_no_permissions_until_it_is_used():
+    with world(like="age_track"):
+        spte = make_direct_spte(7, 1, True, False)
+        aged = mark_spte_for_access_track(spte)
+        assert aged == (spte & ~0x107) | 1 << 54 | 1 << 56
+        assert is_shadow_present_pte(aged)
+        assert is_access_track_spte(aged)
+        assert not is_access_allowed(False, aged)
+        assert restore_acc_track_spte(aged) == spte & ~0x102
 
 
 def test_words_are_shown_as_what_they_are():
