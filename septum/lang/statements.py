@@ -231,6 +231,8 @@ class Statements(Calls):
         if isinstance(kind, Num) and isinstance(value.kind, Num) and kind.hi == U64 and value.kind.lo >= 0:
             return self.fitted(node, value, U64 + 1, f"does not fit {what}, 64 bits")
         advice = f"u8({{}}) or another type that says how it narrows: {what} is {kind}" if isinstance(kind, Num) else str(kind)
+        if is_set(kind):
+            advice = "only(x), the set that holds one value, or 0"
         self.source.refuse(node, f"{what} is {kind} and would get {value.kind}", advice.format("..."))
 
     def _assign(self, node: ast.AST, name: str, value: Value, emit: bool = True) -> None:

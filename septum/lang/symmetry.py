@@ -144,16 +144,23 @@ def symmetry_tables(unit: Translation) -> str:
     lines = [DECLARATIONS, f"#define SCALARSETS {tables.scalarsets}", f"#define RENAMED {len(sets)}",
              f"#define MEMBERS {len(tables.members)}",
              f"#define WORLD_PLACES {len(tables.world)}",
-             f"#define SCALARSET_LIMIT {max([index.limit for index in sets], default=1)}"]  # fmt: skip
-    lines.append(_array("scalarset_t", "scalarsets", [f"{{ {index.fixed}, {index.limit} }}" for index in sets]))
-    lines.append(_array("place_t", "world_places", [place.c(sets) for place in tables.world]))
-    members = []
-    for number, (offset, stride, index, places) in enumerate(tables.members):
-        lines.append(_array("place_t", f"member_places_{number}", [place.c(sets) for place in places]))
-        members.append(f"{{ {offset}ull, {stride}, {sets.index(index)}, {len(places)}, member_places_{number} }}")
-    lines.append(_array("member_t", "members", members))
+             f"#define SCALARSET_LIMIT {max([index.limit for index in sets[: tables.scalarsets]], default=1)}"]  # fmt: skip
+    if tables.scalarsets:
+        lines += _scalarsets(tables)
     lines += [_visitor(tables, instance) for instance in _in_call_order(unit)]
     return "\n".join([*lines, _roots(unit)])
+
+
+def _scalarsets(tables: Tables) -> Iterator[str]:
+    """Their sizes, where the world names their values, and the arrays that they index."""
+    limits = [f"{{ {index.fixed}, {index.limit} }}" for index in tables.sets[: tables.scalarsets]]
+    yield _array("scalarset_t", "scalarsets", limits)
+    yield _array("place_t", "world_places", [place.c(tables.sets) for place in tables.world])
+    members = []
+    for number, (offset, stride, index, places) in enumerate(tables.members):
+        yield _array("place_t", f"member_places_{number}", [place.c(tables.sets) for place in places])
+        members.append(f"{{ {offset}ull, {stride}, {tables.sets.index(index)}, {len(places)}, member_places_{number} }}")
+    yield _array("member_t", "members", members)
 
 
 def _array(of: str, name: str, items: list[str]) -> str:

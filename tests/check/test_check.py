@@ -21,6 +21,7 @@ MIRROR_FAULT = str(Path(__file__).parents[2] / "examples" / "mirror_fault.py")
 MODEL = """
     from septum.lang import *
 
+    from septum.host.cpu import just_me
     from septum.host.locks import Lock
 
     class SpinLock(Lock):
@@ -38,7 +39,7 @@ MODEL = """
     @process
     def lock(m, l):
         yield when(lambda: l.writer == 0)
-        l.writer = u8(current() + 1)
+        l.writer = just_me()
 
     {body}
 
@@ -200,7 +201,7 @@ def test_a_token_of_another_version_is_an_error_and_not_a_wrong_replay(mine):
 
 
 def test_a_long_schedule_goes_to_a_file(mine, tmp_path):
-    body = BROKEN.replace("assert m.n == 1", "assert m.n < 2 or m.b.readers < 120").replace("m.n += 1\n", "m.n += 1\n" + LONG)
+    body = BROKEN.replace("assert m.n == 1", "assert m.n < 2 or m.b.age < 120").replace("m.n += 1\n", "m.n += 1\n" + LONG)
     path = mine(body)
     result = check(path, "s")
     assert result.counterexample.token.endswith(".schedule")
@@ -209,13 +210,13 @@ def test_a_long_schedule_goes_to_a_file(mine, tmp_path):
 
 LONG = """
         for i in range(60):
-            yield when(lambda: m.b.readers % 2 == current())
-            m.b.readers += 1
+            yield when(lambda: m.b.age % 2 == current())
+            m.b.age += 1
 """
 
 
 def test_a_full_disk_for_the_schedule_is_one_clear_message(mine, monkeypatch):
-    body = BROKEN.replace("assert m.n == 1", "assert m.n < 2 or m.b.readers < 120").replace("m.n += 1\n", "m.n += 1\n" + LONG)
+    body = BROKEN.replace("assert m.n == 1", "assert m.n < 2 or m.b.age < 120").replace("m.n += 1\n", "m.n += 1\n" + LONG)
 
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -254,7 +255,7 @@ ENDLESS = """
 
 @pytest.mark.parametrize("engine", ["c", "python"])
 def test_a_choice_among_none_is_a_mistake_in_both_engines(mine, engine):
-    body = HOLDS.replace("yield from lock(m, m.a)", "x = yield choose(lambda: m.b.readers)")
+    body = HOLDS.replace("yield from lock(m, m.a)", "x = yield choose(lambda: m.b.age)")
     with pytest.raises(ModelError, match="a choice among none"):
         check(mine(body), "s", engine=engine)
 

@@ -22,6 +22,7 @@ from tests.designs.mutations import MUTATIONS
 MODEL = """
     from septum.lang import *
 
+    from septum.host.cpu import just_me
     from septum.host.locks import Lock
 
     class World(Struct):
@@ -36,7 +37,7 @@ MODEL = """
     @process
     def lock(m, l):
         yield when(lambda: l.writer == 0)
-        l.writer = u8(current() + 1)
+        l.writer = just_me()
 
     {body}
 
