@@ -20,10 +20,13 @@ from septum.lang.struct import Struct, realise
 from septum.lang.symmetry import Place, Tables, is_scalarset, of_scalar, told_apart
 from septum.lang.translate import Translation
 from septum.lang.types import Array, Index, Scalar
-from septum.lang.values import Kind, Of, is_index
+from septum.lang.values import Kind, Of, Ref, is_index
 
 MOST = 120
 """Renamings of threads that are tried: those of five that are alike."""
+
+LARGEST_WORLD = 1 << 16
+"""Bytes; the first state of a larger world is not compared with its images, and nothing in it is alike."""
 
 Numbers = tuple[int, ...]
 Shift = tuple[int, int, int]
@@ -44,11 +47,25 @@ class Automorphisms:
         self._unit, self._world, self._tables = unit, world, Tables(unit)
         self._threads = [_Program(unit, thread) for thread in threads]
         entries = [entry for program in self._threads for entry in program.entries]
-        self._distinct = told_apart(unit, [*entries, *unit.properties])
+        self._distinct = told_apart(unit, [*entries, *unit.properties]) | set(self._begun(entries))
         self._types = [index for index in self._tables.sets if index not in self._distinct and not is_scalarset(index)]
         self.all = [Automorphism(tuple(range(len(threads))), {})]
-        if None not in self._distinct and unit.thread_types <= set(self._types):
+        small = unit.world_size <= LARGEST_WORLD
+        if small and None not in self._distinct and unit.thread_types <= set(self._types):
             self.all += self._found()
+
+    def _begun(self, entries: Sequence[Instance]) -> Iterator[Index]:
+        """The index types of arrays that begin where a reference in a frame points: to the array, or to its first element."""
+        points = (point for instance in self._unit.used(entries) for point in instance.points)
+        for kind in (saved.kind for point in points for saved in point.saved):
+            of = kind.to if isinstance(kind, Ref) else None
+            while of is not None and not isinstance(of, Scalar):
+                if isinstance(of, Array):
+                    if of.index:
+                        yield of.index
+                    of = of.element
+                else:
+                    of = next((field_type for field_type, _ in self._fields(of)), None)
 
     def alike(self) -> list[tuple[int, ...]]:
         """The threads that an automorphism makes of each other, by number; only groups of at least two."""

@@ -255,6 +255,8 @@ class SetOf(Scalar):
     def limit(self) -> int:
         if self.index.limit > 64:
             raise UserError(f"a {self.name} has {self.index.limit} values, and 64 have room: an array of bool instead")
+        if self.index.fixed < self.index.limit:
+            raise UserError(f"a {self.name}: a bit is a number, which values of a scalarset have not; an array of bool instead")
         return 1 << self.index.limit
 
 

@@ -8,7 +8,23 @@ import pytest
 
 from septum.check.build import build
 from septum.check.explore import explore
-from septum.lang import Index, Model, Property, Scenario, SetOf, Size, Struct, UserError, call, current, each, only, process, u8
+from septum.lang import (
+    Index,
+    Model,
+    Property,
+    Scenario,
+    SetOf,
+    Size,
+    Struct,
+    UserError,
+    automorphism,
+    call,
+    current,
+    each,
+    only,
+    process,
+    u8,
+)
 from septum.lang.types import scope
 
 CPUS = Size("CPUS", 4)
@@ -62,6 +78,13 @@ def count(c: Counter):
     yield
     c.n += 1
     yield
+
+
+@process
+def by_reference(w: World, vcpu: Vcpu, gfn: Gfn):
+    mine = w.vcpu[vcpu].mine
+    yield
+    mine[gfn] += 1
 
 
 @process
@@ -129,6 +152,17 @@ def test_what_tells_threads_or_vcpus_apart_makes_them_different(of):
     assert alike((of, 1, 0), (of, 2, 0)) == []
 
 
+def test_a_reference_to_an_array_is_one_to_its_first_element():
+    """So what the array is indexed by keeps its order, while the vCPU that has it may be exchanged."""
+    assert alike((by_reference, 1, 0), (by_reference, 2, 0)) == [(0, 1)]
+    assert alike((by_reference, 1, 0), (by_reference, 2, 1)) == []
+
+
+def test_a_large_world_is_not_looked_at(monkeypatch):
+    monkeypatch.setattr(automorphism, "LARGEST_WORLD", 8)
+    assert alike((work, 1, 0), (work, 2, 0)) == []
+
+
 def test_threads_of_a_model_without_index_types_are_alike():
     model = Model("counter", Counter, (Scenario("s", "", lambda s: [s.thread(name, call(count)) for name in "AB"] and None),))
     built = build(model, model.scenarios[0])
@@ -191,6 +225,11 @@ def test_states_that_differ_in_names_are_one(threads):
 def test_of_many_threads_that_are_alike_a_few_are_exchanged(threads, images):
     found = symmetries(*((work, 1, 0) for _ in range(threads)), sizes={CPUS: 8})[1]
     assert len(found.all) == images
+
+
+def test_a_set_of_pages_of_a_scalarset_is_refused():
+    with pytest.raises(UserError, match="array of bool"):
+        SetOf(Pfn).limit  # noqa: B018
 
 
 def test_a_set_of_too_many_values_is_refused():
