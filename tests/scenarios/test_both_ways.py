@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 NONE = frozenset()
 DESIGNS = ["upstream", "dpamt_v4_as_posted", "dpamt_merged", "dpamt_merged_split"]
 THREE_VCPUS = ["same_gfn", "neighbours", "zero_step", "punch_hole", "punch_hole_zero_step", "two_tds", "rcu_callbacks"]
-SCENARIO_STATES, MUTATION_STATES = 3_000_000, 20_000_000
+MOST_STATES = 20_000_000
 
 
 def both_ways(design, scenario, scope, most_states, **options):
@@ -36,23 +36,23 @@ def outcome(result):
 
 @pytest.mark.parametrize("design", DESIGNS)
 def test_every_scenario_both_ways(design):
-    """A few have too many states without reductions: nothing can be compared there."""
+    """But one, two_splits of dpamt_v4_as_posted: it does not end without reductions, and is compared in another design."""
     model, compared, able = load(design), 0, 0
     for scenario in model.scenarios:
         if scenario.needs <= model.operations:
-            reduced, whole = both_ways(model, scenario.name, "tiny", SCENARIO_STATES)
+            reduced, whole = both_ways(model, scenario.name, "tiny", MOST_STATES)
             assert reduced.verdict is not Verdict.INCOMPLETE
             if whole.verdict is not Verdict.INCOMPLETE:
                 assert outcome(reduced) == outcome(whole)
                 assert reduced.states <= whole.states
                 compared += 1
             able += 1
-    assert compared >= 0.75 * able
+    assert compared >= able - (design == "dpamt_v4_as_posted")
 
 
 def test_with_three_vcpus_all_states_together_shrink_fifty_fold():
     """Those that end without reductions within minutes; the others (an allocation fails, teardown) shrink further."""
-    both = [both_ways("upstream", name, "review", 2 * SCENARIO_STATES) for name in THREE_VCPUS]
+    both = [both_ways("upstream", name, "review", MOST_STATES) for name in THREE_VCPUS]
     assert all(outcome(reduced) == outcome(whole) and whole.holds for reduced, whole in both)
     assert sum(whole.states for _, whole in both) >= 50 * sum(reduced.states for reduced, _ in both)
 
@@ -66,6 +66,6 @@ def test_a_mutation_both_ways(mutation):
     with mutated(mutation):
         model, what = load(mutation.design), {"property": mutation.property}
         shows = not check(model, mutation.scenario, scope_name="tiny", **what).holds
-        reduced, whole = both_ways(model, mutation.scenario, "tiny" if shows else "small", MUTATION_STATES, **what)
+        reduced, whole = both_ways(model, mutation.scenario, "tiny" if shows else "small", MOST_STATES, **what)
     assert (reduced.verdict, reduced.property) == (Verdict.VIOLATED, mutation.property)
     assert outcome(reduced) == outcome(whole)
