@@ -18,7 +18,8 @@ from dataclasses import dataclass, field
 
 from septum.check.result import Call, Change, Counterexample, Result, Step
 from septum.report.changes import shorter
-from septum.report.diagram import Holders, Item, Layout, Trail, conclusion, levels, paragraph, replay
+from septum.report.diagram import Holders, Layout, Trail, conclusion, levels, replay
+from septum.report.text import Item, paragraph
 
 DEEPEST = 3
 """So many of the innermost functions are named."""

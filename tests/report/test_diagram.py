@@ -7,7 +7,9 @@ from dataclasses import replace
 import pytest
 
 from septum.check.result import Call, Change, Counterexample, Result
-from septum.report.diagram import WIDTH, Holders, diagram, schedule, short, wrapped
+from septum.report.calltrace import short
+from septum.report.diagram import Holders, diagram, schedule
+from septum.report.text import WIDTH, wrapped
 from tests.report.golden import pinned
 from tests.report.samples import FOUND, STEPS, TOKEN, VIOLATED, in_fault, link, step, three_threads
 

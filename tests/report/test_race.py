@@ -11,7 +11,7 @@ import pytest
 from septum.check.check import check
 from septum.check.result import Result
 from septum.report.race import drawn, race, state_that_matters
-from septum.report.terminal import finding
+from septum.report.terminal import Drawing, finding
 from tests.report.samples import VIOLATED
 
 INVERSION = """\
@@ -62,7 +62,7 @@ def test_two_locks_in_opposite_orders_meet_after_one_switch(deadlock):
 @pytest.mark.parametrize("explained", [False, True])
 def test_no_line_is_too_long_for_a_mail(inversion, deadlock, explained):
     for result in (inversion, deadlock, VIOLATED):
-        text = finding(result, brief=True, explained=explained)
+        text = finding(result, Drawing.RACE, explained=explained)
         assert max(map(len, text.splitlines())) <= 75
         assert not any(line != line.rstrip() for line in text.splitlines())
 
