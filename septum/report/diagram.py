@@ -232,11 +232,11 @@ def happened(step: Step, trail: Trail, holders: Holders, numbers: Numbers, *, re
 
 
 def places(steps: Sequence[Step], width: int = WIDTH) -> list[str]:
-    """Which file each function stands in, in order of appearance."""
+    """Which file each function stands in, in order of appearance; not of files of this directory, whose numbers say it."""
     files: dict[str, dict[str, None]] = {}
     for call in (call for step in steps for call in step.stack):
         files.setdefault(short(call.file), {})[call.function] = None
-    lines = [f"{file}: {', '.join(functions)}" for file, functions in files.items()]
+    lines = [f"{file}: {', '.join(functions)}" for file, functions in files.items() if Path(file).name != file]
     return ["Lines are those of", *(line for text in lines for line in paragraph(text, 1, width))] if lines else []
 
 
