@@ -36,6 +36,7 @@ class Access:
     value: int
     step: int
     at: tuple[str, str, int] | None
+    written: bool
     index: bool
     writer: Node | None
 
@@ -139,7 +140,7 @@ class Recorder:
         self.base = 0
         self.last: dict[int, Node] = {}
         self.writes: dict[int, list[int]] = {}
-        self.first: dict[int, list[Access]] = {}
+        self.accesses: dict[int, list[Access]] = {}
         self.failed: Node | None = None
         self._raised: BaseException | None = None
         self._numbers = itertools.count()
@@ -172,14 +173,20 @@ class Recorder:
         offset = address - self.base
         value = int.from_bytes(self.memory[offset : offset + size], "little")
         index = bool(frame and frame.indexes())
-        access = Access(next(self._numbers), offset, value, self.step, self._place(), index, self.last.get(offset))
-        self.first.setdefault(self.step, []).append(access)
+        access = Access(next(self._numbers), offset, value, self.step, self._place(), written, index, self.last.get(offset))
+        self.accesses.setdefault(self.step, []).append(access)
         if written:
             node.writes[offset] = access
             self.last[offset] = node
             self.writes.setdefault(offset, []).append(self.step)
         else:
             ((frame.argument() if frame else None) or node).reads.append(access)
+
+    def writes_of(self, step: int) -> Iterator[Access]:
+        """What a step wrote."""
+        for access in self.accesses.get(step, ()):
+            if access.written:
+                yield access
 
     def _place(self) -> tuple[str, str, int] | None:
         """Function, file and line that runs: the innermost, or the innermost of the file whose lines say most."""

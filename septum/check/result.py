@@ -54,8 +54,9 @@ class Touch:
 class Step:
     """One step of a schedule: who ran, from which line, through which calls, what it changed, which locks it then held.
 
-    `begins` are the reads of the first line that ran, where the step is the first of a call. `needed` says that the failed clause
-    depends on the step, `touches` through which places; a step may be needed for its choice alone, or as the last.
+    `passed` are the locks that it took and released again. `begins` are the reads of the first line that ran, where the step is
+    the first of a call. `needed` says that the failed clause depends on the step, `touches` by which places; a step may be needed
+    for its choice alone, or as the last.
     """
 
     thread: str
@@ -64,6 +65,7 @@ class Step:
     changes: tuple[Change, ...]
     locks: tuple[str, ...]
     events: tuple[str, ...] = ()
+    passed: tuple[str, ...] = ()
     begins: tuple[Touch, ...] = ()
     needed: bool = False
     touches: tuple[Touch, ...] = ()

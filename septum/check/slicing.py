@@ -46,43 +46,39 @@ class Watched:
         """Who took a step; BEFORE for what no thread did."""
         return self.threads[step] if 0 <= step < len(self.threads) else BEFORE
 
-    def touch(self, access: Access, written: bool) -> Touch:
+    def touch(self, access: Access) -> Touch:
         place, of = self.scalar(access.offset)
         function, file, line = access.at or ("", "", 0)
         text = linecache.getline(file, line).strip() if file else ""
-        return Touch(place, of.show(access.value), written, function, shown_path(file) if file else "", line, text)
+        return Touch(place, of.show(access.value), access.written, function, shown_path(file) if file else "", line, text)
 
     def begins(self, step: int, function: str) -> tuple[Touch, ...]:
         """What the first line of a step that touches anything reads, if it is one of the function's own."""
-        accesses = self.recorder.first.get(step, [])
+        accesses = self.recorder.accesses.get(step, [])
         first = accesses[0].at if accesses else None
         if first is None or first[0] != function:
             return ()
-        reads = [one for one in accesses if one.at == first and not self._wrote(one, step)]
-        return tuple(dict.fromkeys(self.touch(one, False) for one in reads))
-
-    def _wrote(self, access: Access, step: int) -> bool:
-        node = self.recorder.last.get(access.offset)
-        return node is not None and any(access is one for one in node.writes.values())
+        reads = [one for one in accesses if one.at == first and not one.written]
+        return tuple(dict.fromkeys(self.touch(one) for one in reads))
 
 
 class Slice:
     """Goes back from what failed: with REACH through all that the clause says, with VALUES through what gave a value, with DOUBTS
     through what gave an address, of which only that counts which somebody else changed meanwhile, or counts.
 
-    `parts` has, by the number of its step, the accesses of it that are found, and whether each writes.
+    `parts` has, by the number of its step, the accesses of it that are found.
     """
 
     def __init__(self, watched: Watched, locks: Sequence[Sequence[str]]) -> None:
         """`locks` are those that the thread of each step holds after it."""
         self.watched, self.recorder, self.locks = watched, watched.recorder, locks
-        self.parts: dict[int, dict[Access, bool]] = {}
+        self.parts: dict[int, set[Access]] = {}
         self._reached: dict[Node, int] = {}
 
     def touches(self, step: int) -> tuple[Touch, ...]:
         """What of a step is found, in the order of the run."""
-        found = sorted(self.parts.get(step, {}).items(), key=lambda item: item[0].number)
-        return tuple(dict.fromkeys(self.watched.touch(access, written) for access, written in found))
+        found = sorted(self.parts.get(step, ()), key=lambda access: access.number)
+        return tuple(dict.fromkeys(self.watched.touch(access) for access in found))
 
     def of_failure(self) -> Slice:
         """From the statement that failed, and the branches around it."""
@@ -113,7 +109,7 @@ class Slice:
 
     def _causes(self, node: Node, reach: int) -> Iterator[tuple[Node, int]]:
         if node.chosen and reach >= VALUES:
-            self.parts.setdefault(node.step, {})
+            self.parts.setdefault(node.step, set())
         yield from ((one, reach) for one in node.sources())
         if reach > DOUBTS:
             yield from ((one, reach - 1) for one in node.addresses)
@@ -140,9 +136,9 @@ class Slice:
         if access.offset not in self.recorder.writes:
             return
         if access.step < len(self.watched.threads):
-            self.parts.setdefault(access.step, {})[access] = False
+            self.parts.setdefault(access.step, set()).add(access)
         if access.writer is not None:
-            self.parts.setdefault(access.writer.step, {})[access.writer.writes[access.offset]] = True
+            self.parts.setdefault(access.writer.step, set()).add(access.writer.writes[access.offset])
             yield access.writer
 
     def _handovers(self) -> None:

@@ -140,7 +140,20 @@ class _Replay:
         events = tuple(sorted(witness.name for witness in self.engine.reached - known))
         name = self.engine.threads[thread].thread.name
         begins = self.watched.begins(number, from_stack[-1].function) if from_stack[-1].source.startswith("def ") else ()
-        return Step(name, choice if ways > 1 else None, from_stack, changes, self.held(thread), events, begins), failure
+        chosen, passed = choice if ways > 1 else None, self._passed(thread, number, changes)
+        return Step(name, chosen, from_stack, changes, self.held(thread), events, passed, begins), failure
+
+    def _passed(self, thread: int, number: int, changes: Sequence[Change]) -> tuple[str, ...]:
+        """The locks that a step took and released: written, and as before."""
+        written = {access.offset for access in self.recorder.writes_of(number) if access.value >> thread & 1}
+        changed = {change.place for change in changes}
+        names = {"writer": "write", "readers": "read"}
+        return tuple(
+            f"{path} ({names[field]})"
+            for path, offset, _ in self.locks
+            for _, place, at in self.places.parts(Lock, path, offset)
+            if at in written and place not in changed and (field := place.rpartition(".")[2]) in names
+        )
 
     def _changes(self, before: bytes, after: bytes) -> Iterator[Change]:
         for found in self.places.differences(before, after):

@@ -25,9 +25,16 @@ def ending(threads: Sequence[Standing], width: int = WIDTH) -> list[str]:
     if not threads:
         return []
     first = sorted(threads, key=lambda one: one.state != "failed")
-    marked = any(own(call.file) for one in threads for call in one.stack)
-    heading = "At the end (innermost call first; > marks what is not septum's own)" if marked else "At the end"
-    return [heading, *(line for thread in first for line in standing(thread, width))]
+    return [heading(threads), *(line for thread in first for line in standing(thread, width))]
+
+
+def heading(threads: Sequence[Standing]) -> str:
+    """What the marks mean, if there are any."""
+    marked = [short(call.file) for one in threads for call in one.stack if own(call.file)]
+    if not marked:
+        return "At the end"
+    whose = "the design's lines" if all(file.startswith(DESIGNS) for file in marked) else "your own lines"
+    return f"At the end (innermost call first; > marks {whose})"
 
 
 def standing(thread: Standing, width: int = WIDTH) -> Iterator[str]:
