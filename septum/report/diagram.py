@@ -13,6 +13,7 @@ where they change; the number of a line names its file where that is not the fil
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -108,7 +109,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class Holders:
-    """Who holds the kernel's locks, by name: `writer` and `readers` are sets of threads, a bit each.
+    """Who holds the kernel's locks, by name: `writer` and `readers` are sets of threads, `{threadid 1}`.
 
     Only those locks are meant that a step names among the locks held: a lock of the module has `readers` too, and counts them.
     """
@@ -122,7 +123,7 @@ class Holders:
         return cls(tuple(one.thread for one in found.threads), frozenset(lock.rpartition(" (")[0] for lock in held))
 
     def named(self, change: Change) -> Change:
-        """`vm[1].mmu_lock.readers: 0 -> 2` as `vm[1].mmu_lock readers: none -> vCPU 1`."""
+        """`vm[1].mmu_lock.readers: {} -> {threadid 1}` as `vm[1].mmu_lock readers: none -> vCPU 1`."""
         lock, _, part = change.place.rpartition(".")
         if lock not in self.locks or part not in ("writer", "readers"):
             return change
@@ -130,11 +131,11 @@ class Holders:
         return Change(f"{lock} {part}", old, new) if old and new else change
 
     def _names(self, value: str) -> str:
-        """Empty if the value names a thread that there is not."""
-        mask = int(value) if value.isdecimal() else -1
-        if mask < 0 or mask >> len(self.threads):
+        """Empty if the value is no set, or names a thread that there is not."""
+        numbers = [int(number) for number in re.findall(r"\d+", value)]
+        if not value.startswith("{") or any(number >= len(self.threads) for number in numbers):
             return ""
-        return " and ".join(name for index, name in enumerate(self.threads) if mask >> index & 1) or "none"
+        return " and ".join(self.threads[number] for number in numbers) or "none"
 
 
 @dataclass
