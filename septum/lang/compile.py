@@ -69,11 +69,16 @@ def compiled(code: str, extra: tuple[str, ...] = ()) -> Path:
 
 
 def _is_whole(target: Path) -> bool:
-    """Whether an object is there that was not cut short by a crash or a full disk: its loader needs the end of it."""
+    """Whether an object is there that a crash or a full disk did not cut: its size is what was noted when it was made. To load a
+    file that was cut may end in a bus error."""
     try:
-        return target.exists() and ctypes.CDLL(str(target)) is not None
-    except OSError:
+        return target.stat().st_size == int(_noted_size(target).read_text())
+    except (OSError, ValueError):
         return False
+
+
+def _noted_size(target: Path) -> Path:
+    return target.with_suffix(".size")
 
 
 def _compile(command: tuple[str, ...], code: str, target: Path) -> None:
@@ -86,9 +91,15 @@ def _compile(command: tuple[str, ...], code: str, target: Path) -> None:
             kept.write_text(code)
             said = run.stderr[:2000].strip() or f"it printed nothing, exit status {run.returncode}"
             raise NoCompiler(f"{command[0]} does not compile the model ({kept}):\n{said}")
+        noted = Path(scratch) / "size"
+        noted.write_text(str(result.stat().st_size))
         os.replace(result, target)
+        os.replace(noted, _noted_size(target))
 
 
 def load(path: Path) -> ctypes.CDLL:
     """The library at `path`, with globals of its own even if it is loaded already."""
-    return ctypes.CDLL(str(path))
+    try:
+        return ctypes.CDLL(str(path))
+    except OSError as error:
+        raise UserError(f"{path.parent}: {error}; set SEPTUM_CACHE to a directory from which programs may be run") from None

@@ -46,7 +46,7 @@ def verdicts(found: Sequence[Evidence], width: int, colour: bool) -> str:
     rows = table()
     rows.add_column("design", no_wrap=True)
     for heading in FAMILY_HEADINGS:
-        rows.add_column(heading, overflow="fold")
+        rows.add_column(heading, no_wrap=True)
     for one in found:
         cells = [one.verdicts.get(family, (Verdict.NOT_APPLICABLE, "")) for family in FAMILIES]
         rows.add_row(one.design, *(Text(verdict_cell(*cell), style=VERDICT_STYLE[cell[0]]) for cell in cells))
@@ -59,7 +59,7 @@ FAMILY_LEGEND = {heading: ", ".join(names) for heading, names in zip(FAMILY_HEAD
 def verdict_cell(verdict: Verdict, broken: str) -> str:
     """`holds`, `-`, or the properties that are violated, in capitals."""
     if verdict is Verdict.VIOLATED:
-        return broken.upper()
+        return broken.upper().replace(", ", "\n")
     return "-" if verdict is Verdict.NOT_APPLICABLE else str(verdict)
 
 

@@ -18,6 +18,7 @@ from septum.report.slice import has_slice, slice_of
 from septum.report.text import WIDTH
 
 DEADLOCK = "deadlock"
+LONGEST_NAME = 26
 Place = tuple[str, ...]
 
 
@@ -47,16 +48,21 @@ def verdicts(results: Sequence[Result], *, width: int, colour: bool) -> str:
     from septum.report.style import VERDICT_STYLE, rendered, table
 
     rows = table()
-    rows.add_column("design, scenario", overflow="fold")
-    rows.add_column("verdict")
+    rows.add_column("design, scenario", no_wrap=True)
+    rows.add_column("verdict", no_wrap=True)
     for heading in ("states", "transitions", "depth", "seconds"):
         rows.add_column(heading, justify="right", no_wrap=True)
     for design, group in groupby(results, lambda result: result.design):
         rows.add_row(Text(design, style="bold"))
         for result in group:
             verdict = Text(verdict_text(result), style=VERDICT_STYLE[result.verdict])
-            rows.add_row(Text(f"  {result.scenario}"), verdict, *numbers(result))
+            rows.add_row(Text(f"  {shortened(result.scenario)}"), verdict, *numbers(result))
     return rendered(rows, width=width, colour=colour)
+
+
+def shortened(name: str) -> str:
+    """A name that leaves room for the rest of the table; a mark stands where it was cut."""
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 3]}..."
 
 
 def verdict_text(result: Result) -> str:
