@@ -145,7 +145,7 @@ PAGES_LEGEND = {
     "sources": "lines that allocate S-EPT pages; after a + those that serve only when the pools are empty",
     "frees": "lines that free S-EPT pages",
     "idle": "the most pages that wait in the design's pools of one vCPU, with five levels and caches of 40",
-    "VM": "the most pages that wait in the pools of the VM, in one conversion",
+    "VM": "the most pages that wait in the pools of the VM, in one conversion or fault",
     "pairs": "the most pairs installed for 2M ranges of which the TDX module uses no page, in one fault",
     "pops": "the most pages that one such fault takes out of these pools",
     "backed": "the same of a fault whose pages all lie in a range that is backed",
