@@ -12,7 +12,7 @@ FOUND = 1
 
 
 @click.command(short_help="Compare the model with a kernel tree.")
-@click.argument("trees", metavar="TREE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("trees", metavar="[TREE]...", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--changed", is_flag=True, help="Show only what is changed, gone or not readable.")
 @click.option("--depth", type=click.IntRange(0), default=1, help="Name what the model has not to this call depth (default: 1).")
 @click.option("--keep", is_flag=True, help="Keep the hashes of each TREE as those of the release that its Makefile names.")
@@ -23,7 +23,8 @@ def sources(trees: tuple[Path, ...], changed: bool, depth: int, keep: bool, hash
 
     A TREE is a kernel's sources, or a directory with as much of arch/x86/kvm, virt/kvm and arch/x86/virt as is to be looked at.
     A function is compared with the release that the model's docstring names, by hash: white space and comments do not count.
-    The exit status is 1 if one is changed, gone or not readable. With several trees, the table has a column for each.
+    The exit status is 1 if one is changed, gone or not readable. With several trees, the table has a column for each; without
+    a TREE, those releases are compared of which hashes are kept.
     """
     from septum.report.sources import Seen, document, text
     from septum.sources import kept
@@ -38,6 +39,7 @@ def sources(trees: tuple[Path, ...], changed: bool, depth: int, keep: bool, hash
     for tree in read if keep else ():
         kept.keep(tree, names, directory)
     releases = kept.releases(directory)
+    read = read or [release.tree() for release in releases]
     seen = [Seen(tree, compare(tree, citations(), releases), beyond(tree, names, known())) for tree in read]
     if as_json:
         write_json(document(seen, known()))

@@ -60,7 +60,7 @@ def sums(seen: Seen) -> str:
     """How many there are of each state, in a line."""
     counts = Counter(row.state for row in seen.rows)
     said = ", ".join(f"{counts[state]} {state}" for state in State if counts[state])
-    return f"{seen.title}: {seen.tree.count():,} functions and macros read; of {len(seen.rows)} that the model names: {said}"
+    return f"{seen.title}: {seen.tree.count():,} functions and macros; of {len(seen.rows)} that the model names: {said}"
 
 
 def details(seen: Seen, known: frozenset[str], width: int) -> Iterator[str]:

@@ -51,12 +51,16 @@ def citations() -> tuple[Citation, ...]:
     )
 
 
-def model_functions() -> Iterator[tuple[str, ast.FunctionDef]]:
+@functools.cache
+def model_functions() -> tuple[tuple[str, ast.FunctionDef], ...]:
     """Every function of the model with its file, as a path in the package."""
-    for room in ROOMS:
-        for path in sorted((PACKAGE / room).rglob("*.py")):
-            file = str(path.relative_to(PACKAGE))
-            yield from ((file, node) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef))
+    return tuple(
+        (str(path.relative_to(PACKAGE)), node)
+        for room in ROOMS
+        for path in sorted((PACKAGE / room).rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef)
+    )
 
 
 def named(docstring: str) -> Iterator[tuple[str, str, bool]]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from septum.sources.citations import Citation
-from septum.sources.kept import Kept, Release, kept
-from septum.sources.reader import Call, Function
+from septum.sources.kept import Kept, Release
+from septum.sources.reader import Call, Function, Hashes
 from septum.sources.rules import word_set
 from septum.sources.tree import Tree, ordered
 
@@ -21,7 +21,6 @@ class State(StrEnum):
     CHANGED = "changed"
     GONE = "gone"
     OVER = "not found"  # the docstring names a release that may have had it, and no kept one since has it
-    ELSEWHERE = "elsewhere"  # the tree uses it and does not define it
     OLDER = "earlier form"  # the tree is older than the docstring's release: nothing is claimed of it
     NOT_YET = "not yet"
     UNREAD = "not readable"
@@ -68,7 +67,7 @@ def compare(tree: Tree, found: Iterable[Citation], releases: Sequence[Release]) 
     groups: dict[tuple[str, str], list[Citation]] = {}
     for citation in found:
         groups.setdefault((citation.name, citation.release), []).append(citation)
-    texts = {function.text: function for functions in tree.functions.values() for function in functions}
+    texts = {function.hashes.text: function for functions in tree.functions.values() for function in functions}
     return [_row(tree, name, release, tuple(models), releases, texts) for (name, release), models in groups.items()]
 
 
@@ -80,8 +79,8 @@ def _row(
     was = base.functions[name] if base else None
     function = tree.function(name, was.file if was else "")
     state = _state(tree, name, release, function, was)
-    changed = _changed(kept(function), was) if state is State.CHANGED and function and was else ()
-    renamed = texts[was.text].name if state is State.GONE and was and was.text in texts else ""
+    changed = _changed(function.hashes, was.hashes) if state is State.CHANGED and function and was else ()
+    renamed = texts[was.hashes.text].name if state is State.GONE and was and was.hashes.text in texts else ""
     against = (base or later[0]).name if base or later else ""
     return Row(name, release, models, state, against, changed, function, renamed, was.file if was else "")
 
@@ -89,22 +88,22 @@ def _row(
 def _state(tree: Tree, name: str, release: str, function: Function | None, was: Kept | None) -> State:
     older = bool(tree.release) and ordered(tree.release) < ordered(release)
     if older:
-        same = function is not None and was is not None and function.text == was.text
+        same = function is not None and was is not None and function.hashes.text == was.hashes.text
         return State.THERE if same else State.OLDER if function else State.NOT_YET
     if function is None:
         if name in tree.unread:
             return State.UNREAD
         if was is None:
-            return State.ELSEWHERE if name in tree.names else State.OVER
+            return State.OVER
         return State.GONE if tree.has(was.file) else State.NOT_HERE
     if was is None:
         return State.UNKEPT
-    if function.text != was.text:
+    if function.hashes.text != was.hashes.text:
         return State.CHANGED
     return State.THERE if function.file == was.file else State.MOVED
 
 
-def _changed(now: Kept, was: Kept) -> tuple[str, ...]:
+def _changed(now: Hashes, was: Hashes) -> tuple[str, ...]:
     """What is not as it was: locks, calls, or no more than the text between them."""
     parts = [part for part in ("locks", "calls") if getattr(now, part) != getattr(was, part)]
     return tuple(parts) or ("text",)

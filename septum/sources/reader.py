@@ -6,11 +6,8 @@ Brackets split a file into functions and tree-sitter reads each; one that they d
 from __future__ import annotations
 
 import re
-from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
-from operator import attrgetter
 from typing import Any
 
 from septum.lang.errors import UserError
@@ -29,7 +26,6 @@ LOCK = re.compile(
 
 
 _DECLARES = re.compile("DEFINE_|DECLARE_")
-_line = attrgetter("line")
 
 
 @dataclass(frozen=True)
@@ -49,6 +45,15 @@ class Call:
 
 
 @dataclass(frozen=True)
+class Hashes:
+    """What stands for a function: of its whole text, of the locks in order, of the calls in order."""
+
+    text: str
+    locks: str
+    calls: str
+
+
+@dataclass(frozen=True)
 class Function:
     """A function or a macro: where it is, what it calls in order, the names in it, and hashes that stand for its text."""
 
@@ -58,17 +63,12 @@ class Function:
     last_line: int
     calls: tuple[Call, ...]
     names: frozenset[str] = field(repr=False)
-    text: str
+    hashes: Hashes
     macro: bool = False
 
     @property
     def locks(self) -> tuple[Call, ...]:
         return tuple(call for call in self.calls if call.locks)
-
-    @cached_property
-    def hashes(self) -> tuple[str, str, str]:
-        """Of the whole text, of the locks in order, of the calls in order."""
-        return self.text, digest(map(str, self.locks)), digest(call.name for call in self.calls)
 
 
 @dataclass(frozen=True)
@@ -107,18 +107,18 @@ class Reader:
     def read(self, source: str, file: str) -> Contents:
         """What a file holds; `file` is what its functions say of where they are."""
         found = tokens(source)
-        whole = {piece.line: piece for piece in pieces(found)}
+        whole = {piece.place: piece for piece in pieces(found)}
         narrow: dict[int, Piece] | None = None
         contents = Contents(fields=list(_fields(found)))
         for piece in whole.values():
             calls = self._calls(piece)
             if isinstance(calls, str):  # branches of an #if may not stand side by side
-                narrow = narrow if narrow is not None else {one.line: one for one in pieces(found, first=True)}
-                calls = self._calls(narrow[piece.line]) if piece.line in narrow else calls
+                narrow = narrow if narrow is not None else {one.place: one for one in pieces(found, first=True)}
+                calls = self._calls(narrow[piece.place]) if piece.place in narrow else calls
             if isinstance(calls, str):
                 contents.unread.append(Unread(piece.name, file, piece.line, calls))
             else:
-                contents.functions.append(_function(piece, file, calls, _between(found, piece)))
+                contents.functions.append(_function(piece, file, calls, found[piece.place : piece.body[-1].place + 1]))
         for piece in macros(found):
             contents.functions.append(_function(piece, file, tuple(_named(piece.body)), (*piece.header, *piece.body)))
         return contents
@@ -155,16 +155,11 @@ def _stumble(node: Any) -> int:
     return next((_stumble(child) for child in node.children if child.has_error), int(node.start_point[0]))
 
 
-def _between(found: Sequence[Token], piece: Piece) -> Sequence[Token]:
-    """The tokens of a function as they stand, directives and attributes among them."""
-    start = bisect_left(found, piece.line, key=_line)
-    return found[start : bisect_right(found, piece.last_line, lo=start, key=_line)]
-
-
 def _function(piece: Piece, file: str, calls: tuple[Call, ...], whole: Sequence[Token]) -> Function:
     names = frozenset(token.text for token in piece.body if token.kind == "name")
-    text = digest(normalised(whole, piece.name))
-    return Function(piece.name, file, piece.line, piece.last_line, calls, names, text, piece.macro)
+    locks = digest(str(call) for call in calls if call.locks)
+    hashes = Hashes(digest(normalised(whole, piece.name)), locks, digest(call.name for call in calls))
+    return Function(piece.name, file, piece.line, piece.last_line, calls, names, hashes, piece.macro)
 
 
 def _call(node: Any, first: int) -> Call:

@@ -229,9 +229,12 @@ def rewritten(found: Sequence[Token]) -> list[Token]:
 
 def laid_out(found: Sequence[Token]) -> str:
     """The text of tokens, each in its line."""
-    lines: list[list[str]] = []
-    first = found[0].line if found else 1
+    parts: list[str] = []
+    line = found[0].line if found else 1
     for token in found:
-        lines += [[] for _ in range(token.line - first + 1 - len(lines))]
-        lines[-1].append(token.text.replace("\\\n", "").replace("\n", " "))
-    return "\n".join(" ".join(line) for line in lines)
+        if token.line > line:
+            parts.append("\n" * (token.line - line))
+            line = token.line
+        text = token.text
+        parts.append(text.replace("\\\n", "").replace("\n", " ") if "\n" in text else text)
+    return " ".join(parts)

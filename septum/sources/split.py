@@ -23,6 +23,11 @@ class Piece:
         return self.header[0].line
 
     @property
+    def place(self) -> int:
+        """The place of its first token in the file."""
+        return self.header[0].place
+
+    @property
     def last_line(self) -> int:
         return self.body[-1].line if self.body else self.line
 

@@ -10,45 +10,40 @@ from typing import NamedTuple
 DIGITS = 12
 
 _TOKEN = re.compile(
-    r"""(?P<space>(?:[ \t\r\f\v]|\\\n)+|//(?:[^\n\\]|\\.|\\\n)*|/\*.*?\*/)
-    |(?P<newline>\n)
-    |(?P<directive>\#(?:/\*.*?\*/|\\\n|[^\n])*)
-    |(?P<name>[A-Za-z_$][\w$]*)
-    |(?P<text>L?"(?:[^"\\\n]|\\.|\\\n)*"|L?'(?:[^'\\\n]|\\.|\\\n)*')
+    r"""^[ \t]*(?P<directive>\#(?:/\*.*?\*/|\\\n|[^\n])*)|[ \t\r\f\v]*(?:
+    (?P<name>[A-Za-z_$][\w$]*)
+    |(?P<newline>\n+)
+    |(?P<comment>\\\n|//(?:[^\n\\]|\\.|\\\n)*|/\*.*?\*/)
     |(?P<number>\.?\d(?:[eEpP][+-]|[\w.])*)
-    |(?P<sign>\.\.\.|<<=|>>=|->|\+\+|--|&&|\|\||[-+*/%&|^=!<>]=|<<|>>|[^\s])""",
-    re.VERBOSE | re.DOTALL,
+    |(?P<text>"(?:[^"\\\n]|\\.|\\\n)*"|'(?:[^'\\\n]|\\.|\\\n)*')
+    |(?P<sign>\.\.\.|<<=|>>=|->|\+\+|--|&&|\|\||[-+*/%&|^=!<>]=|<<|>>|[^\s]))""",
+    re.VERBOSE | re.DOTALL | re.MULTILINE,
 )
 
 
 class Token(NamedTuple):
-    """A token: its text, the line that it begins in (from 1), and what it is: name, text, number, sign or directive."""
+    """A token: its text, the line that it begins in (from 1), what it is (name, text, number, sign, directive), its place."""
 
     text: str
     line: int
     kind: str
+    place: int = 0
 
 
 def tokens(source: str) -> list[Token]:
     """The tokens of a file or a part of one. A `#` begins a directive only where it is the first of its line."""
     found: list[Token] = []
-    line, position, first = 1, 0, True
-    match = _TOKEN.match
-    while position < len(source):
-        one = match(source, position)
-        assert one is not None
-        kind, text = one.lastgroup or "", one.group()
-        if kind == "directive" and not first:  # of a macro's body that is read on its own
-            kind, text = "sign", "#"
+    line = 1
+    for one in _TOKEN.finditer(source):
+        kind = one.lastgroup or ""
+        text = one[kind]
         if kind == "newline":
-            line, first = line + 1, True
-        elif kind == "space":
+            line += len(text)
+            continue
+        if kind != "comment":
+            found.append(Token(text, line, kind, len(found)))
+        if "\n" in text:
             line += text.count("\n")
-        else:
-            found.append(Token(text, line, kind))
-            line += text.count("\n")
-            first = False
-        position += len(text)
     return found
 
 

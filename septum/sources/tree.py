@@ -18,7 +18,7 @@ PREFIXES = ("vt_", "vmx_", "tdx_")
 
 @dataclass
 class Tree:
-    """What was read: functions by name, those that could not be read, what fields hold, every name that is used."""
+    """What was read: functions by name, those that could not be read, what fields hold, and which places are there."""
 
     root: Path
     release: str
@@ -26,7 +26,6 @@ class Tree:
     functions: dict[str, list[Function]] = field(default_factory=dict)
     unread: dict[str, Unread] = field(default_factory=dict)
     fields: dict[str, set[str]] = field(default_factory=dict)
-    names: set[str] = field(default_factory=set)
 
     def has(self, file: str) -> bool:
         """Whether the place that a file belongs to was read."""
@@ -73,7 +72,6 @@ def _add(tree: Tree, reader: Reader, path: Path) -> None:
     contents = reader.read(path.read_text(encoding="utf-8", errors="replace"), str(path.relative_to(tree.root)))
     for function in contents.functions:
         tree.functions.setdefault(function.name, []).append(function)
-        tree.names |= function.names
     tree.unread |= {one.name: one for one in contents.unread}
     for name, value in contents.fields:
         tree.fields.setdefault(name, set()).update((value, *(f"{prefix}{value}" for prefix in PREFIXES)))
