@@ -39,12 +39,13 @@ from septum.tdx.geometry import (
     COUNT_BITS,
     ENHANCED_DEMOTE,
     EPOCH_BITS,
-    HOST_PRIORITY,
+    FEWEST_LEVELS,
+    FIRST_HKID,
+    HAS_DYNAMIC_PAMT,
     PACKAGES,
     RESERVED_AREAS,
     TDMRS,
     WHOLE,
-    ZERO_STEP_SHARED,
 )
 from septum.tdx.leaves import GuestLeaf, Leaf
 from septum.tdx.pamt import LARGE_PAGE, LargePage
@@ -53,6 +54,7 @@ from septum.tdx.processor import GuestEvent
 from septum.tdx.status import CODES, Status, named
 from septum.tdx.td import TD_BUILD, TDVPS_BUILD, TdBuild, TdvpsBuild
 from septum.tdx.tdcall import guest_access, interrupt_guest, tdcall
+from septum.tdx.versions import DEFAULT, rules
 
 REGISTERS = ("rcx", "rdx", "r8", "r9", "r10", "r11", "r12", "r13")
 DRIVER = (Path(__file__).parent / "module.c").read_text()
@@ -60,6 +62,7 @@ PROCESSES = (seamcall, tdcall, guest_access, interrupt_guest)
 SEAMCALL, TDCALL, ACCESS, INTERRUPT = range(4)
 NAMES = frozenset(REGISTERS)
 WORD = (1 << 64) - 1
+TD_PARAMS_BYTES = 48  # as far as the emulator reads them
 WORDS = [CODES[status] for status in Status]
 EVENTS = list(GuestEvent)
 PARTS = {LARGE_PAGE: LargePage, TD_BUILD: TdBuild, TDVPS_BUILD: TdvpsBuild}
@@ -108,7 +111,10 @@ class Answer:
 
 @dataclass(frozen=True)
 class Geometry:
-    """The sizes of a module: entries of a table and levels, page frames below the HKID bits, TDs, vCPUs, LPs, packages."""
+    """The sizes of a module: entries of a table, page frames below the HKID bits, TDs, vCPUs, LPs, packages.
+
+    `levels` and `gfns` are those of a TD whose TD_PARAMS are not in memory; with tables of 512 entries a TD may ask for 4 or 5 levels.
+    """
 
     entries: int = 512
     levels: int = 4
@@ -122,12 +128,32 @@ class Geometry:
 
     def bindings(self) -> dict[object, object]:
         """The scope of a whole module with these sizes."""
+        real = self.entries == 512
         return {
-            ENTRIES: self.entries, LEVELS: self.levels, GFNS: self.gfns, PAGES: self.pages, FIXED_PAGES: self.pages,
+            ENTRIES: self.entries, LEVELS: max(self.levels, 5) if real else self.levels, FEWEST_LEVELS: 4 if real else self.levels,
+            GFNS: max(self.gfns, 1 << 39) if real else self.gfns, PAGES: self.pages, FIXED_PAGES: self.pages,
             RANGES: self.pages // self.entries, FIXED_RANGES: self.pages // self.entries, LAZY_RANGES: 0, VMS: self.tds,
             VCPUS: self.vcpus, THREADS: self.lps, PACKAGES: self.packages, WHOLE: 1, EPOCH_BITS: 32, COUNT_BITS: 32,
             **PARTS, **dict(self.more),
         }  # fmt: skip
+
+
+class Memory(dict[int, bytes]):
+    """What the host has written to memory: bytes by address; what is written later lies over what was there."""
+
+    def __setitem__(self, address: int, content: bytes) -> None:
+        self.pop(address, None)
+        super().__setitem__(address, content)
+
+    def read(self, address: int, size: int) -> bytes | None:
+        """So many bytes at an address, with zeros where nothing was written; None if nothing was written at its first."""
+        found, first = bytearray(size), False
+        for at, content in self.items():
+            begin, end = max(at, address), min(at + len(content), address + size)
+            if begin < end:
+                found[begin - address : end - address] = content[begin - at : end - at]
+                first |= begin == address
+        return bytes(found) if first else None
 
 
 class Call:
@@ -153,8 +179,10 @@ class Call:
 class Module:
     """A TDX module with its platform.
 
-    `engine` is "c" or "python"; `dynamic_pamt` a module that has the feature (SYS.CONFIG asks for it). Addresses and sizes
-    are in bytes. All calls go through `seamcall`, `tdcall` and `access`; `begin` leaves a call between two steps.
+    `version` is one of septum.tdx.versions.VERSIONS; `dynamic_pamt` lets SYS.CONFIG ask for the feature, `enhanced_demote` says of a
+    build that it has, or has not, what its version has not, or has. `engine` is "c" or "python". Addresses and sizes are in bytes.
+    CACHE.WB works in `cache_blocks` pieces. All calls go through `seamcall`, `tdcall` and `access`; `begin` leaves a call between two
+    steps. UserError: a version that septum has not, or one without Dynamic PAMT that is asked for it.
     """
 
     def __init__(
@@ -162,20 +190,22 @@ class Module:
         geometry: Geometry | None = None,
         *,
         engine: str = "c",
+        version: str = DEFAULT,
         dynamic_pamt: bool = False,
-        enhanced_demote: bool = True,
-        zero_step_shared: bool = True,
-        host_priority: bool = True,
+        enhanced_demote: bool | None = None,
+        cache_blocks: int = 2,
         cmrs: Sequence[tuple[int, int]] = ((1 << 30, 4 << 30),),
     ) -> None:
         if engine not in ("c", "python"):
             raise UserError(f"engine={engine!r}: a module runs in the engine 'c' or 'python'")
-        self.geometry, self.engine = geometry or Geometry(), engine
-        self.bindings = {
-            **self.geometry.bindings(), DYNAMIC_PAMT: int(dynamic_pamt), ENHANCED_DEMOTE: int(enhanced_demote),
-            ZERO_STEP_SHARED: int(zero_step_shared), HOST_PRIORITY: int(host_priority),
-        }  # fmt: skip
-        self.memory: dict[int, bytes] = {}
+        self.geometry, self.engine, self.version = geometry or Geometry(), engine, version
+        sizes: dict[object, object] = {**rules(version), DYNAMIC_PAMT: int(dynamic_pamt)}
+        if dynamic_pamt and not sizes[HAS_DYNAMIC_PAMT]:
+            raise UserError(f"the module {version} has no Dynamic PAMT, which came with 1.5.20")
+        if enhanced_demote is not None:
+            sizes[ENHANCED_DEMOTE] = int(enhanced_demote)
+        self.bindings = {**sizes, **self.geometry.bindings()}
+        self.memory = Memory()
         self._calls: dict[int, Call] = {}
         self._stopped = ""
         with self.scope():
@@ -193,11 +223,13 @@ class Module:
                 self.m.lp[lp].package = lp % self.geometry.packages
             for number, (base, size) in enumerate(cmrs):
                 self.m.sys.cmr[number].base, self.m.sys.cmr[number].size = base, size
-            self.m.sys.cmrs = len(cmrs)
+            self.m.sys.cmrs, self.m.sys.cache_blocks = len(cmrs), cache_blocks
             self._lps = [self.m.lp[lp] for lp in range(self.geometry.lps)]
             self._given_words = [_words(one.given) for one in self._lps]
             self._answer_words = [_words(one.answer) for one in self._lps]
         self.cmrs = tuple(cmrs)
+        for lp in range(self.geometry.lps):
+            self._parameters(lp, None)
 
     @contextmanager
     def scope(self) -> Iterator[None]:
@@ -224,6 +256,8 @@ class Module:
         self._given(lp, leaf, registers)
         if leaf & 0xFFFF == Leaf.SYS_CONFIG:
             self._offer(registers.get("rcx", 0), registers.get("rdx", 0))
+        elif leaf & 0xFFFF == Leaf.MNG_INIT:
+            self._parameters(lp, self.memory.read(registers.get("rdx", 0), TD_PARAMS_BYTES))
         return self._begin(lp, SEAMCALL)
 
     def tdcall(self, tdvpr: int, leaf: int, **registers: int) -> Answer:
@@ -318,31 +352,43 @@ class Module:
 
     def _offer(self, pointers: int, count: int) -> None:
         """Reads the TDMR_INFO structures that the array of pointers at an address names, as SYS.CONFIG does."""
-        if pointers % 512 or count > TDMRS.value:
+        if not self._shared(pointers) or not 0 < count <= TDMRS.value:
             return
-        for number in range(count):
-            address = struct.unpack_from("<Q", self._read(pointers, count * 8), number * 8)[0]
+        with self.scope():
+            areas = RESERVED_AREAS.value
+        addresses = struct.unpack(f"<{count}Q", self._read(pointers, count * 8))
+        for number, address in enumerate(addresses):
             to = self.m.sys.offered[number]
-            to.misplaced = address % 512 != 0
+            to.misplaced = not self._shared(address)
             if to.misplaced:
                 continue
-            info = self.memory.get(address)
-            if info is None:
-                raise UserError(f"there is no TDMR_INFO at the address that pointer {number} names; put it into module.memory")
-            words = struct.unpack("<64Q", info.ljust(512, b"\0"))
+            words = struct.unpack("<64Q", self._read(address, 512))
             to.base, to.size = words[0], words[1]
             for level in range(3):
-                to.pamt[level].base, to.pamt[level].size = words[2 + 2 * level], words[3 + 2 * level]
-            with self.scope():
-                areas = RESERVED_AREAS.value
+                to.pamt[2 - level].base, to.pamt[2 - level].size = words[2 + 2 * level], words[3 + 2 * level]
             for area in range(areas):
                 to.reserved[area].base, to.reserved[area].size = words[8 + 2 * area], words[9 + 2 * area]
 
+    def _shared(self, address: int) -> bool:
+        """Whether the module takes a structure of 512 bytes from there."""
+        with self.scope():
+            return address % 512 == 0 and address >> PAGE_SHIFT < self.geometry.pages * FIRST_HKID.value
+
     def _read(self, address: int, size: int) -> bytes:
-        found = self.memory.get(address, b"")
-        if len(found) < size:
-            raise UserError(f"there are not {size} bytes at {address:#x}; put them into module.memory")
+        found = self.memory.read(address, size)
+        if found is None:
+            raise UserError(f"there is nothing at {address:#x}; put what the host has there into module.memory")
         return found
+
+    def _parameters(self, lp: int, content: bytes | None) -> None:
+        """Reads TD_PARAMS for MNG.INIT; where there are none, those of a plain TD with the levels of the geometry."""
+        words = struct.unpack("<6Q", content) if content else self._plain()
+        to = self.m.lp[lp].params
+        to.attributes, to.xfam, to.eptp, to.config = words[0], words[1], words[3], words[4]
+        to.max_vcpus, to.l2_vms, to.tsc = words[2] & 0xFFFF, words[2] >> 16 & 0xFF, words[5] & 0xFFFF
+
+    def _plain(self) -> tuple[int, ...]:
+        return 0, 3, self.geometry.vcpus, (self.geometry.levels - 1) << 3 | 6, int(self.geometry.gfns > 1 << 35), 100
 
 
 def _words(registers: Any) -> Any:

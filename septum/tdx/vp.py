@@ -4,9 +4,9 @@ from septum.host.entry import PAGE_SHIFT
 from septum.host.frames import PageType, Role
 from septum.host.geometry import Gfn, Level, Pfn, VcpuId, VmId
 from septum.lang import each, process, u8, u32, u64
-from septum.tdx.geometry import MAX_TDVPX, MIN_TDVPX, STEPPED_FAULTS, STEPPED_GPAS, ZERO_STEP_SHARED
+from septum.tdx.geometry import MAX_TDVPX, MIN_TDVPX, PENDING_PASSES, STEPPED_FAULTS, STEPPED_GPAS, ZERO_STEP_SHARED
 from septum.tdx.guest import would_fault
-from septum.tdx.locks import release_shared, try_shared
+from septum.tdx.locks import release_shared, try_shared, try_tree
 from septum.tdx.operands import RCX, RDX, SEPT_TREE, TD_EPOCH, TDR
 from septum.tdx.pamt import assign, explicit, lock_page, try_lock, unlock, unlock_page, unlock_walk
 from septum.tdx.processor import GuestEvent, me, refuse
@@ -28,7 +28,8 @@ from septum.tdx.tlb import invept
 EPT_VIOLATION = 48  # exit reasons
 EXTERNAL_INTERRUPT = 1
 VMCALL = 77
-VP_ENTER_FLAGS = 3 << 52  # host_recoverability_hint, resume L1
+RECOVERABILITY_HINT, RESUME_L1 = 1 << 52, 1 << 53  # of VP.ENTER: legal after a trap-like TD exit, and out of an L2 VM
+VP_ENTER_FLAGS = RECOVERABILITY_HINT | RESUME_L1
 
 
 @process
@@ -51,6 +52,7 @@ def tdh_vp_create(m, vm: VmId, page: Pfn):
     build.num_pages = 1
     build.lp = 0
     build.in_guest = False
+    build.trap = False
     build.busy_since = 0
     m.tdvps[vcpu].epoch = 0
     forget_faults(m, vcpu)
@@ -172,6 +174,7 @@ def tdh_vp_init(m, vcpu: VcpuId, tdvpr: Pfn):
     td = m.td[build.vm]
     build.x2apic = u32(m.lp[me()].given.r8 & 0xFFFFFFFF) if m.lp[me()].version == 1 else u32(td.build.vcpus)
     build.state = VcpuState.READY
+    build.index = td.build.vcpus
     td.build.vcpus += 1
     associate(m, vcpu)
     leave_parent(m, build.vm, m.lp[me()].version == 1)
@@ -289,9 +292,9 @@ def enter_guest(m, vcpu: VcpuId, tdvpr: Pfn):
             leave_parent(m, vm, False)
             unlock_walk(m, tdvpr, Level(1), False)
             answer = m.lp[me()].answer
+            clear_exit(answer)
             answer.rax = EPT_VIOLATION
-            answer.rcx = 7  # the walk was for R, W and X; the entry has none
-            answer.rdx = 0
+            answer.rcx = 2  # a write, whatever the guest did
             answer.r8 = u64(gfn - 1) << PAGE_SHIFT
             m.lp[me()].event = GuestEvent.EXIT
             return TDX_SUCCESS
@@ -319,12 +322,15 @@ def enterable(m, vcpu: VcpuId):
     if build.num_pages < MIN_TDVPX:
         status = refuse(m, TDX_TDCX_NUM_INCORRECT, 0)
     if status == TDX_SUCCESS and (build.state != VcpuState.READY or build.in_guest):
-        status = refuse(m, TDX_VCPU_STATE_INCORRECT, u8(build.state))
+        status = refuse(m, TDX_VCPU_STATE_INCORRECT, u8(VcpuState.ACTIVE) if build.in_guest else u8(build.state))
     if status == TDX_SUCCESS and build.lp != 0 and build.lp != me() + 1:
         status = refuse(m, TDX_VCPU_ASSOCIATED, 0)
     if status == TDX_SUCCESS:
         associate(m, vcpu)
-        if not try_shared(m.td[build.vm].epoch_lock):
+        flags = m.lp[me()].given.rcx
+        if flags & RESUME_L1 != 0 or (flags & RECOVERABILITY_HINT != 0 and not build.trap):
+            status = refuse(m, TDX_OPERAND_INVALID, RCX)
+        elif not try_shared(m.td[build.vm].epoch_lock):
             status = refuse(m, TDX_OPERAND_BUSY, TD_EPOCH)
     if status != TDX_SUCCESS:
         leave_parent(m, build.vm, False)
@@ -332,8 +338,8 @@ def enterable(m, vcpu: VcpuId):
 
 
 def filter_lock(m, vm: VmId):
-    """The S-EPT tree for the zero-step filter: exclusive in older modules, shared in newer ones."""
-    got = try_lock(m.td[vm].tree, ZERO_STEP_SHARED == 0)
+    """The S-EPT tree for the zero-step filter: exclusive up to 1.5.16, shared since 1.5.20."""
+    got = try_tree(m.td[vm].tree, ZERO_STEP_SHARED == 0)
     return TDX_SUCCESS if got else refuse(m, TDX_OPERAND_BUSY, SEPT_TREE)
 
 
@@ -343,7 +349,7 @@ def stepped(m, vcpu: VcpuId, vm: VmId):
     for i in range(STEPPED_GPAS):
         if i < stepping.logged:
             gfn = Gfn(stepping.gpa[i] >> PAGE_SHIFT)
-            if would_fault(m, vm, gfn):
+            if would_fault(m, vm, gfn, PENDING_PASSES != 0 and not m.td[vm].build.pending_ve_disable):
                 return gfn + 1
     return 0
 
@@ -382,12 +388,25 @@ def forget_faults(m, vcpu: VcpuId):
     stepping.logged = 0
 
 
+def clear_exit(answer):
+    """An asynchronous TD exit shows the host none of the guest's registers."""
+    answer.rcx = 0
+    answer.rdx = 0
+    answer.r8 = 0
+    answer.r9 = 0
+    answer.r10 = 0
+    answer.r11 = 0
+    answer.r12 = 0
+    answer.r13 = 0
+
+
 def leave_guest(m, reason: u64):
     """A TD exit from the vCPU of this LP: what VP.ENTER kept locked is released; its answer is in the registers."""
     vcpu = m.lp[me()].vcpu
     build = m.tdvps[vcpu].build
     m.td[build.vm].refcount[m.tdvps[vcpu].epoch % 2] -= 1
     build.in_guest = False
+    build.trap = False
     build.busy_since = 0
     unlock_parent(m, build.vm, False)
     unlock_walk(m, build.tdvpr, Level(1), False)
