@@ -16,7 +16,9 @@ EPOCH_BITS = Size("EPOCH_BITS", 8)
 COUNT_BITS = Size("COUNT_BITS", 16)
 
 # In what versions differ; versions.py says which has what, and how that is known.
-ENHANCED_DEMOTE = Size("ENHANCED_DEMOTE", 1)  # TDX_FEATURES0 bit 51: DEMOTE does not poll, neither for an interrupt nor for a loser
+ENHANCED_DEMOTE = Size(
+    "ENHANCED_DEMOTE", 1
+)  # TDX_FEATURES0 bit 51: DEMOTE does not poll, neither for an interrupt nor for a loser
 HAS_DYNAMIC_PAMT = Size("HAS_DYNAMIC_PAMT", 1)  # TDX_FEATURES0 bit 36
 PROMOTE_EXCLUSIVE = Size("PROMOTE_EXCLUSIVE", 0)  # PROMOTE takes the S-EPT tree exclusively
 TREE_PRIORITY = Size("TREE_PRIORITY", 0)  # a host call that lost the S-EPT tree marks its lock; who polls it gives way

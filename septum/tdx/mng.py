@@ -4,7 +4,18 @@ from septum.host.entry import SEPT_FREE
 from septum.host.frames import PageType, Role, fill
 from septum.host.geometry import LEVELS, Gfn, Level, Pfn, VmId
 from septum.lang import each, process, u8, u64
-from septum.tdx.geometry import FEWEST_LEVELS, FIRST_HKID, HKIDS, MAX_TDCX, MIN_TDCX, PACKAGES, SEPT_ROOT_TDCX, WHOLE, Hkid, Package
+from septum.tdx.geometry import (
+    FEWEST_LEVELS,
+    FIRST_HKID,
+    HKIDS,
+    MAX_TDCX,
+    MIN_TDCX,
+    PACKAGES,
+    SEPT_ROOT_TDCX,
+    WHOLE,
+    Hkid,
+    Package,
+)
 from septum.tdx.keys import KotState, key_lock_exclusive
 from septum.tdx.leaves import OpState
 from septum.tdx.locks import release_exclusive, try_exclusive
@@ -217,7 +228,9 @@ def tdh_mng_init(m, vm: VmId):
     return TDX_SUCCESS
 
 
-ATTRIBUTES = 1 << 63 | 1 << 31 | 1 << 30 | 1 << 29 | 1 << 28 | 1  # that a TD may have: PERFMON, KL, PKS, MIGRATABLE, SEPT_VE_DISABLE, DEBUG
+ATTRIBUTES = (
+    1 << 63 | 1 << 31 | 1 << 30 | 1 << 29 | 1 << 28 | 1
+)  # that a TD may have: PERFMON, KL, PKS, MIGRATABLE, SEPT_VE_DISABLE, DEBUG
 SEPT_VE_DISABLE = 1 << 28
 XFAM_FIXED, XFAM = 3, 0x000000000006DBE7
 CONFIG_FLAGS = 7  # GPAW, FLEXIBLE_PENDING_VE, NO_RBP_MOD

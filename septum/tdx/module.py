@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -40,14 +39,12 @@ from septum.tdx.geometry import (
     ENHANCED_DEMOTE,
     EPOCH_BITS,
     FEWEST_LEVELS,
-    FIRST_HKID,
     HAS_DYNAMIC_PAMT,
     PACKAGES,
-    RESERVED_AREAS,
-    TDMRS,
     WHOLE,
 )
 from septum.tdx.leaves import GuestLeaf, Leaf
+from septum.tdx.memory import Memory, offer_parameters, offer_tdmrs
 from septum.tdx.pamt import LARGE_PAGE, LargePage
 from septum.tdx.platform import Platform
 from septum.tdx.processor import GuestEvent
@@ -62,7 +59,6 @@ PROCESSES = (seamcall, tdcall, guest_access, interrupt_guest)
 SEAMCALL, TDCALL, ACCESS, INTERRUPT = range(4)
 NAMES = frozenset(REGISTERS)
 WORD = (1 << 64) - 1
-TD_PARAMS_BYTES = 48  # as far as the emulator reads them
 WORDS = [CODES[status] for status in Status]
 EVENTS = list(GuestEvent)
 PARTS = {LARGE_PAGE: LargePage, TD_BUILD: TdBuild, TDVPS_BUILD: TdvpsBuild}
@@ -113,7 +109,7 @@ class Answer:
 class Geometry:
     """The sizes of a module: entries of a table, page frames below the HKID bits, TDs, vCPUs, LPs, packages.
 
-    `levels` and `gfns` are those of a TD whose TD_PARAMS are not in memory; with tables of 512 entries a TD may ask for 4 or 5 levels.
+    `levels` and `gfns` are those of a TD whose TD_PARAMS are not in memory; with tables of 512 entries a TD may ask for 4 or 5.
     """
 
     entries: int = 512
@@ -128,32 +124,13 @@ class Geometry:
 
     def bindings(self) -> dict[object, object]:
         """The scope of a whole module with these sizes."""
-        real = self.entries == 512
+        fewest, most, gfns = (4, 5, 1 << 39) if self.entries == 512 else (self.levels, self.levels, self.gfns)
         return {
-            ENTRIES: self.entries, LEVELS: max(self.levels, 5) if real else self.levels, FEWEST_LEVELS: 4 if real else self.levels,
-            GFNS: max(self.gfns, 1 << 39) if real else self.gfns, PAGES: self.pages, FIXED_PAGES: self.pages,
+            ENTRIES: self.entries, LEVELS: most, FEWEST_LEVELS: fewest, GFNS: gfns, PAGES: self.pages, FIXED_PAGES: self.pages,
             RANGES: self.pages // self.entries, FIXED_RANGES: self.pages // self.entries, LAZY_RANGES: 0, VMS: self.tds,
             VCPUS: self.vcpus, THREADS: self.lps, PACKAGES: self.packages, WHOLE: 1, EPOCH_BITS: 32, COUNT_BITS: 32,
             **PARTS, **dict(self.more),
         }  # fmt: skip
-
-
-class Memory(dict[int, bytes]):
-    """What the host has written to memory: bytes by address; what is written later lies over what was there."""
-
-    def __setitem__(self, address: int, content: bytes) -> None:
-        self.pop(address, None)
-        super().__setitem__(address, content)
-
-    def read(self, address: int, size: int) -> bytes | None:
-        """So many bytes at an address, with zeros where nothing was written; None if nothing was written at its first."""
-        found, first = bytearray(size), False
-        for at, content in self.items():
-            begin, end = max(at, address), min(at + len(content), address + size)
-            if begin < end:
-                found[begin - address : end - address] = content[begin - at : end - at]
-                first |= begin == address
-        return bytes(found) if first else None
 
 
 class Call:
@@ -179,10 +156,10 @@ class Call:
 class Module:
     """A TDX module with its platform.
 
-    `version` is one of septum.tdx.versions.VERSIONS; `dynamic_pamt` lets SYS.CONFIG ask for the feature, `enhanced_demote` says of a
-    build that it has, or has not, what its version has not, or has. `engine` is "c" or "python". Addresses and sizes are in bytes.
-    CACHE.WB works in `cache_blocks` pieces. All calls go through `seamcall`, `tdcall` and `access`; `begin` leaves a call between two
-    steps. UserError: a version that septum has not, or one without Dynamic PAMT that is asked for it.
+    `version` is one of septum.tdx.versions.VERSIONS; `dynamic_pamt` lets SYS.CONFIG ask for the feature, `enhanced_demote` gives
+    a build what its version has not, or takes it away. `engine` is "c" or "python". Addresses and sizes are in bytes. CACHE.WB
+    works in `cache_blocks` pieces. All calls go through `seamcall`, `tdcall` and `access`; `begin` leaves a call between
+    two steps. UserError: a version that septum has not, or one without Dynamic PAMT that is asked for it.
     """
 
     def __init__(
@@ -229,7 +206,7 @@ class Module:
             self._answer_words = [_words(one.answer) for one in self._lps]
         self.cmrs = tuple(cmrs)
         for lp in range(self.geometry.lps):
-            self._parameters(lp, None)
+            offer_parameters(self, lp)
 
     @contextmanager
     def scope(self) -> Iterator[None]:
@@ -255,9 +232,9 @@ class Module:
             raise UserError(f"LP {lp} runs a guest: a SEAMCALL is made by the host; interrupt() brings the guest out")
         self._given(lp, leaf, registers)
         if leaf & 0xFFFF == Leaf.SYS_CONFIG:
-            self._offer(registers.get("rcx", 0), registers.get("rdx", 0))
+            offer_tdmrs(self, registers.get("rcx", 0), registers.get("rdx", 0))
         elif leaf & 0xFFFF == Leaf.MNG_INIT:
-            self._parameters(lp, self.memory.read(registers.get("rdx", 0), TD_PARAMS_BYTES))
+            offer_parameters(self, lp, registers.get("rdx", 0))
         return self._begin(lp, SEAMCALL)
 
     def tdcall(self, tdvpr: int, leaf: int, **registers: int) -> Answer:
@@ -349,46 +326,6 @@ class Module:
         event = EVENTS[state.event]
         reason = words[0] & 0xFFFFFFFF if event is GuestEvent.EXIT and not status else None
         return Answer(status, *words[1:], event, reason)
-
-    def _offer(self, pointers: int, count: int) -> None:
-        """Reads the TDMR_INFO structures that the array of pointers at an address names, as SYS.CONFIG does."""
-        if not self._shared(pointers) or not 0 < count <= TDMRS.value:
-            return
-        with self.scope():
-            areas = RESERVED_AREAS.value
-        addresses = struct.unpack(f"<{count}Q", self._read(pointers, count * 8))
-        for number, address in enumerate(addresses):
-            to = self.m.sys.offered[number]
-            to.misplaced = not self._shared(address)
-            if to.misplaced:
-                continue
-            words = struct.unpack("<64Q", self._read(address, 512))
-            to.base, to.size = words[0], words[1]
-            for level in range(3):
-                to.pamt[2 - level].base, to.pamt[2 - level].size = words[2 + 2 * level], words[3 + 2 * level]
-            for area in range(areas):
-                to.reserved[area].base, to.reserved[area].size = words[8 + 2 * area], words[9 + 2 * area]
-
-    def _shared(self, address: int) -> bool:
-        """Whether the module takes a structure of 512 bytes from there."""
-        with self.scope():
-            return address % 512 == 0 and address >> PAGE_SHIFT < self.geometry.pages * FIRST_HKID.value
-
-    def _read(self, address: int, size: int) -> bytes:
-        found = self.memory.read(address, size)
-        if found is None:
-            raise UserError(f"there is nothing at {address:#x}; put what the host has there into module.memory")
-        return found
-
-    def _parameters(self, lp: int, content: bytes | None) -> None:
-        """Reads TD_PARAMS for MNG.INIT; where there are none, those of a plain TD with the levels of the geometry."""
-        words = struct.unpack("<6Q", content) if content else self._plain()
-        to = self.m.lp[lp].params
-        to.attributes, to.xfam, to.eptp, to.config = words[0], words[1], words[3], words[4]
-        to.max_vcpus, to.l2_vms, to.tsc = words[2] & 0xFFFF, words[2] >> 16 & 0xFF, words[5] & 0xFFFF
-
-    def _plain(self) -> tuple[int, ...]:
-        return 0, 3, self.geometry.vcpus, (self.geometry.levels - 1) << 3 | 6, int(self.geometry.gfns > 1 << 35), 100
 
 
 def _words(registers: Any) -> Any:

@@ -1,7 +1,7 @@
 """A TD as the module knows it: TDR and TDCS with their locks, the epoch of TLB tracking, its life cycle."""
 
-from septum.host.frames import PageType
 from septum.host.entry import PAGE_SHIFT
+from septum.host.frames import PageType
 from septum.host.geometry import GFNS, LEVELS, Cpus, Level, Pfn, VmId
 from septum.lang import Enum, Slot, Struct, commutes, u8, u16, u32, u64
 from septum.tdx.geometry import BUILDS, MIN_TDCX, NARROW_GFNS, WHOLE, Epoch, Hkid, PageCount

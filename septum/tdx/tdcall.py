@@ -3,7 +3,7 @@
 from septum.host.entry import PAGE_SHIFT
 from septum.host.geometry import ENTRY_BITS, Gfn, Level, leaf_base
 from septum.lang import process, u8, u64
-from septum.tdx.abi import ADDRESS_OPERAND, copy
+from septum.tdx.abi import copy
 from septum.tdx.geometry import WHOLE
 from septum.tdx.guest import (
     EXT_ACCEPT,
@@ -32,8 +32,10 @@ from septum.tdx.status import (
     TDX_PAGE_SIZE_MISMATCH,
     TDX_SUCCESS,
 )
+from septum.tdx.stepping import get_on, log_fault, note_rip
 from septum.tdx.td import is_private
-from septum.tdx.vp import EPT_VIOLATION, EXTERNAL_INTERRUPT, VMCALL, clear_exit, get_on, leave_guest, log_fault, note_rip
+from septum.tdx.unpack import ADDRESS_OPERAND
+from septum.tdx.vp import EPT_VIOLATION, EXTERNAL_INTERRUPT, VMCALL, clear_exit, leave_guest
 
 
 @process

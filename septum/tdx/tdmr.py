@@ -123,8 +123,10 @@ def check_overlap(m, i: u8):
 
 
 def check_available(m, i: u8):
-    """PAMT areas lie apart from everything in a TDMR that is not reserved: those of this TDMR in it and those before, and those of
-    the ones before in it. The error names the TDMR of the PAMT first."""
+    """PAMT areas lie apart from what a TDMR has not reserved: those of this one in it and in those before, those of these in it.
+
+    The error names the TDMR of the PAMT first.
+    """
     for k in range(TDMRS):
         if k <= i:
             for level in range(3):

@@ -1,8 +1,8 @@
 """Versions of the TDX module: every rule in which they differ, what each has, and how that is known.
 
-1.5.16 and 1.5.25 are versions whose public source was read side by side; 1.5.25 was also run as an ordinary program, and the
-emulator's answers were compared with its own. Of 1.5.28 and of 2.0 parts of the source were read, and nothing was run: what is not
-known of them is taken from the version before, and its row says so.
+The public source of 1.5.16 and of 1.5.25 was read side by side; 1.5.25 was also run as an ordinary program, and the emulator's
+answers were compared with its own. Of 1.5.28 and of 2.0 parts of the source were read, and nothing was run: what is not known of
+them is taken from 1.5.25, and its row says so.
 """
 
 from __future__ import annotations
@@ -43,17 +43,19 @@ RULES = (
          "new in 1.5.20; 1.5.25 run; 1.5.28 and 2.0 by their source"),
     Rule(PROMOTE_EXCLUSIVE, (0, 1, 1, 1), "PAGE.PROMOTE takes the S-EPT tree exclusively",
          "new in 1.5.20, and in the source of 2.0; 1.5.25 run; 1.5.28 not known, as 1.5.25"),
-    Rule(TREE_PRIORITY, (0, 1, 1, 1), "a host call that loses the S-EPT tree marks its lock; PROMOTE, and DEMOTE where it polls, give way: INTERRUPTED_BUSY",
-         "new in 1.5.20; 1.5.25 run; the lock is in the later source of 2.0 and in that of 1.5.28, the poll of PROMOTE there not known, as 1.5.25"),
+    Rule(TREE_PRIORITY, (0, 1, 1, 1),
+         "a host call that loses the S-EPT tree marks its lock; PROMOTE, and DEMOTE where it polls, give way: INTERRUPTED_BUSY",
+         "new in 1.5.20; 1.5.25 run; the mark by the source of 1.5.28 and the later one of 2.0; the poll not known there, as 1.5.25"),
     Rule(KEEPS_PRIORITY, (0, 1, 1, 1), "the host-priority bit of an entry survives what a leaf writes there",
          "new in 1.5.20; 1.5.25 run; 1.5.28 and 2.0 not known, as 1.5.25"),
     Rule(ZERO_STEP_SHARED, (0, 1, 1, 1), "the zero-step filter of VP.ENTER takes the S-EPT tree shared, not exclusively",
-         "new in 1.5.20; 1.5.25 run; in the source of 1.5.28, and in the later one of 2.0"),
+         "new in 1.5.20; 1.5.25 run; by the source of 1.5.28 and the later one of 2.0"),
     Rule(PENDING_PASSES, (0, 1, 1, 1), "the zero-step filter lets a guest in that will get #VE for a pending page",
          "new in 1.5.20; 1.5.25 run; 1.5.28 and 2.0 not known, as 1.5.25"),
     Rule(ENHANCED_DEMOTE, (0, 0, 1, 1), "PAGE.DEMOTE without L2 VMs does not poll: TDX_FEATURES0 bit 51",
-         "up to 1.5.25 it polls (run); 1.5.28 by its source and by what Linux says of the bit; 2.0 by its source"),
-    Rule(MIN_TDCX, (6, 6, 6, 9), "least pages of a TDCS", "1.5.05 to 1.5.25 (run), 2.0 by its source; 1.5.28 not known, as 1.5.25"),
+         "1.5.25 polls (run), 1.5.16 by its source; 1.5.28 by its source and by what Linux says of the bit; 2.0 by its source"),
+    Rule(MIN_TDCX, (6, 6, 6, 9), "least pages of a TDCS",
+         "1.5.05 to 1.5.25, which was run; 2.0 by its source; 1.5.28 not known, as 1.5.25"),
     Rule(MAX_TDCX, (9, 9, 9, 12), "most pages of a TDCS", "as the least"),
     Rule(SEPT_ROOT_TDCX, (3, 3, 3, 6), "which page of a TDCS, from 0, is the root of the Secure EPT", "as the least"),
 )  # fmt: skip
@@ -66,4 +68,3 @@ def rules(version: str) -> dict[Size, int]:
         raise UserError(f"module version {version!r}: there are {', '.join(VERSIONS)}")
     at = VERSIONS.index(version)
     return {rule.size: rule.values[at] for rule in RULES}
-

@@ -39,7 +39,8 @@ class Difference:
 
     def __str__(self) -> str:
         given = {name: value for name, value in self.step.items() if name not in ("answer", "answer_add")}
-        return f"{self.sequence}, step {self.number}: {', '.join(self.parts)}: {json.dumps(given)} -> {json.dumps(self.step['answer'])}"
+        what = f"{self.sequence}, step {self.number}: {', '.join(self.parts)}"
+        return f"{what}: {json.dumps(given)} -> {json.dumps(self.step['answer'])}"
 
 
 def number(text: str) -> int:
