@@ -10,7 +10,7 @@ import click
 
 from septum.cli.output import write
 from septum.lang.errors import SeptumError, UserError
-from septum.tdx.versions import DEFAULT, VERSIONS
+from septum.tdx.versions import EMULATED, VERSIONS
 
 if TYPE_CHECKING:
     from septum.tdx.shell import Shell
@@ -25,7 +25,7 @@ UNEXPECTED = 1
 @click.option("--lps", type=click.IntRange(1, 64), default=4, show_default=True, help="Logical processors.")
 @click.option("--memory", type=click.IntRange(1, 512), default=4, show_default=True, metavar="GIB", help="Memory, from 1 GiB on.")
 @click.option("--boot/--no-boot", default=True, help="Bring the module up first: SYS.INIT to the last SYS.TDMR.INIT (default).")
-@click.option("--module", type=click.Choice(VERSIONS), default=DEFAULT, show_default=True, help="The version of the TDX module.")
+@click.option("--module", type=click.Choice(VERSIONS), default=EMULATED, show_default=True, help="The version of the TDX module.")
 @click.option("--engine", type=click.Choice(["c", "python"]), default="c", show_default=True)
 def tdx(script: Path | None, dynamic_pamt: bool, levels: int, lps: int, memory: int, boot: bool, module: str, engine: str) -> int:
     """Make SEAMCALLs by hand against an emulated TDX module, or run a SCRIPT of them (- is standard input).

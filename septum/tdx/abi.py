@@ -7,7 +7,6 @@ or no private address comes to the leaf as none, and the leaf refuses it where t
 from septum.host.geometry import ENTRY_BITS, Level
 from septum.lang import process, u8, u64
 from septum.tdx.demote import tdh_mem_page_demote
-from septum.tdx.geometry import PROMOTE_EXCLUSIVE
 from septum.tdx.leaves import Leaf
 from septum.tdx.mem_page import tdh_mem_page_add, tdh_mem_page_aug, tdh_mem_page_relocate, tdh_mem_page_remove
 from septum.tdx.mem_range import tdh_mem_range_block, tdh_mem_range_unblock
@@ -62,6 +61,7 @@ from septum.tdx.unpack import (
     tdr_operand,
     without_hkid,
 )
+from septum.tdx.versions import PROMOTE_EXCLUSIVE
 from septum.tdx.vp import enter_guest, tdh_vp_addcx, tdh_vp_create, tdh_vp_flush, tdh_vp_init, vcpu_of
 
 HANDLE_RESERVED = 0xFFF0000000000FFE

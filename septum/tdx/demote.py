@@ -5,7 +5,7 @@ from septum.host.frames import PageType, Role
 from septum.host.geometry import DYNAMIC_PAMT, ENTRIES, Gfn, Level, Pfn, VmId
 from septum.host.ranges import range_of
 from septum.lang import Witness, process, reached, u32
-from septum.tdx.geometry import ENHANCED_DEMOTE, TREE_PRIORITY, WHOLE
+from septum.tdx.geometry import WHOLE
 from septum.tdx.mem_range import without_counter
 from septum.tdx.operands import R8, R12, R13, RCX
 from septum.tdx.pairs import check_pair, install_pair, lock_pair, lock_range, unlock_pair, unlock_range
@@ -47,6 +47,7 @@ from septum.tdx.status import (
 )
 from septum.tdx.td import add_children
 from septum.tdx.tracking import tracking
+from septum.tdx.versions import ENHANCED_DEMOTE, TREE_PRIORITY
 
 demoted = Witness("demoted", "DEMOTE split a 2M leaf")
 

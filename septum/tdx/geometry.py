@@ -7,6 +7,9 @@ WHOLE 1 is the module alone behind its registers. It is the same code: what only
 from septum.host.geometry import ENTRIES, LEVELS, PAGES
 from septum.lang import Index, Size
 from septum.lang.types import Unsigned
+from septum.tdx.versions import MAX_TDCX as MAX_TDCX  # a TDCS is as large as its version says
+from septum.tdx.versions import MIN_TDCX as MIN_TDCX
+from septum.tdx.versions import SEPT_ROOT_TDCX as SEPT_ROOT_TDCX
 
 WHOLE = Size("WHOLE", 0)
 BUILDS = Size("BUILDS", 0)  # in a machine: TDs and vCPUs are created, built and torn down; 0: they run from the start
@@ -14,17 +17,6 @@ PENDING_VE_DISABLE = Size("PENDING_VE_DISABLE", 0)  # in a machine, of its TDs: 
 MOVES = Size("MOVES", 0)  # in a machine: vCPUs are run on several CPUs
 EPOCH_BITS = Size("EPOCH_BITS", 8)
 COUNT_BITS = Size("COUNT_BITS", 16)
-
-# In what versions differ; versions.py says which has what, and how that is known.
-ENHANCED_DEMOTE = Size(
-    "ENHANCED_DEMOTE", 1
-)  # TDX_FEATURES0 bit 51: DEMOTE does not poll, neither for an interrupt nor for a loser
-HAS_DYNAMIC_PAMT = Size("HAS_DYNAMIC_PAMT", 1)  # TDX_FEATURES0 bit 36
-PROMOTE_EXCLUSIVE = Size("PROMOTE_EXCLUSIVE", 0)  # PROMOTE takes the S-EPT tree exclusively
-TREE_PRIORITY = Size("TREE_PRIORITY", 0)  # a host call that lost the S-EPT tree marks its lock; who polls it gives way
-KEEPS_PRIORITY = Size("KEEPS_PRIORITY", 0)  # the host-priority bit of an entry survives what a leaf writes there
-ZERO_STEP_SHARED = Size("ZERO_STEP_SHARED", 0)  # the zero-step filter of VP.ENTER takes the S-EPT tree shared
-PENDING_PASSES = Size("PENDING_PASSES", 0)  # the zero-step filter lets a guest in that will get #VE for a pending page
 
 FEWEST_LEVELS = Size("FEWEST_LEVELS", LEVELS)  # that a Secure EPT may have; LEVELS is the most
 NARROW_GFNS = Size("NARROW_GFNS", 1 << 35)  # private pages of a TD whose shared bit is 47
@@ -34,9 +26,6 @@ PACKAGES = Size("PACKAGES", 2)
 CMRS = Size("CMRS", 32)
 TDMRS = Size("TDMRS", 64)
 RESERVED_AREAS = Size("RESERVED_AREAS", 16)
-MIN_TDCX = Size("MIN_TDCX", 6)  # pages of a TDCS without L2 VMs, and with; a row of versions.py, as the next two
-MAX_TDCX = Size("MAX_TDCX", 9)
-SEPT_ROOT_TDCX = Size("SEPT_ROOT_TDCX", 3)  # which of them, from 0, is the root of the Secure EPT
 MIN_TDVPX = Size("MIN_TDVPX", 6)  # pages of a TDVPS, the TDVPR counted
 MAX_TDVPX = Size("MAX_TDVPX", 15)
 TLB_ENTRIES = Size("TLB_ENTRIES", 16)  # translations that a logical processor can cache

@@ -1,7 +1,7 @@
 """The module's locks: try-locks, shared or exclusive; contention is TDX_OPERAND_BUSY, nothing waits. tdx-module.md 3."""
 
 from septum.lang import Struct, Witness, commutes, reached, u8
-from septum.tdx.geometry import TREE_PRIORITY
+from septum.tdx.versions import TREE_PRIORITY
 
 busy = Witness("busy", "a SEAMCALL answered TDX_OPERAND_BUSY")
 

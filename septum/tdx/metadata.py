@@ -2,10 +2,11 @@
 
 from septum.host.entry import PAGE_SHIFT
 from septum.lang import process, u64
-from septum.tdx.geometry import CMRS, ENHANCED_DEMOTE, HAS_DYNAMIC_PAMT, MIN_TDCX, MIN_TDVPX, RESERVED_AREAS, TDMRS
+from septum.tdx.geometry import CMRS, MIN_TDVPX, RESERVED_AREAS, TDMRS
 from septum.tdx.processor import me, refuse
 from septum.tdx.status import TDX_METADATA_FIELD_ID_INCORRECT, TDX_METADATA_FIRST_FIELD_ID_IN_CONTEXT, TDX_SUCCESS
 from septum.tdx.tdmr import ENTRY_BYTES
+from septum.tdx.versions import ENHANCED_DEMOTE, HAS_DYNAMIC_PAMT, MIN_TDCX
 
 MAX_TDMRS, MAX_RESERVED = 0x9100000100000008, 0x9100000100000009  # ids of global metadata fields
 PAMT_4K_ENTRY_SIZE, PAMT_2M_ENTRY_SIZE, PAMT_1G_ENTRY_SIZE = 0x9100000100000010, 0x9100000100000011, 0x9100000100000012

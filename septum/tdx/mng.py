@@ -4,18 +4,7 @@ from septum.host.entry import SEPT_FREE
 from septum.host.frames import PageType, Role, fill
 from septum.host.geometry import LEVELS, Gfn, Level, Pfn, VmId
 from septum.lang import each, process, u8, u64
-from septum.tdx.geometry import (
-    FEWEST_LEVELS,
-    FIRST_HKID,
-    HKIDS,
-    MAX_TDCX,
-    MIN_TDCX,
-    PACKAGES,
-    SEPT_ROOT_TDCX,
-    WHOLE,
-    Hkid,
-    Package,
-)
+from septum.tdx.geometry import FEWEST_LEVELS, FIRST_HKID, HKIDS, PACKAGES, WHOLE, Hkid, Package
 from septum.tdx.keys import KotState, key_lock_exclusive
 from septum.tdx.leaves import OpState
 from septum.tdx.locks import release_exclusive, try_exclusive
@@ -53,6 +42,7 @@ from septum.tdx.status import (
     TDX_WBCACHE_NOT_COMPLETE,
 )
 from septum.tdx.td import Lifecycle, add_children, enter_tdr, leave_tdr
+from septum.tdx.versions import MAX_TDCX, MIN_TDCX, SEPT_ROOT_TDCX
 
 HP_TIMEOUT = 1_000_000  # microseconds
 

@@ -34,15 +34,7 @@ from septum.lang.struct import allocate
 from septum.lang.translate import Translation
 from septum.lang.types import scope
 from septum.tdx.abi import seamcall
-from septum.tdx.geometry import (
-    COUNT_BITS,
-    ENHANCED_DEMOTE,
-    EPOCH_BITS,
-    FEWEST_LEVELS,
-    HAS_DYNAMIC_PAMT,
-    PACKAGES,
-    WHOLE,
-)
+from septum.tdx.geometry import COUNT_BITS, EPOCH_BITS, FEWEST_LEVELS, PACKAGES, WHOLE
 from septum.tdx.leaves import GuestLeaf, Leaf
 from septum.tdx.memory import Memory, offer_parameters, offer_tdmrs
 from septum.tdx.pamt import LARGE_PAGE, LargePage
@@ -51,7 +43,7 @@ from septum.tdx.processor import GuestEvent
 from septum.tdx.status import CODES, Status, named
 from septum.tdx.td import TD_BUILD, TDVPS_BUILD, TdBuild, TdvpsBuild
 from septum.tdx.tdcall import guest_access, interrupt_guest, tdcall
-from septum.tdx.versions import DEFAULT, rules
+from septum.tdx.versions import EMULATED, ENHANCED_DEMOTE, HAS_DYNAMIC_PAMT, MODULE, version_number
 
 REGISTERS = ("rcx", "rdx", "r8", "r9", "r10", "r11", "r12", "r13")
 DRIVER = (Path(__file__).parent / "module.c").read_text()
@@ -167,7 +159,7 @@ class Module:
         geometry: Geometry | None = None,
         *,
         engine: str = "c",
-        version: str = DEFAULT,
+        version: str = EMULATED,
         dynamic_pamt: bool = False,
         enhanced_demote: bool | None = None,
         cache_blocks: int = 2,
@@ -176,16 +168,16 @@ class Module:
         if engine not in ("c", "python"):
             raise UserError(f"engine={engine!r}: a module runs in the engine 'c' or 'python'")
         self.geometry, self.engine, self.version = geometry or Geometry(), engine, version
-        sizes: dict[object, object] = {**rules(version), DYNAMIC_PAMT: int(dynamic_pamt)}
-        if dynamic_pamt and not sizes[HAS_DYNAMIC_PAMT]:
-            raise UserError(f"the module {version} has no Dynamic PAMT, which came with 1.5.20")
-        if enhanced_demote is not None:
-            sizes[ENHANCED_DEMOTE] = int(enhanced_demote)
-        self.bindings = {**sizes, **self.geometry.bindings()}
+        build = {} if enhanced_demote is None else {ENHANCED_DEMOTE: int(enhanced_demote)}
+        self.bindings: dict[object, object] = {
+            MODULE: version_number(version), DYNAMIC_PAMT: int(dynamic_pamt), **build, **self.geometry.bindings()
+        }  # fmt: skip
         self.memory = Memory()
         self._calls: dict[int, Call] = {}
         self._stopped = ""
         with self.scope():
+            if dynamic_pamt and not HAS_DYNAMIC_PAMT:
+                raise UserError(f"the module {version} has no Dynamic PAMT, which came with 1.5.20")
             self._translation = translated(frozenset(self.bindings.items()), self.geometry.lps)
             self._space = allocate(self._translation.layout, self._translation.state_size - self._translation.world_size)
             self.m: Any = self._space[0]

@@ -6,7 +6,6 @@ from septum.host.geometry import DYNAMIC_PAMT, ENTRIES, Gfn, Level, Pfn, VmId
 from septum.host.ranges import range_of
 from septum.lang import Witness, process, reached, u64
 from septum.tdx.demote import poll
-from septum.tdx.geometry import PROMOTE_EXCLUSIVE
 from septum.tdx.mem_range import ACCEPT_COUNTER
 from septum.tdx.mem_sept import freed
 from septum.tdx.operands import RCX
@@ -44,6 +43,7 @@ from septum.tdx.status import (
 )
 from septum.tdx.td import drop_children
 from septum.tdx.tracking import tracking
+from septum.tdx.versions import PROMOTE_EXCLUSIVE
 
 promoted = Witness("promoted", "PROMOTE merged a table into a leaf")
 

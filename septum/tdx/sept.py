@@ -6,13 +6,14 @@ The encodings are those of tdx-module.md 5.1; a state is read from the bits PS, 
 from septum.host.entry import ADDRESS_MASK, PAGE_SHIFT, SEPT_FREE
 from septum.host.geometry import ENTRY_BITS, Gfn, Level, Pfn, VmId, index_at
 from septum.lang import Enum, Witness, atomic, commutes, reached, u8, u64
-from septum.tdx.geometry import KEEPS_PRIORITY, WHOLE
+from septum.tdx.geometry import WHOLE
 from septum.tdx.leaves import Leaf
 from septum.tdx.locks import busy, release_exclusive, release_shared, try_tree
 from septum.tdx.operands import RCX, RDX, SEPT_TREE
 from septum.tdx.processor import me, refuse
 from septum.tdx.status import TDX_EPT_WALK_FAILED, TDX_OPERAND_BUSY, TDX_OPERAND_INVALID, TDX_SUCCESS
 from septum.tdx.td import enter_td, leave_td, top_level
+from septum.tdx.versions import KEEPS_PRIORITY
 
 IPAT = 1 << 6
 PS = 1 << 7

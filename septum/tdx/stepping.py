@@ -3,12 +3,13 @@
 from septum.host.entry import PAGE_SHIFT
 from septum.host.geometry import Gfn, VcpuId, VmId
 from septum.lang import u64
-from septum.tdx.geometry import PENDING_PASSES, STEPPED_FAULTS, STEPPED_GPAS, ZERO_STEP_SHARED
+from septum.tdx.geometry import STEPPED_FAULTS, STEPPED_GPAS
 from septum.tdx.guest import would_fault
 from septum.tdx.locks import try_tree
 from septum.tdx.operands import SEPT_TREE
 from septum.tdx.processor import me, refuse
 from septum.tdx.status import TDX_OPERAND_BUSY, TDX_SUCCESS
+from septum.tdx.versions import PENDING_PASSES, ZERO_STEP_SHARED
 
 
 def filter_lock(m, vm: VmId):

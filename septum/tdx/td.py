@@ -4,7 +4,7 @@ from septum.host.entry import PAGE_SHIFT
 from septum.host.frames import PageType
 from septum.host.geometry import GFNS, LEVELS, Cpus, Level, Pfn, VmId
 from septum.lang import Enum, Slot, Struct, commutes, u8, u16, u32, u64
-from septum.tdx.geometry import BUILDS, MIN_TDCX, NARROW_GFNS, WHOLE, Epoch, Hkid, PageCount
+from septum.tdx.geometry import BUILDS, NARROW_GFNS, WHOLE, Epoch, Hkid, PageCount
 from septum.tdx.leaves import TRACKED, OpState, op_states
 from septum.tdx.locks import TreeLock, TryLock, release_exclusive, release_shared, try_exclusive, try_shared
 from septum.tdx.operands import OP_STATE
@@ -18,6 +18,7 @@ from septum.tdx.status import (
     TDX_TD_KEYS_NOT_CONFIGURED,
     TDX_TDCS_NOT_ALLOCATED,
 )
+from septum.tdx.versions import MIN_TDCX
 
 TD_BUILD = Slot("td.build")
 TDVPS_BUILD = Slot("tdvps.build")

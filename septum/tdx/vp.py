@@ -4,7 +4,7 @@ from septum.host.entry import PAGE_SHIFT
 from septum.host.frames import PageType, Role
 from septum.host.geometry import Level, Pfn, VcpuId, VmId
 from septum.lang import each, process, u8, u32, u64
-from septum.tdx.geometry import MAX_TDVPX, MIN_TDVPX, ZERO_STEP_SHARED
+from septum.tdx.geometry import MAX_TDVPX, MIN_TDVPX
 from septum.tdx.locks import release_shared, try_shared
 from septum.tdx.operands import RCX, RDX, TD_EPOCH, TDR
 from septum.tdx.pamt import assign, explicit, lock_page, try_lock, unlock, unlock_page, unlock_walk
@@ -24,6 +24,7 @@ from septum.tdx.status import (
 from septum.tdx.stepping import filter_lock, forget_faults, stepped
 from septum.tdx.td import Lifecycle, VcpuState, add_children, enter_td, leave_td, td_state
 from septum.tdx.tlb import invept
+from septum.tdx.versions import ZERO_STEP_SHARED
 
 EPT_VIOLATION = 48  # exit reasons
 EXTERNAL_INTERRUPT = 1

@@ -19,8 +19,8 @@ from typing import Any
 
 from septum.lang import SeptumError
 from septum.tdx import Answer, Geometry, Leaf, Module
-from septum.tdx.geometry import MAX_TDCX, MIN_TDCX, SEPT_ROOT_TDCX
 from septum.tdx.module import REGISTERS, Call
+from septum.tdx.versions import MAX_TDCX, MIN_TDCX, SEPT_ROOT_TDCX
 
 FOLDER = Path(__file__).with_name("corpus")
 VERSION = "1.5.25"

@@ -14,12 +14,9 @@ from septum.tdx.geometry import (
     CMRS,
     FIRST_HKID,
     HKIDS,
-    MAX_TDCX,
     MAX_TDVPX,
-    MIN_TDCX,
     MIN_TDVPX,
     RESERVED_AREAS,
-    SEPT_ROOT_TDCX,
     STEPPED_FAULTS,
     STEPPED_GPAS,
     TDMRS,
@@ -28,7 +25,7 @@ from septum.tdx.geometry import (
 from septum.tdx.leaves import Leaf
 from septum.tdx.module import DRIVER, Geometry, Module, translated
 from septum.tdx.status import Status
-from septum.tdx.versions import DEFAULT
+from septum.tdx.versions import EMULATED, MAX_TDCX, MIN_TDCX, SEPT_ROOT_TDCX
 
 CALLS = Path(__file__).with_name("random_calls.c")
 SMALL = Geometry(
@@ -52,7 +49,7 @@ class Report(ctypes.Structure):
     ]  # fmt: skip
 
 
-def run(calls: int, seed: int, *, dynamic: bool, life: int = 20_000, planted: str = "", version: str = DEFAULT) -> Report:
+def run(calls: int, seed: int, *, dynamic: bool, life: int = 20_000, planted: str = "", version: str = EMULATED) -> Report:
     """So many random calls in the C engine, from a module that is ready; `planted` names the defect that it has."""
     module = Module(SMALL, dynamic_pamt=dynamic, cmrs=MEMORY, version=version)
     Host(module, dynamic=dynamic)
