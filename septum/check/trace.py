@@ -56,6 +56,11 @@ def at_rest(engine: Engine) -> bool:
     return all(actor.ended or actor.thread.daemon for actor in engine.threads)
 
 
+def is_stuck(engine: Engine) -> bool:
+    """Nobody can take a step, and somebody who is no daemon has not ended."""
+    return not at_rest(engine) and not any(engine.can_step(number) for number in range(len(engine.threads)))
+
+
 def _ignored(build: Build, failure: Failure) -> bool:
     return any(
         (s.file, s.line) == (failure.file, failure.line) for n, s in enumerate(build.translation.sites) if n in build.ignored
@@ -77,8 +82,9 @@ class _Replay:
             step, failure = self._step(thread, choice)
             steps.append(step)
         failure = failure or first_failure(self.build, self.engine, at_rest(self.engine))
-        if failure is None and not ends_in_deadlock:
-            raise EnginesDisagree(f"{self.build.scenario.name}: the schedule ends without a violation in the Python engine")
+        if (failure is None) != ends_in_deadlock or (ends_in_deadlock and not is_stuck(self.engine)):
+            expected = "a deadlock" if ends_in_deadlock else "a violation"
+            raise EnginesDisagree(f"{self.build.scenario.name}: the schedule ends without {expected} in the Python engine")
         standing = tuple(self._standing(number) for number in range(len(self.engine.threads)))
         if failure is None:
             return Trace(tuple(steps), standing, DEADLOCK, _deadlock(standing))
@@ -98,6 +104,8 @@ class _Replay:
             steps.append(step)
         if self.engine.state() != start or able - {thread for thread, _ in schedule[loop:]}:
             raise EnginesDisagree(f"{self.build.scenario.name}: the schedule does not go round for ever in the Python engine")
+        if at_rest(self.engine):
+            raise EnginesDisagree(f"{self.build.scenario.name}: all has come to an end in the Python engine")
         standing = tuple(self._standing(number) for number in range(len(self.engine.threads)))
         return Trace(tuple(steps), standing, PROGRESS, self._livelock(standing))
 
@@ -110,18 +118,21 @@ class _Replay:
         return f"progress: {', '.join(kept)} may never come to an end"
 
     def _step(self, thread: int, choice: int) -> tuple[Step, Failure | None]:
+        name = self.build.scenario.name
+        if not 0 <= thread < len(self.engine.threads) or not 0 <= choice < self.engine.choices(thread):
+            raise EnginesDisagree(f"{name}: there is no thread {thread} with a choice {choice} in the Python engine")
         before, from_stack, ways = self.engine.world(), self.stack(thread), self.engine.choices(thread)
         known = set(self.engine.reached)
         status = self.engine.step(thread, choice)
         if status is Status.BLOCKED:
-            raise EnginesDisagree(
-                f"{self.build.scenario.name}: {self.engine.threads[thread].thread.name} is blocked in the Python engine"
-            )
+            raise EnginesDisagree(f"{name}: {self.engine.threads[thread].thread.name} is blocked in the Python engine")
         failure = self.engine.failure if status is Status.FAILED else None
+        if failure and _ignored(self.build, failure):
+            raise EnginesDisagree(f"{name}: {failure.clause}, which is not judged, in the Python engine")
         changes = tuple(self._changes(before, self.engine.world()))
         events = tuple(sorted(witness.name for witness in self.engine.reached - known))
-        name = self.engine.threads[thread].thread.name
-        return Step(name, choice if ways > 1 else None, from_stack, changes, self.held(thread), events), failure
+        runs = self.engine.threads[thread].thread.name
+        return Step(runs, choice if ways > 1 else None, from_stack, changes, self.held(thread), events), failure
 
     def _changes(self, before: bytes, after: bytes) -> Iterator[Change]:
         for found in self.places.differences(before, after):
