@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import sys
 
-from septum.check.build import Build, build
-from septum.check.explore import Budget, Exploration, Outcome, explore
 from septum.check.loading import load
 from septum.check.search import Search
+from septum.explore.build import Build, build
+from septum.explore.explore import Budget, Exploration, Outcome, explore
 from septum.lang.types import scope
 
 RUNS, SECONDS = 3, 10.0

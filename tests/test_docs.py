@@ -42,7 +42,7 @@ def test_the_loop_of_the_guide_is_what_its_example_shows(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     text = (DOCS / "commands.md").read_text()
     shown = next(block for block in re.findall(r"```\n(.*?)```", text, re.DOTALL) if "for ever ---" in block)
-    result = check(str(EXAMPLES.parent / "tests" / "check" / "retries.py"), "feed_each_other", livelocks=True)
+    result = check(str(EXAMPLES.parent / "tests" / "progress" / "retries.py"), "feed_each_other", livelocks=True)
     found = "\n".join(schedule(result.counterexample.steps, loop=result.counterexample.loop)) + "\n"
     if WRITE:
         (DOCS / "commands.md").write_text(text.replace(shown, found))

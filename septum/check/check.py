@@ -11,16 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from septum.check import tokens
-from septum.check.build import ASSERTS, DEADLOCK, PROGRESS, Build, build, sizes_given
-from septum.check.checkpoint import Checkpoint, remove_stale
-from septum.check.explore import Budget, Exploration, Outcome, Progress, explore
 from septum.check.granularity import refuse_races
-from septum.check.livelock import Livelock, find_livelock
 from septum.check.loading import designs, load, sides
 from septum.check.result import Counterexample, Result, Verdict
 from septum.check.search import Search
 from septum.check.switches import fewest_switches
 from septum.check.trace import Trace, trace
+from septum.explore.build import ASSERTS, DEADLOCK, PROGRESS, Build, build, sizes_given
+from septum.explore.checkpoint import Checkpoint, remove_stale
+from septum.explore.explore import Budget, Exploration, Outcome, Progress, explore
 from septum.host import geometry
 from septum.kvm.versions import release
 from septum.lang.compile import cache_directory, has_compiler
@@ -28,6 +27,7 @@ from septum.lang.errors import ModelError, UserError
 from septum.lang.model import Model, Scenario
 from septum.lang.processes import property_of
 from septum.lang.types import Size, scope
+from septum.progress.livelock import Livelock, find_livelock
 
 Watch = Callable[[Progress], None]
 Notice = Callable[[str], None]

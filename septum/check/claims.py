@@ -12,7 +12,7 @@ from septum.check.loading import designs, load
 from septum.check.measure import Measured
 from septum.check.mutants import breaking
 from septum.check.result import Result, Verdict
-from septum.kvm.mmu import popped
+from septum.kvm.mmu.mmu import popped
 from septum.lang.errors import UserError
 from septum.properties.measures import idle_pairs
 

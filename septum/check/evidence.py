@@ -8,18 +8,21 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from septum.check.build import DEADLOCK
-from septum.check.explore import Budget
 from septum.check.measure import Held, Measured, Observation, applicable, measure, measuring
 from septum.check.result import Verdict
 from septum.designs.upstream import design as upstream
+from septum.explore.build import DEADLOCK
+from septum.explore.explore import Budget
 from septum.host.cpu import IN_RCU, IN_SOFTIRQ, SPINNING
 from septum.host.frames import Content, Gfp, Role, allocated, freed, used
 from septum.host.locks import held_steps
 from septum.host.pools import POOL_PLACES, POOLED, pooled
-from septum.kvm import mmu, split, split_shared, tdp_mmu, vcpu, vm
-from septum.kvm.mmu import popped
+from septum.kvm.mmu import mmu
+from septum.kvm.mmu.mmu import popped
 from septum.kvm.ops import OPERATIONS
+from septum.kvm.tdp import split, split_shared, tdp_mmu
+from septum.kvm.vmx import vcpu
+from septum.kvm.x86 import vm
 from septum.lang.measure import ENTERED, Place
 from septum.lang.model import Model
 from septum.properties.measures import idle_of_vcpu, idle_of_vm, idle_pairs

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-from septum.check.build import Build
-from septum.check.explore import Budget, Outcome, explore
+from septum.explore.build import Build
+from septum.explore.explore import Budget, Outcome, explore
 from septum.lang.alone import AloneTables
 from septum.lang.errors import ModelError
 from septum.lang.translate import Named

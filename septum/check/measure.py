@@ -8,9 +8,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from septum.check.build import DEADLOCK, Build, build
-from septum.check.explore import Budget, Exploration, Outcome, explore
 from septum.check.result import Verdict
+from septum.explore.build import DEADLOCK, Build, build
+from septum.explore.explore import Budget, Exploration, Outcome, explore
 from septum.host.locks import Lock, Mutex, RwLock, SpinLock
 from septum.host.pools import POOL_PLACES
 from septum.lang.compile import compiler

@@ -6,8 +6,8 @@ import random
 from collections.abc import Mapping
 
 from septum.check import tokens
-from septum.check.build import Build, build
 from septum.check.result import Result
+from septum.explore.build import Build, build
 from septum.lang.model import Model
 from septum.lang.types import scope
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 
-from septum.check.build import Build
-from septum.check.explore import POLL_SECONDS, Budget, Exploration, Outcome, Progress
 from septum.check.trace import at_rest, first_failure
+from septum.explore.build import Build
+from septum.explore.explore import POLL_SECONDS, Budget, Exploration, Outcome, Progress
 from septum.lang.engine import Engine, Status
 from septum.lang.processes import property_of
 

@@ -6,7 +6,7 @@ import ctypes
 from collections import deque
 from collections.abc import Iterator
 
-from septum.check.build import Build
+from septum.explore.build import Build
 
 Schedule = tuple[tuple[int, int], ...]
 Node = tuple[bytes, tuple[int, ...], int]  # a state, how far each thread has come, and which one ran last

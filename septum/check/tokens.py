@@ -14,7 +14,7 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from septum.check.build import Build
+from septum.explore.build import Build
 from septum.lang.errors import UserError
 from septum.lang.types import Size
 

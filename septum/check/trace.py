@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from septum.check.build import DEADLOCK, PROGRESS, Build
 from septum.check.result import Call, Change, Standing, Step
+from septum.explore.build import DEADLOCK, PROGRESS, Build
 from septum.host.locks import Lock
 from septum.lang.engine import Engine, Failure, Status
 from septum.lang.errors import EnginesDisagree

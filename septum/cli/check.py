@@ -90,8 +90,8 @@ def _designs(given: Sequence[str], every: bool) -> list[str]:
 
 
 def _budget(texts: Sequence[str]) -> Any:
-    from septum.check.explore import Budget
     from septum.cli.budget import limits
+    from septum.explore.explore import Budget
 
     return Budget(**limits(texts))
 
@@ -130,8 +130,8 @@ def _check(designs: list[str], scenarios: Sequence[str], options: dict[str, Any]
 
 def _write_ftrace(result: Result, name: str, options: dict[str, Any]) -> None:
     """The counterexample of a check, or a run of its scenario, as a kernel's trace."""
-    from septum.check.build import sizes_given
     from septum.check.schedules import schedule
+    from septum.explore.build import sizes_given
     from septum.report.ftrace import written
 
     if not result.states:
@@ -185,9 +185,9 @@ def mail(results: Sequence[Result], options: dict[str, Any]) -> str:
 
 
 def _property_by_property(one: Result, options: dict[str, Any]) -> dict[str, str]:
-    from septum.check.build import PROGRESS
     from septum.check.check import check as explore
     from septum.check.result import Verdict
+    from septum.explore.build import PROGRESS
 
     if not one.states:
         return {}

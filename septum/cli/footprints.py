@@ -19,7 +19,7 @@ def footprints(design: str, scenario: str, as_json: bool) -> None:
     First come the threads that are alike, and what tells vCPUs, GFNs and the like apart where they are not. A step begins at the
     line where its process stands and goes on to the next yield. An index that is not known is a star.
     """
-    from septum.check.build import build
+    from septum.explore.build import build
     from septum.lang.types import scope
     from septum.report.footprints import Alike, steps, text
 

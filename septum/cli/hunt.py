@@ -15,8 +15,8 @@ from septum.cli.progress import ProgressLine
 from septum.lang.errors import UserError
 
 if TYPE_CHECKING:
-    from septum.check.hunt import Hunted
     from septum.cli.runs import Interrupt, Job
+    from septum.hunt.hunt import Hunted
 
 EPILOG = "Exit status: 0 nothing found, which proves nothing, 1 something is violated, 2 bad input."
 NUMBER = click.IntRange(min=1)
@@ -93,8 +93,8 @@ def _hunt(jobs: Sequence[Job], seconds: float | None, options: dict[str, Any], a
 
 def _hunts(jobs: Sequence[Job], seconds: float | None, options: dict[str, Any]) -> Iterator[Hunted]:
     """One after another; what one leaves of the time goes to those after it. To translate and to shrink is not counted."""
-    from septum.check.hunt import NOTHING_FOUND, Hunted
     from septum.cli.runs import Interrupt
+    from septum.hunt.hunt import NOTHING_FOUND, Hunted
 
     left = seconds or 0.0
     with Interrupt() as interrupt:
@@ -110,7 +110,7 @@ def _hunts(jobs: Sequence[Job], seconds: float | None, options: dict[str, Any]) 
 
 
 def _one(job: Job, options: dict[str, Any], line: HuntLine, interrupt: Interrupt) -> Hunted:
-    from septum.check.hunt import NOTHING_FOUND, Hunted, hunt
+    from septum.hunt.hunt import NOTHING_FOUND, Hunted, hunt
 
     try:
         interrupt.running = True

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from septum.report.numbers import duration, memory
 
 if TYPE_CHECKING:
-    from septum.check.explore import Progress
+    from septum.explore.explore import Progress
 
 INTERVAL = 0.2
 FIRST = 3

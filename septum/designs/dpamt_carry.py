@@ -8,10 +8,10 @@ from septum.designs.dpamt_v5 import free_backed
 from septum.host.frames import Content, Gfp, Role, free_page, take
 from septum.host.geometry import Level, Pfn
 from septum.host.pools import OK, alloc_or_fail
-from septum.kvm.demote import block_and_track, tdx_demote
 from septum.kvm.design import VM_POOL, Design
-from septum.kvm.pamt import tdx_alloc_control_page
-from septum.kvm.tdp_mmu import table_at
+from septum.kvm.seam.pamt import tdx_alloc_control_page
+from septum.kvm.tdp.tdp_mmu import table_at
+from septum.kvm.vmx.demote import block_and_track, tdx_demote
 from septum.lang import Struct
 
 design = Design("dpamt_carry", base=dpamt_v5, sizes={VM_POOL: 0})

@@ -4,12 +4,12 @@ from septum.designs.upstream import design as upstream
 from septum.host.frames import Gfp, Role, free_page
 from septum.host.geometry import CACHE_CAPACITY, DYNAMIC_PAMT, PAMT_PAGES, PT64_ROOT_MAX_LEVEL, Pfn
 from septum.host.pools import OK, MemoryCache, free_list, kvm_mmu_free_memory_cache, kvm_mmu_topup_memory_cache, topup_list
-from septum.kvm import pamt_always_lock
 from septum.kvm.bug import vm_bugged
 from septum.kvm.design import VCPU_POOL, Design
 from septum.kvm.ops import ops
-from septum.kvm.pamt import pamt_get
-from septum.kvm.tdx import tdx_mem_page_aug, tdx_sept_free_private_spt, tdx_sept_map_nonleaf_spte, tdx_sept_remove_leaf_spte
+from septum.kvm.seam import pamt_always_lock
+from septum.kvm.seam.pamt import pamt_get
+from septum.kvm.vmx.tdx import tdx_mem_page_aug, tdx_sept_free_private_spt, tdx_sept_map_nonleaf_spte, tdx_sept_remove_leaf_spte
 from septum.lang import Struct, u8
 
 VCPU_PAGES = CACHE_CAPACITY + PAMT_PAGES * PT64_ROOT_MAX_LEVEL

@@ -9,11 +9,11 @@ from septum.host.frames import Gfp
 from septum.host.geometry import PAMT_PAGES, Pfn
 from septum.host.locks import Mutex, mutex_lock, mutex_unlock
 from septum.host.pools import OK, free_list, pop, topup_list
-from septum.kvm.demote import DEMOTE_GUARDED, block_and_track, tdx_demote
 from septum.kvm.design import VM_POOL, Design
 from septum.kvm.ops import ops
-from septum.kvm.pamt import pamt_get
-from septum.kvm.split import tdx_check_accept_level
+from septum.kvm.seam.pamt import pamt_get
+from septum.kvm.tdp.split import tdx_check_accept_level
+from septum.kvm.vmx.demote import DEMOTE_GUARDED, block_and_track, tdx_demote
 from septum.lang import Struct, process, u8
 
 SPLIT_PAGES = PAMT_PAGES * (1 + 1)  # the S-EPT page and the guest range

@@ -9,7 +9,7 @@ from septum.host.locks import RwLock, read_lock, read_unlock, write_lock, write_
 from septum.host.pools import EIO, OK
 from septum.host.ranges import place, range_of
 from septum.kvm.design import Design
-from septum.kvm.pamt import check_counted, free_pair, free_unused, pair_shared, pamt_add
+from septum.kvm.seam.pamt import check_counted, free_pair, free_unused, pair_shared, pamt_add
 from septum.lang import Struct, reached
 from septum.tdx.pairs import tdh_phymem_pamt_remove
 from septum.tdx.status import TDX_SUCCESS

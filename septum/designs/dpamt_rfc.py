@@ -5,9 +5,9 @@ from septum.designs.dpamt_v2 import pair_pool
 from septum.host.pools import OK
 from septum.kvm.design import Design
 from septum.kvm.ops import ops
-from septum.kvm.pamt import pamt_get
-from septum.kvm.tdp_mmu import PHYS_HOOKS
-from septum.kvm.tdx import tdx_mem_page_aug, tdx_sept_map_nonleaf_spte, tdx_sept_remove_leaf_spte
+from septum.kvm.seam.pamt import pamt_get
+from septum.kvm.tdp.tdp_mmu import PHYS_HOOKS
+from septum.kvm.vmx.tdx import tdx_mem_page_aug, tdx_sept_map_nonleaf_spte, tdx_sept_remove_leaf_spte
 
 design = Design("dpamt_rfc", base=dpamt_v2, sizes={PHYS_HOOKS: 1})
 

@@ -11,9 +11,10 @@ from septum.host.pools import (
     kvm_mmu_free_memory_cache,
     kvm_mmu_topup_memory_cache,
 )
-from septum.kvm import pamt_dec_and_lock, reclaim_put
 from septum.kvm.design import VCPU_POOL, Design
-from septum.kvm.pamt import PAIRS_IN_ARRAY
+from septum.kvm.seam import pamt_dec_and_lock
+from septum.kvm.seam.pamt import PAIRS_IN_ARRAY
+from septum.kvm.vmx import reclaim_put
 from septum.lang import Struct, u8
 
 design = Design(

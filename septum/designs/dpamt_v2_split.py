@@ -4,9 +4,9 @@ from septum.designs.dpamt_v2_split_as_posted import design as dpamt_v2_split_as_
 from septum.host.geometry import PAMT_PAGES
 from septum.host.locks import Mutex, mutex_lock, mutex_unlock
 from septum.host.pools import PairCache, kvm_mmu_topup_memory_cache
-from septum.kvm import pamt_dec_and_lock
-from septum.kvm.demote import COUNT_COMPARED, DEMOTE_GUARDED
 from septum.kvm.design import Design
+from septum.kvm.seam import pamt_dec_and_lock
+from septum.kvm.vmx.demote import COUNT_COMPARED, DEMOTE_GUARDED
 from septum.lang import Struct, u8
 
 design = Design(

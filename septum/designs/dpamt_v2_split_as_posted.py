@@ -17,11 +17,11 @@ from septum.host.pools import (
     kvm_mmu_free_memory_cache,
     kvm_mmu_memory_cache_alloc,
 )
-from septum.kvm.demote import COUNT_COMPARED, block_and_track, tdx_demote
 from septum.kvm.design import VM_POOL, Design
 from septum.kvm.ops import ops
-from septum.kvm.pamt import pamt_get
-from septum.kvm.split import SPLIT_ZEROED, tdx_check_accept_level
+from septum.kvm.seam.pamt import pamt_get
+from septum.kvm.tdp.split import SPLIT_ZEROED, tdx_check_accept_level
+from septum.kvm.vmx.demote import COUNT_COMPARED, block_and_track, tdx_demote
 from septum.lang import Struct, u8
 
 SPLIT_PAGES = PAMT_PAGES * 2

@@ -4,8 +4,9 @@ from septum.designs.dpamt_merged import design as dpamt_merged
 from septum.host.frames import Gfp
 from septum.host.geometry import PAMT_PAGES, PT64_ROOT_MAX_LEVEL, Pfn
 from septum.host.pools import free_list, pop, topup_list
-from septum.kvm import pamt_dec_and_lock, reclaim_put
 from septum.kvm.design import VCPU_POOL, Design
+from septum.kvm.seam import pamt_dec_and_lock
+from septum.kvm.vmx import reclaim_put
 from septum.lang import Size, Struct, bug_on, u8
 
 CHARGED = Size("CHARGED", 1)  # pages of the list are charged to the VM

@@ -9,11 +9,11 @@ from septum.host.frames import Content, Gfp
 from septum.host.geometry import PAMT_PAGES, Pfn
 from septum.host.locks import SpinLock, spin_lock, spin_unlock
 from septum.host.pools import ENOMEM, OK, alloc_atomic, alloc_or_fail, free_list, pop, push
-from septum.kvm.demote import DEMOTE_GUARDED, block_and_track, tdx_demote
 from septum.kvm.design import VM_POOL, Design
 from septum.kvm.ops import ops
-from septum.kvm.pamt import pamt_get
-from septum.kvm.split import SPLIT_ZEROED, tdx_check_accept_level
+from septum.kvm.seam.pamt import pamt_get
+from septum.kvm.tdp.split import SPLIT_ZEROED, tdx_check_accept_level
+from septum.kvm.vmx.demote import DEMOTE_GUARDED, block_and_track, tdx_demote
 from septum.lang import Size, Struct, process, u8, warn_on
 
 SPLIT_CHARGED = Size("SPLIT_CHARGED", 1)  # pages of the pool for splits are charged to the VM

@@ -10,13 +10,13 @@ from septum.host.frames import Role, free_page, take
 from septum.host.geometry import PAMT_PAGES, Level
 from septum.host.locks import spin_lock, spin_unlock
 from septum.host.pools import OK, pop
-from septum.kvm import pamt_dec_outside
 from septum.kvm.bug import tdx_bug_on
-from septum.kvm.demote import DEMOTE_GUARDED, block_and_track, count_small_pages
 from septum.kvm.design import Design
 from septum.kvm.ops import ops
-from septum.kvm.pamt import pamt_get
-from septum.kvm.tdx import no_vcpus_enter_start, no_vcpus_enter_stop
+from septum.kvm.seam import pamt_dec_outside
+from septum.kvm.seam.pamt import pamt_get
+from septum.kvm.vmx.demote import DEMOTE_GUARDED, block_and_track, count_small_pages
+from septum.kvm.vmx.tdx import no_vcpus_enter_start, no_vcpus_enter_stop
 from septum.lang import process
 from septum.tdx.demote import tdh_mem_page_demote
 from septum.tdx.status import TDX_OPERAND_BUSY, TDX_SUCCESS

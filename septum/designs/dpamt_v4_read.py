@@ -8,10 +8,10 @@ from septum.designs.dpamt_v4 import design as dpamt_v4
 from septum.host.geometry import PAMT_PAGES
 from septum.host.locks import spin_lock, spin_unlock
 from septum.host.pools import EBUSY, OK, pop
-from septum.kvm import split_shared
-from septum.kvm.demote import block_and_track, tdx_demote
 from septum.kvm.design import Design
-from septum.kvm.pamt import pamt_get
+from septum.kvm.seam.pamt import pamt_get
+from septum.kvm.tdp import split_shared
+from septum.kvm.vmx.demote import block_and_track, tdx_demote
 from septum.lang import process
 
 design = Design("dpamt_v4_read", base=dpamt_v4, parts=[split_shared])

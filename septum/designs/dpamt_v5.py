@@ -7,13 +7,13 @@ from septum.designs.dpamt_merged_split import design as dpamt_merged_split
 from septum.host.frames import Gfp, Role, free_page
 from septum.host.geometry import CACHE_CAPACITY, LEVELS, PAMT_PAGES, PT64_ROOT_MAX_LEVEL, SPREAD
 from septum.host.pools import ENOMEM, OK, keep, kvm_mmu_memory_cache_alloc, pop, topup_list
-from septum.kvm import pamt_dec_and_lock
-from septum.kvm.demote import block_and_track, tdx_demote
 from septum.kvm.design import VCPU_POOL, Design
 from septum.kvm.ops import ops
-from septum.kvm.pamt import IRQSAVE, tdx_alloc_control_page
-from septum.kvm.tdp_mmu import BACKED_AT_ALLOCATION
-from septum.kvm.tdx import tdx_sept_free_private_spt, tdx_sept_map_nonleaf_spte
+from septum.kvm.seam import pamt_dec_and_lock
+from septum.kvm.seam.pamt import IRQSAVE, tdx_alloc_control_page
+from septum.kvm.tdp.tdp_mmu import BACKED_AT_ALLOCATION
+from septum.kvm.vmx.demote import block_and_track, tdx_demote
+from septum.kvm.vmx.tdx import tdx_sept_free_private_spt, tdx_sept_map_nonleaf_spte
 from septum.lang import process, warn_on
 
 SPLIT_PAGES = PAMT_PAGES  # the guest range; the S-EPT page is backed already

@@ -4,9 +4,9 @@ from septum.designs.dpamt_merged_split import design as dpamt_merged_split
 from septum.host.frames import Gfp
 from septum.host.geometry import CACHE_CAPACITY, PAMT_PAGES, PT64_ROOT_MAX_LEVEL, Pfn
 from septum.host.pools import OK, MemoryCache, kvm_mmu_topup_memory_cache, topup_list
-from septum.kvm import pamt_dec_and_lock
 from septum.kvm.design import VCPU_POOL, Design
 from septum.kvm.ops import ops
+from septum.kvm.seam import pamt_dec_and_lock
 from septum.lang import Struct, u8
 
 LIST_PAGES = PAMT_PAGES * (PT64_ROOT_MAX_LEVEL + 1)

@@ -8,12 +8,12 @@ from septum.designs.dpamt_v5 import topup_backed
 from septum.host.frames import Gfp
 from septum.host.geometry import PAMT_PAGES
 from septum.host.pools import OK, topup_list
-from septum.kvm import pamt_dec_outside
-from septum.kvm.demote import DEMOTE_GUARDED
 from septum.kvm.design import Design
 from septum.kvm.ops import ops
-from septum.kvm.pamt import IRQSAVE
-from septum.kvm.split import SPLIT_ZEROED
+from septum.kvm.seam import pamt_dec_outside
+from septum.kvm.seam.pamt import IRQSAVE
+from septum.kvm.tdp.split import SPLIT_ZEROED
+from septum.kvm.vmx.demote import DEMOTE_GUARDED
 
 design = Design(
     "dpamt_v5_as_posted", base=dpamt_v5, parts=[pamt_dec_outside], sizes={IRQSAVE: 0, DEMOTE_GUARDED: 0, SPLIT_ZEROED: 1}

@@ -6,8 +6,8 @@ from septum.host.cpu import me
 from septum.host.frames import Role
 from septum.host.pools import OK
 from septum.kvm.design import Design
-from septum.kvm.pamt import IRQSAVE
-from septum.kvm.tdx import tdx_sept_free_private_spt
+from septum.kvm.seam.pamt import IRQSAVE
+from septum.kvm.vmx.tdx import tdx_sept_free_private_spt
 
 design = Design("dpamt_v5_free_unused", base=dpamt_v5, sizes={IRQSAVE: 0})
 

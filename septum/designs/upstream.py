@@ -4,14 +4,14 @@ from septum.host.frames import Content
 from septum.host.geometry import CACHE_CAPACITY
 from septum.host.pools import OK, MemoryCache, kvm_mmu_free_memory_cache, kvm_mmu_memory_cache_alloc, kvm_mmu_topup_memory_cache
 from septum.kvm.design import VCPU_POOL, Design
-from septum.kvm.tdx import (
+from septum.kvm.versions import KERNEL, V7_2
+from septum.kvm.vmx.tdx import (
     free_external_page,
     tdx_mem_page_aug,
     tdx_sept_free_private_spt,
     tdx_sept_map_nonleaf_spte,
     tdx_sept_remove_leaf_spte,
 )
-from septum.kvm.versions import KERNEL, V7_2
 from septum.lang import Struct
 
 design = Design("upstream", sizes={VCPU_POOL: CACHE_CAPACITY})

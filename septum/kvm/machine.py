@@ -15,19 +15,20 @@ VCPU_DESIGN = Slot("vcpu.design")
 VM_DESIGN = Slot("vm.design")
 SP_DESIGN = Slot("sp.design")
 VM_MEMSLOTS = Slot("vm.memslots")  # where scenarios have memslots: septum/kvm/memslots.py
-VM_DIRECT = Slot("vm.direct")  # where they have direct trees: septum/kvm/direct.py
+VM_DIRECT = Slot("vm.direct")  # where they have direct trees: septum/kvm/tdp/direct.py
 VCPU_DIRECT = Slot("vcpu.direct")
 SP_DIRECT = Slot("sp.direct")
 
 EXITS = Size("EXITS", 0)  # KVM_RUN says why it ended
+SPLITS_UNDER_READ_LOCK = Size("SPLITS_UNDER_READ_LOCK", 0)  # leaves are split with mmu_lock held for read
 VM_LIFE = Slot("vm.life")
 VM_FILE = Slot("vm.file")
-VM_FILES = Slot("vm.files")  # where they have several guest_memfd files: septum/kvm/gmem_files.py
+VM_FILES = Slot("vm.files")  # where they have several guest_memfd files: septum/kvm/virt/gmem_files.py
 VM_CONTENTS = Slot("vm.contents")
 VM_POISON = Slot("vm.poison")
-VM_LPAGE_INFO = Slot("vm.lpage_info")  # where 2M ranges may be mixed: septum/kvm/mixed.py
+VM_LPAGE_INFO = Slot("vm.lpage_info")  # where 2M ranges may be mixed: septum/kvm/tdp/mixed.py
 VCPU_LIFE = Slot("vcpu.life")
-VCPU_CPU = Slot("vcpu.cpu")  # where vCPUs move: septum/kvm/association.py
+VCPU_CPU = Slot("vcpu.cpu")  # where vCPUs move: septum/kvm/vmx/association.py
 VCPU_RUN = Slot("vcpu.run")
 VCPU_RANGE = Slot("vcpu.range")
 

@@ -100,3 +100,26 @@ def slot_at(m: Machine, vm: VmId, gfn: Gfn):
             if memslot.base_gfn <= gfn and gfn < memslot.base_gfn + memslot.npages:
                 return slot
     return MemslotId(0)
+
+
+def slot_in_hva_range(m: Machine, vm: VmId, number: SlotNumber, first: Hva, last: Hva):
+    """The slot of this number, if it has any of these HVAs; else 0."""
+    slot = m.vm[vm].memslots.active.slot[number]
+    if slot != 0:
+        memslot = m.vm[vm].memslots.memslot[slot]
+        assert memslot.npages != 0, f"custody: memslot object {slot} is read after its free"
+        if memslot.hva <= last and first < memslot.hva + memslot.npages:
+            return slot
+    return MemslotId(0)
+
+
+def first_gfn(m: Machine, vm: VmId, slot: MemslotId, first: Hva):
+    """hva_to_gfn_memslot() of the first HVA of a range that the slot has."""
+    memslot = m.vm[vm].memslots.memslot[slot]
+    return Gfn(memslot.base_gfn + max(first, memslot.hva) - memslot.hva)
+
+
+def last_gfn(m: Machine, vm: VmId, slot: MemslotId, last: Hva):
+    """hva_to_gfn_memslot() of the last HVA of a range that the slot has."""
+    memslot = m.vm[vm].memslots.memslot[slot]
+    return Gfn(memslot.base_gfn + min(last, memslot.hva + memslot.npages - 1) - memslot.hva)

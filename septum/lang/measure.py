@@ -16,7 +16,7 @@ LOCK_CLASSES = HELD_BITS // 2
 
 ENTERED = Meter("entered", "a SEAMCALL or TDCALL was made")
 MEASURED_CALLS = ("tdh_",)
-BENEATH = ("septum.host.", "septum.tdx.", "septum.properties.", "septum.kvm.pamt")
+BENEATH = ("septum.host.", "septum.tdx.", "septum.properties.", "septum.kvm.seam.", "septum.kvm.vmx.pamt_lazy")
 """Modules whose lines are not named: what happens there is put down to the line of KVM or of the design that called."""
 
 

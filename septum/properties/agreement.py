@@ -3,7 +3,7 @@
 from septum.host.entry import FROZEN_SPTE, describe
 from septum.host.geometry import GFNS, LEVELS, Gfn, Level, VmId, index_at, leaf_base
 from septum.kvm.machine import Machine, TdState, VmState
-from septum.kvm.spte import is_last_spte, is_shadow_present_pte, spte_to_pfn
+from septum.kvm.tdp.spte import is_last_spte, is_shadow_present_pte, spte_to_pfn
 from septum.kvm.versions import KERNEL, V6_19
 from septum.lang import each
 from septum.tdx.geometry import BUILDS

@@ -3,8 +3,8 @@
 from septum.host.frames import PageType, Role
 from septum.host.geometry import DYNAMIC_PAMT, Pfn, RangeId
 from septum.kvm.machine import Machine
-from septum.kvm.pamt import HOST_COUNTS
-from septum.kvm.tdp_mmu import BACKED_AT_ALLOCATION
+from septum.kvm.seam.pamt import HOST_COUNTS
+from septum.kvm.tdp.tdp_mmu import BACKED_AT_ALLOCATION
 from septum.lang import each, u16
 
 

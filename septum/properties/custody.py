@@ -2,11 +2,11 @@
 
 from septum.host.frames import PageType, Role
 from septum.host.geometry import GFNS, LEVELS, VMS, Gfn, Level, Pfn, RangeId, VcpuId, VmId, index_at, leaf_base
-from septum.kvm.direct import DIRECT
 from septum.kvm.machine import Machine, VmState
 from septum.kvm.ops import ops
-from septum.kvm.spte import is_last_spte, is_shadow_present_pte
-from septum.kvm.tdp_mmu import table_at
+from septum.kvm.tdp.direct import DIRECT
+from septum.kvm.tdp.spte import is_last_spte, is_shadow_present_pte
+from septum.kvm.tdp.tdp_mmu import table_at
 from septum.lang import each, u16
 from septum.properties.direct import linked_direct_tables
 

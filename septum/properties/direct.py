@@ -2,13 +2,13 @@
 
 from septum.host.entry import FROZEN_SPTE
 from septum.host.geometry import GFNS, LEVELS, Gfn, Level, Pfn, VcpuId, VmId, leaf_base
-from septum.kvm.changed_spte import is_leaf, is_table
-from septum.kvm.direct import DIRECT, ROOTS, Copy, RootSlot, direct_index, is_mirror_sp
 from septum.kvm.machine import Machine
 from septum.kvm.memslots import slot_at
-from septum.kvm.spte import is_mmio_spte, mmio_generation, page_of, spte_to_pfn
-from septum.kvm.tlb import is_host_page
-from septum.kvm.walk import direct_table
+from septum.kvm.tdp.changed_spte import is_leaf, is_table
+from septum.kvm.tdp.direct import DIRECT, ROOTS, Copy, RootSlot, direct_index, is_mirror_sp
+from septum.kvm.tdp.spte import is_mmio_spte, mmio_generation, page_of, spte_to_pfn
+from septum.kvm.tdp.tlb import is_host_page
+from septum.kvm.tdp.walk import direct_table
 from septum.lang import each, u16
 
 

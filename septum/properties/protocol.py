@@ -1,13 +1,12 @@
 """The flags and counters by which KVM's parts agree among themselves; kvm-mmu.md 7.2."""
 
 from septum.host.geometry import GFNS, Gfn, Level, VmId, index_at
-from septum.kvm.attributes import has_private_leaf
-from septum.kvm.hwpoison import HWPOISON, is_poisoned
-from septum.kvm.machine import Machine, TdState
-from septum.kvm.spte import is_shadow_present_pte
-from septum.kvm.tdp_mmu import table_at
-from septum.kvm.tdx import SPLITS_UNDER_READ_LOCK
+from septum.kvm.machine import SPLITS_UNDER_READ_LOCK, Machine, TdState
+from septum.kvm.tdp.spte import is_shadow_present_pte
+from septum.kvm.tdp.tdp_mmu import table_at
 from septum.kvm.versions import KERNEL, V6_19
+from septum.kvm.virt.attributes import has_private_leaf
+from septum.kvm.virt.hwpoison import HWPOISON, is_poisoned
 from septum.lang import each, u8
 from septum.tdx.geometry import BUILDS
 from septum.tdx.sept import SeptState, entry_of, sept_state

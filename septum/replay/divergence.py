@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from septum.kvm.traced.events import Guard, Kind, Step
 from septum.replay.native import Record
 from septum.replay.result import Divergence, Line, Place
+from septum.replay.traced.events import Guard, Kind, Step
 from septum.replay.words import GUARDS, STEPS, word
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from septum.host.entry import ADDRESS_MASK, PAGE_SHIFT
-from septum.kvm.traced.layout import PT_PAGE_SIZE_MASK, SPTE_MMU_PRESENT_MASK
 from septum.lang.errors import UserError
+from septum.replay.traced.layout import PT_PAGE_SIZE_MASK, SPTE_MMU_PRESENT_MASK
 
 NONPRESENT = 1 << 63
 C_BIT_MIN = 40
@@ -50,7 +50,7 @@ SEEN_ACCESS, SEEN_LAZY, SEEN_ENTRY_INFO = 4, 16, 128  # of fields.c
 
 @dataclass(frozen=True)
 class Format:
-    """A page-table format: the masks of septum.kvm.traced.layout.Layout."""
+    """A page-table format: the masks of septum.replay.traced.layout.Layout."""
 
     name: str
     nonleaf: int

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from septum.host.geometry import LEVELS
-from septum.kvm.traced.followed import MAX_LEVEL, TASKS, Followed
-from septum.kvm.traced.losses import adopt, lose
-from septum.kvm.traced.steps import follow
-from septum.kvm.traced.transitions import guard_of
 from septum.lang.compile import compiled, load
 from septum.lang.struct import allocate
 from septum.lang.translate import Translation
 from septum.lang.types import scope
+from septum.replay.traced.followed import MAX_LEVEL, TASKS, Followed
+from septum.replay.traced.losses import adopt, lose
+from septum.replay.traced.steps import follow
+from septum.replay.traced.transitions import guard_of
 
 HERE = Path(__file__).parent
 SOURCES = ("fields.c", "lines.c", "follow.c", "overtaken.c", "order.c")

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import replace as with_fields
 from pathlib import Path
 
-from septum.kvm.traced.events import Kind, Step
 from septum.lang.errors import UserError
 from septum.replay.result import Divergence, Group, Reading, Result, Sample, Verdict
 from septum.replay.session import GROUP_LINES, Session, Settings
 from septum.replay.source import Truncated, chunks
+from septum.replay.traced.events import Kind, Step
 from septum.replay.words import STEPS
 
 NANOSECONDS = 1e9

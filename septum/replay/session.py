@@ -8,12 +8,12 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from septum.kvm.traced.events import Guard, Kind, Step
 from septum.lang.errors import SeptumError
 from septum.replay.divergence import describe
 from septum.replay.kernels import Choice, choose, encryption_bit
 from septum.replay.native import RING, Record, State, library
 from septum.replay.result import Divergence
+from septum.replay.traced.events import Guard, Kind, Step
 from septum.replay.words import GUARDS, STEPS
 
 DIVERGED, DEFECT = 1, 2

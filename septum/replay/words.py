@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from septum.host.entry import ADDRESS_MASK, FROZEN_SPTE, SHADOW_NONPRESENT_VALUE
-from septum.kvm.traced.events import Guard, Step
-from septum.kvm.traced.layout import PT_PAGE_SIZE_MASK, SPTE_MMU_PRESENT_MASK
+from septum.replay.traced.events import Guard, Step
+from septum.replay.traced.layout import PT_PAGE_SIZE_MASK, SPTE_MMU_PRESENT_MASK
 
 STEPS = {
     Step.NONE: "no step",

@@ -11,12 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from septum.check.build import Build
+from septum.explore.build import Build
 from septum.host.entry import ADDRESS_MASK, FROZEN_SPTE, PAGE_SHIFT, SHADOW_NONPRESENT_VALUE
 from septum.host.frames import PageType
 from septum.host.geometry import ENTRIES, ENTRY_BITS, LEVELS, PAGES, VMS
 from septum.kvm.machine import Machine
-from septum.kvm.spte import NONLEAF_SPTE, PT_PAGE_SIZE_MASK, is_last_spte, is_shadow_present_pte
+from septum.kvm.tdp.spte import NONLEAF_SPTE, PT_PAGE_SIZE_MASK, is_last_spte, is_shadow_present_pte
 from septum.lang.engine import Engine, Status
 from septum.lang.errors import UserError
 from septum.lang.types import scope

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from septum.check.hunt import Hunted
+from septum.hunt.hunt import Hunted
 from septum.report.document import counterexample
 from septum.report.numbers import duration
 from septum.report.terminal import findings, section

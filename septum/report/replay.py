@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from septum.kvm.traced.events import Step
 from septum.replay.result import Divergence, Group, Result, Sample, Verdict
+from septum.replay.traced.events import Step
 from septum.replay.words import STEPS
 from septum.report.numbers import duration, memory
 from septum.report.terminal import wrapped

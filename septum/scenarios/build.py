@@ -10,9 +10,11 @@ from septum.host.geometry import VCPUS
 from septum.host.signals import SIGNALS, interrupted
 from septum.kvm.bug import page_mapped
 from septum.kvm.exits import UserRange
-from septum.kvm.gmem import hole_punched, kvm_gmem_punch_hole
-from septum.kvm.guest import init_mem_region
-from septum.kvm.life import (
+from septum.kvm.machine import VCPU_RANGE
+from septum.kvm.mmu.mirror_root import root_shared
+from septum.kvm.mmu.prefault import kvm_vcpu_pre_fault_memory, prefaulted
+from septum.kvm.virt.gmem import hole_punched, kvm_gmem_punch_hole
+from septum.kvm.vmx.life import (
     finalized,
     kvm_create_vm,
     kvm_vm_ioctl_create_vcpu,
@@ -25,12 +27,10 @@ from septum.kvm.life import (
     wait_for_td,
     wait_for_vcpu,
 )
-from septum.kvm.machine import VCPU_RANGE
-from septum.kvm.mirror_root import root_shared
-from septum.kvm.populate import populated, tdx_vcpu_init_mem_region
-from septum.kvm.prefault import kvm_vcpu_pre_fault_memory, prefaulted
-from septum.kvm.vcpu import kvm_vcpu_ioctl_run
-from septum.kvm.vm import close_vcpu, close_vm, kvm_destroy_vm, rcu_softirq, vm_destroyed
+from septum.kvm.vmx.populate import populated, tdx_vcpu_init_mem_region
+from septum.kvm.vmx.vcpu import kvm_vcpu_ioctl_run
+from septum.kvm.x86.guest import init_mem_region
+from septum.kvm.x86.vm import close_vcpu, close_vm, kvm_destroy_vm, rcu_softirq, vm_destroyed
 from septum.lang import Call, call
 from septum.scenarios.world import THREE_VCPUS, World, scenario
 from septum.tdx.guest import page_accepted

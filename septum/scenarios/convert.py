@@ -7,18 +7,18 @@ for ever for a conversion that ended.
 
 from septum.host.geometry import VCPUS
 from septum.host.locks import FAIR
-from septum.kvm.attributes import kvm_vm_ioctl_set_mem_attributes, made_private, made_shared
 from septum.kvm.bug import page_mapped
 from septum.kvm.exits import memory_fault
-from septum.kvm.gmem import hole_punched, kvm_gmem_error_folio, kvm_gmem_punch_hole
-from septum.kvm.gmem_file import CLOSES_FILE, GmemFile
-from septum.kvm.guest import balloon, insist, map_gpa, release
-from septum.kvm.hwpoison import HWPOISON, Poison, memory_failed, met_hwpoison
 from septum.kvm.machine import VM_FILE, VM_POISON
-from septum.kvm.mmu import stale_fault
-from septum.kvm.split import converted, kvm_vm_set_mem_attributes, split_done
-from septum.kvm.vcpu import touch
-from septum.kvm.vm import close_gmem, file_closed
+from septum.kvm.mmu.mmu import stale_fault
+from septum.kvm.tdp.split import converted, kvm_vm_set_mem_attributes, split_done
+from septum.kvm.virt.attributes import kvm_vm_ioctl_set_mem_attributes, made_private, made_shared
+from septum.kvm.virt.gmem import hole_punched, kvm_gmem_error_folio, kvm_gmem_punch_hole
+from septum.kvm.virt.gmem_file import CLOSES_FILE, GmemFile
+from septum.kvm.virt.hwpoison import HWPOISON, Poison, memory_failed, met_hwpoison
+from septum.kvm.vmx.vcpu import touch
+from septum.kvm.x86.guest import balloon, insist, map_gpa, release
+from septum.kvm.x86.vm import close_gmem, file_closed
 from septum.lang import call
 from septum.scenarios.split import NEEDS
 from septum.scenarios.world import LIVING, TWO_VCPUS, World, scenario

@@ -8,17 +8,22 @@ from collections.abc import Mapping
 
 from septum.host.frames import Role
 from septum.host.geometry import ENTRIES, FIXED_PAGES, VCPUS
-from septum.kvm.aging import aged, aged_too_late, kvm_age_hva
 from septum.kvm.bug import lost_race, met_frozen
-from septum.kvm.changed_spte import PROVE_MMU, table_removed, tables_removed
-from septum.kvm.direct import COPIES_ON_WRITE, DIRECT, RESCHED, SpRole, VcpuDirect, VmDirect
-from septum.kvm.direct_fault import fixed_fast, old_mmio, restored
-from septum.kvm.direct_run import access, accessed, mmio_emulated
 from septum.kvm.machine import SP_DIRECT, VCPU_DIRECT, VM_DIRECT, VM_MEMSLOTS, VmState
-from septum.kvm.memory_region import kvm_set_memory_region, slot_deleted, slot_moved
 from septum.kvm.memslots import HVAS, MEMSLOTS, SLOT_IDS, Memslots, met_dying_slot
-from septum.kvm.mmu import root_obsolete, stale_fault
-from septum.kvm.notifier import (
+from septum.kvm.mmu.direct_fault import fixed_fast, old_mmio, restored
+from septum.kvm.mmu.mmu import root_obsolete, stale_fault
+from septum.kvm.mmu.nx_recovery import kvm_recover_nx_huge_pages, nx_recovered
+from septum.kvm.tdp.changed_spte import PROVE_MMU, table_removed, tables_removed
+from septum.kvm.tdp.direct import COPIES_ON_WRITE, DIRECT, RESCHED, SpRole, VcpuDirect, VmDirect
+from septum.kvm.tdp.roots import fast_zap, root_allocated, root_found, root_freed
+from septum.kvm.tdp.spte import AD_DISABLED, MMIO_VALUE
+from septum.kvm.tdp.tdp_mmu import direct_mapped, mmio_mapped
+from septum.kvm.tdp.tlb import Acc, guest_wrote, tlb_flushed
+from septum.kvm.tdp.walk import yielded
+from septum.kvm.virt.aging import aged, aged_too_late, kvm_age_hva
+from septum.kvm.virt.memory_region import kvm_set_memory_region, slot_deleted, slot_moved
+from septum.kvm.virt.notifier import (
     host_write,
     leaf_zapped,
     madvise_dontneed,
@@ -26,14 +31,9 @@ from septum.kvm.notifier import (
     page_unmapped,
     write_protect_hva,
 )
-from septum.kvm.nx_recovery import kvm_recover_nx_huge_pages, nx_recovered
-from septum.kvm.plain_vm import destroy_plain_vm
-from septum.kvm.roots import fast_zap, root_allocated, root_found, root_freed
-from septum.kvm.spte import AD_DISABLED, MMIO_VALUE
-from septum.kvm.tdp_mmu import direct_mapped, mmio_mapped
-from septum.kvm.tlb import Acc, guest_wrote, tlb_flushed
-from septum.kvm.vm import close_vcpu, rcu_softirq, vm_destroyed
-from septum.kvm.walk import yielded
+from septum.kvm.x86.direct_run import access, accessed, mmio_emulated
+from septum.kvm.x86.plain_vm import destroy_plain_vm
+from septum.kvm.x86.vm import close_vcpu, rcu_softirq, vm_destroyed
 from septum.lang import Size, call
 from septum.scenarios.scopes import WIDE
 from septum.scenarios.world import TWO_VCPUS, Td, World, scenario

@@ -6,19 +6,27 @@ seen no dirty log was about to give it; a split that translates otherwise than t
 
 from septum.host.frames import Role
 from septum.host.geometry import ENTRIES, FIXED_PAGES, VCPUS
-from septum.kvm.aging import aged, kvm_age_hva
-from septum.kvm.changed_spte import table_removed, tables_removed
-from septum.kvm.direct import HUGE_1G, HUGE_PAGES
-from septum.kvm.direct_fault import fixed_fast, restored
-from septum.kvm.direct_run import access, accessed
-from septum.kvm.dirty_log import EAGER_PAGE_SPLIT, INITIALLY_SET, copy_all, get_dirty_log, page_logged, recovered, write_protected
-from septum.kvm.manual_log import copies_nothing_yet, copy_round
-from septum.kvm.memory_region import kvm_set_memory_region
 from septum.kvm.memslots import HVAS
-from septum.kvm.spte import AD_DISABLED
-from septum.kvm.tdp_mmu import direct_mapped, direct_split
-from septum.kvm.tlb import PML, Acc, guest_wrote, tlb_flushed
-from septum.kvm.vm import rcu_softirq
+from septum.kvm.mmu.direct_fault import fixed_fast, restored
+from septum.kvm.tdp.changed_spte import table_removed, tables_removed
+from septum.kvm.tdp.direct import HUGE_1G, HUGE_PAGES
+from septum.kvm.tdp.dirty_log import (
+    EAGER_PAGE_SPLIT,
+    INITIALLY_SET,
+    copy_all,
+    get_dirty_log,
+    page_logged,
+    recovered,
+    write_protected,
+)
+from septum.kvm.tdp.manual_log import copies_nothing_yet, copy_round
+from septum.kvm.tdp.spte import AD_DISABLED
+from septum.kvm.tdp.tdp_mmu import direct_mapped, direct_split
+from septum.kvm.tdp.tlb import PML, Acc, guest_wrote, tlb_flushed
+from septum.kvm.virt.aging import aged, kvm_age_hva
+from septum.kvm.virt.memory_region import kvm_set_memory_region
+from septum.kvm.x86.direct_run import access, accessed
+from septum.kvm.x86.vm import rcu_softirq
 from septum.lang import call
 from septum.scenarios.direct import PLAIN, plain_vm
 from septum.scenarios.world import TWO_VCPUS, Td, World, scenario

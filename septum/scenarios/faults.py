@@ -3,7 +3,7 @@
 from septum.host.frames import allocation_failed
 from septum.host.geometry import ENTRIES, VCPUS
 from septum.kvm.bug import lost_race, met_frozen, page_mapped, table_freed_unused
-from septum.kvm.vcpu import touch
+from septum.kvm.vmx.vcpu import touch
 from septum.scenarios.world import ONE_VM, World, scenario
 from septum.tdx.guest import page_accepted
 from septum.tdx.locks import busy

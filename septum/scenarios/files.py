@@ -6,13 +6,13 @@ where the other one goes on; a slot is unbound between begin and end, and the en
 
 from septum.kvm.bug import page_mapped
 from septum.kvm.exits import memory_fault
-from septum.kvm.gmem import hole_punched
-from septum.kvm.gmem_files import FILES, Files, SlotFile, hole_beside_slots, kvm_gmem_punch_hole_in
 from septum.kvm.machine import VM_FILES, VM_MEMSLOTS
-from septum.kvm.memory_region import kvm_set_memory_region, slot_deleted
 from septum.kvm.memslots import MEMSLOTS, SLOT_FILE, SLOT_IDS, Memslots, met_dying_slot
-from septum.kvm.mmu import stale_fault
-from septum.kvm.vcpu import touch
+from septum.kvm.mmu.mmu import stale_fault
+from septum.kvm.virt.gmem import hole_punched
+from septum.kvm.virt.gmem_files import FILES, Files, SlotFile, hole_beside_slots, kvm_gmem_punch_hole_in
+from septum.kvm.virt.memory_region import kvm_set_memory_region, slot_deleted
+from septum.kvm.vmx.vcpu import touch
 from septum.lang import call
 from septum.scenarios.world import FOUR_LEVELS, LIVING, Td, World, scenario
 from septum.tdx.guest import page_accepted

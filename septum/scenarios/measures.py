@@ -14,9 +14,9 @@ from septum.host.geometry import (
     VCPUS,
 )
 from septum.kvm.bug import page_mapped
-from septum.kvm.mmu import TOPS_UP
-from septum.kvm.split import converted, kvm_vm_set_mem_attributes, split_done
-from septum.kvm.vcpu import fault
+from septum.kvm.mmu.mmu import TOPS_UP
+from septum.kvm.tdp.split import converted, kvm_vm_set_mem_attributes, split_done
+from septum.kvm.vmx.vcpu import fault
 from septum.lang import call
 from septum.scenarios.split import NEEDS
 from septum.scenarios.world import World, scenario

@@ -7,9 +7,9 @@ period never ends because a fault waits, inside of its SRCU section, for the del
 from septum.host.geometry import LEVELS, VCPUS
 from septum.kvm.bug import page_mapped
 from septum.kvm.machine import VM_MEMSLOTS
-from septum.kvm.memory_region import kvm_set_memory_region, slot_deleted
 from septum.kvm.memslots import HVAS, MEMSLOTS, Memslots, met_dying_slot
-from septum.kvm.vcpu import fault, touch
+from septum.kvm.virt.memory_region import kvm_set_memory_region, slot_deleted
+from septum.kvm.vmx.vcpu import fault, touch
 from septum.lang import call
 from septum.scenarios.world import World, scenario
 

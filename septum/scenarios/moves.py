@@ -1,10 +1,10 @@
 """vCPUs of a TD that are run by one thread and by another, on its own CPU."""
 
-from septum.kvm.association import VcpuCpu, interrupted, moved
 from septum.kvm.bug import page_mapped
 from septum.kvm.machine import VCPU_CPU
-from septum.kvm.vcpu import kvm_vcpu_ioctl_run
-from septum.kvm.vm import close_vcpu, kvm_destroy_vm, rcu_softirq, vm_destroyed
+from septum.kvm.vmx.association import VcpuCpu, interrupted, moved
+from septum.kvm.vmx.vcpu import kvm_vcpu_ioctl_run
+from septum.kvm.x86.vm import close_vcpu, kvm_destroy_vm, rcu_softirq, vm_destroyed
 from septum.lang import call
 from septum.scenarios.world import BUILT, FOUR_LEVELS, ONE_VM, World, scenario
 from septum.tdx.geometry import MOVES

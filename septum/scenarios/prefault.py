@@ -9,19 +9,19 @@ from typing import Any
 
 from septum.host.geometry import VCPUS
 from septum.host.signals import SIGNALS, interrupted
-from septum.kvm.attributes import kvm_vm_ioctl_set_mem_attributes, made_shared
 from septum.kvm.bug import page_mapped
 from septum.kvm.exits import UserRange, memory_fault
-from septum.kvm.gmem import hole_punched, kvm_gmem_punch_hole
-from septum.kvm.gmem_file import CLOSES_FILE, GmemFile, unbound_dying
-from septum.kvm.guest import insist, pre_fault_memory
 from septum.kvm.machine import VCPU_RANGE, VM_FILE, VM_MEMSLOTS
-from septum.kvm.memory_region import kvm_set_memory_region, slot_deleted
 from septum.kvm.memslots import MEMSLOTS, Memslots, met_dying_slot
-from septum.kvm.mmu import stale_fault
-from septum.kvm.prefault import kvm_vcpu_pre_fault_memory, prefault_gave_up, prefaulted
-from septum.kvm.vcpu import touch
-from septum.kvm.vm import close_gmem, file_closed
+from septum.kvm.mmu.mmu import stale_fault
+from septum.kvm.mmu.prefault import kvm_vcpu_pre_fault_memory, prefault_gave_up, prefaulted
+from septum.kvm.virt.attributes import kvm_vm_ioctl_set_mem_attributes, made_shared
+from septum.kvm.virt.gmem import hole_punched, kvm_gmem_punch_hole
+from septum.kvm.virt.gmem_file import CLOSES_FILE, GmemFile, unbound_dying
+from septum.kvm.virt.memory_region import kvm_set_memory_region, slot_deleted
+from septum.kvm.vmx.vcpu import touch
+from septum.kvm.x86.guest import insist, pre_fault_memory
+from septum.kvm.x86.vm import close_gmem, file_closed
 from septum.lang import call
 from septum.scenarios.world import LIVING, Td, World, scenario
 from septum.tdx.guest import page_accepted

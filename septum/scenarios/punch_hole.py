@@ -2,10 +2,10 @@
 
 from septum.host.geometry import VCPUS
 from septum.kvm.bug import page_came_back, page_mapped
-from septum.kvm.gmem import hole_punched, kvm_gmem_punch_hole
-from septum.kvm.mmu import stale_fault
-from septum.kvm.tdx import busy_retried
-from septum.kvm.vcpu import touch
+from septum.kvm.mmu.mmu import stale_fault
+from septum.kvm.virt.gmem import hole_punched, kvm_gmem_punch_hole
+from septum.kvm.vmx.tdx import busy_retried
+from septum.kvm.vmx.vcpu import touch
 from septum.lang import call
 from septum.scenarios.world import ONE_VM, World, scenario
 from septum.tdx.guest import page_accepted

@@ -2,9 +2,9 @@
 
 from septum.host.geometry import VCPUS
 from septum.kvm.bug import page_mapped
-from septum.kvm.split import converted, kvm_vm_set_mem_attributes, split_done
-from septum.kvm.split_shared import start_dirty_logging
-from septum.kvm.vcpu import fault, touch
+from septum.kvm.tdp.split import converted, kvm_vm_set_mem_attributes, split_done
+from septum.kvm.tdp.split_shared import start_dirty_logging
+from septum.kvm.vmx.vcpu import fault, touch
 from septum.lang import call
 from septum.scenarios.world import TWO_VCPUS, World, scenario
 from septum.tdx.guest import page_accepted

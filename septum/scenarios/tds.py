@@ -2,11 +2,11 @@
 
 from septum.host.geometry import ENTRIES, GFNS, VCPUS
 from septum.kvm.bug import page_mapped
-from septum.kvm.changed_spte import PROVE_MMU, tables_removed
-from septum.kvm.gmem import hole_punched, kvm_gmem_punch_hole
-from septum.kvm.split import kvm_vm_set_mem_attributes, split_done
-from septum.kvm.vcpu import touch
-from septum.kvm.vm import close_vcpu, close_vm, kvm_destroy_vm, rcu_softirq, vm_destroyed
+from septum.kvm.tdp.changed_spte import PROVE_MMU, tables_removed
+from septum.kvm.tdp.split import kvm_vm_set_mem_attributes, split_done
+from septum.kvm.virt.gmem import hole_punched, kvm_gmem_punch_hole
+from septum.kvm.vmx.vcpu import touch
+from septum.kvm.x86.vm import close_vcpu, close_vm, kvm_destroy_vm, rcu_softirq, vm_destroyed
 from septum.lang import call
 from septum.scenarios.split import NEEDS
 from septum.scenarios.world import FOUR_LEVELS, ONE_VM, TWO_VCPUS, World, scenario

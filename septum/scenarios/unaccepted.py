@@ -2,10 +2,10 @@
 
 from septum.host.geometry import VCPUS
 from septum.kvm.bug import page_mapped
-from septum.kvm.gmem import hole_punched, kvm_gmem_punch_hole
-from septum.kvm.unaccepted import private_used, took_ve, use, vm_killed
-from septum.kvm.vcpu import touch
-from septum.kvm.vm import close_vcpu, kvm_destroy_vm, rcu_softirq, vm_destroyed
+from septum.kvm.virt.gmem import hole_punched, kvm_gmem_punch_hole
+from septum.kvm.vmx.unaccepted import private_used, took_ve, use, vm_killed
+from septum.kvm.vmx.vcpu import touch
+from septum.kvm.x86.vm import close_vcpu, kvm_destroy_vm, rcu_softirq, vm_destroyed
 from septum.lang import call
 from septum.scenarios.world import LIVING, ONE_VM, World, scenario
 from septum.tdx.geometry import PENDING_VE_DISABLE

@@ -6,21 +6,21 @@ a conversion leaves a leaf of the old view; a vCPU that was kicked out for the S
 
 from septum.host.frames import Role
 from septum.host.geometry import ENTRIES, FIXED_PAGES, GFNS, VCPUS, VMS
-from septum.kvm.attributes import kvm_vm_ioctl_set_mem_attributes, made_private, made_shared
 from septum.kvm.bug import page_mapped
-from septum.kvm.direct import HUGE_PAGES, ROOTS
-from septum.kvm.direct_run import access, fetch_refused
 from septum.kvm.machine import VM_LPAGE_INFO
-from septum.kvm.memory_region import kvm_set_memory_region, slot_deleted
 from septum.kvm.memslots import HVAS
-from septum.kvm.mixed import MIXED, LpageInfo, mixed_range
-from septum.kvm.mmu import root_obsolete
-from septum.kvm.notifier import leaf_zapped, madvise_dontneed, page_unmapped
-from septum.kvm.roots import fast_zap, root_freed
-from septum.kvm.tdp_mmu import direct_mapped, mmio_mapped
-from septum.kvm.tlb import Acc
-from septum.kvm.vcpu import touch
-from septum.kvm.vm import rcu_softirq
+from septum.kvm.mmu.mmu import root_obsolete
+from septum.kvm.tdp.direct import HUGE_PAGES, ROOTS
+from septum.kvm.tdp.mixed import MIXED, LpageInfo, mixed_range
+from septum.kvm.tdp.roots import fast_zap, root_freed
+from septum.kvm.tdp.tdp_mmu import direct_mapped, mmio_mapped
+from septum.kvm.tdp.tlb import Acc
+from septum.kvm.virt.attributes import kvm_vm_ioctl_set_mem_attributes, made_private, made_shared
+from septum.kvm.virt.memory_region import kvm_set_memory_region, slot_deleted
+from septum.kvm.virt.notifier import leaf_zapped, madvise_dontneed, page_unmapped
+from septum.kvm.vmx.vcpu import touch
+from septum.kvm.x86.direct_run import access, fetch_refused
+from septum.kvm.x86.vm import rcu_softirq
 from septum.lang import call
 from septum.scenarios.direct import PLAIN
 from septum.scenarios.dirty_log import LOG

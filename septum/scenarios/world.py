@@ -28,11 +28,11 @@ from septum.host.geometry import (
 from septum.kvm.contents import VmContents
 from septum.kvm.design import VCPU_POOL, VM_POOL
 from septum.kvm.exits import KvmRun
-from septum.kvm.life import VcpuLife, VmLife
 from septum.kvm.machine import EXITS, VCPU_LIFE, VCPU_RUN, VM_CONTENTS, VM_LIFE, TdState, VmState
-from septum.kvm.spte import make_nonleaf_spte, make_spte
-from septum.kvm.tdp_mmu import init_sp, table_at
-from septum.kvm.vcpu import kvm_mmu_create
+from septum.kvm.tdp.spte import make_nonleaf_spte, make_spte
+from septum.kvm.tdp.tdp_mmu import init_sp, table_at
+from septum.kvm.vmx.life import VcpuLife, VmLife
+from septum.kvm.vmx.vcpu import kvm_mmu_create
 from septum.lang import Call, Scenario, Setup, Size, UserError, Witness, call
 from septum.scenarios.scopes import NARROW, WIDE
 from septum.tdx.building import TdBuilding, TdvpsBuilding
@@ -279,18 +279,25 @@ def scenario(
     bindings |= {size: either(bindings.get(size, size.default), value) for size, value in larger.items()}
 
     def decorate(start: Callable[[World], None]) -> Scenario:
-        @functools.wraps(start)
-        def begin(setup: Setup) -> None:
-            needed = frames()
-            if needed > PAGES.value:
-                raise UserError(f"{start.__name__} needs {needed} page frames and has {PAGES.value}: raise --pages")
-            start(World(setup, folios))
-
+        begin = beginning(start, frames, folios)
         least = {LEVELS: levels}
         few = few_states and NARROW  # in the larger size it pays to optimise
         return Scenario(start.__name__, title, begin, tuple(witnesses), bindings, frozenset(needs), least, few)
 
     return decorate
+
+
+def beginning(start: Callable[[World], None], frames: Callable[[], int], folios: int) -> Callable[[Setup], None]:
+    """How a scenario builds its world; UserError where that has fewer page frames than must fit."""
+
+    @functools.wraps(start)
+    def begin(setup: Setup) -> None:
+        needed = frames()
+        if needed > PAGES.value:
+            raise UserError(f"{start.__name__} needs {needed} page frames and has {PAGES.value}: raise --pages")
+        start(World(setup, folios))
+
+    return begin
 
 
 def either(small: object, large: int) -> Callable[[], object]:

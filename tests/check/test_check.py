@@ -10,9 +10,9 @@ import pytest
 
 from septum.check import tokens
 from septum.check.check import check, explain
-from septum.check.explore import Budget
 from septum.check.loading import load
 from septum.check.result import Verdict
+from septum.explore.explore import Budget
 from septum.lang import LanguageError, ModelError, UserError
 from septum.lang import compile as compiling
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from septum.check.build import build
 from septum.check.check import check
 from septum.check.granularity import races
 from septum.check.loading import load
+from septum.explore.build import build
 from septum.lang import Model, Scenario, Struct, Word, atomic, call, commutes, process, u8, when
 from septum.lang.errors import ModelError
 from septum.lang.types import scope

@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 from benchmarks.scopes import SCOPES
-from septum.check.build import build, sizes_given
 from septum.check.check import check, explain
 from septum.check.loading import load
 from septum.check.result import Verdict
 from septum.cli import main
+from septum.explore.build import build, sizes_given
 from septum.host.geometry import LEVELS, PAGES, VCPUS
 from septum.lang import Model, UserError
 from septum.lang.types import scope
-from tests.check.retries import model as retries
+from tests.progress.retries import model as retries
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "commands.md").read_text()
 LINES = re.findall(r"^\| .* in .* s \|$", DOCUMENT, re.MULTILINE)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from itertools import groupby
 
-from septum.check.build import build
 from septum.check.switches import fewest_switches
+from septum.explore.build import build
 from septum.lang import Model, Property, Scenario, Struct, call, process, u8, when
 
 

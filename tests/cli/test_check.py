@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from septum.check.explore import Budget
 from septum.check.result import Result
+from septum.explore.explore import Budget
 from septum.lang.errors import EnginesDisagree, ModelError
 from tests.cli.conftest import VERDICTS
 from tests.report.samples import HOLDS

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from septum.check.hunt import NOTHING_FOUND, Found, Hunted
+from septum.hunt.hunt import NOTHING_FOUND, Found, Hunted
 from septum.lang.errors import ModelError
 from tests.report.samples import VIOLATED
 
@@ -38,7 +38,7 @@ def answers(checker: Any, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
             raise answer
         return replace(answer(**options) if callable(answer) else answer, design=model.name, scenario=scenario)
 
-    monkeypatch.setattr("septum.check.hunt.hunt", hunt)
+    monkeypatch.setattr("septum.hunt.hunt.hunt", hunt)
     return found
 
 

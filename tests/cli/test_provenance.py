@@ -40,7 +40,7 @@ def test_what_can_be_observed_is_shown_by_a_check(capsys):
 def test_a_design_with_one_source_of_each_kind_has_nothing_to_observe(capsys):
     text = provenance(capsys, "upstream", "--scenario", "rcu_callbacks")
     assert "No field has unequal initial values." in text
-    assert "freed in tdp_mmu_free_sp(), septum/kvm/tdp_mmu.py" in text
+    assert "freed in tdp_mmu_free_sp(), septum/kvm/tdp/tdp_mmu.py" in text
 
 
 def test_pages_that_one_line_allocates_for_several_kinds_are_told_apart(capsys):

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from septum.check.explore import Progress
 from septum.cli import output
 from septum.cli.progress import ProgressLine, describe, fitted
+from septum.explore.explore import Progress
 
 PROGRESS = Progress(states=1_234_567, transitions=9_000_000, frontier=4321, depth=31, bytes=512 << 20, seconds=4.5)
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 MERGED, SPLIT, V4 = "dpamt_merged", "dpamt_merged_split", "dpamt_v4"
-PAMT, DEMOTE, RECLAIM = "kvm/pamt_always_lock.py", "kvm/demote.py", "kvm/reclaim_put.py"
-TDP, TDX, ZAP = "kvm/tdp_mmu.py", "kvm/tdx.py", "kvm/mirror_zap.py"
+PAMT, DEMOTE, RECLAIM = "kvm/seam/pamt_always_lock.py", "kvm/vmx/demote.py", "kvm/vmx/reclaim_put.py"
+TDP, TDX, ZAP = "kvm/tdp/tdp_mmu.py", "kvm/vmx/tdx.py", "kvm/tdp/mirror_zap.py"
 KVM_SIDE = "kvm_upstream"
-ATTRIBUTES, LIFE, POPULATE = "kvm/attributes.py", "kvm/life.py", "kvm/populate.py"
+ATTRIBUTES, LIFE, POPULATE = "kvm/virt/attributes.py", "kvm/vmx/life.py", "kvm/vmx/populate.py"
 
 
 @dataclass(frozen=True)
@@ -182,11 +182,17 @@ MUTATIONS = (
         "refcount not raised for a shared range", PAMT, "pamt_back", "m.range[r].refcount += 1", "pass", "backing", "same_gfn"
     ),
     Mutation(
-        "one spare page not freed", "kvm/pamt.py", "free_unused", "free_page(m, page1, Role.HAND)", "pass", "custody", "same_gfn"
+        "one spare page not freed",
+        "kvm/seam/pamt.py",
+        "free_unused",
+        "free_page(m, page1, Role.HAND)",
+        "pass",
+        "custody",
+        "same_gfn",
     ),
     Mutation(
         "a spare page freed twice",
-        "kvm/pamt.py",
+        "kvm/seam/pamt.py",
         "free_unused",
         "free_page(m, page1, Role.HAND)",
         "free_page(m, page0, Role.HAND)",
@@ -344,7 +350,7 @@ MUTATIONS = (
     ),
     Mutation(
         "last entry of a split table left unfilled, it reads 0",
-        "kvm/split.py",
+        "kvm/tdp/split.py",
         "split_huge_page",
         "for i in range(ENTRIES):",
         "for i in range(ENTRIES - 1):",
@@ -354,7 +360,7 @@ MUTATIONS = (
     ),
     Mutation(
         "first entry of a split table left unfilled",
-        "kvm/split.py",
+        "kvm/tdp/split.py",
         "split_huge_page",
         "for i in range(ENTRIES):",
         "for i in range(1, ENTRIES):",
@@ -364,7 +370,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a split table linked with an entry left unfilled",
-        "kvm/split.py",
+        "kvm/tdp/split.py",
         "split_huge_page",
         "m.table[sp].word[i] = make_small_spte(huge, i)",
         "m.table[sp].word[0] = make_small_spte(huge, 0)",
@@ -374,7 +380,7 @@ MUTATIONS = (
     ),
     Mutation(
         "mmu_lock kept while a split allocates",
-        "kvm/split.py",
+        "kvm/tdp/split.py",
         "tdp_mmu_split_huge_page",
         "write_unlock(m, m.vm[vm].mmu_lock)",
         "pass",
@@ -384,7 +390,7 @@ MUTATIONS = (
     ),
     Mutation(
         "the spare sp is not freed when the leaf was split meanwhile",
-        "kvm/split.py",
+        "kvm/tdp/split.py",
         "tdp_mmu_split_huge_page",
         "yield from tdp_mmu_free_sp(m, sp)",
         "pass",
@@ -394,7 +400,7 @@ MUTATIONS = (
     ),
     Mutation(
         "the leaf is not read again after mmu_lock was dropped",
-        "kvm/split.py",
+        "kvm/tdp/split.py",
         "tdp_mmu_split_huge_page",
         "while error == OK and is_huge_leaf(m, vm, gfn):",
         "while error == OK and (sp != 0 or is_huge_leaf(m, vm, gfn)):",
@@ -456,7 +462,7 @@ MUTATIONS = (
     ),
     Mutation(
         "tables zeroed instead of SHADOW_NONPRESENT_VALUE",
-        "kvm/vcpu.py",
+        "kvm/vmx/vcpu.py",
         "kvm_mmu_create",
         "Content.NONPRESENT",
         "Content.ZEROED",
@@ -465,7 +471,7 @@ MUTATIONS = (
     ),
     Mutation(
         "tables not initialised",
-        "kvm/vcpu.py",
+        "kvm/vmx/vcpu.py",
         "kvm_mmu_create",
         "Content.NONPRESENT",
         "Content.UNDEFINED",
@@ -484,7 +490,7 @@ MUTATIONS = (
     ),
     Mutation(
         "the folio is allocated under mmu_lock",
-        "kvm/mmu.py",
+        "kvm/mmu/mmu.py",
         "kvm_tdp_mmu_page_fault",
         "page = yield from kvm_gmem_get_pfn(m, vm, gfn)",
         "yield from read_lock(m, m.vm[vm].mmu_lock); page = yield from kvm_gmem_get_pfn(m, vm, gfn)",
@@ -493,7 +499,7 @@ MUTATIONS = (
     ),
     Mutation(
         "staleness not checked under mmu_lock",
-        "kvm/mmu.py",
+        "kvm/mmu/mmu.py",
         "kvm_tdp_mmu_page_fault",
         "elif mmu_invalidate_retry_gfn(m, vm, mmu_seq, gfn):",
         "elif m.vm[vm].bugged:",
@@ -502,7 +508,7 @@ MUTATIONS = (
     ),
     Mutation(
         "mmu_invalidate_seq not raised",
-        "kvm/gmem.py",
+        "kvm/invalidation.py",
         "kvm_mmu_invalidate_end",
         "kvm.mmu_invalidate_seq += 1",
         "pass",
@@ -511,7 +517,7 @@ MUTATIONS = (
     ),
     Mutation(
         "invalidation in progress ignored",
-        "kvm/mmu.py",
+        "kvm/mmu/mmu.py",
         "mmu_invalidate_retry_gfn",
         "return True",
         "return False",
@@ -520,7 +526,7 @@ MUTATIONS = (
     ),
     Mutation(
         "fault without a page reference",
-        "kvm/gmem.py",
+        "kvm/virt/gmem.py",
         "kvm_gmem_get_pfn",
         "get_page(m, page)\n    return",
         "return",
@@ -542,7 +548,7 @@ MUTATIONS = (
     ),
     Mutation(
         "zap left out",
-        "kvm/gmem.py",
+        "kvm/virt/gmem.py",
         "kvm_gmem_punch_hole",
         "yield from tdp_mmu_zap_leafs(m, vm, first, last)",
         "pass",
@@ -551,7 +557,7 @@ MUTATIONS = (
     ),
     Mutation(
         "mmu_lock of a zap taken for read",
-        "kvm/gmem.py",
+        "kvm/virt/gmem.py",
         "kvm_gmem_punch_hole",
         "yield from write_lock(m, m.vm[vm].mmu_lock)\n    kvm_mmu_invalidate_start",
         "yield from mutex_lock(m, m.vm[vm].slots_lock)\n    kvm_mmu_invalidate_start",
@@ -615,7 +621,7 @@ MUTATIONS = (
     # teardown
     Mutation(
         "tables reclaimed while the HKID is assigned",
-        "kvm/vm.py",
+        "kvm/x86/vm.py",
         "kvm_destroy_vm",
         "status = yield from tdx_mmu_release_hkid(m, vm)",
         "status = TDX_SUCCESS",
@@ -624,7 +630,7 @@ MUTATIONS = (
     ),
     Mutation(
         "guest_memfd keeps its pages",
-        "kvm/vm.py",
+        "kvm/x86/vm.py",
         "kvm_gmem_release",
         "truncate(m, vm, Gfn(0), Gfn(GFNS - 1))",
         "pass",
@@ -633,7 +639,7 @@ MUTATIONS = (
     ),
     Mutation(
         "leaves are left to the end",
-        "kvm/vm.py",
+        "kvm/x86/vm.py",
         "kvm_gmem_release",
         "yield from tdp_mmu_zap_leafs(m, vm, Gfn(0), Gfn(GFNS - 1))",
         "pass",
@@ -642,7 +648,7 @@ MUTATIONS = (
     ),
     Mutation(
         "vCPU caches not freed",
-        "kvm/vm.py",
+        "kvm/x86/vm.py",
         "kvm_mmu_destroy",
         "kvm_mmu_free_memory_cache(m, m.vcpu[vcpu].mmu_shadow_page_cache)",
         "pass",
@@ -661,7 +667,7 @@ MUTATIONS = (
     ),
     Mutation(
         "TDR reclaimed before the TDCS pages",
-        "kvm/vm.py",
+        "kvm/x86/vm.py",
         "tdx_vm_destroy",
         "yield from reclaim_control_page(m, vm, root)\n    yield from reclaim_control_page(m, vm, tdr)",
         "yield from reclaim_control_page(m, vm, tdr)\n    yield from reclaim_control_page(m, vm, root)",
@@ -721,7 +727,7 @@ MUTATIONS = (
     ),
     Mutation(
         "overlapping invalidations keep what they have in common, not both",
-        "kvm/gmem.py",
+        "kvm/invalidation.py",
         "kvm_mmu_invalidate_range_add",
         "kvm.invalidate_first = Gfn(min(kvm.invalidate_first, first))",
         "kvm.invalidate_first = Gfn(max(kvm.invalidate_first, last))",
@@ -731,7 +737,7 @@ MUTATIONS = (
     ),
     Mutation(
         "the range is forgotten with the first of two invalidations that ends",
-        "kvm/gmem.py",
+        "kvm/invalidation.py",
         "kvm_mmu_invalidate_end",
         "if kvm.mmu_invalidate_in_progress == 0:",
         "if kvm.mmu_invalidate_in_progress == 1:",
@@ -761,7 +767,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a zap that yields begins its invalidation when it is done",
-        "kvm/gmem.py",
+        "kvm/virt/gmem.py",
         "kvm_gmem_punch_hole",
         "kvm_mmu_invalidate_start(m, vm, first, last)\n    dropping(m, vm, first, last)\n    "
         "yield from tdp_mmu_zap_leafs(m, vm, first, last)",
@@ -774,7 +780,7 @@ MUTATIONS = (
     # prefault
     Mutation(
         "a prefault waits for the deletion of its slot",
-        "kvm/prefault.py",
+        "kvm/mmu/prefault.py",
         "kvm_tdp_page_prefault",
         "return EAGAIN",
         "result = Fault.RETRY",
@@ -784,7 +790,7 @@ MUTATIONS = (
     ),
     Mutation(
         "prefaults are let in before the TD is finalized",
-        "kvm/prefault.py",
+        "kvm/mmu/prefault.py",
         "kvm_vcpu_pre_fault_memory",
         "allowed = m.vm[vm].life.pre_fault_allowed",
         "allowed = True",
@@ -867,7 +873,7 @@ MUTATIONS = (
     ),
     Mutation(
         "the mirror root is not looked for again under pages_lock",
-        "kvm/mirror_root.py",
+        "kvm/mmu/mirror_root.py",
         "alloc_mirror_root",
         "spin_lock(m, m.vm[vm].life.pages_lock)\n        if m.vm[vm].mirror_root == 0:",
         "spin_lock(m, m.vm[vm].life.pages_lock)\n        if m.vm[vm].mirror_root == 0 or m.vm[vm].mirror_root != 0:",
@@ -877,7 +883,7 @@ MUTATIONS = (
     ),
     Mutation(
         "KVM_RUN without the vCPU's mutex",
-        "kvm/vcpu.py",
+        "kvm/vmx/vcpu.py",
         "kvm_vcpu_ioctl_run",
         "yield from mutex_lock(m, m.vcpu[vcpu].life.mutex)",
         "yield",
@@ -887,7 +893,7 @@ MUTATIONS = (
     ),
     Mutation(
         "no VP.FLUSH before the HKID is released",
-        "kvm/vm.py",
+        "kvm/x86/vm.py",
         "tdx_mmu_release_hkid",
         "status = yield from tdh_vp_flush(m, vm, vcpu)",
         "status = TDX_SUCCESS",
@@ -897,7 +903,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a vCPU is freed that is associated with a CPU",
-        "kvm/vm.py",
+        "kvm/x86/vm.py",
         "tdx_mmu_release_hkid",
         "m.vcpu[vcpu].life.associated = False",
         "pass",
@@ -907,7 +913,7 @@ MUTATIONS = (
     ),
     Mutation(
         "the vCPU's reference to the mirror root is not put",
-        "kvm/vm.py",
+        "kvm/x86/vm.py",
         "tdx_vcpu_free",
         "put_mirror_root(m, vm)",
         "pass",
@@ -917,7 +923,7 @@ MUTATIONS = (
     ),
     Mutation(
         "the TDVPR is not reclaimed",
-        "kvm/vm.py",
+        "kvm/x86/vm.py",
         "tdx_vcpu_free",
         "yield from reclaim_control_page(m, vm, tdvpr)",
         "yield",
@@ -927,7 +933,7 @@ MUTATIONS = (
     ),
     Mutation(
         "the TDR is not written back",
-        "kvm/vm.py",
+        "kvm/x86/vm.py",
         "reclaim_control_page",
         "yield from tdh_phymem_page_wbinvd(m, page)",
         "yield",
@@ -937,7 +943,7 @@ MUTATIONS = (
     ),
     Mutation(
         "private leaves are left when the HKID is released",
-        "kvm/vm.py",
+        "kvm/x86/vm.py",
         "kvm_gmem_release",
         "yield from tdp_mmu_zap_leafs(m, vm, Gfn(0), Gfn(GFNS - 1))",
         "yield",
@@ -947,7 +953,7 @@ MUTATIONS = (
     ),
     Mutation(
         "the invalidate lock is taken before slots_lock",
-        "kvm/vm.py",
+        "kvm/x86/vm.py",
         "kvm_gmem_release",
         "yield from mutex_lock(m, m.vm[vm].slots_lock)\n    yield from mutex_lock(m, m.vm[vm].invalidate_lock)",
         "yield from mutex_lock(m, m.vm[vm].invalidate_lock)\n    yield from mutex_lock(m, m.vm[vm].slots_lock)",

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from septum.check.evidence import FAMILIES
-from septum.check.explore import Budget
 from septum.check.result import Verdict
 from septum.cli.compare import measure_all
 from septum.designs import BUILT_IN
+from septum.explore.explore import Budget
 from septum.report.compare import FIGURES, as_csv, document, tables
 from septum.scenarios import SCENARIOS
 

@@ -15,9 +15,9 @@ from septum.host.frames import Role
 from septum.host.geometry import Level
 from septum.host.locks import lock_exclusively, lock_shared, unlock_exclusively, unlock_shared
 from septum.kvm.machine import Machine, TdState
-from septum.kvm.roots import add_root
-from septum.kvm.spte import make_direct_spte, make_nonleaf_spte, make_spte
-from septum.kvm.tdp_mmu import init_sp, tdp_mmu_set_spte_atomic
+from septum.kvm.tdp.roots import add_root
+from septum.kvm.tdp.spte import make_direct_spte, make_nonleaf_spte, make_spte
+from septum.kvm.tdp.tdp_mmu import init_sp, tdp_mmu_set_spte_atomic
 from septum.kvm.versions import KERNEL, V6_18
 from septum.lang import ModelError, Setup, Violation, scope
 from septum.lang.processes import running

@@ -9,22 +9,23 @@ import pytest
 
 from septum.host.entry import FROZEN_SPTE
 from septum.host.frames import PageType
-from septum.kvm.attributes import check_old_view
-from septum.kvm.direct_run import check_fetch
-from septum.kvm.gmem import kvm_mmu_invalidate_end, kvm_mmu_invalidate_start, truncate
-from septum.kvm.mirror_root import kvm_mmu_reload
-from septum.kvm.mirror_zap import handle_removed_pt, tdp_mmu_zap_leaf
-from septum.kvm.mmu import kvm_tdp_mmu_page_fault, mmu_topup_memory_caches
-from septum.kvm.populate import tdx_gmem_post_populate
-from septum.kvm.spte import make_nonleaf_spte, make_spte
-from septum.kvm.tdp_mmu import (
+from septum.kvm.invalidation import kvm_mmu_invalidate_end, kvm_mmu_invalidate_start
+from septum.kvm.mmu.mirror_root import kvm_mmu_reload
+from septum.kvm.mmu.mmu import kvm_tdp_mmu_page_fault, mmu_topup_memory_caches
+from septum.kvm.tdp.mirror_zap import handle_removed_pt, tdp_mmu_zap_leaf
+from septum.kvm.tdp.spte import make_nonleaf_spte, make_spte
+from septum.kvm.tdp.tdp_mmu import (
     Fault,
     kvm_tdp_mmu_map,
     set_external_spte,
     tdp_mmu_alloc_sp,
     tdp_mmu_set_spte_atomic,
 )
-from septum.kvm.tdx import (
+from septum.kvm.tdp.tlb import Acc
+from septum.kvm.virt.attributes import check_old_view
+from septum.kvm.virt.gmem import truncate
+from septum.kvm.vmx.populate import tdx_gmem_post_populate
+from septum.kvm.vmx.tdx import (
     check_translations,
     map_before_finalize,
     tdx_mem_page_aug,
@@ -32,8 +33,8 @@ from septum.kvm.tdx import (
     tdx_sept_remove_leaf_spte,
     tdx_track,
 )
-from septum.kvm.tlb import Acc
-from septum.kvm.vm import tdx_mmu_release_hkid, tdx_vcpu_free
+from septum.kvm.x86.direct_run import check_fetch
+from septum.kvm.x86.vm import tdx_mmu_release_hkid, tdx_vcpu_free
 from septum.properties.agreement import agreement
 from septum.properties.direct import invalidation
 from septum.properties.protocol import protocol

@@ -14,8 +14,9 @@ import pytest
 from septum.host.entry import FROZEN_SPTE
 from septum.host.frames import Role
 from septum.host.geometry import GFNS, LEVELS, Gfn, Level
-from septum.kvm.changed_spte import check_changed_spte, update_statistics
-from septum.kvm.direct import (
+from septum.kvm.machine import Machine
+from septum.kvm.tdp.changed_spte import check_changed_spte, update_statistics
+from septum.kvm.tdp.direct import (
     KVM_DIRECT_ROOTS,
     KVM_INVALID_ROOTS,
     KVM_MIRROR_ROOTS,
@@ -23,8 +24,7 @@ from septum.kvm.direct import (
     read_direct,
     tdp_mmu_root_match,
 )
-from septum.kvm.machine import Machine
-from septum.kvm.roots import (
+from septum.kvm.tdp.roots import (
     get_valid_root,
     kvm_tdp_mmu_invalidate_roots,
     kvm_tdp_mmu_put_root,
@@ -32,8 +32,8 @@ from septum.kvm.roots import (
     tdp_mmu_zap_direct_root,
     uninit_direct_roots,
 )
-from septum.kvm.set_spte import tdp_mmu_set_direct_spte, tdp_mmu_set_direct_spte_atomic
-from septum.kvm.spte import (
+from septum.kvm.tdp.set_spte import tdp_mmu_set_direct_spte, tdp_mmu_set_direct_spte_atomic
+from septum.kvm.tdp.spte import (
     EPT_SPTE_HOST_WRITABLE,
     MMIO_VALUE,
     PT_WRITABLE_MASK,
@@ -42,8 +42,8 @@ from septum.kvm.spte import (
     make_mmio_spte,
     make_nonleaf_spte,
 )
-from septum.kvm.tdp_mmu import Fault, map_direct_leaf, tdp_mmu_get_root_for_fault
-from septum.kvm.walk import direct_table
+from septum.kvm.tdp.tdp_mmu import Fault, map_direct_leaf, tdp_mmu_get_root_for_fault
+from septum.kvm.tdp.walk import direct_table
 from septum.properties.direct import accounting, roots, translation
 from tests.kvm.section7 import EMPTY, VCPU, VM, Row, plain
 from tests.kvm.test_assertions import name, of

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from septum.check.build import build
 from septum.check.loading import designs, load
+from septum.explore.build import build
 from septum.lang.compile import compiler
 from septum.lang.types import scope
 from tests.lang.parity import assert_same

@@ -8,7 +8,9 @@ import pytest
 
 from septum.designs import upstream
 from septum.host.pools import EBUSY, EINTR, EINVAL, EIO, EOPNOTSUPP, OK
-from septum.kvm.ioctls import (
+from septum.kvm.machine import Machine, TdState
+from septum.kvm.tdp.tdp_mmu import table_at
+from septum.kvm.x86.ioctls import (
     FALLOC_FL_KEEP_SIZE,
     FALLOC_FL_PUNCH_HOLE,
     KVM_MEM_GUEST_MEMFD,
@@ -22,8 +24,6 @@ from septum.kvm.ioctls import (
     kvm_vm_ioctl_set_memory_attributes,
     kvm_vm_ioctl_set_memory_region,
 )
-from septum.kvm.machine import Machine, TdState
-from septum.kvm.tdp_mmu import table_at
 from septum.lang import Setup, scope
 from septum.lang.processes import running
 from septum.lang.struct import allocate, realise

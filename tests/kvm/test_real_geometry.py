@@ -24,9 +24,9 @@ from septum.host.geometry import (
     THREADS,
     VCPUS,
 )
-from septum.kvm.spte import is_shadow_present_pte
-from septum.kvm.tdp_mmu import table_at
-from septum.kvm.vcpu import touch
+from septum.kvm.tdp.spte import is_shadow_present_pte
+from septum.kvm.tdp.tdp_mmu import table_at
+from septum.kvm.vmx.vcpu import touch
 from septum.lang import Setup
 from septum.lang.compile import compiled, load
 from septum.lang.engine import Engine, Status

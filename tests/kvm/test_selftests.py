@@ -13,17 +13,17 @@ from septum.host.frames import Role
 from septum.host.geometry import Level
 from septum.host.locks import lock_exclusively
 from septum.host.pools import EAGAIN, EEXIST, EFAULT, EHWPOISON, EINVAL, ENOENT, OK
-from septum.kvm.attributes import has_private_leaf, kvm_vm_ioctl_set_mem_attributes
 from septum.kvm.exits import Exit
-from septum.kvm.gmem import kvm_gmem_error_folio, kvm_gmem_punch_hole
-from septum.kvm.gmem_file import kvm_gmem_bind, kvm_gmem_unbind
-from septum.kvm.gmem_files import kvm_gmem_punch_hole_in
-from septum.kvm.guest import balloon, insist, map_gpa, release
-from septum.kvm.memory_region import kvm_set_memory_region
-from septum.kvm.prefault import kvm_vcpu_pre_fault_memory
-from septum.kvm.reload import reload_direct_root
-from septum.kvm.vcpu import touch
-from septum.kvm.vm import close_gmem
+from septum.kvm.mmu.prefault import kvm_vcpu_pre_fault_memory
+from septum.kvm.mmu.reload import reload_direct_root
+from septum.kvm.virt.attributes import has_private_leaf, kvm_vm_ioctl_set_mem_attributes
+from septum.kvm.virt.gmem import kvm_gmem_error_folio, kvm_gmem_punch_hole
+from septum.kvm.virt.gmem_file import kvm_gmem_bind, kvm_gmem_unbind
+from septum.kvm.virt.gmem_files import kvm_gmem_punch_hole_in
+from septum.kvm.virt.memory_region import kvm_set_memory_region
+from septum.kvm.vmx.vcpu import touch
+from septum.kvm.x86.guest import balloon, insist, map_gpa, release
+from septum.kvm.x86.vm import close_gmem
 from septum.scenarios.files import two_files
 from septum.scenarios.views import both_views
 from septum.tdx.sept import SeptState, entry_of, sept_state

@@ -10,18 +10,18 @@ import pytest
 from septum.designs import upstream
 from septum.host.geometry import LEVELS
 from septum.host.pools import EEXIST, EINVAL, OK
-from septum.kvm.aging import kvm_age_hva
-from septum.kvm.direct import read_direct
-from septum.kvm.direct_run import access, mmio_emulated
-from septum.kvm.dirty_log import copy_all, get_dirty_log
 from septum.kvm.machine import Machine
-from septum.kvm.manual_log import kvm_clear_dirty_log_protect, kvm_vm_ioctl_get_dirty_log
-from septum.kvm.memory_region import kvm_set_memory_region
 from septum.kvm.memslots import MEMSLOTS, SLOT_IDS
-from septum.kvm.notifier import host_write, madvise_dontneed, write_protect_hva
-from septum.kvm.spte import is_accessed_spte
-from septum.kvm.tlb import Acc
-from septum.kvm.walk import direct_table
+from septum.kvm.tdp.direct import read_direct
+from septum.kvm.tdp.dirty_log import copy_all, get_dirty_log
+from septum.kvm.tdp.manual_log import kvm_clear_dirty_log_protect, kvm_vm_ioctl_get_dirty_log
+from septum.kvm.tdp.spte import is_accessed_spte
+from septum.kvm.tdp.tlb import Acc
+from septum.kvm.tdp.walk import direct_table
+from septum.kvm.virt.aging import kvm_age_hva
+from septum.kvm.virt.memory_region import kvm_set_memory_region
+from septum.kvm.virt.notifier import host_write, madvise_dontneed, write_protect_hva
+from septum.kvm.x86.direct_run import access, mmio_emulated
 from septum.lang import Setup, scope
 from septum.lang.processes import running
 from septum.lang.struct import allocate, realise

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.families import is_documented
-from septum.check.build import build
 from septum.check.check import check
 from septum.check.loading import load
 from septum.check.result import Verdict
+from septum.explore.build import build
 from septum.lang import UserError
 from septum.scenarios.build import BUILDING
 from septum.scenarios.convert import CONVERSIONS

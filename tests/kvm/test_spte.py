@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from septum.host.entry import FROZEN_SPTE, POISON, SHADOW_NONPRESENT_VALUE, describe
-from septum.kvm.spte import (
+from septum.kvm.tdp.spte import (
     is_access_allowed,
     is_access_track_spte,
     is_last_spte,

@@ -8,9 +8,9 @@ import pytest
 
 from septum.host.geometry import Level
 from septum.host.pools import EIO, OK
-from septum.kvm.ioctls import PAGE_SIZE, kvm_vcpu_ioctl_pre_fault_memory, kvm_vm_ioctl_set_memory_attributes
-from septum.kvm.unaccepted import private_used, took_ve, use, vm_killed
-from septum.kvm.vcpu import fault, touch
+from septum.kvm.vmx.unaccepted import private_used, took_ve, use, vm_killed
+from septum.kvm.vmx.vcpu import fault, touch
+from septum.kvm.x86.ioctls import PAGE_SIZE, kvm_vcpu_ioctl_pre_fault_memory, kvm_vm_ioctl_set_memory_attributes
 from septum.lang.processes import running
 from septum.tdx.sept import SeptState, entry_of, sept_state
 from tests.machine import run, world

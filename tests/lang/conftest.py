@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from septum.check.build import Build, build
+from septum.explore.build import Build, build
 from septum.lang import Model, Property, Scenario, call
 
 PRELUDE = """

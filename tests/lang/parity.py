@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import random
 
-from septum.check.build import Build
+from septum.explore.build import Build
 from septum.lang.engine import Status
 from septum.lang.errors import ModelError
 from septum.lang.types import scope

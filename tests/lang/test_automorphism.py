@@ -6,8 +6,8 @@ import itertools
 
 import pytest
 
-from septum.check.build import build
-from septum.check.explore import explore
+from septum.explore.build import build
+from septum.explore.explore import explore
 from septum.lang import (
     Index,
     Model,

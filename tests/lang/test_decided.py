@@ -8,11 +8,11 @@ from dataclasses import replace
 
 import pytest
 
-from septum.check.build import build
 from septum.check.check import check
-from septum.check.explore import explore
 from septum.check.loading import load
 from septum.check.search import Search
+from septum.explore.build import build
+from septum.explore.explore import explore
 from septum.lang import Index, Model, Scenario, Size, Slot, Struct, call, each, process, u8
 from septum.lang.errors import ModelError, UserError
 from septum.lang.struct import allocate, realise
@@ -94,7 +94,7 @@ def test_the_python_engine_counts_what_the_c_engine_counts(program):
     """)
     fast = states(built)
     with scope(built.bindings):
-        from septum.check.explore import Budget
+        from septum.explore.explore import Budget
 
         slow = Search(built, Budget(), None).run()
     assert (slow.states, slow.transitions, slow.depth, slow.final_states) == (

@@ -191,7 +191,7 @@ def both(program, text):
     """Two threads, each told its number."""
     from dataclasses import replace
 
-    from septum.check.build import build
+    from septum.explore.build import build
     from septum.lang import Scenario, call
 
     one = program(text, 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from septum.check.build import build
+from septum.explore.build import build
 from septum.lang import Model, Scenario, Size, Struct, call, process, u8
 from septum.lang.errors import LanguageError
 from septum.lang.types import Unsigned

@@ -6,8 +6,8 @@ import dataclasses
 
 import pytest
 
-from septum.check.build import build
 from septum.check.loading import load
+from septum.explore.build import build
 from septum.lang import Index, Model, Scenario, Size, Struct, call, current, process, u8
 from septum.lang.footprint import Footprints
 from septum.lang.types import scope

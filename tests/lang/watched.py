@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import random
 
-from septum.check.build import Build
+from septum.explore.build import Build
 from septum.lang.footprint import Footprint, Footprints
 from septum.lang.places import Places
 from septum.lang.types import scope

@@ -6,11 +6,11 @@ import re
 
 import pytest
 
-from septum.check.build import build
 from septum.check.check import check, load
 from septum.check.result import Result as Checked
 from septum.check.result import Verdict as Judged
 from septum.check.schedules import schedule
+from septum.explore.build import build
 from septum.lang.errors import UserError
 from septum.replay.result import Result, Verdict
 from septum.report.ftrace import written

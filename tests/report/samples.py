@@ -5,7 +5,7 @@ from __future__ import annotations
 from septum.check.result import Call, Change, Counterexample, Result, Standing, Step, Verdict
 
 TOKEN = "s1-3qAB0cWq9fYAgICRkoGCgYKBgg"
-FAULT, LINK, LOCK = "septum/kvm/fault.py", "septum/kvm/tdp_mmu.py", "septum/host/locks.py"
+FAULT, LINK, LOCK = "septum/kvm/fault.py", "septum/kvm/tdp/tdp_mmu.py", "septum/host/locks.py"
 
 fault = Call("fault", FAULT, 40, "def fault", "0, 1")
 in_fault = Call("fault", FAULT, 44, "status = yield from tdp_mmu_link_sp(m, vcpu, parent, i, child)", "vcpu=0, gfn=1")

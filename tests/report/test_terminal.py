@@ -97,7 +97,10 @@ def test_square_brackets_in_a_name_are_no_markup() -> None:
 
 def failing(scenario: str, steps: int, line: int = 36, caller: int = 25, page: int = 7) -> Result:
     """A violation that a thread meets at a line, after so many steps."""
-    stack = (Call("drop", "septum/kvm/tdx.py", caller, "free(m, page)"), Call("free", "septum/host/frames.py", line, "assert"))
+    stack = (
+        Call("drop", "septum/kvm/tdx.py", caller, "free(m, page)"),
+        Call("free", "septum/host/frames.py", line, "assert"),
+    )
     found = Counterexample(STEPS[:steps], (Standing("CPU 0", stack, "failed", ()),), f"s1-{scenario}")
     return replace(VIOLATED, scenario=scenario, clause=f"custody: page {page} is freed twice", counterexample=found)
 

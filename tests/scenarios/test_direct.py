@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.families import is_documented
-from septum.check.build import build
 from septum.check.check import check
 from septum.check.loading import load, sides
 from septum.check.result import Verdict
+from septum.explore.build import build
 from septum.scenarios import PLAIN_VMS
 from septum.scenarios.views import VIEWS
 from tests.lang.parity import assert_same

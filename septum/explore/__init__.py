@@ -1,0 +1,1 @@
+"""The C explorer, its driver, and a model made ready for it."""

@@ -1,0 +1,258 @@
+"""A model made ready to run: translated, compiled, and each scenario's first state and programs."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from septum.explore.explore import source
+from septum.lang.alone import AloneTables
+from septum.lang.automorphism import Automorphisms
+from septum.lang.compile import compiled, load
+from septum.lang.engine import Engine
+from septum.lang.errors import SeptumError, UserError
+from septum.lang.footprint import Footprints
+from septum.lang.functions import Instance
+from septum.lang.model import Model, Scenario, Setup, Thread
+from septum.lang.processes import property_of
+from septum.lang.source import shown_path
+from septum.lang.struct import allocate
+from septum.lang.translate import Translation
+from septum.lang.types import Size, scope
+from septum.lang.values import Num, Of, Ref, bits
+
+MAX_ARGUMENTS, MAX_CALLS = 6, 32
+ASSERTS, DEADLOCK, PROGRESS = "asserts", "deadlock", "progress"
+
+
+class _Call(ctypes.Structure):
+    """call_t of runtime.h."""
+
+    _fields_ = [("entry", ctypes.c_uint32), ("arguments", ctypes.c_uint64 * MAX_ARGUMENTS)]
+
+
+@dataclass
+class Build:
+    """One scenario of a model under one scope; the library is compiled when it is first asked for."""
+
+    model: Model
+    scenario: Scenario
+    bindings: Mapping[object, object]
+    translation: Translation
+    threads: tuple[Thread, ...]
+    world: bytes
+    _library: Callable[[str], ctypes.CDLL]
+    _tables: AloneTables | None = None
+    _automorphisms: Automorphisms | None = None
+    judged: str = ""
+    ignored: frozenset[int] = field(default_factory=frozenset)
+
+    @property
+    def initial(self) -> bytes:
+        """The first state: the world as the scenario set it up, and all frames zero."""
+        return self.world.ljust(self.translation.state_size, b"\0")
+
+    @property
+    def daemons(self) -> int:
+        return sum(1 << number for number, thread in enumerate(self.threads) if thread.daemon)
+
+    def library(self, part: str = "") -> ctypes.CDLL:
+        """The compiled model with this scenario's programs, and the explorer with this part of it."""
+        return self._programmed(self._library(part))
+
+    def _programmed(self, library: ctypes.CDLL) -> ctypes.CDLL:
+        for number, thread in enumerate(self.threads):
+            calls = (_Call * len(thread.calls))()
+            for slot, call in zip(calls, thread.calls, strict=True):
+                slot.entry = self.translation.entry(call.process, len(call.arguments))
+                slot.arguments[: len(call.arguments)] = call.arguments
+            library.septum_program(number, len(thread.calls), calls)
+        for site in range(len(self.translation.sites)):
+            library.septum_ignore(site, site in self.ignored)
+        library.septum_automorphisms(0, None)
+        return library
+
+    def reducible(self) -> ctypes.CDLL:
+        """The library, with what it needs to reduce: footprints, and automorphisms; use it inside of `scope(build.bindings)`."""
+        library = self.library()
+        self.tables().give(library)
+        self.automorphisms().give(library)
+        return library
+
+    def automorphisms(self) -> Automorphisms:
+        """Which threads of the scenario are alike; use it inside of `scope(build.bindings)`."""
+        self._automorphisms = self._automorphisms or Automorphisms(self.translation, self.threads, self.world)
+        return self._automorphisms
+
+    def watched(self) -> ctypes.CDLL:
+        """The model compiled so that it tells every access; use it inside of `scope(build.bindings)`."""
+        library = self._programmed(load(compiled(self.translation.code, ("-DWATCHED",))))
+        self.tables().give(library)
+        return library
+
+    def tables(self) -> AloneTables:
+        """The footprints as C reads them; use it inside of `scope(build.bindings)`."""
+        self._tables = self._tables or AloneTables(self.footprints())
+        return self._tables
+
+    def footprints(self) -> Footprints:
+        """What every step of the scenario may touch; use it inside of `scope(build.bindings)`."""
+        m, memory = allocate(self.translation.layout)
+        memory[:] = self.world[: len(memory)]
+        return Footprints(self.translation, self.threads, m)
+
+    def engine(self) -> Engine:
+        """A run of the same scenario in Python; use it inside of `scope(build.bindings)`."""
+        engine = Engine(self.translation, self.threads, self.world)
+        engine.judged = self.judged
+        return engine
+
+
+def build(model: Model, scenario: Scenario, overrides: Mapping[str, int] | None = None, property: str = "") -> Build:
+    """The scenario of the model, with sizes overridden by name and every property ignored but the one named."""
+    bindings = {**model.bindings, **scenario.bindings}
+    known = [*bindings, *(size for one in model.scopes for size in one.sizes)]
+    sizes = {size.name: size for size in known if isinstance(size, Size)}
+    for name, value in (overrides or {}).items():
+        if name not in sizes:
+            raise UserError(
+                f"{model.name}, {scenario.name}: has no {name} to set; it has {', '.join(sorted(sizes)) or 'no sizes'}"
+            )
+        bindings[sizes[name]] = value
+    bindings = _resolved(bindings)
+    with scope(bindings):
+        return _build(model, scenario, bindings, property)
+
+
+def sizes_given(model: Model, scenario: Scenario, name: str, sizes: Mapping[str, int | None]) -> dict[str, int]:
+    """The sizes of the scope of that name, if there is a name, and over them those that are given; UserError for another name."""
+    scopes = {one.name: one for one in model.scopes}
+    if name and name not in scopes:
+        raise UserError(f"{model.name} has no scope {name}; it has {', '.join(scopes) or 'none with a name'}")
+    named = scopes[name].sizes_of(scenario) if name else {}
+    return {**named, **{size: value for size, value in sizes.items() if value is not None}}
+
+
+def _resolved(bindings: Mapping[object, object]) -> dict[object, object]:
+    """Every size as a number, so that scopes can be compared."""
+    with scope(bindings):
+        return {key: key.value if isinstance(key, Size) else value for key, value in bindings.items()}
+
+
+def _said(bindings: Mapping[object, object]) -> dict[object, object]:
+    """Without the sizes that are what they would be if nothing were said of them."""
+    usual: dict[object, object] = {}
+    with scope(bindings):
+        for key in bindings:
+            if isinstance(key, Size):
+                usual[key] = int(key.default()) if callable(key.default) else key.default
+    return {key: value for key, value in bindings.items() if key not in usual or usual[key] != value}
+
+
+def _build(model: Model, scenario: Scenario, bindings: Mapping[object, object], property: str) -> Build:
+    able = [one for one in model.scenarios if one.needs <= model.operations]
+    said = _said(bindings)
+    peers = [one for one in able if _said(_resolved({**model.bindings, **one.bindings})) == said]
+    peers = peers if scenario in peers else [scenario]
+    unit = _unit(model, bindings, peers)
+    place = peers.index(scenario)
+    built = Build(model, scenario, bindings, unit.translation, unit.threads[place], unit.worlds[place], unit.library)
+    built.judged = property
+    built.ignored = frozenset(ignored_sites(unit.translation, property)) if property else frozenset()
+    return built
+
+
+def ignored_sites(translation: Translation, property: str) -> list[int]:
+    """The assertions that belong to other properties; mistakes of the model itself are never ignored."""
+    return [
+        number for number, site in enumerate(translation.sites) if site.is_assertion and property_of(site.message) != property
+    ]
+
+
+@dataclass(frozen=True)
+class _Unit:
+    """One translation, which serves all scenarios of a model that have the same sizes."""
+
+    model: Model
+    bindings: Mapping[object, object]
+    peers: tuple[str, ...]
+    translation: Translation
+    threads: list[tuple[Thread, ...]]
+    worlds: list[bytes]
+    library: Callable[[str], ctypes.CDLL]
+
+
+RECENT = 4
+_recent: list[_Unit] = []
+
+
+def _unit(model: Model, bindings: Mapping[object, object], peers: Sequence[Scenario]) -> _Unit:
+    """The translation for these scenarios, if it was among the last that were made, or else a new one."""
+    names = tuple(one.name for one in peers)
+    for unit in _recent:
+        if unit.model is model and unit.bindings == bindings and unit.peers == names:
+            return unit
+    translation, threads, worlds = _translated(model, peers)
+    options = ("-O0",) if all(one.few_states for one in peers) else ()
+    library = functools.cache(lambda part: load(compiled(translation.code, (*options, f"-D{part}") if part else options)))
+    _recent[:] = [_Unit(model, bindings, names, translation, threads, worlds, library), *_recent[: RECENT - 1]]
+    return _recent[0]
+
+
+def _translated(model: Model, peers: Sequence[Scenario]) -> tuple[Translation, list[tuple[Thread, ...]], list[bytes]]:
+    probe = Translation(model.world, 1)
+    worlds, programs = [], []
+    for scenario in peers:
+        m, memory = allocate(probe.layout)
+        setup = Setup(m)
+        _start(scenario, setup)
+        _check_program(scenario, setup)
+        worlds.append(bytes(memory[: probe.world_size]))
+        programs.append(tuple(setup.threads))
+        del m, setup, memory
+    translation = Translation(model.world, max(len(program) for program in programs), model.file)
+    for program in programs:
+        for thread in program:
+            for call in thread.calls:
+                entry = translation.entries[translation.entry(call.process, len(call.arguments))]
+                _check_arguments(entry, call.arguments)
+    translation.finish(model.properties, source())
+    return translation, programs, worlds
+
+
+def _start(scenario: Scenario, setup: Setup) -> None:
+    """Runs the start of a scenario; whatever goes wrong in it is the scenario's mistake, with file and line."""
+    try:
+        scenario.start(setup)
+    except SeptumError:
+        raise
+    except Exception as error:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{shown_path(where.filename)}:{where.lineno}"
+        raise UserError(
+            f"{place}: {type(error).__name__}: {error}\n    {where.line}\n  in the start of {scenario.name}"
+        ) from error
+
+
+def _check_arguments(entry: Instance, arguments: Sequence[int]) -> None:
+    kinds = [(name, kind) for name, kind in entry.parameters.items() if not isinstance(kind, Ref)]
+    for (name, kind), argument in zip(kinds, arguments, strict=True):
+        limit = kind.scalar.limit if isinstance(kind, Of) else kind.hi + 1 if isinstance(kind, Num) else 0
+        if not 0 <= argument < limit:
+            of = kind.scalar.name if isinstance(kind, Of) else f"u{bits(kind)}"
+            raise UserError(f"{entry.source.file}:{entry.source.tree.lineno}: {argument} does not fit {name}, a {of}")
+
+
+def _check_program(scenario: Scenario, setup: Setup) -> None:
+    if not setup.threads:
+        raise UserError(f"scenario {scenario.name}: no thread runs anything; call thread(name, call(process, ...))")
+    for thread in setup.threads:
+        if not 0 < len(thread.calls) <= MAX_CALLS:
+            raise UserError(
+                f"scenario {scenario.name}: {thread.name} makes {len(thread.calls)} calls; 1 to {MAX_CALLS} are possible"
+            )
+        if any(len(call.arguments) > MAX_ARGUMENTS for call in thread.calls):
+            raise UserError(f"scenario {scenario.name}: {thread.name} calls with more than {MAX_ARGUMENTS} arguments")

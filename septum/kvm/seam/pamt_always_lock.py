@@ -1,0 +1,54 @@
+"""PAMT references as merged [tip, Sept 2026]: all under the global lock, and a pair is always taken first; designs.md 4.7.
+
+The simple patches of v3 and v4 were like this too: designs.md 4.3, 4.4.
+"""
+
+from septum.host.geometry import Pfn
+from septum.host.pools import EIO, OK
+from septum.host.ranges import range_of
+from septum.kvm.machine import Machine
+from septum.kvm.seam.pamt import check_counted, free_pair, free_unused, lock_pamt, pair_shared, pamt_add, unlock_pamt
+from septum.lang import process, reached
+from septum.tdx.pairs import tdh_phymem_pamt_remove
+from septum.tdx.status import TDX_OPERAND_BUSY, TDX_SUCCESS
+
+
+@process
+def pamt_back(m: Machine, page: Pfn, page0: Pfn, page1: Pfn):
+    """tdx_pamt_get() from the lock on: the first user of a range adds the pair, others free theirs."""
+    yield from lock_pamt(m)
+    r = range_of(m, page)
+    if m.range[r].refcount != 0:
+        m.range[r].refcount += 1
+        unlock_pamt(m)
+        free_unused(m, page0, page1)
+        reached(pair_shared)
+        return OK
+    status = yield from pamt_add(m, r, page0, page1)
+    if status == TDX_SUCCESS:
+        m.range[r].refcount = 1
+    unlock_pamt(m)
+    assert status == TDX_SUCCESS, f"asserts: PAMT.ADD of range {r} answers {status}: WARN_ON_ONCE"
+    if status != TDX_SUCCESS:
+        free_unused(m, page0, page1)
+        return EIO
+    return OK
+
+
+@process
+def pamt_put(m: Machine, page: Pfn):
+    """tdx_pamt_put(): the last reference removes the pair, all under the lock."""
+    yield from lock_pamt(m)
+    check_counted(m, page)
+    r = range_of(m, page)
+    if m.range[r].refcount > 1:
+        m.range[r].refcount -= 1
+        unlock_pamt(m)
+        return
+    status = yield from tdh_phymem_pamt_remove(m, r)
+    assert status != TDX_OPERAND_BUSY, f"asserts: PAMT.REMOVE of range {r} is busy: WARN_ON_ONCE"
+    assert status == TDX_SUCCESS, f"backing: PAMT.REMOVE of range {r} answers {status}: WARN_ON_ONCE"
+    if status == TDX_SUCCESS:
+        m.range[r].refcount = 0
+        free_pair(m, r)
+    unlock_pamt(m)

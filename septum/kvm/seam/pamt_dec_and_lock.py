@@ -1,0 +1,39 @@
+"""PAMT references of v6: atomic_inc_not_zero() without the lock, and the count falls to 0 only under it; designs.md 4.6."""
+
+from septum.host.geometry import Pfn
+from septum.host.ranges import range_of
+from septum.kvm.machine import Machine
+from septum.kvm.seam.pamt import INC_NOT_ZERO, check_counted, free_pair, lock_pamt, unlock_pamt
+from septum.kvm.seam.pamt_always_lock import pamt_back
+from septum.lang import process
+from septum.tdx.pairs import tdh_phymem_pamt_remove
+from septum.tdx.status import TDX_OPERAND_BUSY, TDX_SUCCESS
+
+SIZES = {INC_NOT_ZERO: 1}
+
+
+@process
+def pamt_put(m: Machine, page: Pfn):
+    """tdx_pamt_put() with atomic_dec_and_lock(): lowered at once unless the count is 1, else looked at again under the lock."""
+    yield
+    check_counted(m, page)
+    r = range_of(m, page)
+    if m.range[r].refcount != 1:
+        m.range[r].refcount -= 1
+        return
+    yield from lock_pamt(m)
+    m.range[r].refcount -= 1
+    if m.range[r].refcount != 0:
+        unlock_pamt(m)
+        return
+    status = yield from tdh_phymem_pamt_remove(m, r)
+    assert status != TDX_OPERAND_BUSY, f"asserts: PAMT.REMOVE of range {r} is busy: WARN_ON_ONCE"
+    assert status == TDX_SUCCESS, f"backing: PAMT.REMOVE of range {r} answers {status}: WARN_ON_ONCE"
+    if status == TDX_SUCCESS:
+        free_pair(m, r)
+    else:
+        m.range[r].refcount = 1
+    unlock_pamt(m)
+
+
+__all__ = ["SIZES", "pamt_back", "pamt_put"]

@@ -1,0 +1,65 @@
+"""PAMT references from RFC to RFC v5: the count falls to 0 outside of the lock, a getter may rescue the pair; designs.md 4.2-4.5.
+
+v3 raises the count of a rescued pair where the others set it to 1: under the lock it is 0, and the two are the same. The
+simple patches of v3 and v4, which take the lock first, are pamt_always_lock.
+"""
+
+from septum.host.geometry import Pfn
+from septum.host.pools import EIO, OK
+from septum.host.ranges import range_of
+from septum.kvm.machine import Machine
+from septum.kvm.seam.pamt import INC_NOT_ZERO, check_counted, free_pair, free_unused, lock_pamt, pamt_add, unlock_pamt
+from septum.lang import Size, Witness, process, reached
+from septum.tdx.pairs import tdh_phymem_pamt_remove
+from septum.tdx.status import TDX_HPA_RANGE_NOT_FREE, TDX_OPERAND_BUSY, TDX_SUCCESS
+
+COUNTED_AGAIN = Size("COUNTED_AGAIN", 1)  # a pair that PAMT.REMOVE left there is counted again; not so in the RFC
+SIZES = {INC_NOT_ZERO: 1, COUNTED_AGAIN: 1}
+pair_rescued = Witness("pair_rescued", "a getter found the pair that a putter was about to remove")
+
+
+@process
+def pamt_back(m: Machine, page: Pfn, page0: Pfn, page1: Pfn):
+    """tdx_pamt_get() from the lock on: where the pair is still there, a putter has not come to remove it."""
+    yield from lock_pamt(m)
+    r = range_of(m, page)
+    if m.range[r].refcount != 0:
+        m.range[r].refcount += 1
+        unlock_pamt(m)
+        free_unused(m, page0, page1)
+        return OK
+    status = yield from pamt_add(m, r, page0, page1)
+    if status in (TDX_SUCCESS, TDX_HPA_RANGE_NOT_FREE):
+        m.range[r].refcount = 1
+    unlock_pamt(m)
+    if status == TDX_SUCCESS:
+        return OK
+    free_unused(m, page0, page1)
+    if status == TDX_HPA_RANGE_NOT_FREE:
+        reached(pair_rescued)
+        return OK
+    assert status == TDX_SUCCESS, f"asserts: PAMT.ADD of range {r} answers {status}"
+    return EIO
+
+
+@process
+def pamt_put(m: Machine, page: Pfn):
+    """tdx_pamt_put(): atomic_dec_and_test() without the lock, checked again under it."""
+    yield
+    check_counted(m, page)
+    r = range_of(m, page)
+    m.range[r].refcount -= 1
+    if m.range[r].refcount != 0:
+        return
+    yield from lock_pamt(m)
+    if m.range[r].refcount != 0:
+        unlock_pamt(m)
+        return
+    status = yield from tdh_phymem_pamt_remove(m, r)
+    if status == TDX_SUCCESS:
+        free_pair(m, r)
+    elif COUNTED_AGAIN:
+        m.range[r].refcount += 1
+    unlock_pamt(m)
+    assert status != TDX_OPERAND_BUSY, f"asserts: PAMT.REMOVE of range {r} is busy, the pair is leaked"
+    assert status == TDX_SUCCESS, f"backing: PAMT.REMOVE of range {r} answers {status}, the pair is leaked"

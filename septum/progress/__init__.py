@@ -1,0 +1,1 @@
+"""Livelocks: schedules that are fair, and serve a thread never."""

@@ -1,0 +1,133 @@
+"""On small models that hypothesis writes every engine, every set of reductions and every number of threads comes to the same."""
+
+from __future__ import annotations
+
+from itertools import combinations, combinations_with_replacement
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from septum.check.check import REDUCTIONS, check
+from septum.check.search import Search
+from septum.explore.build import build
+from septum.explore.explore import Budget, Outcome, explore
+from septum.lang.types import scope
+from tests.explore.naive import Explorer
+from tests.explore.random_models import model, module
+from tests.explore.unsound import UNSOUND
+
+FILES, PROCESSES, MOST_STATES = 40, 10, 250
+PAIRS = list(combinations_with_replacement(range(PROCESSES), 2))
+SETS = [frozenset(names) for count in range(len(REDUCTIONS) + 1) for names in combinations(sorted(REDUCTIONS), count)]
+BROKEN = (Outcome.VIOLATED, Outcome.DEADLOCK)
+
+written = settings(
+    max_examples=FILES, derandomize=True, database=None, deadline=None, phases=[Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)  # fmt: skip
+
+
+class Disagreement(Exception):
+    """Two explorers came to different ends."""
+
+
+def agree(what, one, other):
+    if one != other:
+        raise Disagreement(f"{what}: {one} and {other}")
+
+
+def compared(built, explorers):
+    """Whether a model holds, after all explorers agreed on it; None if it is too large to be compared."""
+    naive = Explorer(built).explored(MOST_STATES)
+    if naive is None:
+        return None
+    for explorer in explorers:
+        explorer(built, naive)
+    return naive.shortest is None
+
+
+def by_python(built, naive):
+    found = Search(built, Budget(), None).run()
+    agree("verdict", found.outcome in BROKEN, naive.shortest is not None)
+    if naive.shortest is None:
+        agree("witnesses", found.witnesses, naive.witnesses)
+        agree("numbers", (found.states, found.transitions, found.depth), (naive.states, naive.transitions, naive.depth))
+    else:
+        agree("length", len(found.schedule), naive.shortest)
+
+
+def by_c(reduce, workers):
+    """The C engine with these reductions and so many threads."""
+
+    def by_this(built, naive):
+        found = explore(
+            built.reducible(), built.initial, len(built.threads), daemons=built.daemons, workers=workers,
+            **{name: name in reduce for name in REDUCTIONS},
+        )  # fmt: skip
+        what = f"{built.scenario.name} by {workers} threads with {', '.join(sorted(reduce)) or 'nothing'}"
+        agree(f"verdict of {what}", found.outcome in BROKEN, naive.shortest is not None)
+        if naive.shortest is None:
+            agree(f"witnesses of {what}", found.witnesses, naive.witnesses)
+        if not reduce and naive.shortest is None:
+            agree(
+                f"numbers of {what}",
+                (found.states, found.transitions, found.depth),
+                (naive.states, naive.transitions, naive.depth),
+            )
+        if naive.shortest is None and found.states > naive.states:
+            raise Disagreement(f"{what}: {found.states} states of {naive.states}")
+
+    return by_this
+
+
+def by_check(built, naive):
+    """What a user gets: found with reductions, a schedule of the shortest length."""
+    result = check(built.model, built.scenario.name, threads=2)
+    agree("verdict", str(result.verdict), "holds" if naive.shortest is None else "violated")
+    if naive.shortest is not None:
+        agree("length", (len(result.counterexample.steps), result.counterexample.shortest), (naive.shortest, True))
+
+
+ALL = [by_python, by_check, *(by_c(reduce, workers) for reduce in SETS for workers in (1, 2))]
+
+
+def explored(dice, path, explorers):
+    """For each pair of processes of a file, whether it holds; those that are too large are left out."""
+    random_model = model(module(dice, PROCESSES), path, PAIRS)
+    for scenario in random_model.scenarios:
+        built = build(random_model, scenario)
+        with scope(built.bindings):
+            holds = compared(built, explorers)
+        if holds is not None:
+            yield holds
+
+
+def test_engines_reductions_and_threads_agree(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tally = {True: 0, False: 0}
+
+    @written
+    @given(st.randoms(use_true_random=False))
+    def agree_on_what_hypothesis_writes(dice):
+        for holds in explored(dice, tmp_path, ALL):
+            tally[holds] += 1
+
+    agree_on_what_hypothesis_writes()
+    assert sum(tally.values()) >= 2000
+    assert tally[False] >= 50 and tally[True] >= 1000
+
+
+@pytest.mark.parametrize("unsound", UNSOUND, ids=lambda unsound: f"{unsound.reduction}, {unsound.name}")
+def test_an_unsound_reduction_is_caught(unsound, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    unsound.plant(monkeypatch)
+
+    @written
+    @given(st.randoms(use_true_random=False))
+    def agree_on_what_hypothesis_writes(dice):
+        for _ in explored(dice, tmp_path, [by_c(frozenset({unsound.reduction}), 1)]):
+            pass
+
+    with pytest.raises(Disagreement):
+        agree_on_what_hypothesis_writes()
