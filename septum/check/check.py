@@ -22,7 +22,7 @@ from septum.explore.checkpoint import Checkpoint, remove_stale
 from septum.explore.explore import Budget, Exploration, Outcome, Progress, explore
 from septum.host import geometry
 from septum.kvm.versions import release
-from septum.lang.compile import cache_directory, has_compiler
+from septum.translate.compile import cache_directory, has_compiler
 from septum.lang.errors import ModelError, UserError
 from septum.lang.model import Model, Scenario
 from septum.lang.processes import property_of

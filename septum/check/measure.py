@@ -13,7 +13,7 @@ from septum.explore.build import DEADLOCK, Build, build
 from septum.explore.explore import Budget, Exploration, Outcome, explore
 from septum.host.locks import Lock, Mutex, RwLock, SpinLock
 from septum.host.pools import POOL_PLACES
-from septum.lang.compile import compiler
+from septum.translate.compile import compiler
 from septum.lang.errors import UserError
 from septum.lang.measure import LOCK_CLASSES, Place, unpacked
 from septum.lang.model import Model, Property, Scenario

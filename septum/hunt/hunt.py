@@ -18,7 +18,7 @@ from septum.check.result import Counterexample, Result, Verdict
 from septum.check.trace import trace
 from septum.explore.build import DEADLOCK, Build, build, sizes_given
 from septum.explore.explore import HUNTS, POLL_SECONDS
-from septum.lang.compile import has_compiler
+from septum.translate.compile import has_compiler
 from septum.lang.errors import ModelError, NoCompiler, UserError
 from septum.lang.model import Model, Scenario
 from septum.lang.processes import property_of

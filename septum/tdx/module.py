@@ -27,12 +27,13 @@ from septum.host.geometry import (
     VMS,
 )
 from septum.lang import SeptumError, UserError, call
-from septum.lang.compile import compiled, load
+from septum.translate.compile import compiled, load
 from septum.lang.engine import Engine, Running
 from septum.lang.engine import Status as StepStatus
 from septum.lang.model import Thread
 from septum.lang.struct import allocate
-from septum.lang.translate import Translation
+from septum.translate.translation import Translation
+from septum.translate.unit import threads
 from septum.lang.types import scope
 from septum.tdx.abi import seamcall
 from septum.tdx.geometry import (
@@ -371,7 +372,8 @@ def translated(bindings: frozenset[tuple[object, object]], lps: int, driver: str
     translation = Translation(Platform, lps)
     for process in PROCESSES:
         translation.entry(process, 0)
-    translation.finish((), driver)
+    translation.judge(())
+    threads(translation, (), driver)
     return translation
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from septum.lang import automorphism, loops, symmetry
-from septum.lang.footprint import Footprint, Footprints
+from septum.reduce.footprint import Footprint, Footprints
 
 
 @dataclass(frozen=True)

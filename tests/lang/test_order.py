@@ -7,7 +7,7 @@ import textwrap
 
 import pytest
 
-from septum.lang.order import depends_on_order
+from septum.reduce.order import depends_on_order
 
 ANY_ORDER = {
     "an assertion about each": "assert m.vcpu[v].n == 0",

@@ -6,7 +6,7 @@ import ctypes
 import random
 
 from septum.explore.build import Build
-from septum.lang.footprint import Footprint, Footprints
+from septum.reduce.footprint import Footprint, Footprints
 from septum.lang.places import Places
 from septum.lang.types import scope
 from tests.lang.parity import Step

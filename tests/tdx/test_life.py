@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from septum.lang.compile import compiler
+from septum.translate.compile import compiler
 from septum.tdx import Geometry, Leaf, Module, Status
 from septum.tdx.bringup import Host, expect
 from septum.tdx.module import translated

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from septum.host.geometry import DYNAMIC_PAMT
-from septum.lang.compile import compiled, load
+from septum.translate.compile import compiled, load
 from septum.tdx.bringup import Host
 from septum.tdx.geometry import (
     CMRS,
