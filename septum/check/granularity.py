@@ -9,8 +9,8 @@ from typing import ClassVar
 
 from septum.explore.build import Build
 from septum.explore.explore import Budget, Outcome, explore
-from septum.reduce.alone import AloneTables
 from septum.lang.errors import ModelError
+from septum.reduce.alone import AloneTables
 from septum.translate.translation import Named
 
 MOST_SITES, MOST_SHOWN = 64, 5

@@ -10,20 +10,20 @@ from dataclasses import dataclass, field
 
 from septum.explore.explore import source
 from septum.explore.unit import explored
-from septum.reduce.alone import AloneTables
-from septum.reduce.automorphism import Automorphisms
-from septum.translate.compile import compiled, load
 from septum.lang.engine import Engine
 from septum.lang.errors import SeptumError, UserError
-from septum.reduce.footprint import Footprints
-from septum.translate.tree import Function
 from septum.lang.model import Model, Scenario, Setup, Thread
 from septum.lang.processes import property_of
 from septum.lang.source import shown_path
 from septum.lang.struct import allocate
-from septum.translate.translation import Translation
 from septum.lang.types import Size, scope
 from septum.lang.values import Num, Of, Ref, bits
+from septum.reduce.alone import AloneTables
+from septum.reduce.automorphism import Automorphisms
+from septum.reduce.footprint import Footprints
+from septum.translate.compile import compiled, load
+from septum.translate.translation import Translation
+from septum.translate.tree import Function
 
 MAX_ARGUMENTS, MAX_CALLS = 6, 32
 ASSERTS, DEADLOCK, PROGRESS = "asserts", "deadlock", "progress"

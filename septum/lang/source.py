@@ -37,7 +37,11 @@ class Source:
     def segment(self, node: ast.expr) -> str:
         """An expression as it is written."""
         line = self.lines[node.lineno - 1] if node.lineno <= len(self.lines) else ""
-        return line[node.col_offset : node.end_col_offset] if node.lineno == node.end_lineno and line.isascii() else ast.unparse(node)
+        return (
+            line[node.col_offset : node.end_col_offset]
+            if node.lineno == node.end_lineno and line.isascii()
+            else ast.unparse(node)
+        )
 
     def next_line(self, line: int) -> int:
         """The line that says what happens at `line`: behind a bare `yield` the next one with code, and not one with a reason."""

@@ -8,23 +8,8 @@ from dataclasses import dataclass
 from septum.lang.types import Index, SetOf
 from septum.lang.values import Kind, Num, Of
 from septum.reduce.order import depends_on_order
+from septum.translate import tree
 from septum.translate.reader import is_interchangeable
-from septum.translate.tree import (
-    At,
-    Checked,
-    Compare,
-    Const,
-    Convert,
-    Expression,
-    For,
-    Function,
-    Node,
-    Register,
-    called,
-    constant,
-    fact,
-    walk,
-)
 
 
 @dataclass(frozen=True)
@@ -37,51 +22,50 @@ class Distinction:
     why: str
 
 
-Told = tuple[At, Index | None, str]
+Told = tuple[tree.At, Index | None, str]
 
 
-@fact
-def distinctions(function: Function) -> list[Distinction]:
+@tree.fact
+def distinctions(function: tree.Function) -> list[Distinction]:
     """Everything of a function that tells values apart."""
     found: list[Told] = []
-    named = {node.value for node in walk(function.body) if isinstance(node, Convert) and _index(node.kind)}
+    named = {node.value for node in tree.walk(function.body) if isinstance(node, tree.Convert) and _index(node.kind)}
     threads = {_unchecked(value) for value in named}
-    for node in walk(function.body):
-        if isinstance(node, Register) and node.name == "thread" and node not in threads:
+    for node in tree.walk(function.body):
+        if isinstance(node, tree.Register) and node.name == "thread" and node not in threads:
             found.append((node.at, None, "the number of a thread is used as a number"))
         found += _told_by(node)
-        if isinstance(node, For) and node.over and not node.alike and not is_interchangeable(node.over):
-            if depends_on_order(node, function):
-                found.append((node.at, node.over, f"a loop goes through {node.over} in order"))
+        if isinstance(node, tree.For) and node.over and not node.alike and not is_interchangeable(node.over):
+            found += [(node.at, node.over, f"a loop goes through {node.over} in order")] * depends_on_order(node, function)
     return [Distinction(index, at.file, at.line, why) for at, index, why in found]
 
 
-def told_apart(roots: Iterable[Function]) -> set[Index | None]:
+def told_apart(roots: Iterable[tree.Function]) -> set[Index | None]:
     """The index types whose values are told apart by what is called from `roots`; None where threads are, by number."""
-    return {one.index for function in called(roots) for one in distinctions(function)}
+    return {one.index for function in tree.called(roots) for one in distinctions(function)}
 
 
-def thread_types(functions: Iterable[Function]) -> set[Index]:
+def thread_types(functions: Iterable[tree.Function]) -> set[Index]:
     """The index types that the number of a thread becomes one of."""
     return {
-        index for function in functions for node in walk(function.body) if isinstance(node, Convert)
+        index for function in functions for node in tree.walk(function.body) if isinstance(node, tree.Convert)
         for index in [_index(node.kind)] if index and _is_thread(_unchecked(node.value))
     }  # fmt: skip
 
 
-def _told_by(node: Node) -> Iterator[Told]:
+def _told_by(node: tree.Node) -> Iterator[Told]:
     match node:
-        case Const(at=at, kind=kind, number=number):
+        case tree.Const(at=at, kind=kind, number=number):
             yield from _named(at, kind, number)
-        case Convert(at=at, kind=kind, value=value):
+        case tree.Convert(at=at, kind=kind, value=value):
             yield from _converted(at, kind, _unchecked(value))
-        case Compare(at=at, operator="<" | "<=" | ">" | ">=", left=left):
+        case tree.Compare(at=at, operator="<" | "<=" | ">" | ">=", left=left):
             index = _index(left.kind)
             if index:
                 yield at, index, f"values of {index} are ordered"
 
 
-def _named(at: At, kind: Kind, number: int) -> Iterator[Told]:
+def _named(at: tree.At, kind: Kind, number: int) -> Iterator[Told]:
     """A constant as a value of an index type: all may name the one that means none."""
     index = _index(kind)
     if index and not (number == 0 and index.none):
@@ -92,7 +76,7 @@ def _named(at: At, kind: Kind, number: int) -> Iterator[Told]:
         yield at, kind.packed.index, f"{number:#x} names one"
 
 
-def _converted(at: At, to: Kind, value: Expression) -> Iterator[Told]:
+def _converted(at: tree.At, to: Kind, value: tree.Expression) -> Iterator[Told]:
     """Between values that may be alike and numbers, which are not."""
     of, index = value.kind, _index(to)
     if isinstance(of, Of) and isinstance(of.scalar, Index | SetOf) and not is_interchangeable(of.scalar):
@@ -100,7 +84,7 @@ def _converted(at: At, to: Kind, value: Expression) -> Iterator[Told]:
     if isinstance(to, Of) and isinstance(to.scalar, SetOf):
         yield at, to.scalar.index, f"a number becomes a {to.scalar}"
     about = isinstance(of, Num) and (of.bits_of or (of.packed and of.packed.index))
-    if index and about is not index and constant(value) is None and not _is_thread(value):
+    if index and about is not index and tree.constant(value) is None and not _is_thread(value):
         yield at, index, f"a number becomes a {index}"
 
 
@@ -108,11 +92,11 @@ def _index(kind: Kind) -> Index | None:
     return kind.scalar if isinstance(kind, Of) and isinstance(kind.scalar, Index) else None
 
 
-def _is_thread(node: Node) -> bool:
-    return isinstance(node, Register) and node.name == "thread"
+def _is_thread(node: tree.Node) -> bool:
+    return isinstance(node, tree.Register) and node.name == "thread"
 
 
-def _unchecked(node: Expression) -> Expression:
-    while isinstance(node, Checked):
+def _unchecked(node: tree.Expression) -> tree.Expression:
+    while isinstance(node, tree.Checked):
         node = node.value
     return node

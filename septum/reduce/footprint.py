@@ -13,35 +13,9 @@ from typing import Any, NamedTuple
 
 from septum.lang.model import Thread
 from septum.lang.values import Ref
+from septum.translate import tree
 from septum.translate.flow import Piece, flow
 from septum.translate.translation import Translation
-from septum.translate.tree import (
-    Assign,
-    Call,
-    Checked,
-    Conditional,
-    Const,
-    Convert,
-    Element,
-    Expression,
-    Field,
-    For,
-    Function,
-    Invoke,
-    Load,
-    Local,
-    Node,
-    Outcome,
-    Pause,
-    Place,
-    Register,
-    Return,
-    Store,
-    World,
-    called,
-    fact,
-    walk,
-)
 
 Path = tuple[str | int | None, ...]
 """A place of the world: names of fields, and indexes; None is an index that is not known."""
@@ -88,7 +62,7 @@ class Spot:
 class Context:
     """A function for known arguments; `spots` of a process, at 0 where it begins."""
 
-    function: Function
+    function: tree.Function
     result: Meaning = None
     total: Footprint = NOTHING
     spots: list[Spot] = field(default_factory=list)
@@ -110,7 +84,7 @@ class Footprints:
         self._contexts: dict[tuple[Any, ...], Context] = {}
         entries = [[translation.entries[translation.entry(call.process, len(call.arguments))] for call in thread.calls]
                    for thread in threads]  # fmt: skip
-        self._written = {_written(store.place) for function in called(entry for program in entries for entry in program)
+        self._written = {_written(store.place) for function in tree.called(entry for program in entries for entry in program)
                          for store in _stores(function)}  # fmt: skip
         self.programs: list[list[Context]] = []
         for self._thread, thread in enumerate(threads):
@@ -137,7 +111,7 @@ class Footprints:
 
     # -- one function
 
-    def _context(self, function: Function, arguments: tuple[Meaning, ...]) -> Context:
+    def _context(self, function: tree.Function, arguments: tuple[Meaning, ...]) -> Context:
         key = (function, self._thread, arguments)
         if key not in self._contexts:
             made = self._contexts[key] = Context(function)
@@ -150,7 +124,7 @@ class Footprints:
                 made.total = self._touched(function.body, meanings)
         return self._contexts[key]
 
-    def _meanings(self, function: Function, arguments: tuple[Meaning, ...]) -> dict[str, Meaning]:
+    def _meanings(self, function: tree.Function, arguments: tuple[Meaning, ...]) -> dict[str, Meaning]:
         """What each local stands for, whenever it is read."""
         meanings: dict[str, Meaning] = dict(zip(function.parameters, arguments, strict=True))
         changed = True
@@ -165,43 +139,41 @@ class Footprints:
                     meanings[name], changed = joined, True
         return meanings
 
-    def _meaning(self, node: Node | None, meanings: dict[str, Meaning]) -> Meaning | _Missing:
+    def _meaning(self, node: tree.Node | None, meanings: dict[str, Meaning]) -> Meaning | _Missing:
         match node:
-            case Const(number=number):
+            case tree.Const(number=number):
                 return number
-            case Register(name="thread"):
+            case tree.Register(name="thread"):
                 return self._thread
-            case World():
-                return HERE
-            case Local(name=name):
+            case tree.Local(name=name):
                 return meanings.get(name, _MISSING)
-            case Field() | Element():
+            case tree.Field() | tree.Element():
                 return self._places(node, meanings)
-            case Load(place=place):
+            case tree.Load(place=place):
                 return self._content(place, self._places(place, meanings))
-            case Convert(value=value) | Checked(check="fit", value=value):
+            case tree.Convert(value=value) | tree.Checked(check="fit", value=value):
                 return self._meaning(value, meanings)
-            case Conditional(then=one, otherwise=other, kind=Ref()):
+            case tree.Conditional(then=one, otherwise=other, kind=Ref()):
                 both = [self._meaning(one, meanings), self._meaning(other, meanings)]
                 return _joined(meaning for meaning in both if not isinstance(meaning, _Missing))
-            case Call() | Outcome():
-                context = self._called(node.of if isinstance(node, Outcome) else node, meanings)
+            case tree.Call() | tree.Outcome():
+                context = self._called(node.of if isinstance(node, tree.Outcome) else node, meanings)
                 return context.result if context else _MISSING
         return None
 
-    def _places(self, place: Place, meanings: dict[str, Meaning]) -> Places:
+    def _places(self, place: tree.Place, meanings: dict[str, Meaning]) -> Places:
         base = self._meaning(place.base, meanings)
         if isinstance(base, _Missing):
             return frozenset()
         assert isinstance(base, frozenset), f"{place} has no base"
-        if isinstance(place, Field):
+        if isinstance(place, tree.Field):
             return frozenset((*path, place.name) for path in base)
-        index = self._meaning(place.index.value if isinstance(place.index, Checked) else place.index, meanings)
+        index = self._meaning(place.index.value if isinstance(place.index, tree.Checked) else place.index, meanings)
         limit = place.array.index.fixed if place.array.index else place.array.length
         known = index if isinstance(index, int) and index < limit else None
         return frozenset((*path, known) for path in base)
 
-    def _content(self, place: Place, places: Places) -> Meaning:
+    def _content(self, place: tree.Place, places: Places) -> Meaning:
         """The number at a place that no step writes."""
         if _written(place) in self._written:
             return None
@@ -213,21 +185,21 @@ class Footprints:
             found = getattr(found, step) if isinstance(step, str) else found[step]
         return int(found)
 
-    def _touched(self, trees: Iterable[Node], meanings: dict[str, Meaning]) -> Footprint:
+    def _touched(self, trees: Iterable[tree.Node], meanings: dict[str, Meaning]) -> Footprint:
         """What trees of a function touch, with the routines that they call."""
         found = NOTHING
-        for node in walk(trees):
-            if isinstance(node, Load | Store):
+        for node in tree.walk(trees):
+            if isinstance(node, tree.Load | tree.Store):
                 paths = 0
                 for path in self._places(node.place, meanings):
                     paths |= 1 << self.paths.setdefault(path, len(self.paths))
-                found |= Footprint(paths, 0) if isinstance(node, Load) else Footprint(0, paths)
-            elif isinstance(node, Call):
-                called = self._called(node, meanings)
-                found |= called.total if called else NOTHING
+                found |= Footprint(paths, 0) if isinstance(node, tree.Load) else Footprint(0, paths)
+            elif isinstance(node, tree.Call):
+                context = self._called(node, meanings)
+                found |= context.total if context else NOTHING
         return found
 
-    def _called(self, node: Call | Invoke, meanings: dict[str, Meaning]) -> Context | None:
+    def _called(self, node: tree.Call | tree.Invoke, meanings: dict[str, Meaning]) -> Context | None:
         """The function that is called; None where it never is, or nothing is known of what it is given."""
         given = [self._meaning(argument, meanings) for argument in node.arguments]
         known = [meaning for meaning in given if not isinstance(meaning, _Missing)]
@@ -237,52 +209,54 @@ class Footprints:
 
     def _follow(self, of: Context, meanings: dict[str, Meaning]) -> None:
         graph = flow(of.function)
-        invoked = {piece.pause: self._called(piece.pause, meanings) for piece in graph.pieces if isinstance(piece.pause, Invoke)}
+        invoked: dict[tree.Pause | None, Context | None] = {
+            piece.pause: self._called(piece.pause, meanings) for piece in graph.pieces if isinstance(piece.pause, tree.Invoke)
+        }
         own = {piece: self._touched(piece.trees, meanings) for piece in graph.pieces}
 
-        def passes(call: Invoke) -> bool:
+        def passes(call: tree.Invoke) -> bool:
             callee = invoked[call]
             return callee is None or callee.spots[0].leaves
 
-        def spot(start: Piece, pause: Pause | None) -> Spot:
+        def spot(start: Piece, pause: tree.Pause | None) -> Spot:
             step, leaves, turns = NOTHING, False, False
             for piece in graph.region(start, passes):
                 step, leaves, turns = step | own[piece], leaves or piece.leaves, turns or piece.turns
-                callee = invoked.get(piece.pause)  # type: ignore[arg-type]
+                callee = invoked.get(piece.pause)
                 if callee:
                     step, turns = step | callee.spots[0].step, turns or callee.spots[0].turns
             later = NOTHING
             for piece in graph.future(start):
-                callee = invoked.get(piece.pause)  # type: ignore[arg-type]
+                callee = invoked.get(piece.pause)
                 later |= own[piece] | (callee.total if callee else NOTHING)
             if pause is None:
                 return Spot(0, 0, step, later, leaves, turns)
             assert of.function.frames
             end = of.function.frames.points[pause.number - 1].end
-            return Spot(pause.number, end, step, later, leaves, turns, invoked.get(pause))  # type: ignore[arg-type]
+            return Spot(pause.number, end, step, later, leaves, turns, invoked.get(pause))
 
         of.spots = [spot(graph.entry, None), *(spot(graph.resumed[pause], pause) for pause in of.function.pauses)]
         of.total = of.spots[0].later
 
 
-@fact
-def _bound(function: Function) -> tuple[list[tuple[str, Expression | None]], list[Expression | None]]:
+@tree.fact
+def _bound(function: tree.Function) -> tuple[list[tuple[str, tree.Expression | None]], list[tree.Expression | None]]:
     """The values that each local may get, and those that are returned; None is one that is not known."""
-    bound: list[tuple[str, Expression | None]] = []
-    returned: list[Expression | None] = []
-    for node in walk(function.body):
-        if isinstance(node, Assign):
+    bound: list[tuple[str, tree.Expression | None]] = []
+    returned: list[tree.Expression | None] = []
+    for node in tree.walk(function.body):
+        if isinstance(node, tree.Assign):
             bound.append((node.name, node.value))
-        elif isinstance(node, For):
+        elif isinstance(node, tree.For):
             bound.append((node.name, None))
-        elif isinstance(node, Return):
+        elif isinstance(node, tree.Return):
             returned.append(node.value)
     return bound, returned
 
 
-@fact
-def _stores(function: Function) -> list[Store]:
-    return [node for node in walk(function.body) if isinstance(node, Store)]
+@tree.fact
+def _stores(function: tree.Function) -> list[tree.Store]:
+    return [node for node in tree.walk(function.body) if isinstance(node, tree.Store)]
 
 
 def _joined(meanings: Iterable[Meaning]) -> Meaning:
@@ -295,6 +269,6 @@ def _joined(meanings: Iterable[Meaning]) -> Meaning:
     return None
 
 
-def _written(place: Place) -> object:
+def _written(place: tree.Place) -> object:
     """What a store to a place writes, of all places: a field, as struct and name, or an array of scalars."""
-    return place.array if isinstance(place, Element) else (place.struct, place.name)
+    return place.array if isinstance(place, tree.Element) else (place.struct, place.name)

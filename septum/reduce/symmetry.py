@@ -6,7 +6,7 @@ Those of scalarsets come first: symmetry.c renames them as it meets them. Of oth
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from septum.lang.errors import UserError
@@ -77,7 +77,9 @@ class Tables:
         self.world = list(self._places(unit.world, 0, True))
         used = {place.index for place in self.world if place.index} | {member[2] for member in self.members}
         used |= {place.index for member in self.members for place in member[3] if place.index}
-        saved = (saved for function in unit.functions if function.frames for point in function.frames.points for saved in point.saved)
+        saved = (
+            saved for function in unit.functions if function.frames for point in function.frames.points for saved in point.saved
+        )
         found = {place.index for one in saved for place in of_kind(one.kind, 0, 32) if place.index}
         used |= {index for index in found if is_scalarset(index)}
         self.scalarsets = len(used)

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from septum.host.geometry import LEVELS
-from septum.translate.compile import compiled, load
 from septum.lang.struct import allocate
-from septum.translate.translation import Translation
-from septum.translate.unit import library as routines
 from septum.lang.types import scope
 from septum.replay.traced.followed import MAX_LEVEL, TASKS, Followed
 from septum.replay.traced.losses import adopt, lose
 from septum.replay.traced.steps import follow
 from septum.replay.traced.transitions import guard_of
+from septum.translate.compile import compiled, load
+from septum.translate.translation import Translation
+from septum.translate.unit import library as routines
 
 HERE = Path(__file__).parent
 SOURCES = ("fields.c", "lines.c", "follow.c", "overtaken.c", "order.c")

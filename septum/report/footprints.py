@@ -6,10 +6,10 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from septum.reduce.automorphism import Automorphisms
-from septum.reduce.apart import Distinction
-from septum.reduce.footprint import Footprints, Path
 from septum.lang.model import Thread
+from septum.reduce.apart import Distinction
+from septum.reduce.automorphism import Automorphisms
+from septum.reduce.footprint import Footprints, Path
 
 
 @dataclass(frozen=True)

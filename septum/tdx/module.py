@@ -27,13 +27,10 @@ from septum.host.geometry import (
     VMS,
 )
 from septum.lang import SeptumError, UserError, call
-from septum.translate.compile import compiled, load
 from septum.lang.engine import Engine, Running
 from septum.lang.engine import Status as StepStatus
 from septum.lang.model import Thread
 from septum.lang.struct import allocate
-from septum.translate.translation import Translation
-from septum.translate.unit import threads
 from septum.lang.types import scope
 from septum.tdx.abi import seamcall
 from septum.tdx.geometry import (
@@ -54,6 +51,9 @@ from septum.tdx.processor import GuestEvent
 from septum.tdx.status import CODES, Status, named
 from septum.tdx.td import TD_BUILD, TDVPS_BUILD, TdBuild, TdvpsBuild
 from septum.tdx.tdcall import guest_access, interrupt_guest, tdcall
+from septum.translate.compile import compiled, load
+from septum.translate.translation import Translation
+from septum.translate.unit import threads
 
 REGISTERS = ("rcx", "rdx", "r8", "r9", "r10", "r11", "r12", "r13")
 DRIVER = (Path(__file__).parent / "module.c").read_text()

@@ -5,25 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from septum.translate.tree import (
-    Assign,
-    Evaluate,
-    For,
-    Function,
-    If,
-    Invoke,
-    Jump,
-    Local,
-    Node,
-    Pause,
-    Return,
-    Statement,
-    Store,
-    While,
-    fact,
-    parts,
-    walk,
-)
+from septum.translate import tree
 
 
 @dataclass(eq=False)
@@ -33,9 +15,9 @@ class Piece:
     `turns`: control goes back from here to the head of a loop that yields.
     """
 
-    trees: tuple[Node, ...] = ()
+    trees: tuple[tree.Node, ...] = ()
     defines: str | None = None
-    pause: Pause | None = None
+    pause: tree.Pause | None = None
     leaves: bool = False
     turns: bool = False
     after: list[Piece] = field(default_factory=list)
@@ -46,22 +28,24 @@ class Piece:
 class Flow:
     """The graph of a function's pieces."""
 
-    def __init__(self, body: Iterable[Statement]) -> None:
+    def __init__(self, body: Iterable[tree.Statement]) -> None:
         self.pieces: list[Piece] = []
         self.exit = self._piece(leaves=True)
         self.entry = self._piece()
-        self.resumed: dict[Pause, Piece] = {}
+        self.resumed: dict[tree.Pause, Piece] = {}
         self._loops: list[tuple[Piece, Piece]] = []
         self._link(self._block(body, [self.entry]), self.exit)
         self._solve()
 
-    def live_at(self, pause: Pause) -> set[str]:
+    def live_at(self, pause: tree.Pause) -> set[str]:
         """The locals whose value is still needed when the process goes on after a yield."""
         return self.resumed[pause].live
 
-    def region(self, start: Piece, passes: Callable[[Invoke], bool]) -> Iterator[Piece]:
+    def region(self, start: Piece, passes: Callable[[tree.Invoke], bool]) -> Iterator[Piece]:
         """What may run from `start` in one step: up to a yield, or a call that does not pass without one."""
-        return self._from(start, lambda piece: piece.pause is None or (isinstance(piece.pause, Invoke) and passes(piece.pause)))
+        return self._from(
+            start, lambda piece: piece.pause is None or (isinstance(piece.pause, tree.Invoke) and passes(piece.pause))
+        )
 
     def future(self, start: Piece) -> Iterator[Piece]:
         """What may ever run from `start`."""
@@ -78,8 +62,8 @@ class Flow:
                         seen.add(successor)
                         todo.append(successor)
 
-    def _piece(self, *trees: Node, defines: str | None = None, leaves: bool = False, turns: bool = False) -> Piece:
-        uses = {node.name for node in walk(*trees) if isinstance(node, Local)}
+    def _piece(self, *trees: tree.Node, defines: str | None = None, leaves: bool = False, turns: bool = False) -> Piece:
+        uses = {node.name for node in tree.walk(*trees) if isinstance(node, tree.Local)}
         piece = Piece(trees, defines, leaves=leaves, turns=turns, uses=uses)
         self.pieces.append(piece)
         return piece
@@ -89,36 +73,36 @@ class Flow:
             one.after.append(piece)
         return piece
 
-    def _block(self, body: Iterable[Statement], before: list[Piece]) -> list[Piece]:
+    def _block(self, body: Iterable[tree.Statement], before: list[Piece]) -> list[Piece]:
         for statement in body:
             before = self._statement(statement, before)
         return before
 
-    def _statement(self, statement: Statement, before: list[Piece]) -> list[Piece]:
+    def _statement(self, statement: tree.Statement, before: list[Piece]) -> list[Piece]:
         match statement:
-            case If(test=test, body=body, otherwise=otherwise):
+            case tree.If(test=test, body=body, otherwise=otherwise):
                 piece = self._link(before, self._piece(test))
                 return self._block(body, [piece]) + self._block(otherwise, [piece])
-            case While():
+            case tree.While():
                 return self._while(statement, before)
-            case For():
+            case tree.For():
                 return self._for(statement, before)
-            case Jump(to=to):
+            case tree.Jump(to=to):
                 self._link(before, self._loops[-1][to == "continue"])
                 return []
-            case Return(value=value):
+            case tree.Return(value=value):
                 piece = self._link(before, self._piece(*([value] if value else [])))
                 self._link([piece], self.exit)
                 return []
-            case Pause():
+            case tree.Pause():
                 return self._pause(statement, before)
-            case Assign(name=name, value=value):
+            case tree.Assign(name=name, value=value):
                 return [self._link(before, self._piece(value, defines=name))]
-            case Store() | Evaluate():
+            case tree.Store() | tree.Evaluate():
                 return [self._link(before, self._piece(statement))]
         raise AssertionError(statement)
 
-    def _while(self, loop: While, before: list[Piece]) -> list[Piece]:
+    def _while(self, loop: tree.While, before: list[Piece]) -> list[Piece]:
         test = self._link(before, self._piece(loop.test))
         done, turn = self._piece(), self._piece(turns=yields(loop))
         turn.after.append(test)
@@ -129,7 +113,7 @@ class Flow:
             test.after.append(done)
         return [done]
 
-    def _for(self, loop: For, before: list[Piece]) -> list[Piece]:
+    def _for(self, loop: tree.For, before: list[Piece]) -> list[Piece]:
         start = self._link(before, self._piece(loop.first, loop.last, defines=loop.name))
         head, done = self._piece(), self._piece()
         step = self._piece(defines=loop.name, turns=yields(loop))
@@ -142,13 +126,13 @@ class Flow:
         self._loops.pop()
         return [done]
 
-    def _pause(self, pause: Pause, before: list[Piece]) -> list[Piece]:
+    def _pause(self, pause: tree.Pause, before: list[Piece]) -> list[Piece]:
         """A call's arguments are read before the step ends, a condition or a count after."""
-        inside = tuple(parts(pause))
+        inside = tuple(tree.parts(pause))
         piece = self._link(before, self._piece(*inside))
-        resumed = self._piece(*(() if isinstance(pause, Invoke) else inside))
+        resumed = self._piece(*(() if isinstance(pause, tree.Invoke) else inside))
         piece.pause = pause
-        piece.trees = inside if isinstance(pause, Invoke) else ()
+        piece.trees = inside if isinstance(pause, tree.Invoke) else ()
         piece.after.append(resumed)
         self.resumed[pause] = resumed
         return [resumed]
@@ -164,34 +148,36 @@ class Flow:
                     piece.live, changed = live, True
 
 
-@fact
-def flow(function: Function) -> Flow:
+@tree.fact
+def flow(function: tree.Function) -> Flow:
     """The flow of control of a function."""
     return Flow(function.body)
 
 
-def yields(loop: Statement) -> bool:
+def yields(loop: tree.Statement) -> bool:
     """Whether a loop has a yield inside."""
-    return any(isinstance(node, Pause) for node in walk(loop))
+    return any(isinstance(node, tree.Pause) for node in tree.walk(loop))
 
 
-def falls_through(body: Iterable[Statement]) -> bool:
+def falls_through(body: Iterable[tree.Statement]) -> bool:
     """Whether control may reach the end of a block."""
     for statement in body:
         match statement:
-            case Return() | Jump():
+            case tree.Return() | tree.Jump():
                 return False
-            case If() if not falls_through(statement.body) and statement.otherwise and not falls_through(statement.otherwise):
+            case tree.If() if (
+                not falls_through(statement.body) and statement.otherwise and not falls_through(statement.otherwise)
+            ):
                 return False
-            case While(for_ever=True) if not _breaks(statement.body):
+            case tree.While(for_ever=True) if not _breaks(statement.body):
                 return False
     return True
 
 
-def _breaks(body: Iterable[Statement]) -> bool:
+def _breaks(body: Iterable[tree.Statement]) -> bool:
     for statement in body:
-        if isinstance(statement, Jump) and statement.to == "break":
+        if isinstance(statement, tree.Jump) and statement.to == "break":
             return True
-        if isinstance(statement, If) and _breaks([*statement.body, *statement.otherwise]):
+        if isinstance(statement, tree.If) and _breaks([*statement.body, *statement.otherwise]):
             return True
     return False

@@ -11,31 +11,9 @@ from typing import Any
 from septum.lang.processes import Meter, Witness
 from septum.lang.struct import Word
 from septum.lang.values import U64, Kind, Nothing, Num, Ref, bits
+from septum.translate import tree
 from septum.translate.reader import bounds
 from septum.translate.translation import Named, Translation
-from septum.translate.tree import (
-    Assertion,
-    Binary,
-    Call,
-    Checked,
-    Compare,
-    Conditional,
-    Const,
-    Convert,
-    Element,
-    Expression,
-    Field,
-    Function,
-    Junction,
-    Load,
-    Local,
-    Note,
-    Outcome,
-    Register,
-    Store,
-    Unary,
-    World,
-)
 
 
 def c_type(lo: int, hi: int) -> str:
@@ -65,59 +43,63 @@ def literal(number: int) -> str:
     return f"((__int128)({number >> 64}) * ((__int128)1 << 64) + {number & U64:#x}ull)"
 
 
-def expression(unit: Translation, function: Function, node: Expression) -> str:
+def expression(unit: Translation, function: tree.Function, node: tree.Expression) -> str:
     """The C of an expression of a function."""
     return EXPRESSIONS[type(node)](unit, function, node)
 
 
-def pointer(unit: Translation, function: Function, node: Expression) -> str:
+def pointer(unit: Translation, function: tree.Function, node: tree.Expression) -> str:
     """The C of a reference."""
     return f"&{expression(unit, function, node)}"
 
 
-def access(unit: Translation, function: Function, how: str, node: Load | Store) -> str:
+def access(unit: Translation, function: tree.Function, how: str, node: tree.Load | tree.Store) -> str:
     """The scalar at a place as it is read ("READ") or written ("WRITE"), with the word that holds it, for who watches."""
     place = node.place
     code = expression(unit, function, place)
     word = code
-    if isinstance(place, Field) and isinstance(place.struct, type) and issubclass(place.struct, Word):
+    if isinstance(place, tree.Field) and isinstance(place.struct, type) and issubclass(place.struct, Word):
         word = expression(unit, function, place.base)
-    name = unit.name(Named(node.place.at.file, node.place.at.line, function.source.name, node.text))
+    name = unit.named.number(Named(node.place.at.file, node.place.at.line, function.source.name, node.text))
     return f"{how}({code}, {word}, {name})"
 
 
-def invoke(unit: Translation, function: Function, callee: Function, arguments: tuple[Expression, ...], *frame: str) -> str:
+def invoke(
+    unit: Translation, function: tree.Function, callee: tree.Function, arguments: tuple[tree.Expression, ...], *frame: str
+) -> str:
     """The C of a call; for a process `frame` are the frames that it reads and writes."""
     given = [pointer(unit, function, argument) if isinstance(kind, Ref) else expression(unit, function, argument)
              for kind, argument in zip(callee.parameters.values(), arguments, strict=True) if not unit.is_world(kind)]  # fmt: skip
     return f"{callee.name}({', '.join(['c', 'w', *frame, *given])})"
 
 
-def _local(unit: Translation, function: Function, node: Local) -> str:
-    return f"(*v_{node.name})" if isinstance(node.kind, Ref) else f"v_{node.name}"
+def _local(unit: Translation, function: tree.Function, node: tree.Local) -> str:
+    if not isinstance(node.kind, Ref):
+        return f"v_{node.name}"
+    return "(*w)" if unit.is_world(node.kind) else f"(*v_{node.name})"
 
 
-def _field(unit: Translation, function: Function, node: Field) -> str:
+def _field(unit: Translation, function: tree.Function, node: tree.Field) -> str:
     return f"{expression(unit, function, node.base)}.{node.name}"
 
 
-def _element(unit: Translation, function: Function, node: Element) -> str:
+def _element(unit: Translation, function: tree.Function, node: tree.Element) -> str:
     return f"{expression(unit, function, node.base)}.at[{expression(unit, function, node.index)}]"
 
 
-def _outcome(unit: Translation, function: Function, node: Outcome) -> str:
+def _outcome(unit: Translation, function: tree.Function, node: tree.Outcome) -> str:
     of = c_of(unit, node.kind)
     return f"(*({of})(uintptr_t)c->result)" if isinstance(node.kind, Ref) else f"({of})c->result"
 
 
-def _unary(unit: Translation, function: Function, node: Unary) -> str:
+def _unary(unit: Translation, function: tree.Function, node: tree.Unary) -> str:
     code = expression(unit, function, node.value)
     if node.operator == "only":
         return f"((uint{bits(node.kind)}_t)1 << {code})"
     return f"(!{code})" if node.operator == "not" else f"(uint32_t)((const uint8_t *)&{code} - (const uint8_t *)w)"
 
 
-def _binary(unit: Translation, function: Function, node: Binary) -> str:
+def _binary(unit: Translation, function: tree.Function, node: tree.Binary) -> str:
     x, y = expression(unit, function, node.left), expression(unit, function, node.right)
     if not isinstance(node.kind, Num):
         return f"({x} {node.operator} {y})"
@@ -134,7 +116,7 @@ def _binary(unit: Translation, function: Function, node: Binary) -> str:
     return f"(({of})({x}) {node.operator} ({of})({y}))"
 
 
-def _compare(unit: Translation, function: Function, node: Compare) -> str:
+def _compare(unit: Translation, function: tree.Function, node: tree.Compare) -> str:
     a, b = node.left.kind, node.right.kind
     if isinstance(a, Ref):
         return f"({pointer(unit, function, node.left)} {node.operator} {pointer(unit, function, node.right)})"
@@ -145,12 +127,12 @@ def _compare(unit: Translation, function: Function, node: Compare) -> str:
     return f"({x} {node.operator} {y})"
 
 
-def _junction(unit: Translation, function: Function, node: Junction) -> str:
+def _junction(unit: Translation, function: tree.Function, node: tree.Junction) -> str:
     symbol = " && " if node.operator == "and" else " || "
     return "(" + symbol.join(expression(unit, function, part) for part in node.parts) + ")"
 
 
-def _conditional(unit: Translation, function: Function, node: Conditional) -> str:
+def _conditional(unit: Translation, function: tree.Function, node: tree.Conditional) -> str:
     test = expression(unit, function, node.test)
     if isinstance(node.kind, Ref):
         return f"(*({test} ? {pointer(unit, function, node.then)} : {pointer(unit, function, node.otherwise)}))"
@@ -161,8 +143,8 @@ def _conditional(unit: Translation, function: Function, node: Conditional) -> st
     return f"({test} ? {x} : {y})"
 
 
-def _checked(unit: Translation, function: Function, node: Checked) -> str:
-    code, site = expression(unit, function, node.value), unit.site(node.site)
+def _checked(unit: Translation, function: tree.Function, node: tree.Checked) -> str:
+    code, site = expression(unit, function, node.value), unit.sites.number(node.site)
     if node.check == "shift":
         return f"shift_count(c, (__int128)({code}), {site})"
     if node.check == "nonzero":
@@ -174,7 +156,7 @@ def _checked(unit: Translation, function: Function, node: Checked) -> str:
     return f"fit{wide}(c, {code}, {literal(min(node.limit - 1, U64))}, {site})"
 
 
-def _call(unit: Translation, function: Function, node: Call) -> str:
+def _call(unit: Translation, function: tree.Function, node: tree.Call) -> str:
     code = invoke(unit, function, node.callee, node.arguments)
     if node.callee.piece:
         done = "_DONE" if isinstance(node.callee.returns, Nothing) else ""
@@ -182,23 +164,23 @@ def _call(unit: Translation, function: Function, node: Call) -> str:
     return f"(*{code})" if isinstance(node.kind, Ref) else code
 
 
-def _assertion(unit: Translation, function: Function, node: Assertion) -> str:
+def _assertion(unit: Translation, function: tree.Function, node: tree.Assertion) -> str:
     code = expression(unit, function, node.test)
-    return f"{'holds_not' if node.site.kind == 'warn_on' else 'holds'}(c, {code}, {unit.site(node.site)})"
+    return f"{'holds_not' if node.site.kind == 'warn_on' else 'holds'}(c, {code}, {unit.sites.number(node.site)})"
 
 
-def _note(unit: Translation, function: Function, node: Note) -> str:
+def _note(unit: Translation, function: tree.Function, node: tree.Note) -> str:
     if isinstance(node.what, Witness):
-        return f"(void)(c->witnesses |= 1ull << {unit.witness(node.what)})"
+        return f"(void)(c->witnesses |= 1ull << {unit.witnesses.number(node.what)})"
     if isinstance(node.what, Meter) and node.value and unit.measuring:
-        return f"observe(c, w, {unit.meter(node.what)}, (uint64_t)({expression(unit, function, node.value)}))"
+        return f"observe(c, w, {unit.meters.number(node.what)}, (uint64_t)({expression(unit, function, node.value)}))"
     return "say_atomic()" if node.what == "atomic" and function.is_process else "(void)0"
 
 
-EXPRESSIONS: Mapping[type[Expression], Callable[[Translation, Function, Any], str]] = {
-    Const: lambda unit, function, node: literal(node.number), World: lambda unit, function, node: "(*w)",
-    Local: _local, Field: _field, Element: _element, Load: lambda unit, function, node: access(unit, function, "READ", node),
-    Register: lambda unit, function, node: f"c->{node.name}", Outcome: _outcome, Unary: _unary, Binary: _binary, Compare: _compare, Junction: _junction, Conditional: _conditional,
-    Convert: lambda unit, function, node: expression(unit, function, node.value), Checked: _checked, Call: _call,
-    Assertion: _assertion, Note: _note,
+EXPRESSIONS: Mapping[type[tree.Expression], Callable[[Translation, tree.Function, Any], str]] = {
+    tree.Const: lambda unit, function, node: literal(node.number),
+    tree.Local: _local, tree.Field: _field, tree.Element: _element, tree.Load: lambda unit, function, node: access(unit, function, "READ", node),
+    tree.Register: lambda unit, function, node: f"c->{node.name}", tree.Outcome: _outcome, tree.Unary: _unary, tree.Binary: _binary, tree.Compare: _compare, tree.Junction: _junction, tree.Conditional: _conditional,
+    tree.Convert: lambda unit, function, node: expression(unit, function, node.value), tree.Checked: _checked, tree.Call: _call,
+    tree.Assertion: _assertion, tree.Note: _note,
 }  # fmt: skip

@@ -12,27 +12,9 @@ from typing import Any
 
 from septum.lang.frames import Point, Saved
 from septum.lang.values import Kind, Nothing, Ref
+from septum.translate import tree
 from septum.translate.print_expressions import access, c_of, expression, invoke, pointer
 from septum.translate.translation import Translation
-from septum.translate.tree import (
-    Assign,
-    Choose,
-    Evaluate,
-    Expression,
-    For,
-    Function,
-    If,
-    Invoke,
-    Jump,
-    Pause,
-    Return,
-    Statement,
-    Store,
-    Wait,
-    While,
-    Yield,
-    constant,
-)
 
 
 @dataclass
@@ -40,10 +22,10 @@ class Printer:
     """The lines of a function so far; `open` are the loops around, `into` the ways into it."""
 
     unit: Translation
-    function: Function
+    function: tree.Function
     lines: list[str] = field(default_factory=list)
     depth: int = 1
-    open: list[For] = field(default_factory=list)
+    open: list[tree.For] = field(default_factory=list)
     into: list[str] = field(default_factory=list)
 
     def out(self, line: str) -> None:
@@ -60,15 +42,15 @@ class Printer:
         self.depth -= 1
         self.out("}")
 
-    def expression(self, node: Expression) -> str:
+    def expression(self, node: tree.Expression) -> str:
         return expression(self.unit, self.function, node)
 
-    def point(self, pause: Pause) -> Point:
+    def point(self, pause: tree.Pause) -> Point:
         assert self.function.frames
         return self.function.frames.points[pause.number - 1]
 
-    def block(self, body: Iterable[Statement]) -> None:
-        paused: Pause | None = None
+    def block(self, body: Iterable[tree.Statement]) -> None:
+        paused: tree.Pause | None = None
         for statement in body:
             if paused is None or paused.at.line != statement.at.line:
                 covered = self.unit.coverage_point(self.function.source, statement.at.line)
@@ -76,7 +58,7 @@ class Printer:
                     self.out(f"model_covered[{covered}] = 1;")
                 self.place(statement.at.line)
             STATEMENTS[type(statement)](self, statement)
-            paused = statement if isinstance(statement, Pause) else None
+            paused = statement if isinstance(statement, tree.Pause) else None
 
     def place(self, line: int) -> None:
         """Where the build measures, says which line of the model runs; a routine that only reads leaves that to its caller."""
@@ -85,7 +67,7 @@ class Printer:
             self.out(f"c->place = {number};")
 
 
-def print_function(unit: Translation, function: Function) -> str:
+def print_function(unit: Translation, function: tree.Function) -> str:
     """The C of a function."""
     printer = Printer(unit, function)
     entry = unit.entry_meter(function.source)
@@ -100,13 +82,20 @@ def print_function(unit: Translation, function: Function) -> str:
     lines = [*local, *counters, *unused, "    (void)c; (void)w;"]
     if function.is_process:
         lines += ["    int rc = 0;", "    (void)rc; (void)in; (void)out;", "    switch (in ? in[0] : 0) {"]
-        lines += [*printer.into, "    default: break;", "    }", *printer.lines, "    c->result = 0;", "    return STEP_RETURNED;"]
+        lines += [
+            *printer.into,
+            "    default: break;",
+            "    }",
+            *printer.lines,
+            "    c->result = 0;",
+            "    return STEP_RETURNED;",
+        ]
     else:
         lines += [*printer.lines, *([] if isinstance(function.returns, Nothing) else ["    __builtin_unreachable();"])]
     return "\n".join([signature(unit, function), "{", *lines, "}", ""])
 
 
-def signature(unit: Translation, function: Function) -> str:
+def signature(unit: Translation, function: tree.Function) -> str:
     """The head of a function."""
     result = "int" if function.is_process else c_of(unit, function.returns)
     frame = ["const uint8_t *in", "uint8_t *out"] if function.is_process else []
@@ -117,7 +106,7 @@ def signature(unit: Translation, function: Function) -> str:
 # -- statements
 
 
-def _assign(p: Printer, node: Assign) -> None:
+def _assign(p: Printer, node: tree.Assign) -> None:
     kind = p.function.kinds[node.name]
     if isinstance(kind, Ref):
         if not p.unit.is_world(kind):
@@ -126,7 +115,7 @@ def _assign(p: Printer, node: Assign) -> None:
         p.out(f"v_{node.name} = ({c_of(p.unit, kind)})({p.expression(node.value)});")
 
 
-def _store(p: Printer, node: Store) -> None:
+def _store(p: Printer, node: tree.Store) -> None:
     written, value = access(p.unit, p.function, "WRITE", node), p.expression(node.value)
     if node.value.changes:
         of = c_of(p.unit, node.place.kind)
@@ -135,14 +124,14 @@ def _store(p: Printer, node: Store) -> None:
         p.out(f"{written} = {value};")
 
 
-def _evaluate(p: Printer, node: Evaluate) -> None:
+def _evaluate(p: Printer, node: tree.Evaluate) -> None:
     if node.value is None:
         p.out(";")
     else:
         p.out(f"(void){'&' if isinstance(node.value.kind, Ref) else ''}{p.expression(node.value)};")
 
 
-def _if(p: Printer, node: If) -> None:
+def _if(p: Printer, node: tree.If) -> None:
     with p.braces(f"if {_bracketed(p.expression(node.test))}"):
         p.block(node.body)
     if node.otherwise:
@@ -150,15 +139,15 @@ def _if(p: Printer, node: If) -> None:
             p.block(node.otherwise)
 
 
-def _while(p: Printer, node: While) -> None:
+def _while(p: Printer, node: tree.While) -> None:
     with p.braces(f"while {_bracketed(p.expression(node.test))}"):
-        p.out(f"fuel(c, {p.unit.site(node.site)});")
+        p.out(f"fuel(c, {p.unit.sites.number(node.site)});")
         p.block(node.body)
 
 
-def _for(p: Printer, node: For) -> None:
+def _for(p: Printer, node: tree.For) -> None:
     i, bound = f"i_{node.number}", f"(int64_t)({p.expression(node.last)})"
-    if constant(node.first) is None or constant(node.last) is None:
+    if tree.constant(node.first) is None or tree.constant(node.last) is None:
         p.out(f"n_{node.number} = {bound};")
         bound = f"n_{node.number}"
     p.open.append(node)
@@ -169,11 +158,11 @@ def _for(p: Printer, node: For) -> None:
     p.open.pop()
 
 
-def _jump(p: Printer, node: Jump) -> None:
+def _jump(p: Printer, node: tree.Jump) -> None:
     p.out(f"{node.to};")
 
 
-def _return(p: Printer, node: Return) -> None:
+def _return(p: Printer, node: tree.Return) -> None:
     code = p.expression(node.value) if node.value else "0"
     reference = node.value is not None and isinstance(node.value.kind, Ref)
     if p.function.is_process:
@@ -188,7 +177,7 @@ def _return(p: Printer, node: Return) -> None:
 # -- yields
 
 
-def _suspend(p: Printer, node: Pause, choices: str = "1") -> None:
+def _suspend(p: Printer, node: tree.Pause, choices: str = "1") -> None:
     """Leaves the frame, and comes back here; with `probe` only to say how many choices there are."""
     point = p.point(node)
     p.out(f"{_save(point)} return STEP_DONE;")
@@ -203,19 +192,19 @@ def _resume(p: Printer, point: Point) -> None:
     p.label(f"L{point.number}")
 
 
-def _wait(p: Printer, node: Wait) -> None:
+def _wait(p: Printer, node: tree.Wait) -> None:
     _suspend(p, node)
     p.out(f"if (!{p.expression(node.test)}) return STEP_BLOCKED;")
 
 
-def _choose(p: Printer, node: Choose) -> None:
+def _choose(p: Printer, node: tree.Choose) -> None:
     count = p.expression(node.count)
     _suspend(p, node, f"({count}) > 0 ? (uint32_t)({count}) : 1" if node.site else f"(uint32_t)({count})")
     if node.site:
-        p.out(f"if (({count}) < 1) fail(c, {p.unit.site(node.site)});")
+        p.out(f"if (({count}) < 1) fail(c, {p.unit.sites.number(node.site)});")
 
 
-def _invoke(p: Printer, node: Invoke) -> None:
+def _invoke(p: Printer, node: tree.Invoke) -> None:
     point, callee = p.point(node), node.callee
     inner = f"out + {point.end}"
     p.out(f"rc = {invoke(p.unit, p.function, callee, node.arguments, 'NULL', inner)};")
@@ -256,7 +245,7 @@ def _bracketed(code: str) -> str:
     return f"({code})"
 
 
-STATEMENTS: Mapping[type[Statement], Callable[[Printer, Any], None]] = {
-    Assign: _assign, Store: _store, Evaluate: _evaluate, If: _if, While: _while, For: _for, Jump: _jump, Return: _return,
-    Yield: _suspend, Wait: _wait, Choose: _choose, Invoke: _invoke,
+STATEMENTS: Mapping[type[tree.Statement], Callable[[Printer, Any], None]] = {
+    tree.Assign: _assign, tree.Store: _store, tree.Evaluate: _evaluate, tree.If: _if, tree.While: _while, tree.For: _for, tree.Jump: _jump, tree.Return: _return,
+    tree.Yield: _suspend, tree.Wait: _wait, tree.Choose: _choose, tree.Invoke: _invoke,
 }  # fmt: skip

@@ -50,9 +50,7 @@ def read(around: Around, source: Source, name: str, arguments: Sequence[Kind]) -
     if not isinstance(returns, Nothing) and falls_through(body):
         reason = f"{source.name} returns {returns} on some paths and nothing on others"
         source.refuse(source.tree, reason, "a return on every path")
-    function = Function(
-        source, name, parameters, reader.kinds, returns, body, is_process, reader.piece, reader.loops
-    )
+    function = Function(source, name, parameters, reader.kinds, returns, body, is_process, reader.piece, reader.loops)
     if is_process:
         function.frames = Frames(source, parameters, tuple(_points(around, function)))
     return function

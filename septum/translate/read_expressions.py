@@ -13,7 +13,7 @@ from septum.lang.types import Array, EnumType, Scalar, Size, type_name
 from septum.lang.values import BOOL, Num, Of, Ref, is_index, kind_of
 from septum.translate.fold import decided
 from septum.translate.reader import Reader, Static, element_type, is_interchangeable, is_named_by, plain, written
-from septum.translate.tree import Checked, Conditional, Const, Element, Expression, Field, Load, Local, Place, World, constant
+from septum.translate.tree import Checked, Conditional, Const, Element, Expression, Field, Load, Local, Place, constant
 
 
 def _constant(r: Reader, node: ast.Constant) -> Expression:
@@ -33,8 +33,6 @@ def _name(r: Reader, node: ast.Name) -> Expression | Static:
     kind = r.kinds.get(node.id)
     if kind is not None:
         r.seen.add((node.id, kind))
-        if isinstance(kind, Ref) and kind.to is r.around.world:
-            return World(r.at(node), kind)
         return Local(r.at(node), kind, node.id)
     if node.id in r.names:
         r.refuse(node, f"{node.id} is read before anything is assigned to it", f"{node.id} = ... before")
@@ -148,5 +146,3 @@ EXPRESSIONS: Mapping[type[ast.AST], Callable[[Reader, Any], Any]] = {
     ast.YieldFrom: _refused("a yield from may not stand inside an expression", "x = yield from ... on a line of its own"),
     ast.Lambda: _refused("a lambda may stand only in when() and choose()", "a routine"),
 }  # fmt: skip
-
-

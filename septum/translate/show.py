@@ -7,51 +7,15 @@ from typing import Any
 
 from septum.lang.processes import Meter, Witness
 from septum.lang.values import Nothing, Of
-from septum.translate.tree import (
-    Assertion,
-    Assign,
-    Binary,
-    Call,
-    Checked,
-    Choose,
-    Compare,
-    Conditional,
-    Const,
-    Convert,
-    Element,
-    Evaluate,
-    Expression,
-    Field,
-    For,
-    Function,
-    If,
-    Invoke,
-    Jump,
-    Junction,
-    Load,
-    Local,
-    Node,
-    Note,
-    Outcome,
-    Pause,
-    Register,
-    Return,
-    Statement,
-    Store,
-    Unary,
-    Wait,
-    While,
-    World,
-    Yield,
-)
+from septum.translate import tree
 
 
-def said(node: Node) -> str:
+def said(node: tree.Node) -> str:
     """An expression in one line: places as the source writes them, what is checked in ⟨ ⟩."""
     return SAID[type(node)](node)
 
 
-def shown(function: Function) -> str:
+def shown(function: tree.Function) -> str:
     """A function: its head, its locals, its statements."""
     given = ", ".join(f"{name}: {kind}" for name, kind in function.parameters.items())
     result = "" if isinstance(function.returns, Nothing) else f" -> {function.returns}"
@@ -61,86 +25,86 @@ def shown(function: Function) -> str:
     return "\n".join([*lines, *_block(function, function.body, 1), ""])
 
 
-def _effects(function: Function) -> str:
+def _effects(function: tree.Function) -> str:
     did = [word for word, does in (("reads", function.reads), ("changes", function.changes)) if does]
     return " and ".join([*did, *([function.piece] if function.piece else [])]) or "touches nothing"
 
 
-def _block(function: Function, body: Iterable[Statement], depth: int) -> Iterator[str]:
+def _block(function: tree.Function, body: Iterable[tree.Statement], depth: int) -> Iterator[str]:
     for node in body:
         head, inner = _statement(function, node)
         yield f"{node.at.line:6}{'    ' * depth}{head}"
         yield from _block(function, inner, depth + 1)
-        if isinstance(node, If) and node.otherwise:
+        if isinstance(node, tree.If) and node.otherwise:
             yield f"{'':6}{'    ' * depth}else"
             yield from _block(function, node.otherwise, depth + 1)
 
 
-def _statement(function: Function, node: Statement) -> tuple[str, tuple[Statement, ...]]:
+def _statement(function: tree.Function, node: tree.Statement) -> tuple[str, tuple[tree.Statement, ...]]:
     match node:
-        case Assign(name=name, value=value):
+        case tree.Assign(name=name, value=value):
             return f"{name} = {said(value)}", ()
-        case Store(place=place, value=value):
+        case tree.Store(place=place, value=value):
             return f"store {said(place)} = {said(value)}", ()
-        case Evaluate(value=value):
+        case tree.Evaluate(value=value):
             return said(value) if value else "pass", ()
-        case If(test=test, body=body):
+        case tree.If(test=test, body=body):
             return f"if {said(test)}", body
-        case While(test=test, body=body):
+        case tree.While(test=test, body=body):
             return f"while {said(test)}", body
-        case For(name=name, first=first, last=last, step=step, over=over, body=body):
+        case tree.For(name=name, first=first, last=last, step=step, over=over, body=body):
             return f"for {name} in {over or f'{said(first)} .. {said(last)} by {step}'}", body
-        case Return(value=value):
+        case tree.Return(value=value):
             return f"return {said(value)}" if value else "return", ()
-        case Jump(to=to):
+        case tree.Jump(to=to):
             return to, ()
-    assert isinstance(node, Pause)
+    assert isinstance(node, tree.Pause)
     return f"{_pause(node)}{_kept(function, node)}", ()
 
 
-def _pause(node: Pause) -> str:
+def _pause(node: tree.Pause) -> str:
     match node:
-        case Wait(test=test):
+        case tree.Wait(test=test):
             return f"yield {node.number}, wait for {said(test)}"
-        case Choose(count=count):
+        case tree.Choose(count=count):
             return f"yield {node.number}, choose one of {said(count)}"
-        case Invoke(callee=callee, arguments=arguments):
+        case tree.Invoke(callee=callee, arguments=arguments):
             return f"yield {node.number}, from {_called(callee, arguments)}"
-    assert isinstance(node, Yield)
+    assert isinstance(node, tree.Yield)
     return f"yield {node.number}"
 
 
-def _kept(function: Function, node: Pause) -> str:
+def _kept(function: tree.Function, node: tree.Pause) -> str:
     saved = function.frames.points[node.number - 1].saved if function.frames else ()
     return f"   keeps {', '.join(one.name for one in saved)}" if saved else ""
 
 
-def _called(callee: Function, arguments: tuple[Expression, ...]) -> str:
+def _called(callee: tree.Function, arguments: tuple[tree.Expression, ...]) -> str:
     return f"{callee.source.name}({', '.join(map(said, arguments))})"
 
 
-def _const(node: Const) -> str:
+def _const(node: tree.Const) -> str:
     return node.kind.scalar.show(node.number) if isinstance(node.kind, Of) else str(node.number)
 
 
-def _note(node: Note) -> str:
+def _note(node: tree.Note) -> str:
     if isinstance(node.what, Witness):
         return f"reached {node.what.name}"
     return f"observe {node.what.name} {said(node.value)}" if isinstance(node.what, Meter) and node.value else str(node.what)
 
 
-def _infix(node: Binary | Compare) -> str:
+def _infix(node: tree.Binary | tree.Compare) -> str:
     return f"({said(node.left)} {node.operator} {said(node.right)})"
 
 
-SAID: Mapping[type[Node], Callable[[Any], str]] = {
-    World: lambda node: "world", Field: lambda node: f"{said(node.base)}.{node.name}",
-    Element: lambda node: f"{said(node.base)}[{said(node.index)}]", Const: _const, Local: lambda node: node.name,
-    Load: lambda node: said(node.place), Register: lambda node: f"the {node.name}", Binary: _infix, Compare: _infix,
-    Outcome: lambda node: f"what {node.of.callee.source.name} gave", Unary: lambda node: f"{node.operator} {said(node.value)}",
-    Junction: lambda node: f"({f' {node.operator} '.join(map(said, node.parts))})",
-    Conditional: lambda node: f"({said(node.then)} if {said(node.test)} else {said(node.otherwise)})",
-    Convert: lambda node: f"({said(node.value)} as {node.kind})", Call: lambda node: _called(node.callee, node.arguments),
-    Checked: lambda node: f"⟨{node.check} {said(node.value)} < {node.limit}⟩" if node.limit else f"⟨nonzero {said(node.value)}⟩",
-    Assertion: lambda node: f"{node.site.kind}: {said(node.test)}", Note: _note,
+SAID: Mapping[type[tree.Node], Callable[[Any], str]] = {
+    tree.Field: lambda node: f"{said(node.base)}.{node.name}",
+    tree.Element: lambda node: f"{said(node.base)}[{said(node.index)}]", tree.Const: _const, tree.Local: lambda node: node.name,
+    tree.Load: lambda node: said(node.place), tree.Register: lambda node: f"the {node.name}", tree.Binary: _infix, tree.Compare: _infix,
+    tree.Outcome: lambda node: f"what {node.of.callee.source.name} gave", tree.Unary: lambda node: f"{node.operator} {said(node.value)}",
+    tree.Junction: lambda node: f"({f' {node.operator} '.join(map(said, node.parts))})",
+    tree.Conditional: lambda node: f"({said(node.then)} if {said(node.test)} else {said(node.otherwise)})",
+    tree.Convert: lambda node: f"({said(node.value)} as {node.kind})", tree.Call: lambda node: _called(node.callee, node.arguments),
+    tree.Checked: lambda node: f"⟨{node.check} {said(node.value)} < {node.limit}⟩" if node.limit else f"⟨nonzero {said(node.value)}⟩",
+    tree.Assertion: lambda node: f"{node.site.kind}: {said(node.test)}", tree.Note: _note,
 }  # fmt: skip

@@ -11,7 +11,7 @@ import inspect
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from septum.lang.frames import Frames
 from septum.lang.measure import BENEATH, ENTERED, MEASURED_CALLS, Place
@@ -26,6 +26,9 @@ from septum.translate.reader import Around
 from septum.translate.tree import Expression, Function, Site
 
 
+Item = TypeVar("Item")
+
+
 @dataclass(frozen=True)
 class Named:
     """Where the source names a scalar of the state."""
@@ -36,8 +39,24 @@ class Named:
     text: str
 
 
+class Numbered(list[Item]):
+    """What the numbers of one sort in the C stand for."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[Item, int] = {}
+
+    def number(self, item: Item) -> int:
+        """The number of an item, the next one where it has none."""
+        if item not in self._numbers:
+            self._numbers[item] = len(self)
+            self.append(item)
+        return self._numbers[item]
+
+
 class Translation:
-    """A model under a scope; `code` is its C once a unit was written."""
+    """A model under a scope; `code` is its C once a unit was written. Of what its C numbers, `sites` are the places that can fail,
+    `named` the expressions that name a scalar of the state, `places` (from 1) the lines and `entered` the functions measured.
+    """
 
     def __init__(self, world: type[Struct], threads: int, covered_file: Path | None = None) -> None:
         self.world, self.threads, self.covered_file = world, threads, covered_file
@@ -53,9 +72,9 @@ class Translation:
         self._functions: dict[tuple[Any, ...], Function] = {}
         self._in_progress: list[tuple[Any, ...]] = []
         self._fields: dict[object, dict[str, object]] = {}
-        self._numbers: dict[type, dict[Any, int]] = {}
-        self._entered: dict[str, int] = {}
-        self._covered: dict[int, int] = {}
+        self.sites, self.named = Numbered[Site](), Numbered[Named]()
+        self.witnesses, self.meters = Numbered[Witness](), Numbered[Meter]()
+        self.places, self.entered, self.covered_lines = Numbered[Place](), Numbered[str](), Numbered[int]()
         self._names: dict[object, str] = {}
         self.types: list[str] = []
         self._around = Around(world, self.reference_bits, self.measuring, self.fields, self._called)
@@ -152,75 +171,25 @@ class Translation:
         self.frame_size = 2 + max((entry.frames.size for entry in self.entries if entry.frames), default=0)
         self.state_size = (self.world_size + self.threads * self.frame_size + 7) // 8 * 8
 
-    # -- numbers in the C, by what they stand for
-
-    @property
-    def sites(self) -> list[Site]:
-        """The places that can fail."""
-        return [*self._numbers.get(Site, ())]
-
-    @property
-    def named(self) -> list[Named]:
-        """The expressions that name a scalar of the state."""
-        return [*self._numbers.get(Named, ())]
-
-    @property
-    def witnesses(self) -> list[Witness]:
-        return [*self._numbers.get(Witness, ())]
-
-    @property
-    def meters(self) -> list[Meter]:
-        return [*self._numbers.get(Meter, ())]
-
-    @property
-    def places(self) -> list[Place]:
-        """The lines that are named in measurements; their numbers begin at 1."""
-        return [*self._numbers.get(Place, ())]
-
-    @property
-    def entered(self) -> list[str]:
-        """The functions whose calls are measured."""
-        return [*self._entered]
-
-    @property
-    def covered_lines(self) -> list[int]:
-        return [*self._covered]
-
-    def _number(self, of: Any) -> int:
-        numbers = self._numbers.setdefault(type(of), {})
-        return numbers.setdefault(of, len(numbers))
-
-    def site(self, site: Site) -> int:
-        """The number of a place that can fail."""
-        return self._number(site)
-
-    def name(self, named: Named) -> int:
-        """The number of an expression that names a scalar of the state."""
-        return self._number(named)
-
-    def witness(self, witness: Witness) -> int:
-        return self._number(witness)
-
-    def meter(self, meter: Meter) -> int:
-        return self._number(meter)
+    # -- numbers in the C
 
     def place(self, source: Source, line: int) -> int | None:
         """The number of a line that is named in measurements, from 1; None if the build does not measure, or for other files."""
         if not self.measuring or source.function.__module__.startswith(BENEATH):
             return None
-        return 1 + self._number(Place(source.name, source.file, line, source.text(line)))
+        return 1 + self.places.number(Place(source.name, source.file, line, source.text(line)))
 
     def entry_meter(self, source: Source) -> tuple[int, int] | None:
         """The meter and the number that note the entry of a function whose calls are measured."""
         if not self.measuring or not source.name.startswith(MEASURED_CALLS):
             return None
-        return self.meter(ENTERED), self._entered.setdefault(source.name, len(self._entered))
+        return self.meters.number(ENTERED), self.entered.number(source.name)
 
     def coverage_point(self, source: Source, line: int) -> int | None:
         """The number of a line of the file whose lines are counted; None for other files."""
         if self.covered_file is None or source.function.__code__.co_filename != str(self.covered_file):
             return None
-        return self._covered.setdefault(line, len(self._covered))
+        return self.covered_lines.number(line)
 
     def c_name(self, of: object) -> str:
         """The C type of a language type, declared on first use."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, fields
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeVar, dataclass_transform
 
 from septum.lang.frames import Frames
 from septum.lang.processes import Meter, Witness, property_of
@@ -49,14 +49,20 @@ class Site:
         return property_of(self.message)
 
 
+@dataclass_transform(frozen_default=True, eq_default=False)
 @dataclass(frozen=True, eq=False)
 class Node:
-    """Any piece of a tree."""
+    """Any piece of a tree; every kind of node is a frozen dataclass. `inside` names its fields that hold others."""
 
     at: At
+    inside: ClassVar[tuple[str, ...]] = ()
+
+    def __init_subclass__(cls) -> None:
+        dataclass(frozen=True, eq=False)(cls)
+        held = [one.name for one in fields(cls) if any(name in str(one.type) for name in ("Expression", "Place", "Statement"))]
+        cls.inside = tuple(held)
 
 
-@dataclass(frozen=True, eq=False)
 class Expression(Node):
     """What has a value."""
 
@@ -70,11 +76,10 @@ class Expression(Node):
     @functools.cached_property
     def changes(self) -> bool:
         """Whether it changes the state, or notes an event."""
-        return any(isinstance(node, Note) and isinstance(node.what, Witness) or
+        return any((isinstance(node, Note) and isinstance(node.what, Witness)) or
                    (isinstance(node, Call) and node.callee.changes) for node in walk(self))  # fmt: skip
 
 
-@dataclass(frozen=True, eq=False)
 class Statement(Node):
     """What is done."""
 
@@ -82,12 +87,6 @@ class Statement(Node):
 # -- places: where something lies. A place that is a struct or an array is a value too, a reference.
 
 
-@dataclass(frozen=True, eq=False)
-class World(Expression):
-    """The root of the state."""
-
-
-@dataclass(frozen=True, eq=False)
 class Field(Expression):
     """A field of the struct at `base`."""
 
@@ -96,7 +95,6 @@ class Field(Expression):
     name: str
 
 
-@dataclass(frozen=True, eq=False)
 class Element(Expression):
     """An element of the array at `base`."""
 
@@ -111,21 +109,18 @@ Place = Field | Element
 # -- values
 
 
-@dataclass(frozen=True, eq=False)
 class Const(Expression):
     """A number, a truth value, a member of an enum, or the value of an index type that a number names."""
 
     number: int
 
 
-@dataclass(frozen=True, eq=False)
 class Local(Expression):
-    """A parameter or a local: its value, or the place that it refers to."""
+    """A parameter or a local: its value, or the place that it refers to; the world among them."""
 
     name: str
 
 
-@dataclass(frozen=True, eq=False)
 class Load(Expression):
     """The scalar at a place; `text` is what the source calls it."""
 
@@ -133,14 +128,12 @@ class Load(Expression):
     text: str = ""
 
 
-@dataclass(frozen=True, eq=False)
 class Register(Expression):
     """What the engine knows of the step: its "thread", the "choice" taken, the "place" in the source."""
 
     name: str
 
 
-@dataclass(frozen=True, eq=False)
 class Unary(Expression):
     """`not`; `only`, the set of one value; `address`, where a place lies in the world."""
 
@@ -148,7 +141,6 @@ class Unary(Expression):
     value: Expression
 
 
-@dataclass(frozen=True, eq=False)
 class Binary(Expression):
     """Arithmetic as C writes it, `min` or `max`; computed so widely that nothing wraps."""
 
@@ -157,7 +149,6 @@ class Binary(Expression):
     right: Expression
 
 
-@dataclass(frozen=True, eq=False)
 class Compare(Expression):
     """A comparison of two values of like kinds."""
 
@@ -166,7 +157,6 @@ class Compare(Expression):
     right: Expression
 
 
-@dataclass(frozen=True, eq=False)
 class Junction(Expression):
     """`and`, `or`: of truth values, up to the one that decides."""
 
@@ -174,7 +164,6 @@ class Junction(Expression):
     parts: tuple[Expression, ...]
 
 
-@dataclass(frozen=True, eq=False)
 class Conditional(Expression):
     """One of two values, or places."""
 
@@ -183,14 +172,12 @@ class Conditional(Expression):
     otherwise: Expression
 
 
-@dataclass(frozen=True, eq=False)
 class Convert(Expression):
     """A value as one of another kind, which holds it."""
 
     value: Expression
 
 
-@dataclass(frozen=True, eq=False)
 class Checked(Expression):
     """A number of which is checked that it is in 0 .. limit-1 ("fit", "index"), not 0 ("nonzero"), or not negative ("shift")."""
 
@@ -200,7 +187,6 @@ class Checked(Expression):
     site: Site
 
 
-@dataclass(frozen=True, eq=False)
 class Call(Expression):
     """What a routine gives for these arguments."""
 
@@ -208,7 +194,6 @@ class Call(Expression):
     arguments: tuple[Expression, ...]
 
 
-@dataclass(frozen=True, eq=False)
 class Assertion(Expression):
     """The run ends where `test` does not hold. Where a warn_on is not judged, the run goes on; its value is whether it failed."""
 
@@ -216,15 +201,13 @@ class Assertion(Expression):
     site: Site
 
 
-@dataclass(frozen=True, eq=False)
 class Note(Expression):
-    """An event that is reached, a value that a meter observes, or what the source says of itself ("alike", "atomic", "commutes")."""
+    """An event that is reached, a value that is observed, or what the source says of itself ("alike", "atomic", "commutes")."""
 
     what: Witness | Meter | str
     value: Expression | None = None
 
 
-@dataclass(frozen=True, eq=False)
 class Outcome(Expression):
     """What a process gave that has just come to its end."""
 
@@ -234,7 +217,6 @@ class Outcome(Expression):
 # -- statements
 
 
-@dataclass(frozen=True, eq=False)
 class Assign(Statement):
     """Gives a local its value."""
 
@@ -242,7 +224,6 @@ class Assign(Statement):
     value: Expression
 
 
-@dataclass(frozen=True, eq=False)
 class Store(Statement):
     """Writes a scalar of the state; `text` is what the source calls it."""
 
@@ -251,14 +232,12 @@ class Store(Statement):
     text: str = ""
 
 
-@dataclass(frozen=True, eq=False)
 class Evaluate(Statement):
     """An expression for what it does; None does nothing."""
 
     value: Expression | None
 
 
-@dataclass(frozen=True, eq=False)
 class If(Statement):
     """A branch that the scope does not decide."""
 
@@ -267,7 +246,6 @@ class If(Statement):
     otherwise: tuple[Statement, ...]
 
 
-@dataclass(frozen=True, eq=False)
 class While(Statement):
     """A loop; `site` fails where it does not end within one step. `for_ever`: it is written `while True`."""
 
@@ -277,7 +255,6 @@ class While(Statement):
     for_ever: bool = False
 
 
-@dataclass(frozen=True, eq=False)
 class For(Statement):
     """A loop over numbers, or the values of `over`. `alike`: the source says that nobody can tell in which order."""
 
@@ -291,40 +268,34 @@ class For(Statement):
     number: int = 0
 
 
-@dataclass(frozen=True, eq=False)
 class Jump(Statement):
     """`break` or `continue`."""
 
     to: str
 
 
-@dataclass(frozen=True, eq=False)
 class Return(Statement):
     """The end of the function."""
 
     value: Expression | None
 
 
-@dataclass(frozen=True, eq=False)
 class Pause(Statement):
     """A yield, by its number from 1: another thread may run here."""
 
     number: int
 
 
-@dataclass(frozen=True, eq=False)
 class Yield(Pause):
     """A bare yield."""
 
 
-@dataclass(frozen=True, eq=False)
 class Wait(Pause):
     """Goes on only where `test` holds."""
 
     test: Expression
 
 
-@dataclass(frozen=True, eq=False)
 class Choose(Pause):
     """Goes on in `count` ways; the way is in the register "choice". `site` fails where there is none."""
 
@@ -332,7 +303,6 @@ class Choose(Pause):
     site: Site | None
 
 
-@dataclass(frozen=True, eq=False)
 class Invoke(Pause):
     """Runs a process to its end."""
 
@@ -368,7 +338,7 @@ class Function:
     @functools.cached_property
     def changes(self) -> bool:
         """Whether it changes the state; a process always may."""
-        return self.is_process or any(isinstance(node, Store) or isinstance(node, Expression) and node.changes
+        return self.is_process or any(isinstance(node, Store) or (isinstance(node, Expression) and node.changes)
                                       for node in tops(self.body))  # fmt: skip
 
     @functools.cached_property
@@ -394,16 +364,9 @@ def fact(derive: Callable[[Function], Fact]) -> Callable[[Function], Fact]:
     return known
 
 
-@functools.cache
-def _inside(of: type[Node]) -> tuple[str, ...]:
-    """The fields of a kind of node that hold others."""
-    held = ("Expression", "Place", "Statement")
-    return tuple(one.name for one in fields(of) if any(name in str(one.type) for name in held))
-
-
 def parts(node: Node) -> Iterator[Node]:
     """The nodes in a node, in the order of the source."""
-    for name in _inside(type(node)):
+    for name in node.inside:
         found = getattr(node, name)
         if isinstance(found, tuple):
             yield from found

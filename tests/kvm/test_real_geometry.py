@@ -28,13 +28,13 @@ from septum.kvm.tdp.spte import is_shadow_present_pte
 from septum.kvm.tdp.tdp_mmu import table_at
 from septum.kvm.vmx.vcpu import touch
 from septum.lang import Setup
-from septum.translate.compile import compiled, load
 from septum.lang.engine import Engine, Status
-from septum.translate.translation import Translation
-from septum.translate.unit import threads
 from septum.lang.types import scope
 from septum.scenarios import kvm_model
 from septum.scenarios.world import World
+from septum.translate.compile import compiled, load
+from septum.translate.translation import Translation
+from septum.translate.unit import threads
 from tests.lang.parity import Step
 
 REAL = {

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from septum.host.geometry import DYNAMIC_PAMT
-from septum.translate.compile import compiled, load
 from septum.tdx.bringup import Host
 from septum.tdx.geometry import (
     CMRS,
@@ -28,6 +27,7 @@ from septum.tdx.geometry import (
 from septum.tdx.leaves import Leaf
 from septum.tdx.module import DRIVER, Geometry, Module, translated
 from septum.tdx.status import Status
+from septum.translate.compile import compiled, load
 
 CALLS = Path(__file__).with_name("random_calls.c")
 SMALL = Geometry(
