@@ -287,9 +287,9 @@ class _Hunter:
         return sorted(found, key=lambda one: -one.runs)
 
     def _witnesses(self) -> dict[str, bool]:
-        translation = self.built.translation
+        known = self.built.translation.witnesses
         return {
-            witness.name: witness in translation.witnesses and bool(self.run.witnesses >> translation.witnesses.index(witness) & 1)
+            witness.name: witness in known and bool(self.run.witnesses >> known.index(witness) & 1)
             for witness in self.built.scenario.witnesses
         }
 

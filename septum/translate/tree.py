@@ -71,13 +71,12 @@ class Expression(Node):
     @functools.cached_property
     def reads(self) -> bool:
         """Whether it reads the state."""
-        return any(isinstance(node, Load) or (isinstance(node, Call) and node.callee.reads) for node in walk(self))
+        return any(map(reads, walk(self)))
 
     @functools.cached_property
     def changes(self) -> bool:
         """Whether it changes the state, or notes an event."""
-        return any((isinstance(node, Note) and isinstance(node.what, Witness)) or
-                   (isinstance(node, Call) and node.callee.changes) for node in walk(self))  # fmt: skip
+        return any(map(changes, walk(self)))
 
 
 class Statement(Node):
@@ -333,13 +332,12 @@ class Function:
 
     @functools.cached_property
     def reads(self) -> bool:
-        return self.is_process or any(isinstance(node, Expression) and node.reads for node in tops(self.body))
+        return self.is_process or any(map(reads, walk(self.body)))
 
     @functools.cached_property
     def changes(self) -> bool:
         """Whether it changes the state; a process always may."""
-        return self.is_process or any(isinstance(node, Store) or (isinstance(node, Expression) and node.changes)
-                                      for node in tops(self.body))  # fmt: skip
+        return self.is_process or any(map(changes, walk(self.body)))
 
     @functools.cached_property
     def calls(self) -> tuple[Function, ...]:
@@ -385,15 +383,16 @@ def walk(*of: Node | Iterable[Node]) -> Iterator[Node]:
         todo += reversed([*parts(node)])
 
 
-def tops(body: Iterable[Statement]) -> Iterator[Node]:
-    """Every statement, and of every expression the whole."""
-    for statement in body:
-        yield statement
-        for part in parts(statement):
-            if isinstance(part, Statement):
-                yield from tops([part])
-            else:
-                yield part
+def reads(node: Node) -> bool:
+    """Whether a node of itself reads the state."""
+    return isinstance(node, Load) or (isinstance(node, Call) and node.callee.reads)
+
+
+def changes(node: Node) -> bool:
+    """Whether a node of itself changes the state, or notes an event."""
+    if isinstance(node, Note):
+        return isinstance(node.what, Witness)
+    return isinstance(node, Store) or (isinstance(node, Call) and node.callee.changes)
 
 
 def constant(node: Expression) -> int | None:

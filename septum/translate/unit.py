@@ -8,8 +8,7 @@ from typing import Any
 
 from septum.lang.model import Property
 from septum.lang.values import Ref
-from septum.translate.print_expressions import c_of
-from septum.translate.print_function import print_function, signature
+from septum.translate.print_c import c_of, print_function, signature
 from septum.translate.translation import Translation
 from septum.translate.tree import Choose, Function, called
 
