@@ -68,12 +68,12 @@ static inline void holds(context_t *c, int condition, int32_t site)
         fail(c, site);
 }
 
-/* WARN_ON(): where it is not judged, the kernel goes on. */
+/* WARN_ON(): where it is not judged, the kernel goes on; whether it would have warned. */
 static inline int holds_not(context_t *c, int condition, int32_t site)
 {
-    if (condition && model_ignored[site])
+    if (!condition && model_ignored[site])
         return 1;
-    holds(c, !condition, site);
+    holds(c, condition, site);
     return 0;
 }
 

@@ -6,9 +6,9 @@ import ctypes
 import random
 
 from septum.explore.build import Build
-from septum.lang.footprint import Footprint, Footprints
 from septum.lang.places import Places
 from septum.lang.types import scope
+from septum.reduce.footprint import Footprint, Footprints
 from tests.lang.parity import Step
 
 MOST_ACCESSES, MOST_CALLS_DEEP = 4096, 64

@@ -58,8 +58,8 @@ def test_a_branch_that_is_ruled_out_may_name_what_is_not_there():
 def test_a_branch_that_is_taken_is_translated_without_its_test():
     code = built(Wide, 1).translation.code
     assert "more" in code
-    assert len(built(Wide, 1).translation.entries[0].points) == 2
-    assert len(built(Thin, 0).translation.entries[0].points) == 1
+    assert len(built(Wide, 1).translation.entries[0].pauses) == 2
+    assert len(built(Thin, 0).translation.entries[0].pauses) == 1
 
 
 def test_a_field_that_is_not_there_is_refused_where_the_branch_is_taken():

@@ -9,9 +9,9 @@ import pytest
 from septum.check.loading import load
 from septum.explore.build import build
 from septum.lang import Index, Model, Scenario, Size, Struct, call, current, process, u8
-from septum.lang.footprint import Footprints
 from septum.lang.types import scope
-from tests.lang.watched import assert_within_footprints
+from septum.reduce.footprint import Footprints
+from tests.reduce.watched import assert_within_footprints
 
 Cpu = Index("Cpu", Size("CPUS", 3))
 

@@ -15,8 +15,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from septum.lang.cache import cache_directory, is_whole, put, scratch
 from septum.lang.errors import NoCompiler, UserError
+from septum.translate.cache import cache_directory, is_whole, put, scratch
 
 FLAGS = ("-std=gnu11", "-O1", "-fPIC", "-shared", "-pthread", "-fno-strict-aliasing")
 

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from septum.lang import UserError, cache
-from septum.lang.compile import compiled, load
+from septum.lang import UserError
+from septum.translate import cache
+from septum.translate.compile import compiled, load
 
 ANSWER = "int answer(void) { return 42; }"
 ROOT = Path(__file__).parents[2]
@@ -30,7 +31,7 @@ def directory(tmp_path, monkeypatch):
 def compilations(monkeypatch):
     """The objects that were compiled."""
     made = []
-    monkeypatch.setattr("septum.lang.compile.put", lambda result, target: (made.append(target), cache.put(result, target)))
+    monkeypatch.setattr("septum.translate.compile.put", lambda result, target: (made.append(target), cache.put(result, target)))
     return made
 
 
@@ -92,7 +93,7 @@ def test_a_directory_of_another_user_is_not_used(directory, capsys, monkeypatch)
 
 @pytest.mark.parametrize("home", ["", "relative", "~"])
 def test_without_home_nothing_is_written_here(tmp_path, home):
-    code = "from septum.lang.compile import compiled; print(compiled('int answer;').parent)"
+    code = "from septum.translate.compile import compiled; print(compiled('int answer;').parent)"
     environment = {"PATH": os.environ["PATH"], "HOME": home, "PYTHONPATH": str(ROOT)}
     run = subprocess.run([sys.executable, "-c", code], env=environment, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert "there is no HOME" in run.stderr or home == ""
@@ -132,7 +133,7 @@ def test_what_a_killed_compiler_left_is_cleaned(directory, tmp_path):
     slow = tmp_path / "slow"
     slow.write_text("#!/bin/sh\nexec sleep 10\n")
     slow.chmod(0o700)
-    code = "from septum.lang.compile import compiled; compiled('int answer;')"
+    code = "from septum.translate.compile import compiled; compiled('int answer;')"
     run = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "CC": str(slow), "PYTHONPATH": str(ROOT)})
     while not list(directory.glob("compiling-*/model.c")):
         assert run.poll() is None

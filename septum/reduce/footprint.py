@@ -7,17 +7,15 @@ no more than its footprint says.
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from septum.lang.flow import Node
-from septum.lang.functions import Instance
 from septum.lang.model import Thread
-from septum.lang.symbols import Current, Either, Element, Field, Known, Local, Place, Result, Symbol, World
-from septum.lang.translate import Translation
-from septum.lang.yields import Point
+from septum.lang.values import Ref
+from septum.translate import tree
+from septum.translate.flow import Piece, flow
+from septum.translate.translation import Translation
 
 Path = tuple[str | int | None, ...]
 """A place of the world: names of fields, and indexes; None is an index that is not known."""
@@ -64,7 +62,7 @@ class Spot:
 class Context:
     """A function for known arguments; `spots` of a process, at 0 where it begins."""
 
-    instance: Instance
+    function: tree.Function
     result: Meaning = None
     total: Footprint = NOTHING
     spots: list[Spot] = field(default_factory=list)
@@ -86,7 +84,8 @@ class Footprints:
         self._contexts: dict[tuple[Any, ...], Context] = {}
         entries = [[translation.entries[translation.entry(call.process, len(call.arguments))] for call in thread.calls]
                    for thread in threads]  # fmt: skip
-        self._written = _written([entry for program in entries for entry in program])
+        self._written = {_written(store.place) for function in tree.called(entry for program in entries for entry in program)
+                         for store in _stores(function)}  # fmt: skip
         self.programs: list[list[Context]] = []
         for self._thread, thread in enumerate(threads):
             program = zip(entries[self._thread], thread.calls, strict=True)
@@ -112,27 +111,27 @@ class Footprints:
 
     # -- one function
 
-    def _context(self, instance: Instance, arguments: tuple[Meaning, ...]) -> Context:
-        key = (instance, self._thread, arguments)
+    def _context(self, function: tree.Function, arguments: tuple[Meaning, ...]) -> Context:
+        key = (function, self._thread, arguments)
         if key not in self._contexts:
-            made = self._contexts[key] = Context(instance)
-            meanings = self._meanings(instance, arguments)
-            results = [self._meaning(symbol, meanings) for symbol in instance.returned]
+            made = self._contexts[key] = Context(function)
+            meanings = self._meanings(function, arguments)
+            results = [self._meaning(value, meanings) for value in _bound(function)[1]]
             made.result = _joined(result for result in results if not isinstance(result, _Missing))
-            if instance.is_process:
+            if function.is_process:
                 self._follow(made, meanings)
             else:
-                made.total = self._touched(instance, [instance.source.tree], meanings)
+                made.total = self._touched(function.body, meanings)
         return self._contexts[key]
 
-    def _meanings(self, instance: Instance, arguments: tuple[Meaning, ...]) -> dict[str, Meaning]:
+    def _meanings(self, function: tree.Function, arguments: tuple[Meaning, ...]) -> dict[str, Meaning]:
         """What each local stands for, whenever it is read."""
-        meanings: dict[str, Meaning] = dict(zip(instance.parameters, arguments, strict=True))
+        meanings: dict[str, Meaning] = dict(zip(function.parameters, arguments, strict=True))
         changed = True
         while changed:
             changed = False
-            for name, symbol in instance.bound:
-                new = self._meaning(symbol, meanings)
+            for name, value in _bound(function)[0]:
+                new = self._meaning(value, meanings)
                 if isinstance(new, _Missing):
                     continue
                 joined = _joined([meanings[name], new]) if name in meanings else new
@@ -140,43 +139,43 @@ class Footprints:
                     meanings[name], changed = joined, True
         return meanings
 
-    def _meaning(self, symbol: Symbol | None, meanings: dict[str, Meaning]) -> Meaning | _Missing:
-        match symbol:
-            case Known(number):
+    def _meaning(self, node: tree.Node | None, meanings: dict[str, Meaning]) -> Meaning | _Missing:
+        match node:
+            case tree.Const(number=number):
                 return number
-            case Current():
+            case tree.Register(name="thread"):
                 return self._thread
-            case World():
-                return HERE
-            case Local(name):
+            case tree.Local(name=name):
                 return meanings.get(name, _MISSING)
-            case Field() | Element():
-                places = self._places(symbol, meanings)
-                return self._content(symbol, places) if symbol.scalar else places
-            case Either(one, other):
+            case tree.Field() | tree.Element():
+                return self._places(node, meanings)
+            case tree.Load(place=place):
+                return self._content(place, self._places(place, meanings))
+            case tree.Convert(value=value) | tree.Checked(check="fit", value=value):
+                return self._meaning(value, meanings)
+            case tree.Conditional(then=one, otherwise=other, kind=Ref()):
                 both = [self._meaning(one, meanings), self._meaning(other, meanings)]
                 return _joined(meaning for meaning in both if not isinstance(meaning, _Missing))
-            case Result(of, arguments):
-                given = [self._meaning(argument, meanings) for argument in arguments]
-                known = [meaning for meaning in given if not isinstance(meaning, _Missing)]
-                return self._context(of, tuple(known)).result if len(known) == len(given) else _MISSING
+            case tree.Call() | tree.Outcome():
+                context = self._called(node.of if isinstance(node, tree.Outcome) else node, meanings)
+                return context.result if context else _MISSING
         return None
 
-    def _places(self, place: Place, meanings: dict[str, Meaning]) -> Places:
+    def _places(self, place: tree.Place, meanings: dict[str, Meaning]) -> Places:
         base = self._meaning(place.base, meanings)
         if isinstance(base, _Missing):
             return frozenset()
         assert isinstance(base, frozenset), f"{place} has no base"
-        if isinstance(place, Field):
+        if isinstance(place, tree.Field):
             return frozenset((*path, place.name) for path in base)
-        index = self._meaning(place.index, meanings)
+        index = self._meaning(place.index.value if isinstance(place.index, tree.Checked) else place.index, meanings)
         limit = place.array.index.fixed if place.array.index else place.array.length
         known = index if isinstance(index, int) and index < limit else None
         return frozenset((*path, known) for path in base)
 
-    def _content(self, place: Place, places: Places) -> Meaning:
+    def _content(self, place: tree.Place, places: Places) -> Meaning:
         """The number at a place that no step writes."""
-        if (place.array if isinstance(place, Element) else (place.struct, place.name)) in self._written:
+        if _written(place) in self._written:
             return None
         return _joined(None if None in path else self._read(path) for path in places)
 
@@ -186,59 +185,78 @@ class Footprints:
             found = getattr(found, step) if isinstance(step, str) else found[step]
         return int(found)
 
-    def _touched(self, instance: Instance, trees: Iterable[ast.AST], meanings: dict[str, Meaning]) -> Footprint:
-        """What the expressions of a function touch, with the routines that they call."""
+    def _touched(self, trees: Iterable[tree.Node], meanings: dict[str, Meaning]) -> Footprint:
+        """What trees of a function touch, with the routines that they call."""
         found = NOTHING
-        for node in (node for tree in trees for node in ast.walk(tree)):
-            if node in instance.places:
+        for node in tree.walk(trees):
+            if isinstance(node, tree.Load | tree.Store):
                 paths = 0
-                for path in self._places(instance.places[node], meanings):
+                for path in self._places(node.place, meanings):
                     paths |= 1 << self.paths.setdefault(path, len(self.paths))
-                reads = node not in instance.stores or node in instance.updates
-                found |= Footprint(paths if reads else 0, paths if node in instance.stores else 0)
-            elif node in instance.invoked and not instance.invoked[node].of.is_process:
-                called = self._called(instance, node, meanings)
-                found |= called.total if called else NOTHING
+                found |= Footprint(paths, 0) if isinstance(node, tree.Load) else Footprint(0, paths)
+            elif isinstance(node, tree.Call):
+                context = self._called(node, meanings)
+                found |= context.total if context else NOTHING
         return found
 
-    def _called(self, instance: Instance, node: ast.AST, meanings: dict[str, Meaning]) -> Context | None:
+    def _called(self, node: tree.Call | tree.Invoke, meanings: dict[str, Meaning]) -> Context | None:
         """The function that is called; None where it never is, or nothing is known of what it is given."""
-        if node not in instance.invoked:
-            return None
-        called = instance.invoked[node]
-        given = [self._meaning(argument, meanings) for argument in called.arguments]
+        given = [self._meaning(argument, meanings) for argument in node.arguments]
         known = [meaning for meaning in given if not isinstance(meaning, _Missing)]
-        return self._context(called.of, tuple(known)) if len(known) == len(given) else None
+        return self._context(node.callee, tuple(known)) if len(known) == len(given) else None
 
     # -- the steps of a process
 
     def _follow(self, of: Context, meanings: dict[str, Meaning]) -> None:
-        instance = of.instance
-        flow = instance.flow
-        assert flow is not None
-        called = {node.calls: self._called(instance, node.calls, meanings) for node in flow.nodes if node.calls}
-        own = {node: self._touched(instance, node.trees, meanings) for node in flow.nodes}
+        graph = flow(of.function)
+        invoked: dict[tree.Pause | None, Context | None] = {
+            piece.pause: self._called(piece.pause, meanings) for piece in graph.pieces if isinstance(piece.pause, tree.Invoke)
+        }
+        own = {piece: self._touched(piece.trees, meanings) for piece in graph.pieces}
 
-        def passes(call: ast.YieldFrom) -> bool:
-            callee = called[call]
+        def passes(call: tree.Invoke) -> bool:
+            callee = invoked[call]
             return callee is None or callee.spots[0].leaves
 
-        def spot(start: Node, point: Point | None) -> Spot:
+        def spot(start: Piece, pause: tree.Pause | None) -> Spot:
             step, leaves, turns = NOTHING, False, False
-            for node in flow.region(start, passes):
-                step, leaves, turns = step | own[node], leaves or node.leaves, turns or node.turns
-                callee = called[node.calls] if node.calls else None
+            for piece in graph.region(start, passes):
+                step, leaves, turns = step | own[piece], leaves or piece.leaves, turns or piece.turns
+                callee = invoked.get(piece.pause)
                 if callee:
                     step, turns = step | callee.spots[0].step, turns or callee.spots[0].turns
             later = NOTHING
-            for node in flow.future(start):
-                callee = called[node.calls] if node.calls else None
-                later |= own[node] | (callee.total if callee else NOTHING)
-            inner = called.get(point.node) if point and isinstance(point.node, ast.YieldFrom) else None
-            return Spot(point.number if point else 0, point.end if point else 0, step, later, leaves, turns, inner)
+            for piece in graph.future(start):
+                callee = invoked.get(piece.pause)
+                later |= own[piece] | (callee.total if callee else NOTHING)
+            if pause is None:
+                return Spot(0, 0, step, later, leaves, turns)
+            assert of.function.frames
+            end = of.function.frames.points[pause.number - 1].end
+            return Spot(pause.number, end, step, later, leaves, turns, invoked.get(pause))
 
-        of.spots = [spot(flow.entry, None), *(spot(flow.resumed[point.node], point) for point in instance.points)]
+        of.spots = [spot(graph.entry, None), *(spot(graph.resumed[pause], pause) for pause in of.function.pauses)]
         of.total = of.spots[0].later
+
+
+@tree.fact
+def _bound(function: tree.Function) -> tuple[list[tuple[str, tree.Expression | None]], list[tree.Expression | None]]:
+    """The values that each local may get, and those that are returned; None is one that is not known."""
+    bound: list[tuple[str, tree.Expression | None]] = []
+    returned: list[tree.Expression | None] = []
+    for node in tree.walk(function.body):
+        if isinstance(node, tree.Assign):
+            bound.append((node.name, node.value))
+        elif isinstance(node, tree.For):
+            bound.append((node.name, None))
+        elif isinstance(node, tree.Return):
+            returned.append(node.value)
+    return bound, returned
+
+
+@tree.fact
+def _stores(function: tree.Function) -> list[tree.Store]:
+    return [node for node in tree.walk(function.body) if isinstance(node, tree.Store)]
 
 
 def _joined(meanings: Iterable[Meaning]) -> Meaning:
@@ -251,18 +269,6 @@ def _joined(meanings: Iterable[Meaning]) -> Meaning:
     return None
 
 
-def _written(entries: Iterable[Instance]) -> set[object]:
-    """The fields, as struct and name, and the arrays of scalars that a step may write."""
-    seen: set[Instance] = set()
-    found: set[object] = set()
-    todo = list(entries)
-    while todo:
-        instance = todo.pop()
-        if instance in seen:
-            continue
-        seen.add(instance)
-        todo += [called.of for called in instance.invoked.values()]
-        for target in instance.stores:
-            place = instance.places[target]
-            found.add(place.array if isinstance(place, Element) else (place.struct, place.name))
-    return found
+def _written(place: tree.Place) -> object:
+    """What a store to a place writes, of all places: a field, as struct and name, or an array of scalars."""
+    return place.array if isinstance(place, tree.Element) else (place.struct, place.name)

@@ -10,7 +10,7 @@ import ctypes
 from collections.abc import Iterable, Iterator
 from typing import ClassVar
 
-from septum.lang.footprint import Context, Footprint, Footprints, Path, Spot
+from septum.reduce.footprint import Context, Footprint, Footprints, Path, Spot
 
 MOST_CALLS, MOST_PLACES = 32, 1024
 

@@ -6,19 +6,17 @@ Those of scalarsets come first: symmetry.c renames them as it meets them. Of oth
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from septum.lang.errors import UserError
-from septum.lang.functions import Instance
+from septum.lang.frames import Point
 from septum.lang.struct import realise
 from septum.lang.types import Array, Index, Packed, Scalar, SetOf
 from septum.lang.values import Kind, Num, Of, Ref
-
-if TYPE_CHECKING:
-    from septum.lang.translate import Translation
-    from septum.lang.yields import Point
+from septum.reduce.apart import thread_types, told_apart
+from septum.translate.translation import Translation
+from septum.translate.tree import Function, Invoke
 
 DECLARATIONS = """
 enum { PLACE_NUMBER, PLACE_PACKED, PLACE_REFERENCE, PLACE_MEMBERS };
@@ -79,7 +77,9 @@ class Tables:
         self.world = list(self._places(unit.world, 0, True))
         used = {place.index for place in self.world if place.index} | {member[2] for member in self.members}
         used |= {place.index for member in self.members for place in member[3] if place.index}
-        saved = (saved for instance in unit.instances for point in instance.points for saved in point.saved)
+        saved = (
+            saved for function in unit.functions if function.frames for point in function.frames.points for saved in point.saved
+        )
         found = {place.index for one in saved for place in of_kind(one.kind, 0, 32) if place.index}
         used |= {index for index in found if is_scalarset(index)}
         self.scalarsets = len(used)
@@ -118,20 +118,15 @@ class Tables:
 
 def alike_somewhere(unit: Translation) -> set[Index]:
     """The index types, scalarsets apart, whose values are alike for the properties and for some process that a thread may run."""
-    judged = told_apart(unit, unit.properties)
-    distinct = [judged | told_apart(unit, [entry]) for entry in unit.entries]
-    types = {index for instance in unit.instances for index in _types_of(instance)} | unit.thread_types
+    judged = told_apart(unit.properties)
+    distinct = [judged | told_apart([entry]) for entry in unit.entries]
+    types = {index for function in unit.functions for index in _types_of(function)} | thread_types(unit.functions)
     return {index for index in types if index.limit > 1 and not all(index in of or None in of for of in distinct)}
 
 
-def told_apart(unit: Translation, roots: Sequence[Instance]) -> set[Index | None]:
-    """The index types whose values are told apart by what is called from `roots`; None where threads are, by number."""
-    return {one.index for instance in unit.used(roots) for one in instance.distinctions}
-
-
-def _types_of(instance: Instance) -> Iterator[Index]:
+def _types_of(function: Function) -> Iterator[Index]:
     """The index types of a function's locals, scalarsets apart."""
-    for kind in instance.kinds.values():
+    for kind in function.kinds.values():
         for place in () if isinstance(kind, Ref) else of_kind(kind, 0, 32):
             if place.index and place.kind != "PACKED" and not is_scalarset(place.index):
                 yield place.index
@@ -147,7 +142,7 @@ def symmetry_tables(unit: Translation) -> str:
              f"#define SCALARSET_LIMIT {max([index.limit for index in sets[: tables.scalarsets]], default=1)}"]  # fmt: skip
     if tables.scalarsets:
         lines += _scalarsets(tables)
-    lines += [_visitor(tables, instance) for instance in _in_call_order(unit)]
+    lines += [_visitor(tables, function) for function in _in_call_order(unit)]
     return "\n".join([*lines, _roots(unit)])
 
 
@@ -167,16 +162,16 @@ def _array(of: str, name: str, items: list[str]) -> str:
     return f"static const {of} {name}[{len(items) + 1}] = {{ {', '.join([*items, '{ 0 }'])} }};"
 
 
-def _in_call_order(unit: Translation) -> list[Instance]:
+def _in_call_order(unit: Translation) -> list[Function]:
     """The processes, callees first."""
-    order: list[Instance] = []
+    order: list[Function] = []
 
-    def add(instance: Instance) -> None:
-        if instance not in order:
-            for point in instance.points:
-                if point.callee:
-                    add(point.callee)
-            order.append(instance)
+    def add(function: Function) -> None:
+        if function not in order:
+            for pause in function.pauses:
+                if isinstance(pause, Invoke):
+                    add(pause.callee)
+            order.append(function)
 
     for entry in unit.entries:
         add(entry)
@@ -186,21 +181,20 @@ def _in_call_order(unit: Translation) -> list[Instance]:
 VISIT = "visit_t *visit, void *with"
 
 
-def _visitor(tables: Tables, instance: Instance) -> str:
-    arrays, cases = [], []
-    for point in instance.points:
+def _visitor(tables: Tables, function: Function) -> str:
+    arrays, cases, name = [], [], function.name
+    points = function.frames.points if function.frames else ()
+    for pause, point in zip(function.pauses, points, strict=True):
         places, first = tables.of_frame(point)
         actions = []
         if places:
-            arrays.append(_array("place_t", f"{instance.name}_{point.number}", [place.c(tables.sets) for place in places]))
-            actions.append(f"visit(with, at, {instance.name}_{point.number}, {first}, {len(places)});")
-        if point.callee:
-            actions.append(f"visit_{point.callee.name}(at + {point.end}, visit, with);")
+            arrays.append(_array("place_t", f"{name}_{point.number}", [place.c(tables.sets) for place in places]))
+            actions.append(f"visit(with, at, {name}_{point.number}, {first}, {len(places)});")
+        if isinstance(pause, Invoke):
+            actions.append(f"visit_{pause.callee.name}(at + {point.end}, visit, with);")
         if actions:
             cases.append(f"    case {point.number}: {' '.join(actions)} break;")
-    head = (
-        f"static void visit_{instance.name}(const uint8_t *at, {VISIT})\n{{\n    (void)visit; (void)with;\n    switch (at[0]) {{"
-    )
+    head = f"static void visit_{name}(const uint8_t *at, {VISIT})\n{{\n    (void)visit; (void)with;\n    switch (at[0]) {{"
     return "\n".join([*arrays, head, *cases, "    default: break;", "    }", "}"])
 
 

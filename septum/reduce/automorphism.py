@@ -13,14 +13,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from septum.lang.expressions import Distinction
-from septum.lang.functions import Instance
 from septum.lang.model import Thread
 from septum.lang.struct import Struct, realise
-from septum.lang.symmetry import Place, Tables, is_scalarset, of_scalar, told_apart
-from septum.lang.translate import Translation
 from septum.lang.types import Array, Index, Scalar
 from septum.lang.values import Kind, Of, Ref, is_index
+from septum.reduce.apart import Distinction, distinctions, thread_types, told_apart
+from septum.reduce.symmetry import Place, Tables, is_scalarset, of_scalar
+from septum.translate.translation import Translation
+from septum.translate.tree import Function, called
 
 MOST = 120
 """Renamings of threads that are tried: those of five that are alike."""
@@ -47,16 +47,17 @@ class Automorphisms:
         self._unit, self._world, self._tables = unit, world, Tables(unit)
         self._threads = [_Program(unit, thread) for thread in threads]
         entries = [entry for program in self._threads for entry in program.entries]
-        self._distinct = told_apart(unit, [*entries, *unit.properties]) | set(self._begun(entries))
+        self._distinct = told_apart([*entries, *unit.properties]) | set(self._begun(entries))
         self._types = [index for index in self._tables.sets if index not in self._distinct and not is_scalarset(index)]
         self.all = [Automorphism(tuple(range(len(threads))), {})]
+        self._thread_types = thread_types(unit.functions)
         small = unit.world_size <= LARGEST_WORLD
-        if small and None not in self._distinct and unit.thread_types <= set(self._types):
+        if small and None not in self._distinct and self._thread_types <= set(self._types):
             self.all += self._found()
 
-    def _begun(self, entries: Sequence[Instance]) -> Iterator[Index]:
+    def _begun(self, entries: Sequence[Function]) -> Iterator[Index]:
         """The index types of arrays that begin where a reference in a frame points: to the array, or to its first element."""
-        points = (point for instance in self._unit.used(entries) for point in instance.points)
+        points = (point for function in called(entries) if function.frames for point in function.frames.points)
         for kind in (saved.kind for point in points for saved in point.saved):
             of = kind.to if isinstance(kind, Ref) else None
             while of is not None and not isinstance(of, Scalar):
@@ -78,7 +79,7 @@ class Automorphisms:
         wanted = [None, *sorted((one for one in named if isinstance(one, Index)), key=lambda index: index.name)]
         roots = [entry for program in self._threads for entry in program.entries]
         found = sorted(
-            (one for instance in self._unit.used([*roots, *self._unit.properties]) for one in instance.distinctions),
+            (one for function in called([*roots, *self._unit.properties]) for one in distinctions(function)),
             key=lambda one: (one.file, one.line, one.why),
         )
         return [one for index in wanted for one in [next((one for one in found if one.index is index), None)] if one]
@@ -102,7 +103,7 @@ class Automorphisms:
     def _renamed_by(self, threads: Numbers) -> dict[Index, dict[int, int]] | None:
         """What becomes of the values that the programs name, and of those that none may be exchanged for."""
         renamed: dict[Index, dict[int, int]] = {index: {0: 0} if index.none else {} for index in self._types}
-        for index in self._unit.thread_types & renamed.keys():
+        for index in self._thread_types & renamed.keys():
             renamed[index] = {place: threads[place] if place < len(threads) else place for place in range(index.limit)}
         for program, place in zip(self._threads, threads, strict=True):
             for kind, old, new in program.pairs(self._threads[place]):
@@ -242,7 +243,7 @@ class _Program:
 
     unit: Translation
     thread: Thread
-    entries: list[Instance] = field(default_factory=list)
+    entries: list[Function] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         entry = self.unit.entry

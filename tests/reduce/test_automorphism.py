@@ -17,7 +17,6 @@ from septum.lang import (
     Size,
     Struct,
     UserError,
-    automorphism,
     call,
     current,
     each,
@@ -26,6 +25,7 @@ from septum.lang import (
     u8,
 )
 from septum.lang.types import scope
+from septum.reduce import automorphism
 
 CPUS = Size("CPUS", 4)
 Cpu = Index("Cpu", CPUS)
