@@ -89,7 +89,7 @@ class Standing:
 
 @dataclass(frozen=True)
 class Counterexample:
-    """The shortest schedule to a violation; `shortest` is False where that was not proved.
+    """A schedule to a violation. `shortest` is False where no shorter one was looked for to the end, None in a replay.
 
     With `loop`, the steps from that index on lead back to the state before them, and may go round for ever; the way to the loop
     is the shortest.
@@ -98,7 +98,7 @@ class Counterexample:
     steps: tuple[Step, ...]
     threads: tuple[Standing, ...]
     token: str
-    shortest: bool = True
+    shortest: bool | None = True
     loop: int | None = None
 
 

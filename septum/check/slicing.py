@@ -24,7 +24,7 @@ class Watched:
     """A run of a build in a world that tells who touches it; the scope of the build must be active."""
 
     def __init__(self, build: Build) -> None:
-        files = {one.source.function.__code__.co_filename for one in build.translation.instances}
+        files = {one.source.function.__code__.co_filename for one in build.translation.functions}
         self.recorder = Recorder(frozenset(files), str(build.model.file or ""))
         self.places = Places(build.model.world, build.translation.realised)
         m, memory = allocate(noted(build.model.world, self.recorder.note))

@@ -57,6 +57,11 @@ def at_rest(engine: Engine) -> bool:
     return all(actor.ended or actor.thread.daemon for actor in engine.threads)
 
 
+def is_stuck(engine: Engine) -> bool:
+    """Nobody can take a step, and somebody who is no daemon has not ended."""
+    return not at_rest(engine) and not any(engine.can_step(number) for number in range(len(engine.threads)))
+
+
 def _ignored(build: Build, failure: Failure) -> bool:
     return any(
         (s.file, s.line) == (failure.file, failure.line) for n, s in enumerate(build.translation.sites) if n in build.ignored
@@ -88,8 +93,9 @@ class _Replay:
         if failure is None:
             with self.recorder.watching(len(steps)):
                 failure = first_failure(self.build, self.engine, at_rest(self.engine))
-        if failure is None and not ends_in_deadlock:
-            raise EnginesDisagree(f"{self.build.scenario.name}: the schedule ends without a violation in the Python engine")
+        if (failure is None) != ends_in_deadlock or (ends_in_deadlock and not is_stuck(self.engine)):
+            expected = "a deadlock" if ends_in_deadlock else "a violation"
+            raise EnginesDisagree(f"{self.build.scenario.name}: the schedule ends without {expected} in the Python engine")
         standing = tuple(self._standing(number) for number in range(len(self.engine.threads)))
         found = Slice(self.watched, [step.locks for step in steps])
         if failure is None:
@@ -111,6 +117,8 @@ class _Replay:
             steps.append(step)
         if self.engine.state() != start or able - {thread for thread, _ in schedule[loop:]}:
             raise EnginesDisagree(f"{self.build.scenario.name}: the schedule does not go round for ever in the Python engine")
+        if at_rest(self.engine):
+            raise EnginesDisagree(f"{self.build.scenario.name}: all has come to an end in the Python engine")
         standing = tuple(self._standing(number) for number in range(len(self.engine.threads)))
         return Trace(tuple(steps), standing, PROGRESS, self._livelock(standing))
 
@@ -123,6 +131,9 @@ class _Replay:
         return f"progress: {', '.join(kept)} may never come to an end"
 
     def _step(self, thread: int, choice: int) -> tuple[Step, Failure | None]:
+        name = self.build.scenario.name
+        if not 0 <= thread < len(self.engine.threads) or not 0 <= choice < self.engine.choices(thread):
+            raise EnginesDisagree(f"{name}: there is no thread {thread} with a choice {choice} in the Python engine")
         before, from_stack, ways = self.engine.world(), self.stack(thread), self.engine.choices(thread)
         known, number = set(self.engine.reached), len(self.watched.threads)
         if isinstance(self.engine.threads[thread].request, Choose):
@@ -132,16 +143,16 @@ class _Replay:
             status = self.engine.step(thread, choice)
         self.watched.asked.append(asked)
         if status is Status.BLOCKED:
-            raise EnginesDisagree(
-                f"{self.build.scenario.name}: {self.engine.threads[thread].thread.name} is blocked in the Python engine"
-            )
+            raise EnginesDisagree(f"{name}: {self.engine.threads[thread].thread.name} is blocked in the Python engine")
         failure = self.engine.failure if status is Status.FAILED else None
+        if failure and _ignored(self.build, failure):
+            raise EnginesDisagree(f"{name}: {failure.clause}, which is not judged, in the Python engine")
         changes = tuple(self._changes(before, self.engine.world()))
         events = tuple(sorted(witness.name for witness in self.engine.reached - known))
-        name = self.engine.threads[thread].thread.name
+        runs = self.engine.threads[thread].thread.name
         begins = self.watched.begins(number, from_stack[-1].function) if from_stack[-1].source.startswith("def ") else ()
         chosen, passed = choice if ways > 1 else None, self._passed(thread, number, changes)
-        return Step(name, chosen, from_stack, changes, self.held(thread), events, passed, begins), failure
+        return Step(runs, chosen, from_stack, changes, self.held(thread), events, passed, begins), failure
 
     def _passed(self, thread: int, number: int, changes: Sequence[Change]) -> tuple[str, ...]:
         """The locks that a step took and released: written, and as before."""

@@ -250,11 +250,14 @@ def conclusion(result: Result, width: int = WIDTH) -> list[str]:
 
 
 def length(found: Counterexample) -> str:
+    """After how many steps, and whether there are none shorter; of a replay, which did not look for any, the steps alone."""
+    schedule, way = {True: (", the shortest schedule", ", the shortest way there"), None: ("", "")}.get(
+        found.shortest, (", not proved shortest",) * 2
+    )
     if found.loop is not None:
         stem, loop = (f"{n} step{'s' if n != 1 else ''}" for n in (found.loop, len(found.steps) - found.loop))
-        return f"after {stem}, the shortest way there, in a loop of {loop}"
-    steps = f"after {len(found.steps)} step{'s' if len(found.steps) != 1 else ''}"
-    return f"{steps}, the shortest schedule" if found.shortest else f"{steps}, not proved shortest"
+        return f"after {stem}{way}, in a loop of {loop}"
+    return f"after {len(found.steps)} step{'s' if len(found.steps) != 1 else ''}{schedule}"
 
 
 def replay(result: Result, found: Counterexample, width: int = WIDTH) -> list[str]:
