@@ -29,6 +29,7 @@ from septum.tdx.sept import (
     TDEL,
     TDHP,
     TDP,
+    approach,
     begin,
     end,
     entry_of,
@@ -63,7 +64,9 @@ def tdh_mem_page_demote(m, vm: VmId, gfn: Gfn, level: Level, page: Pfn, page0: P
         yield from locate(m, page0)
         yield from locate(m, page1)
     if not WHOLE:
-        yield
+        status = yield from approach(m, vm, gfn, level, False)
+        if status != TDX_SUCCESS:
+            return status
     status = begin(m, vm, gfn, level, False)
     if status != TDX_SUCCESS:
         return status
