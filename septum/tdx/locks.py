@@ -38,6 +38,12 @@ def try_tree(tree, exclusive: bool):
     return True
 
 
+def was_lost(tree):
+    """Whether a host call lost the tree since one got it."""
+    commutes("it is polled after checks that, once passed, stay so: nobody can tell that it was not polled later")
+    return tree.priority
+
+
 def release_tree(tree, exclusive: bool):
     """Gives the tree back; the mark stays."""
     if exclusive:
