@@ -2,9 +2,9 @@
 
     septum check examples/demote_repeated.py --scenario dirty_logging --module 1.5.25 --progress
 
-`demote_told_busy.py` repeats TDX_OPERAND_BUSY alone. Here TDX_INTERRUPTED_BUSY, which came with 1.5.20, is repeated too, and under
-the cache lock, without which nobody blocks: repeated beside a BLOCK that is repeated as well, each could keep the other from
-getting on.
+`demote_told_busy.py` repeats TDX_OPERAND_BUSY alone. Here TDX_INTERRUPTED_BUSY, which came with 1.5.20, is repeated too, and
+under the cache lock, without which nobody blocks. Repeated beside a BLOCK that is repeated as well, each could keep the other
+from getting on for ever.
 """
 
 from septum.designs.dpamt_v4 import SPLIT_PAGES, split_pool
