@@ -26,12 +26,10 @@ from septum.host.geometry import (
     VMS,
 )
 from septum.lang import SeptumError, UserError, call
-from septum.lang.compile import compiled, load
 from septum.lang.engine import Engine, Running
 from septum.lang.engine import Status as StepStatus
 from septum.lang.model import Thread
 from septum.lang.struct import allocate
-from septum.lang.translate import Translation
 from septum.lang.types import scope
 from septum.tdx.abi import seamcall
 from septum.tdx.geometry import COUNT_BITS, EPOCH_BITS, FEWEST_LEVELS, PACKAGES, WHOLE
@@ -44,6 +42,9 @@ from septum.tdx.status import CODES, Status, named
 from septum.tdx.td import TD_BUILD, TDVPS_BUILD, TdBuild, TdvpsBuild
 from septum.tdx.tdcall import guest_access, interrupt_guest, tdcall
 from septum.tdx.versions import EMULATED, ENHANCED_DEMOTE, HAS_DYNAMIC_PAMT, MODULE, version_number
+from septum.translate.compile import compiled, load
+from septum.translate.translation import Translation
+from septum.translate.unit import threads
 
 REGISTERS = ("rcx", "rdx", "r8", "r9", "r10", "r11", "r12", "r13")
 DRIVER = (Path(__file__).parent / "module.c").read_text()
@@ -346,7 +347,8 @@ def translated(bindings: frozenset[tuple[object, object]], lps: int, driver: str
     translation = Translation(Platform, lps)
     for process in PROCESSES:
         translation.entry(process, 0)
-    translation.finish((), driver)
+    translation.judge(())
+    threads(translation, (), driver)
     return translation
 
 

@@ -6,11 +6,11 @@ import subprocess
 
 import pytest
 
-from septum.lang.compile import compiler
 from septum.tdx import Geometry, Leaf, Module, Status
 from septum.tdx.bringup import Host, expect
 from septum.tdx.module import translated
 from septum.tdx.status import CODES
+from septum.translate.compile import compiler
 from tests.tdx.test_module import GPA, PAGE, made, name
 
 

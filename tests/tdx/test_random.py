@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from septum.host.geometry import DYNAMIC_PAMT
-from septum.lang.compile import compiled, load
 from septum.tdx.bringup import Host
 from septum.tdx.geometry import (
     CMRS,
@@ -26,6 +25,7 @@ from septum.tdx.leaves import Leaf
 from septum.tdx.module import DRIVER, Geometry, Module, translated
 from septum.tdx.status import Status
 from septum.tdx.versions import EMULATED, MAX_TDCX, MIN_TDCX, SEPT_ROOT_TDCX
+from septum.translate.compile import compiled, load
 
 CALLS = Path(__file__).with_name("random_calls.c")
 SMALL = Geometry(
