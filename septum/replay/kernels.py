@@ -51,7 +51,7 @@ OF_7_2 = {NONPRESENT | 0x1A0}
 
 @dataclass(frozen=True)
 class Format:
-    """A page-table format: the masks of septum.replay.traced.layout.Layout. `era` says from 7.2 on or before; None: both."""
+    """A page-table format: the masks of septum.replay.traced.layout.Layout; `modern` ones are of 7.2 and newer alone."""
 
     name: str
     nonleaf: int
@@ -72,7 +72,7 @@ class Format:
     saved_read: int = 0
     saved_execute: int = 0
     saved_user: int = 0
-    modern: bool | None = None
+    modern: bool = False
 
     def explains(self, value: int, level: int) -> bool:
         """Whether a present value can be of this format."""
@@ -80,10 +80,6 @@ class Format:
         if level > 1 and not value & PT_PAGE_SIZE_MASK:
             return bits == self.nonleaf
         return bits & self.leaf == self.leaf and not bits & ~(self.leaf | self.optional | PT_PAGE_SIZE_MASK)
-
-    def fits(self, era: Era) -> bool:
-        """Whether kernels of this era use it."""
-        return self.modern is None or self.modern == (era.first >= MODERN)
 
 
 HIGH = 1 << 63  # of EPT: suppress #VE; of NPT: NX
@@ -97,7 +93,7 @@ NPT = Format(
 NO_AD = 1 << 52
 EPT = Format(
     "EPT", nonleaf=0x907, leaf=0x801, optional=0x37E | 3 << 57, writable=1 << 1, mmu_writable=1 << 58, host_writable=1 << 57,
-    accessed=1 << 8, dirty=1 << 9, mmio_mask=7 | HIGH, mmio_value=6, readable=1, executable=1 << 2, modern=False,
+    accessed=1 << 8, dirty=1 << 9, mmio_mask=7 | HIGH, mmio_value=6, readable=1, executable=1 << 2,
 )  # fmt: skip
 EPT_VE = replace(EPT, name="EPT with suppress-#VE", nonleaf=HIGH | 0x907, leaf=HIGH | 0x801, mmio_ve=True)
 EPT_NO_AD = replace(
@@ -178,13 +174,10 @@ def choose(values: Iterable[tuple[int, int]], kernel: str = "", formats: str = "
     present = {pair: count for pair, count in counted.items() if pair[0] & SPTE_MMU_PRESENT_MASK}
     special = {value for value, _ in counted if not value & SPTE_MMU_PRESENT_MASK}
     era, era_from, sure = _era(special, kernel, formats, seen)
-    scores = {
-        one: sum(count for (value, level), count in present.items() if one.explains(value, level))
-        for one in FORMATS if not sure or one.fits(era)
-    }  # fmt: skip
-    best = max(scores, key=lambda one: scores[one])
+    scores = {one: sum(count for (value, level), count in present.items() if one.explains(value, level)) for one in FORMATS}
+    best = max(FORMATS, key=lambda one: scores[one])
     if scores[best]:
-        if not best.fits(era):
+        if best.modern and era.first < MODERN and not sure:
             era, era_from = ERAS[4], "by the bits of SPTEs"
         return Choice(era, best, era_from, "by the values of SPTEs")
     if seen & (Seen.EPT | Seen.NPF):
@@ -194,7 +187,7 @@ def choose(values: Iterable[tuple[int, int]], kernel: str = "", formats: str = "
 
 
 def _era(special: set[int], kernel: str, formats: str, seen: int) -> tuple[Era, str, bool]:
-    """The era, how it is known, and whether it rules out the bits of others."""
+    """The era, how it is known, and whether that leaves no doubt."""
     if kernel:
         return era_of(kernel), "as --kernel says", True
     if formats:
