@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from septum.cli.output import colour, width, write, write_json
+from septum.cli.output import width, write, write_json
 
 INCOMPLETE = 3
 EPILOG = (
@@ -51,6 +51,6 @@ def replay(context: click.Context, /, trace: str, strict: bool, as_json: bool, p
     else:
         from septum.report.replay import render
 
-        write(render(result, width=width(), colour=colour()))
+        write(render(result, width=width()))
     whole = INCOMPLETE if result.reading.truncated or (strict and result.checked.poorly) else 0
     context.exit({Verdict.FOLLOWED: whole, Verdict.DIVERGED: 1, Verdict.NOTHING: INCOMPLETE}[result.verdict])

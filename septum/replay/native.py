@@ -5,29 +5,22 @@ from __future__ import annotations
 import ctypes
 import functools
 import mmap
+import sys
 from collections.abc import Callable
 from enum import IntEnum, IntFlag
 from pathlib import Path
 from typing import Any
 
-from septum.host.geometry import LEVELS
-from septum.lang.struct import allocate
-from septum.lang.types import scope
+from septum.replay.ready import Translated, layout_of, translated, type_of
 from septum.replay.traced.events import Step
-from septum.replay.traced.followed import MAX_LEVEL, TASKS, Followed
-from septum.replay.traced.losses import adopt, blind, lose
-from septum.replay.traced.steps import follow
-from septum.replay.traced.transitions import guard_of
 from septum.translate.compile import compiled, load
-from septum.translate.translation import Translation
-from septum.translate.unit import library as routines
 
 HERE = Path(__file__).parent
 SOURCES = ("text.c", "fields.c", "lines.c", "follow.c", "overtaken.c", "order.c")
 RING, SAMPLES, STEP_KINDS, NAMES, NAME = 1 << 15, 1024, 48, 64, 48
 CPUS, PIDS, MARKERS, TEXT = 8192, (1 << 22) + 1, 10_000, 1 << 23
-ROUTINES: dict[str, Callable[..., Any]] = {"FOLLOW": follow, "LOSE": lose, "ADOPT": adopt, "BLIND": blind, "GUARD_OF": guard_of}
-GEOMETRY: dict[object, object] = {LEVELS: MAX_LEVEL}
+PER_TASK = (1 << 12) + 1
+LAZY = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0x4000 if sys.platform == "linux" else 0)
 u16, u32, u64 = ctypes.c_uint16, ctypes.c_uint32, ctypes.c_uint64
 
 
@@ -102,9 +95,6 @@ class Spurious(ctypes.Structure):
     _fields_ = [("gfn", u64), ("count", u64)]
 
 
-PER_TASK = int(TASKS) + 1
-
-
 class State(ctypes.Structure):
     """replay_t of follow.c."""
 
@@ -132,28 +122,52 @@ class State(ctypes.Structure):
 
 
 class Library:
-    """The follower, translated and compiled once in a process."""
+    """The follower: translated unless that was kept, and compiled unless that is in the cache."""
 
     def __init__(self) -> None:
-        program = f"#define MAX_TASKS {int(TASKS)}\n#define STEP_UNSEEN {int(Step.UNSEEN)}\n#include <stddef.h>\n"
-        program += "".join((HERE / name).read_text() for name in SOURCES)
-        with scope(GEOMETRY):
-            self.translation = Translation(Followed, 1)
-            code = routines(self.translation, ROUTINES, program)
-        self.c = load(compiled(code, ("-O2",)))
+        found = translated(_translate)
+        self.sites = found.sites
+        self._world = type_of(found.layout)
+        self.c = load(compiled(found.code, ("-O2",)))
         for name in ("replay_size", "replay_feed"):
             getattr(self.c, name).restype = ctypes.c_size_t
         if self.c.replay_size() != ctypes.sizeof(State):
             raise AssertionError(f"State has {ctypes.sizeof(State)} bytes here and {self.c.replay_size()} in C")
 
     def world(self) -> Any:
-        """A world without any table, lazily backed."""
-        with scope(GEOMETRY):
-            return allocate(self.translation.layout)[0]
+        """A world without any table, in pages that come when they are touched."""
+        return self._world.from_buffer(mmap.mmap(-1, ctypes.sizeof(self._world), flags=LAZY))
 
     def state(self) -> State:
         """A replay that has read nothing, in pages that come when they are touched."""
-        return State.from_buffer(mmap.mmap(-1, ctypes.sizeof(State)))
+        return State.from_buffer(mmap.mmap(-1, ctypes.sizeof(State), flags=LAZY))
+
+
+def _translate() -> Translated:
+    """The routines of the model and the scanner of lines, as one program."""
+    from septum.host.geometry import LEVELS
+    from septum.lang.types import scope
+    from septum.replay.traced.followed import MAX_LEVEL, TASKS, Followed
+    from septum.replay.traced.losses import adopt, blind, lose
+    from septum.replay.traced.steps import follow
+    from septum.replay.traced.transitions import guard_of
+    from septum.translate.translation import Translation
+    from septum.translate.unit import library as program
+
+    routines: dict[str, Callable[..., Any]] = {
+        "FOLLOW": follow,
+        "LOSE": lose,
+        "ADOPT": adopt,
+        "BLIND": blind,
+        "GUARD_OF": guard_of,
+    }
+    code = f"#define MAX_TASKS {int(TASKS)}\n#define STEP_UNSEEN {int(Step.UNSEEN)}\n#include <stddef.h>\n"
+    code += "".join((HERE / name).read_text() for name in SOURCES)
+    with scope({LEVELS: MAX_LEVEL}):
+        unit = Translation(Followed, 1)
+        code = program(unit, routines, code)
+    sites = [f"{site.file}:{site.line}: {site.kind} {site.message}" for site in unit.sites]
+    return Translated(code, sites, layout_of(unit.layout))
 
 
 @functools.cache

@@ -123,8 +123,7 @@ class Session:
     def _went_on(self) -> bool:
         """Reports a divergence; whether there was one and the replay goes on behind it."""
         if self.state.stop == DEFECT:
-            site = self.library.translation.sites[self.state.site]
-            raise Defect(f"{site.file}:{site.line}: {site.kind} {site.message} while line {self._diverged().line} was followed")
+            raise Defect(f"{self.library.sites[self.state.site]} while line {self._diverged().line} was followed")
         if self.state.stop != DIVERGED:
             return False
         kind = (STEPS[Step(int(self.m.step))], GUARDS[Guard(int(self.m.guard))])

@@ -10,7 +10,7 @@ from septum.replay.result import Divergence, Group, Result, Sample, Verdict
 from septum.replay.traced.events import Step
 from septum.replay.words import STEPS
 from septum.report.numbers import duration, memory
-from septum.report.terminal import wrapped
+from septum.report.paragraphs import wrapped
 
 PAGE = 4096
 SIZES = (("4K", PAGE), ("2M", PAGE << 9), ("1G", PAGE << 18))
@@ -19,9 +19,9 @@ ROWS = 12
 NO_PROGRESS = 1000
 
 
-def render(result: Result, *, width: int = 80, colour: bool = False) -> str:
-    """The whole report; without colour only lines of the trace may be longer than `width`."""
-    parts = [head(result, width), reading(result, width), summary(result, width, colour), mapped(result, width, colour)]
+def render(result: Result, *, width: int = 80) -> str:
+    """The whole report; only lines of the trace may be longer than `width`."""
+    parts = [head(result, width), reading(result, width), summary(result, width), mapped(result)]
     parts += [divergence(group, width, number, len(result.groups)) for number, group in enumerate(result.groups, 1)]
     return "\n".join(part for part in [*parts, verdict(result, width)] if part)
 
@@ -79,28 +79,31 @@ def reading(result: Result, width: int) -> str:
     return "\n".join(["Reading:", *(wrapped(f"  {line}", width) for line in lines), ""]) if lines else ""
 
 
-def summary(result: Result, width: int, colour: bool) -> str:
+def summary(result: Result, width: int) -> str:
     """The steps that the events told of, and the rules that explained what no event shows."""
-    from septum.report.style import rendered, table
-
     if not result.steps:
         return ""
-    rows = table()
-    rows.add_column("step", no_wrap=True)
-    rows.add_column("times", justify="right", no_wrap=True)
-    rows.add_column("time in it", justify="right", no_wrap=True)
+    rows = [("step", "times", "time in it")]
     for name in STEPS.values():
         if name in result.steps:
             spent = result.seconds_in.get(name, 0)
-            rows.add_row(name, f"{result.steps[name]:,}", took(spent) if result.clock == "seconds" else f"{spent:,.0f} ticks")
-    for name, count in races(result):
-        rows.add_row(name, f"{count:,}", "")
-    text = rendered(rows, width=width, colour=colour)
-    text += spurious(result, width)
+            rows.append((name, f"{result.steps[name]:,}", took(spent) if result.clock == "seconds" else f"{spent:,.0f} ticks"))
+    rows += [(name, f"{count:,}", "") for name, count in races(result)]
+    text = columns(rows) + spurious(result, width)
     if result.rules:
         rules = ", ".join(f"{name} {count:,}" for name, count in result.rules.items())
         text += "\n" + wrapped(f"Rules that explained what no event shows: {rules} (docs/replay.md).", width) + "\n"
     return text
+
+
+def columns(rows: Sequence[Sequence[str]]) -> str:
+    """A table without a frame: a rule below its heading, the first column at the left, the others at the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(cell.rjust(size) if i else cell.ljust(size) for i, (cell, size) in enumerate(zip(row, widths, strict=True)))
+        for row in rows
+    ]
+    return "".join(f"{line.rstrip()}\n" for line in (lines[0], "-" * (sum(widths) + 2 * (len(widths) - 1)), *lines[1:]))
 
 
 def spurious(result: Result, width: int) -> str:
@@ -150,21 +153,18 @@ def took(seconds: float) -> str:
     return f"{seconds:.3g} s"
 
 
-def mapped(result: Result, width: int, colour: bool) -> str:
-    """What was mapped by page size, at a dozen times over the trace."""
-    from septum.report.style import rendered, table
-
+def mapped(result: Result) -> str:
+    """What was mapped by page size, where that changed, at a dozen times over the trace."""
     samples = evenly(result.samples, ROWS)
-    if not samples or not any(any(one.leaves) for one in samples):
+    used = [n for n in range(len(SIZES)) if any(one.leaves[n] for one in samples)]
+    if not used:
         return ""
-    rows = table()
-    for name in ("time", *(size for size, _ in SIZES), "mapped"):
-        rows.add_column(name, justify="right", no_wrap=True)
     digits = 0 if result.clock == "ticks" else 3 if samples[-1].time - samples[0].time > 1 else 6
+    rows = [("time", *(SIZES[n][0] for n in used), "mapped")]
     for one in samples:
         total = sum(count * size for count, (_, size) in zip(one.leaves, SIZES, strict=True))
-        rows.add_row(f"{one.time:.{digits}f}", *(f"{count:,}" for count in one.leaves), memory(total))
-    return "Mapped pages by size over time:\n" + rendered(rows, width=width, colour=colour)
+        rows.append((f"{one.time:.{digits}f}", *(f"{one.leaves[n]:,}" for n in used), memory(total)))
+    return "Mapped pages by size over time:\n" + columns(rows)
 
 
 def evenly(samples: Sequence[Sample], count: int) -> list[Sample]:
