@@ -66,7 +66,7 @@ def _names(code: CodeType) -> set[str]:
 def _places(built: Build) -> set[Place]:
     """Every function that the threads of a scenario may come to."""
     translation = built.translation
-    instances = {one.name: one for one in translation.instances}
+    instances = {one.name: one for one in translation.functions}
     calls = (call for thread in built.threads for call in thread.calls)
     waiting = [translation.entries[translation.entry(call.process, len(call.arguments))].name for call in calls]
     seen: set[str] = set()
