@@ -22,7 +22,7 @@ from septum.explore.checkpoint import Checkpoint, remove_stale
 from septum.explore.explore import Budget, Exploration, Outcome, Progress, explore
 from septum.host import geometry
 from septum.kvm.versions import release
-from septum.lang.cache import cache_directory
+from septum.lang.cache import cache_directory, secret
 from septum.lang.compile import has_compiler
 from septum.lang.errors import EnginesDisagree, ModelError, UserError
 from septum.lang.model import Model, Scenario
@@ -211,8 +211,6 @@ class _Check:
             self._tell(f"begins anew; {others[0]} is of another version of the model, another scope or other reductions")
         remove_stale(checkpoint.path.parent)
         found = self._explore(self.reduce, self.threads, checkpoint=checkpoint)
-        if found.checkpoints and not self.resume and found.outcome is not Outcome.STOPPED:
-            checkpoint.remove()
         if found.failed_checkpoints and self.resume:
             self._tell(f"{checkpoint.path} could not be written; the check can only go on from the one before it, if at all")
         return found
@@ -227,7 +225,7 @@ class _Check:
         model = hashlib.sha256(repr(parts).encode()).digest()
         name = re.sub(r"[^\w.-]", "_", f"{built.model.name}-{built.scenario.name}-{model.hex()[:16]}.checkpoint")
         seconds = RESUMED_SECONDS if self.resume else UNASKED_SECONDS
-        return Checkpoint(cache_directory() / name, model, self.resume, seconds)
+        return Checkpoint(cache_directory() / name, model, self.resume, seconds, self.resume, secret())
 
     def _tell(self, text: object) -> None:
         if self.notice:
