@@ -22,13 +22,13 @@ from septum.explore.checkpoint import Checkpoint, remove_stale
 from septum.explore.explore import Budget, Exploration, Outcome, Progress, explore
 from septum.host import geometry
 from septum.kvm.versions import release
-from septum.lang.cache import cache_directory, secret
-from septum.lang.compile import has_compiler
 from septum.lang.errors import EnginesDisagree, ModelError, UserError
 from septum.lang.model import Model, Scenario
 from septum.lang.processes import property_of
 from septum.lang.types import Size, scope
 from septum.progress.livelock import Livelock, find_livelock
+from septum.translate.cache import cache_directory, secret
+from septum.translate.compile import has_compiler
 
 Watch = Callable[[Progress], None]
 Notice = Callable[[str], None]
@@ -325,7 +325,7 @@ class _Check:
     def _witnesses(self, found: Exploration) -> dict[str, bool]:
         translation = self.built.translation
         return {
-            witness.name: witness in translation.witnesses and bool(found.witnesses >> translation.witness(witness) & 1)
+            witness.name: witness in translation.witnesses and bool(found.witnesses >> translation.witnesses.index(witness) & 1)
             for witness in self.built.scenario.witnesses
         }
 

@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from septum.host.geometry import LEVELS
-from septum.lang.compile import compiled, load
 from septum.lang.struct import allocate
-from septum.lang.translate import Translation
 from septum.lang.types import scope
 from septum.replay.traced.followed import MAX_LEVEL, TASKS, Followed
 from septum.replay.traced.losses import adopt, lose
 from septum.replay.traced.steps import follow
 from septum.replay.traced.transitions import guard_of
+from septum.translate.compile import compiled, load
+from septum.translate.translation import Translation
+from septum.translate.unit import library as routines
 
 HERE = Path(__file__).parent
 SOURCES = ("fields.c", "lines.c", "follow.c", "overtaken.c", "order.c")
@@ -78,7 +79,7 @@ class Library:
         program += "".join((HERE / name).read_text() for name in SOURCES)
         with scope(GEOMETRY):
             self.translation = Translation(Followed, 1)
-            code = self.translation.library(ROUTINES, program)
+            code = routines(self.translation, ROUTINES, program)
         self.c = load(compiled(code, ("-O2",)))
         for name in ("replay_size", "replay_feed"):
             getattr(self.c, name).restype = ctypes.c_size_t
