@@ -28,7 +28,7 @@ from septum.lang.processes import property_of
 from septum.lang.types import Size, scope
 from septum.progress.livelock import Livelock, find_livelock
 from septum.tdx.versions import version_number
-from septum.translate.cache import cache_directory
+from septum.translate.cache import cache_directory, secret
 from septum.translate.compile import has_compiler
 
 Watch = Callable[[Progress], None]
@@ -215,8 +215,6 @@ class _Check:
             self._tell(f"begins anew; {others[0]} is of another version of the model, another scope or other reductions")
         remove_stale(checkpoint.path.parent)
         found = self._explore(self.reduce, self.threads, checkpoint=checkpoint)
-        if found.checkpoints and not self.resume and found.outcome is not Outcome.STOPPED:
-            checkpoint.remove()
         if found.failed_checkpoints and self.resume:
             self._tell(f"{checkpoint.path} could not be written; the check can only go on from the one before it, if at all")
         return found
@@ -231,7 +229,7 @@ class _Check:
         model = hashlib.sha256(repr(parts).encode()).digest()
         name = re.sub(r"[^\w.-]", "_", f"{built.model.name}-{built.scenario.name}-{model.hex()[:16]}.checkpoint")
         seconds = RESUMED_SECONDS if self.resume else UNASKED_SECONDS
-        return Checkpoint(cache_directory() / name, model, self.resume, seconds)
+        return Checkpoint(cache_directory() / name, model, self.resume, seconds, self.resume, secret())
 
     def _tell(self, text: object) -> None:
         if self.notice:
