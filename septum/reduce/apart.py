@@ -29,9 +29,9 @@ Told = tuple[tree.At, Index | None, str]
 def distinctions(function: tree.Function) -> list[Distinction]:
     """Everything of a function that tells values apart."""
     found: list[Told] = []
-    named = {node.value for node in tree.walk(function.body) if isinstance(node, tree.Convert) and _index(node.kind)}
+    named = {node.value for node in function.nodes if isinstance(node, tree.Convert) and _index(node.kind)}
     threads = {_unchecked(value) for value in named}
-    for node in tree.walk(function.body):
+    for node in function.nodes:
         if isinstance(node, tree.Register) and node.name == "thread" and node not in threads:
             found.append((node.at, None, "the number of a thread is used as a number"))
         found += _told_by(node)
@@ -48,7 +48,7 @@ def told_apart(roots: Iterable[tree.Function]) -> set[Index | None]:
 def thread_types(functions: Iterable[tree.Function]) -> set[Index]:
     """The index types that the number of a thread becomes one of."""
     return {
-        index for function in functions for node in tree.walk(function.body) if isinstance(node, tree.Convert)
+        index for function in functions for node in function.nodes if isinstance(node, tree.Convert)
         for index in [_index(node.kind)] if index and _is_thread(_unchecked(node.value))
     }  # fmt: skip
 

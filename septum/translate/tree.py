@@ -49,7 +49,7 @@ class Site:
         return property_of(self.message)
 
 
-@dataclass_transform(frozen_default=True, eq_default=False)
+@dataclass_transform(frozen_default=True, eq_default=False, field_specifiers=(field,))
 @dataclass(frozen=True, eq=False)
 class Node:
     """Any piece of a tree; every kind of node is a frozen dataclass. `inside` names its fields that hold others."""
@@ -64,19 +64,19 @@ class Node:
 
 
 class Expression(Node):
-    """What has a value."""
+    """What has a value. `reads`: it reads the state; `changes`: it changes the state, or notes an event."""
 
     kind: Kind
 
-    @functools.cached_property
-    def reads(self) -> bool:
-        """Whether it reads the state."""
-        return any(map(reads, walk(self)))
+    reads: bool = field(init=False, default=False)
+    changes: bool = field(init=False, default=False)
 
-    @functools.cached_property
-    def changes(self) -> bool:
-        """Whether it changes the state, or notes an event."""
-        return any(map(changes, walk(self)))
+    def __post_init__(self) -> None:
+        inside: list[Any] = [*parts(self)]
+        if reads(self) or any([part.reads for part in inside]):
+            self.__dict__["reads"] = True
+        if changes(self) or any([part.changes for part in inside]):
+            self.__dict__["changes"] = True
 
 
 class Statement(Node):
@@ -331,23 +331,28 @@ class Function:
         return self.source.tree.lineno
 
     @functools.cached_property
+    def nodes(self) -> list[Node]:
+        """Every node of its statements, in the order of the source."""
+        return [*walk(self.body)]
+
+    @functools.cached_property
     def reads(self) -> bool:
-        return self.is_process or any(map(reads, walk(self.body)))
+        return self.is_process or any(map(reads, self.nodes))
 
     @functools.cached_property
     def changes(self) -> bool:
         """Whether it changes the state; a process always may."""
-        return self.is_process or any(map(changes, walk(self.body)))
+        return self.is_process or any(map(changes, self.nodes))
 
     @functools.cached_property
     def calls(self) -> tuple[Function, ...]:
         """The routines and processes that it calls, each once."""
-        return tuple(dict.fromkeys(node.callee for node in walk(self.body) if isinstance(node, Call | Invoke)))
+        return tuple(dict.fromkeys(node.callee for node in self.nodes if isinstance(node, Call | Invoke)))
 
     @functools.cached_property
     def pauses(self) -> tuple[Pause, ...]:
         """Its yields, by number."""
-        return tuple(node for node in walk(self.body) if isinstance(node, Pause))
+        return tuple(node for node in self.nodes if isinstance(node, Pause))
 
 
 def fact(derive: Callable[[Function], Fact]) -> Callable[[Function], Fact]:
@@ -380,7 +385,12 @@ def walk(*of: Node | Iterable[Node]) -> Iterator[Node]:
     while todo:
         node = todo.pop()
         yield node
-        todo += reversed([*parts(node)])
+        for name in reversed(node.inside):
+            found = getattr(node, name)
+            if found.__class__ is tuple:
+                todo += found[::-1]
+            elif found is not None:
+                todo.append(found)
 
 
 def reads(node: Node) -> bool:
