@@ -22,12 +22,13 @@ from septum.explore.checkpoint import Checkpoint, remove_stale
 from septum.explore.explore import Budget, Exploration, Outcome, Progress, explore
 from septum.host import geometry
 from septum.kvm.versions import release
-from septum.lang.errors import ModelError, UserError
+from septum.lang.errors import EnginesDisagree, ModelError, UserError
 from septum.lang.model import Model, Scenario
 from septum.lang.processes import property_of
 from septum.lang.types import Size, scope
 from septum.progress.livelock import Livelock, find_livelock
-from septum.translate.compile import cache_directory, has_compiler
+from septum.translate.cache import cache_directory
+from septum.translate.compile import has_compiler
 
 Watch = Callable[[Progress], None]
 Notice = Callable[[str], None]
@@ -127,8 +128,11 @@ def _explained(model: Model, read: tokens.Token, token: str) -> Result:
     built = build(model, scenario, read.sizes, _judged(model, read))
     if tokens.digest(built) != read.digest:
         raise UserError(f"the token was made with another version of {model.name} or of the model; check again for a new one")
-    found = trace(built, read.schedule, read.deadlock, read.loop)
-    counterexample = Counterexample(found.steps, found.threads, token, loop=read.loop)
+    try:
+        found = trace(built, read.schedule, read.deadlock, read.loop)
+    except EnginesDisagree as error:  # the check that wrote a token has replayed it: this is one that nobody wrote
+        raise UserError(f"the token does not end as it claims: {error}") from None
+    counterexample = Counterexample(found.steps, found.threads, token, None, read.loop)
     return Result(
         model.name,
         scenario.name,
@@ -142,9 +146,12 @@ def _explained(model: Model, read: tokens.Token, token: str) -> Result:
 
 
 def _judged(model: Model, read: tokens.Token) -> str:
-    """The one property that the token's check judged, if it judged one."""
+    """The one property that the token's check judged, "" if it judged all."""
     names = [ASSERTS, DEADLOCK, PROGRESS, *(one.name for one in model.properties)]
-    return next((name for name in names if tokens.name_hash(name) == read.judged), "")
+    judged = [name for name in names if tokens.name_hash(name) == read.judged]
+    if read.judged and not judged:
+        raise UserError(f"the token judges a property that {model.name} does not have; check again for a new one")
+    return judged[0] if judged else ""
 
 
 def _scenario(model: Model, name: str) -> Scenario:

@@ -20,7 +20,8 @@ PACKAGE = Path(__file__).parents[1]
 
 MODULES = {
     "check": "check", "hunt": "hunt", "compare": "compare", "provenance": "provenance", "claims": "claims", "replay": "replay",
-    "new": "new", "list": "listing", "show": "show", "footprints": "footprints", "explain": "explain", "tdx": "tdx",
+    "new": "new", "sources": "sources", "list": "listing", "show": "show", "footprints": "footprints", "explain": "explain",
+    "tdx": "tdx",
 }  # fmt: skip
 
 

@@ -10,7 +10,7 @@ import click
 
 from septum.check.result import Result
 from septum.cli import names
-from septum.cli.output import colour, width, write, write_json
+from septum.cli.output import colour, drawing_width, height, width, write, write_json
 from septum.lang.errors import UserError
 
 EPILOG = (
@@ -158,7 +158,7 @@ def report(results: list[Result], form: str, options: dict[str, Any]) -> None:
     else:
         from septum.report.terminal import render
 
-        write(render(results, width=width(), colour=colour()))
+        write(render(results, width=width(), colour=colour(), height=height(), drawing=drawing_width()))
 
 
 def mail(results: Sequence[Result], options: dict[str, Any]) -> str:

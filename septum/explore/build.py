@@ -7,11 +7,13 @@ import functools
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from septum.explore.explore import source
 from septum.explore.unit import explored
+from septum.lang import source as source_module
 from septum.lang.engine import Engine
-from septum.lang.errors import SeptumError, UserError
+from septum.lang.errors import LanguageError, SeptumError, UserError
 from septum.lang.model import Model, Scenario, Setup, Thread
 from septum.lang.processes import property_of
 from septum.lang.source import shown_path
@@ -26,6 +28,7 @@ from septum.translate.translation import Translation
 from septum.translate.tree import Function
 
 MAX_ARGUMENTS, MAX_CALLS = 6, 32
+LANGUAGE = Path(source_module.__file__).parent
 ASSERTS, DEADLOCK, PROGRESS = "asserts", "deadlock", "progress"
 
 
@@ -228,14 +231,14 @@ def _start(scenario: Scenario, setup: Setup) -> None:
     """Runs the start of a scenario; whatever goes wrong in it is the scenario's mistake, with file and line."""
     try:
         scenario.start(setup)
-    except SeptumError:
+    except LanguageError:
         raise
     except Exception as error:
-        where = traceback.extract_tb(error.__traceback__)[-1]
+        frames = traceback.extract_tb(error.__traceback__)
+        where = next((one for one in reversed(frames) if Path(one.filename).parent != LANGUAGE), frames[-1])
         place = f"{shown_path(where.filename)}:{where.lineno}"
-        raise UserError(
-            f"{place}: {type(error).__name__}: {error}\n    {where.line}\n  in the start of {scenario.name}"
-        ) from error
+        what = f"{error}" if isinstance(error, SeptumError) else f"{type(error).__name__}: {error}"
+        raise UserError(f"{place}: {what}\n    {where.line}\n  in the start of {scenario.name}") from error
 
 
 def _check_arguments(entry: Function, arguments: Sequence[int]) -> None:

@@ -1,15 +1,32 @@
 """The module's locks: try-locks, shared or exclusive; contention is TDX_OPERAND_BUSY, nothing waits. tdx-module.md 3."""
 
 from septum.lang import Struct, Witness, commutes, reached, u8
+from septum.tdx.versions import TREE_PRIORITY
 
 busy = Witness("busy", "a SEAMCALL answered TDX_OPERAND_BUSY")
 
 
 class TryLock(Struct):
-    """A shared/exclusive lock of the module. Host priority is modelled where guests compete: in the S-EPT entry."""
+    """A shared/exclusive lock of the module. Host priority is modelled where somebody can tell: S-EPT entry and tree."""
 
     readers: u8
     exclusive: bool
+
+
+class TreeLock(Struct):
+    """The lock of a Secure EPT, with the host-priority bit that it has since 1.5.20."""
+
+    readers: u8
+    exclusive: bool
+    priority: bool  # a host call lost the tree, and none has got it since
+
+
+def try_tree(tree, exclusive: bool):
+    """Takes the tree for the host; whether that was possible. A loser marks the lock, and who gets it clears the mark."""
+    got = try_exclusive(tree) if exclusive else try_shared(tree)
+    if TREE_PRIORITY:
+        tree.priority = not got
+    return got
 
 
 def try_shared(lock):

@@ -6,7 +6,7 @@ from septum.host.geometry import DYNAMIC_PAMT, Gfn, Level, Pfn, VmId, index_at, 
 from septum.lang import process, u64
 from septum.tdx.geometry import BUILDS, WHOLE, PageCount
 from septum.tdx.leaves import OpState
-from septum.tdx.mem_range import unblocked
+from septum.tdx.mem_range import unblocked, without_counter
 from septum.tdx.mem_sept import freed
 from septum.tdx.operands import R8, R9, RCX
 from septum.tdx.pamt import (
@@ -120,7 +120,7 @@ def lock_leaf(m, vm: VmId, word, level: Level):
     page = leaf_page(word, level)
     if not lock_implicit(m, page, level):
         return refuse(m, TDX_OPERAND_BUSY, RCX)
-    status = tracking(m, vm, word, level, page, level)
+    status = tracking(m, vm, without_counter(word, level), level, page, level)
     if status != TDX_SUCCESS:
         unlock_implicit(m, page, level)
     return status

@@ -7,13 +7,16 @@ import functools
 import hashlib
 import importlib.util
 import os
+import platform
 import shutil
+import signal
 import subprocess
 import sys
-import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from septum.lang.errors import NoCompiler, UserError
+from septum.translate.cache import cache_directory, is_whole, put, scratch
 
 FLAGS = ("-std=gnu11", "-O1", "-fPIC", "-shared", "-pthread", "-fno-strict-aliasing")
 
@@ -45,50 +48,50 @@ def has_compiler() -> bool:
     return True
 
 
-def cache_directory() -> Path:
-    """Where compiled models are kept: $SEPTUM_CACHE, or the user's cache directory."""
-    named = os.environ.get("SEPTUM_CACHE") or os.path.join(
-        os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "septum"
-    )
-    return Path(named)
-
-
 def compiled(code: str, extra: tuple[str, ...] = ()) -> Path:
     """The shared object of `code`, compiled unless it is in the cache."""
     command = (*compiler(), *FLAGS, *extra)
-    name = hashlib.sha256("\0".join([*command, code]).encode()).hexdigest()[:32]
+    name = hashlib.sha256("\0".join([platform.machine(), *command, code]).encode()).hexdigest()[:32]
     directory = cache_directory()
     target = directory / f"{name}.so"
-    if not _is_whole(target):
+    if not is_whole(target):
         try:
-            directory.mkdir(parents=True, exist_ok=True)
             _compile(command, code, target)
         except OSError as error:
             raise UserError(f"{directory}: {error.strerror}; set SEPTUM_CACHE to a directory that can be written") from None
     return target
 
 
-def _is_whole(target: Path) -> bool:
-    """Whether an object is there that was not cut short by a crash or a full disk: its loader needs the end of it."""
-    try:
-        return target.exists() and ctypes.CDLL(str(target)) is not None
-    except OSError:
-        return False
-
-
 def _compile(command: tuple[str, ...], code: str, target: Path) -> None:
-    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-        source, result = Path(scratch) / "model.c", Path(scratch) / "model.so"
+    with scratch(target.parent) as directory:
+        source, result = directory / "model.c", directory / "model.so"
         source.write_text(code)
-        run = subprocess.run([*command, "-o", str(result), str(source)], capture_output=True, text=True, check=False)
-        if run.returncode or not result.exists():
+        status, said = _run([*command, "-o", str(result), str(source)], directory)
+        if status or not result.exists():
             kept = target.with_suffix(".c")
             kept.write_text(code)
-            said = run.stderr[:2000].strip() or f"it printed nothing, exit status {run.returncode}"
+            said = said[:2000].strip() or f"it printed nothing, exit status {status}"
             raise NoCompiler(f"{command[0]} does not compile the model ({kept}):\n{said}")
-        os.replace(result, target)
+        put(result, target)
+
+
+def _run(command: Sequence[str], directory: Path) -> tuple[int, str]:
+    """The exit status and the complaints of a compiler. Where the wait for it ends early, so does all that it started."""
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace",
+        env={**os.environ, "TMPDIR": str(directory)}, start_new_session=True,
+    ) as compiling:  # fmt: skip
+        try:
+            _, said = compiling.communicate()
+        except BaseException:
+            os.killpg(compiling.pid, signal.SIGKILL)
+            raise
+        return compiling.returncode, said
 
 
 def load(path: Path) -> ctypes.CDLL:
-    """The library at `path`, with globals of its own even if it is loaded already."""
-    return ctypes.CDLL(str(path))
+    """The library at `path`; UserError where the machine does not take it."""
+    try:
+        return ctypes.CDLL(str(path))
+    except OSError as error:
+        raise UserError(f"{error}; set SEPTUM_CACHE to a directory from which libraries are loaded") from None

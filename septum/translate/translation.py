@@ -25,7 +25,6 @@ from septum.translate.read import read
 from septum.translate.reader import Around
 from septum.translate.tree import Expression, Function, Site
 
-
 Item = TypeVar("Item")
 
 

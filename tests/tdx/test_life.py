@@ -68,7 +68,7 @@ def test_tdcs_pages_are_counted():
     other = host.page()
     expect(module.seamcall(Leaf.MNG_CREATE, rcx=other, rdx=50))
     expect(module.seamcall(Leaf.MNG_KEY_CONFIG, rcx=other))
-    for _ in range(12):
+    for _ in range(9):
         expect(module.seamcall(Leaf.MNG_ADDCX, rcx=host.page(), rdx=other))
     assert module.seamcall(Leaf.MNG_ADDCX, rcx=host.page(), rdx=other).status == name("TDCX_NUM_INCORRECT")
     assert module.seamcall(Leaf.MNG_INIT, rcx=other, rdx=8).status == name("OPERAND_INVALID", "RDX")
