@@ -10,6 +10,7 @@ from septum.lang.values import Kind, Num, Of
 from septum.reduce.order import depends_on_order
 from septum.translate import tree
 from septum.translate.reader import is_interchangeable
+from septum.translate.sites import At
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Distinction:
     why: str
 
 
-Told = tuple[tree.At, Index | None, str]
+Told = tuple[At, Index | None, str]
 
 
 @tree.fact
@@ -65,7 +66,7 @@ def _told_by(node: tree.Node) -> Iterator[Told]:
                 yield at, index, f"values of {index} are ordered"
 
 
-def _named(at: tree.At, kind: Kind, number: int) -> Iterator[Told]:
+def _named(at: At, kind: Kind, number: int) -> Iterator[Told]:
     """A constant as a value of an index type: all may name the one that means none."""
     index = _index(kind)
     if index and not (number == 0 and index.none):
@@ -76,7 +77,7 @@ def _named(at: tree.At, kind: Kind, number: int) -> Iterator[Told]:
         yield at, kind.packed.index, f"{number:#x} names one"
 
 
-def _converted(at: tree.At, to: Kind, value: tree.Expression) -> Iterator[Told]:
+def _converted(at: At, to: Kind, value: tree.Expression) -> Iterator[Told]:
     """Between values that may be alike and numbers, which are not."""
     of, index = value.kind, _index(to)
     if isinstance(of, Of) and isinstance(of.scalar, Index | SetOf) and not is_interchangeable(of.scalar):

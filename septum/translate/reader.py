@@ -16,7 +16,8 @@ from septum.lang.source import Source
 from septum.lang.struct import Struct
 from septum.lang.types import Array, Boolean, EnumType, Index, Scalar, SetOf
 from septum.lang.values import BOOL, U64, Kind, Nothing, Num, Of, Ref, is_bool, is_index, is_set, join
-from septum.translate.tree import At, Checked, Compare, Const, Convert, Expression, Function, Node, Site, Statement, constant
+from septum.translate.sites import At, Site
+from septum.translate.tree import Checked, Compare, Const, Convert, Expression, Function, Node, Statement, constant
 
 written = functools.cache(ast.unparse)
 """An expression as text; Python's trees are kept as long as the program runs."""
@@ -42,8 +43,8 @@ class Around:
 
 @dataclass
 class Reader:
-    """One reading of a function. `kinds` are those of its locals so far, `fixed` those that are given; `stale`: one that was `named`
-    before became wider.
+    """One reading of a function. `kinds` are those of its locals so far, `fixed` those that are given; `stale`: one became wider
+    that was `named` before.
     """
 
     around: Around

@@ -9,44 +9,16 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar, NamedTuple, TypeVar, dataclass_transform
+from typing import Any, ClassVar, TypeVar, dataclass_transform
 
 from septum.lang.frames import Frames
-from septum.lang.processes import Meter, Witness, property_of
+from septum.lang.processes import Meter, Witness
 from septum.lang.source import Source
 from septum.lang.types import Array, Index
 from septum.lang.values import Kind
+from septum.translate.sites import At, Site
 
 Fact = TypeVar("Fact")
-
-
-class At(NamedTuple):
-    """A place in the source."""
-
-    file: str
-    line: int
-    column: int = 0
-
-
-@dataclass(frozen=True)
-class Site:
-    """A place of the source that can fail: an assertion, or a check of the language itself."""
-
-    kind: str
-    message: str
-    file: str
-    line: int
-    text: str
-    column: int = 0
-
-    @property
-    def is_assertion(self) -> bool:
-        return self.kind in ("assert", "warn_on", "bug_on")
-
-    @property
-    def property(self) -> str:
-        """The property that an assertion belongs to, by the word before the colon of its message."""
-        return property_of(self.message)
 
 
 @dataclass_transform(frozen_default=True, eq_default=False, field_specifiers=(field,))
@@ -73,9 +45,9 @@ class Expression(Node):
 
     def __post_init__(self) -> None:
         inside: list[Any] = [*parts(self)]
-        if reads(self) or any([part.reads for part in inside]):
+        if reads(self) or any(part.reads for part in inside):
             self.__dict__["reads"] = True
-        if changes(self) or any([part.changes for part in inside]):
+        if changes(self) or any(part.changes for part in inside):
             self.__dict__["changes"] = True
 
 
