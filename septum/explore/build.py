@@ -75,9 +75,12 @@ class Build:
         library.septum_automorphisms(0, None)
         return library
 
-    def reducible(self) -> ctypes.CDLL:
-        """The library, with what it needs to reduce: footprints, and automorphisms; use it inside of `scope(build.bindings)`."""
-        library = self.library()
+    def reducible(self, watched: bool = False) -> ctypes.CDLL:
+        """The library, with what it needs to reduce: footprints, and automorphisms; use it inside of `scope(build.bindings)`.
+
+        With `watched` it also tells every access.
+        """
+        library = self.library("WATCHED" if watched else "")
         self.tables().give(library)
         self.automorphisms().give(library)
         return library
@@ -89,7 +92,7 @@ class Build:
 
     def watched(self) -> ctypes.CDLL:
         """The model compiled so that it tells every access; use it inside of `scope(build.bindings)`."""
-        library = self._programmed(load(compiled(self.translation.code, ("-DWATCHED",))))
+        library = self.library("WATCHED")
         self.tables().give(library)
         return library
 

@@ -5,7 +5,7 @@
  * whole one. Its header comes last. The file stays open, locked and so nobody else's, and a note in it says how far the run has
  * come since: what is lost when it is killed.
  */
-enum { CHECKPOINT_VERSION = 2, BUFFER_BYTES = 1 << 20 };
+enum { CHECKPOINT_VERSION = 3, BUFFER_BYTES = 1 << 20 };
 
 #define SECONDS_BETWEEN_NOTES 0.25
 #define PAUSE 10	/* so many times as long as a checkpoint took, the search goes on before the next one */
@@ -16,6 +16,7 @@ struct checkpoint {
 	uint64_t state_size, coverage;
 	struct septum_progress progress;
 	double seconds;
+	struct race race;
 	uint64_t witnesses, deeper, crowded, slots, chunks, batches;
 	uint64_t body_bytes, body_checksum;
 	uint64_t checksum;		/* of what stands above */
@@ -109,6 +110,18 @@ static uint64_t put_level(struct stream *to, const struct explorer *x)
 	return batches;
 }
 
+static void put_stands(struct stream *to)
+{
+	uint32_t count = stands_in_use();
+
+	put(to, &count, sizeof count);
+	for (uint32_t spot = 0; spot < STANDS; spot++)
+		if (stands[spot]) {
+			put(to, &spot, sizeof spot);
+			put(to, stands[spot], sizeof *stands[spot]);
+		}
+}
+
 static struct checkpoint describe(const struct explorer *x)
 {
 	const struct septum_run *run = x->run;
@@ -119,8 +132,13 @@ static struct checkpoint describe(const struct explorer *x)
 	};
 
 	memcpy(header.identity, run->identity, IDENTITY_BYTES);
-	for (unsigned i = 0; i < x->workers; i++)
+	for (unsigned i = 0; i < x->workers; i++) {
+		const struct watcher *watcher = x->worker[i].watcher;
+
 		header.witnesses |= x->worker[i].step.witnesses;
+		if (watcher && races_less(&watcher->race, &header.race))
+			header.race = watcher->race;
+	}
 	header.note = (struct note){ run->progress.states, run->progress.depth, header.seconds };
 	return header;
 }
@@ -134,6 +152,7 @@ static int write_checkpoint(const struct explorer *x, int file)
 	for (uint64_t number = 0; number < x->log.chunks; number++)
 		put(&to, x->log.chunk[number], CHUNK_BYTES);
 	put_table(&to, &x->table);
+	put_stands(&to);
 	header.batches = put_level(&to, x);
 	flush(&to);
 	header.body_bytes = to.place;

@@ -135,6 +135,8 @@ static inline int try_leaf(struct worker *w, const struct source *from, const st
 
 	if (!w->fresh)
 		copy_state(state, from->state);
+	if (mover->watcher)
+		watch_next(mover->watcher, from->state, thread, w->path.fork[0].choice);
 	enum move move = make_move(mover, state, &w->path, &w->step);
 	w->fresh = move == MOVE_BLOCKED;
 	w->pruned |= move == MOVE_PRUNED;
@@ -149,13 +151,14 @@ static inline int try_leaf(struct worker *w, const struct source *from, const st
 	return 1;
 }
 
-static inline int try_thread(struct worker *w, const struct source *from, unsigned thread, uint32_t choices)
+static inline int try_thread(struct worker *w, const struct source *from, unsigned thread, uint32_t choices, int watched)
 {
 	struct mover mover;
 	int moved = 0;
 	uint32_t ordinal = 0;
 
 	take_turn(&mover, w->explorer->run, from->state, thread);
+	mover.watcher = watched ? w->watcher : NULL;
 	first_leaf(&w->path, choices);
 	do
 		moved |= try_leaf(w, from, &mover, ordinal++);
@@ -196,7 +199,7 @@ static uint32_t lone_thread(const struct explorer *x, const uint8_t *state)
 }
 
 /* Moves each of the threads; whether one could, and which have ended. */
-static int try_threads(struct worker *w, const struct source *from, uint32_t threads, uint32_t *ended)
+static int try_threads(struct worker *w, const struct source *from, uint32_t threads, uint32_t *ended, int watched)
 {
 	int moved = 0;
 
@@ -205,11 +208,24 @@ static int try_threads(struct worker *w, const struct source *from, uint32_t thr
 		uint32_t choices = model_choices(from->state, thread);
 
 		if (choices)
-			moved |= try_thread(w, from, thread, choices);
+			moved |= try_thread(w, from, thread, choices, watched);
 		else
 			*ended |= 1u << thread;
 	}
 	return moved;
+}
+
+/* A thread whose step comes first touches nothing that another one touches, so the steps of all others are beside each other later. */
+static void look_for_races(struct worker *w, const struct source *from)
+{
+	struct race race = { 0 };
+
+	judge_steps(w->watcher, from->state, &race);
+	forget_steps(w->watcher);
+	if (!race.found)
+		return;
+	struct fingerprint where = fingerprint(from->sum);
+	note_race(w->watcher, &race, w->explorer->run->progress.depth, &where, from->id);
 }
 
 static void expand(struct worker *w, const struct source *from)
@@ -218,11 +234,12 @@ static void expand(struct worker *w, const struct source *from)
 	uint32_t ended = 0, lone = lone_thread(x, from->state);
 
 	w->fresh = w->pruned = 0;
-	watch_races(w, from->state);
-	int moved = try_threads(w, from, lone, &ended);
+	int moved = try_threads(w, from, lone, &ended, 0);
 	if (moved && !w->pruned)
 		return;
-	moved |= try_threads(w, from, x->everyone & ~lone, &ended);
+	moved |= try_threads(w, from, x->everyone & ~lone, &ended, 1);
+	if (w->watcher)
+		look_for_races(w, from);
 	if (!moved)
 		judge_rest(w, from, ended);
 }

@@ -37,12 +37,14 @@ static inline int next_leaf(struct path *path)
 struct mover {
 	unsigned thread;
 	uint32_t reductions;
+	struct watcher *watcher;	/* of the first step, or NULL */
 	others_t others;
 };
 
 static inline void take_turn(struct mover *mover, const struct septum_run *run, const uint8_t *state, unsigned thread)
 {
 	mover->thread = thread;
+	mover->watcher = NULL;
 	mover->reductions = run->reductions;
 	if (run->reductions & REDUCE_PARTIAL)
 		model_others(state, run->threads, thread, &mover->others);
@@ -82,7 +84,10 @@ static inline enum move make_move(const struct mover *mover, uint8_t *state, str
 			return MOVE_FAILED;
 		}
 		step->choice = path->fork[path->steps].choice;
-		switch (model_step(state, mover->thread, step)) {
+		int rc = model_step(state, mover->thread, step);
+		if (mover->watcher)
+			watch_no_more(mover->watcher);
+		switch (rc) {
 		case STEP_FAILED:
 			path->steps++;
 			return MOVE_FAILED;

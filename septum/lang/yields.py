@@ -105,7 +105,7 @@ class Yields(Loops):
                 self.source.refuse(node, "when() takes a condition to be read again", "when(lambda: condition)")
             test = self._pure(argument.body, self.condition(argument.body))
             self._suspend(self._point(node, "when"), "1")
-            self.out(f"if (!{test.code}) return STEP_BLOCKED;")
+            self.out(f"if (!PIECE({test.code}, WAITS)) return STEP_BLOCKED;")
             return Value(NOTHING, "")
         return self._choose(node, argument)
 
