@@ -110,18 +110,6 @@ static uint64_t put_level(struct stream *to, const struct explorer *x)
 	return batches;
 }
 
-static void put_stands(struct stream *to)
-{
-	uint32_t count = stands_in_use();
-
-	put(to, &count, sizeof count);
-	for (uint32_t spot = 0; spot < STANDS; spot++)
-		if (stands[spot]) {
-			put(to, &spot, sizeof spot);
-			put(to, stands[spot], sizeof *stands[spot]);
-		}
-}
-
 static struct checkpoint describe(const struct explorer *x)
 {
 	const struct septum_run *run = x->run;
@@ -152,7 +140,6 @@ static int write_checkpoint(const struct explorer *x, int file)
 	for (uint64_t number = 0; number < x->log.chunks; number++)
 		put(&to, x->log.chunk[number], CHUNK_BYTES);
 	put_table(&to, &x->table);
-	put_stands(&to);
 	header.batches = put_level(&to, x);
 	flush(&to);
 	header.body_bytes = to.place;

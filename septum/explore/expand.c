@@ -136,7 +136,7 @@ static inline int try_leaf(struct worker *w, const struct source *from, const st
 	if (!w->fresh)
 		copy_state(state, from->state);
 	if (mover->watcher)
-		watch_next(mover->watcher, from->state, thread, w->path.fork[0].choice);
+		watch_next(mover->watcher, thread, w->path.fork[0].choice);
 	enum move move = make_move(mover, state, &w->path, &w->step);
 	w->fresh = move == MOVE_BLOCKED;
 	w->pruned |= move == MOVE_PRUNED;
@@ -237,8 +237,9 @@ static void expand(struct worker *w, const struct source *from)
 	int moved = try_threads(w, from, lone, &ended, 0);
 	if (moved && !w->pruned)
 		return;
-	moved |= try_threads(w, from, x->everyone & ~lone, &ended, 1);
-	if (w->watcher)
+	int watched = w->watcher && (!w->watcher->race.found || w->watcher->race.moves == x->run->progress.depth);
+	moved |= try_threads(w, from, x->everyone & ~lone, &ended, watched);
+	if (watched)
 		look_for_races(w, from);
 	if (!moved)
 		judge_rest(w, from, ended);

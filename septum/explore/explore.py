@@ -86,7 +86,7 @@ class Watching(Enum):
 class FoundRace:
     """A step of `thread` that `partner` may come into: the two accesses of either, as numbers of expressions, in order.
 
-    `apart`: the partner's accesses are two steps of its own, of which the second, or the first, was seen in another state.
+    `apart`: the partner makes its two accesses in two steps.
     """
 
     thread: int
@@ -105,8 +105,8 @@ class Exploration:
 
     `schedule` is the way to a violation or a deadlock: the thread of every step, and its choice. Under symmetry it may be
     missing (`traced` is False): the model then gives several representatives to states that differ in names only. Of a run that
-    found nothing but a `race`, the schedule leads to the state from which its steps are taken. `unwatched`: some steps touched more
-    than could be watched.
+    found nothing but a `race`, the schedule leads to the state from which its steps are taken. `unwatched`: some steps touched
+    more than could be watched.
     """
 
     outcome: Outcome

@@ -95,7 +95,6 @@ static void free_explorer(struct explorer *x, unsigned workers, size_t bytes)
 		free_pool(x->run, &x->worker[i].pool);
 		let_go(x->run, x->worker[i].watcher, sizeof(struct watcher));
 	}
-	forget_stands();
 	free_log(x->run, &x->log);
 	free_table(x->run, &x->table);
 	let_go(x->run, x->worker, bytes);

@@ -2,13 +2,12 @@
  * Races: steps that another thread may come into, because no lock keeps it out. Only where accesses are watched.
  *
  * Of a state, two threads' next steps are taken as they were: S of one and T of another. Where they touch one place, one of them to
- * write it, S is taken again, and at each point between its accesses T is taken in a copy of the world as it is then. If T can go there,
- * and touches with effect what S touched before that point and what S touches after it, no order of two whole steps explains what both
- * may see, and S is a race. Steps of T's thread one after another may do it as well: so what T touched before and after the point is
- * kept for the place where S begins, and two different places of one step race that were met on either side, in whatever state.
+ * write it, S is taken again, and at each point between its accesses T is taken in a copy of the world as it is then; if it meets
+ * something that S touched, the steps of its thread that follow are taken as well. If it touches with effect what S touched before that
+ * point and, then or later, what S touches after it, no order of whole steps explains what both may see, and S is a race.
  *
- * What commutes, by a routine that says so, is left out. An atomic routine, a word of several fields, and the words of the condition that
- * S waited for, which are taken in the moment in which it came true, are one access each. A lock needs no name: it keeps T out there.
+ * What commutes, by a routine that says so, is left out. An atomic routine, a word of several fields, and the words of the condition
+ * that S waited for, which are taken in the moment in which it came true, are one access each. A lock needs no name: it keeps T out.
  */
 static int races_less(const struct race *a, const struct race *b)
 {
@@ -25,38 +24,28 @@ static int races_less(const struct race *a, const struct race *b)
 
 #ifdef WATCHED
 
-enum { MOST_STEPS_WATCHED = 256, MOST_ACCESSES = 1 << 13, MOST_SITES = 64, STANDS = 1 << 15, KNOWN_BITS = 12 };
-enum { BEFORE, AFTER, SIDES };
+enum { MOST_STEPS_WATCHED = 256, MOST_ACCESSES = 1 << 13, MOST_FOLLOWED = 8 };
 
 /* One step from a state. */
 struct watched {
-	uint32_t thread, choice, spot;
+	uint32_t thread, choice;
 	accesses_t accesses;
 };
 
+/* How the other thread meets one access of S: in which of its steps first and last, from 1, and by which of its accesses. */
 struct meeting {
-	uint32_t thread, choice, site;	/* of the other one's access */
-};
-
-/* What the steps from one spot touch while another thread is there: the sites of S, and on which sides of T. */
-struct stand {
-	uint32_t sites, version;
-	uint32_t site[MOST_SITES];
-	uint64_t met[SIDES];		/* BEFORE: T came before the access, and so after an earlier one */
-	struct meeting meeting[SIDES][MOST_SITES];
+	uint32_t first, last;
+	const access_t *by_first, *by_last;
 };
 
 struct watcher {
 	struct watched step[MOST_STEPS_WATCHED];
 	uint32_t steps, used, lost;
 	struct race race;
-	uint64_t known[1 << KNOWN_BITS], looked_at[1 << KNOWN_BITS];
+	struct meeting meeting[MOST_ACCESSES];
 	access_t arena[MOST_ACCESSES], again[MOST_ACCESSES], other[MOST_ACCESSES];
-	_Alignas(64) uint8_t whole[STRIDE], half[STRIDE], middle[STRIDE];
+	_Alignas(64) uint8_t whole[STRIDE], half[STRIDE], middle[STRIDE], seen[STRIDE];
 };
-
-static struct stand *stands[STANDS];
-static pthread_mutex_t stands_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static int overlap(const access_t *a, const access_t *b)
 {
@@ -94,97 +83,15 @@ static int is_joined_to_condition(const accesses_t *one, const access_t *access)
 	return access->piece < AWAITED && access->piece > AWAITED - 1 - one->count;
 }
 
-static struct stand *stand_at(struct watcher *watcher, uint32_t spot, int make)
-{
-	if (spot >= STANDS) {
-		watcher->lost = 1;
-		return NULL;
-	}
-	if (!stands[spot] && make)
-		stands[spot] = calloc(1, sizeof *stands[spot]);
-	return stands[spot];
-}
-
-static int number_of(const struct stand *stand, uint32_t site)
-{
-	for (uint32_t i = 0; i < stand->sites; i++)
-		if (stand->site[i] == site)
-			return (int)i;
-	return -1;
-}
-
-/* That T came before or after an access of S, for the steps of other states; what is known already costs nothing. */
-static void note_side(struct watcher *watcher, const struct watched *one, const struct watched *other, const access_t *access,
-		      const access_t *met, int side)
-{
-	uint64_t key = (((uint64_t)one->spot << 32 | access->site) << 1 | (uint64_t)side) * 0x9e3779b97f4a7c15ull | 1;
-
-	if (watcher->known[key >> (64 - KNOWN_BITS)] == key)
-		return;
-	watcher->known[key >> (64 - KNOWN_BITS)] = key;
-	pthread_mutex_lock(&stands_lock);
-	struct stand *stand = stand_at(watcher, one->spot, 1);
-	int number = stand ? number_of(stand, access->site) : -1;
-	if (stand && number < 0 && stand->sites < MOST_SITES) {
-		stand->site[number = (int)stand->sites] = access->site;
-		stand->sites++;
-	}
-	if (number < 0) {
-		watcher->lost = 1;
-	} else if (!(stand->met[side] >> number & 1)) {
-		stand->meeting[side][number] = (struct meeting){ other->thread, other->choice, met->site };
-		stand->met[side] |= 1ull << number;
-		stand->version++;
-	}
-	pthread_mutex_unlock(&stands_lock);
-}
-
 /* S taken again, and T in the middle of it. */
 struct split {
 	struct watcher *watcher;
 	const uint8_t *from;
 	const struct watched *one, *other;
 	uint32_t first, last;		/* the plain accesses of S between which T may come */
+	int taken;			/* T was, in the world that is in watcher->seen */
 	struct race *race;		/* what is found first */
 };
-
-static void found_race(struct split *split, const access_t *a, const access_t *b, const access_t *x, const access_t *y)
-{
-	*split->race = (struct race){
-		.found = 1, .thread = split->one->thread, .choice = split->one->choice, .partner = split->other->thread,
-		.partner_choice = split->other->choice, .site = { a->site, b->site }, .partner_site = { x->site, y->site },
-		.written = (uint32_t)(a->written | b->written << 1 | x->written << 2 | y->written << 3),
-	};
-}
-
-/* The access of T that conflicts with one of S. */
-static const access_t *meets(const access_t *access, const accesses_t *other)
-{
-	for (uint32_t i = 0; is_plain(access) && i < other->count; i++)
-		if (other->at[i].piece != COMMUTING && overlap(access, &other->at[i]))
-			return &other->at[i];
-	return NULL;
-}
-
-/* What T met, when it came before the access `point` of S. */
-static void judge_split(struct split *split, uint32_t point, const accesses_t *late)
-{
-	const accesses_t *one = &split->one->accesses;
-
-	for (uint32_t i = 0; i < one->count; i++) {
-		const access_t *met = meets(&one->at[i], late);
-
-		if (!met)
-			continue;
-		note_side(split->watcher, split->one, split->other, &one->at[i], met, i < point ? AFTER : BEFORE);
-		for (uint32_t k = point; i < point && !split->race->found && k < one->count; k++) {
-			const access_t *second = same_piece(&one->at[i], &one->at[k]) ? NULL : meets(&one->at[k], late);
-
-			if (second)
-				found_race(split, &one->at[i], &one->at[k], met, second);
-		}
-	}
-}
 
 /* The world as it is between two accesses of S; what S does to the words that it waited for is done. */
 static void middle_of(struct split *split, const void *world)
@@ -199,22 +106,100 @@ static void middle_of(struct split *split, const void *world)
 			memcpy(watcher->middle + one->at[i].offset, watcher->whole + one->at[i].offset, one->at[i].size);
 }
 
+/* Notes what a step of the other thread meets of S; whether anything. */
+static int meet_accesses(struct split *split, uint32_t number, const accesses_t *late)
+{
+	const accesses_t *one = &split->one->accesses;
+	int met = 0;
+
+	for (uint32_t i = split->first; i <= split->last; i++) {
+		struct meeting *meeting = &split->watcher->meeting[i];
+		uint32_t k = 0;
+
+		while (is_plain(&one->at[i]) && k < late->count && (late->at[k].piece == COMMUTING || !overlap(&one->at[i], &late->at[k])))
+			k++;
+		if (!is_plain(&one->at[i]) || k == late->count)
+			continue;
+		if (!meeting->first)
+			meeting->first = number, meeting->by_first = &late->at[k];
+		meeting->last = number;
+		meeting->by_last = &late->at[k];
+		met = 1;
+	}
+	return met;
+}
+
+/* Takes T and, as long as its thread has met S, some of the steps that follow, in the middle of S. */
+static void take_other(struct split *split)
+{
+	struct watcher *watcher = split->watcher;
+	unsigned thread = split->other->thread;
+	uint32_t used = 0, choice = split->other->choice;
+
+	memset(watcher->meeting, 0, split->one->accesses.count * sizeof *watcher->meeting);
+	for (uint32_t number = 1, met = 0; number <= MOST_FOLLOWED ; number++, choice = 0) {
+		uint32_t choices = model_choices(watcher->middle, thread);
+		step_t step = { .choice = choice < choices ? choice : 0 };
+		accesses_t late = { .at = watcher->other + used, .room = MOST_ACCESSES - used };
+
+		if (!choices || watch_step(watcher->middle, thread, &step, &late) == STEP_BLOCKED)
+			return;
+		if (late.count > late.room)	/* of what follows, as much as there is room for */
+			late.count = late.room;
+		used += late.count;
+		met |= (uint32_t)meet_accesses(split, number, &late);
+		if (!met)
+			return;
+	}
+}
+
+/* Nobody comes into a routine that is one piece. */
+static int is_inside_piece(const accesses_t *one, uint32_t count)
+{
+	uint32_t before = one->at[count - 1].piece, after = one->at[count].piece;
+
+	return before && before == after && (before == COMMUTING || before <= one->pieces);
+}
+
+/* Whether what the other thread met before the access `point` of S, and what it met then or later after it, are two. */
+static void judge_split(struct split *split, uint32_t point)
+{
+	const accesses_t *one = &split->one->accesses;
+	const struct meeting *meeting = split->watcher->meeting;
+
+	for (uint32_t i = split->first; i < point; i++)
+		for (uint32_t k = point; meeting[i].first && k <= split->last; k++) {
+			if (meeting[k].last < meeting[i].first || same_piece(&one->at[i], &one->at[k]))
+				continue;
+			const access_t *x = meeting[i].by_first, *y = meeting[k].by_last;
+			*split->race = (struct race){
+				.found = 1, .apart = meeting[i].first != meeting[k].last, .thread = split->one->thread,
+				.choice = split->one->choice, .partner = split->other->thread, .partner_choice = split->other->choice,
+				.site = { one->at[i].site, one->at[k].site }, .partner_site = { x->site, y->site },
+				.written = (uint32_t)(one->at[i].written | one->at[k].written << 1 | x->written << 2 | y->written << 3),
+			};
+			return;
+		}
+}
+
 static void come_between(void *of, uint32_t count, const void *world)
 {
 	struct split *split = of;
 	struct watcher *watcher = split->watcher;
-	accesses_t late = { .at = watcher->other, .room = MOST_ACCESSES }, *outer = watching;
 
-	if (count <= split->first || count > split->last || split->race->found)
+	if (count <= split->first || count > split->last || split->race->found || is_inside_piece(&split->one->accesses, count))
 		return;
-	watching = NULL;
-	middle_of(split, world);
-	uint32_t choices = model_choices(watcher->middle, split->other->thread);
-	step_t step = { .choice = split->other->choice < choices ? split->other->choice : 0 };
-	int rc = choices ? watch_step(watcher->middle, split->other->thread, &step, &late) : STEP_BLOCKED;
-	watching = outer;
-	if (rc != STEP_BLOCKED && keep(watcher, &late))
-		judge_split(split, count, &late);
+	if (!split->taken || memcmp(watcher->seen, world, WORLD_SIZE)) {
+		accesses_t *outer = watching;
+
+		watching = NULL;
+		memcpy(watcher->seen, world, WORLD_SIZE);
+		split->taken = 1;
+		middle_of(split, world);
+		take_other(split);
+		watching = outer;
+	}
+	judge_split(split, count);
 }
 
 /* Whether T could meet S at all: S touches several pieces, and they have a word in common. */
@@ -259,49 +244,6 @@ static void look_between(struct watcher *watcher, const uint8_t *from, const str
 	watch_step(watcher->half, one->thread, &step, &again);
 }
 
-/* Two different places of S that were met on either side of it, in this state or in others. */
-static int met_on_both_sides(const struct stand *stand, const struct watched *one, struct race *race)
-{
-	const accesses_t *all = &one->accesses;
-
-	for (uint32_t i = 0; i < all->count; i++) {
-		int a = is_plain(&all->at[i]) ? number_of(stand, all->at[i].site) : -1;
-
-		for (uint32_t k = i + 1; a >= 0 && stand->met[AFTER] >> a & 1 && k < all->count; k++) {
-			int b = is_plain(&all->at[k]) && all->at[k].word != all->at[i].word && !same_piece(&all->at[i], &all->at[k]) ?
-				number_of(stand, all->at[k].site) : -1;
-
-			if (b < 0 || !(stand->met[BEFORE] >> b & 1))
-				continue;
-			const struct meeting *x = &stand->meeting[AFTER][a], *y = &stand->meeting[BEFORE][b];
-			*race = (struct race){
-				.found = 1, .thread = one->thread, .choice = one->choice, .partner = x->thread,
-				.partner_choice = x->choice, .site = { all->at[i].site, all->at[k].site },
-				.partner_site = { x->site, y->site }, .apart = 1,
-				.written = (uint32_t)(all->at[i].written | all->at[k].written << 1),
-			};
-			return 1;
-		}
-	}
-	return 0;
-}
-
-static void look_on_both_sides(struct watcher *watcher, const struct watched *one, struct race *race)
-{
-	struct stand *stand = one->spot < STANDS ? __atomic_load_n(&stands[one->spot], __ATOMIC_ACQUIRE) : NULL;
-
-	if (!stand || !stand->met[BEFORE] || !stand->met[AFTER] || one->accesses.atomic || one->accesses.plain < 2)
-		return;
-	uint64_t key = (one->accesses.signature ^ (uint64_t)one->spot << 32 ^ stand->version) * 0x9e3779b97f4a7c15ull | 1;
-	uint64_t *looked_at = &watcher->looked_at[key >> (64 - KNOWN_BITS)];
-	if (*looked_at == key)
-		return;
-	*looked_at = key;
-	pthread_mutex_lock(&stands_lock);
-	met_on_both_sides(stand, one, race);
-	pthread_mutex_unlock(&stands_lock);
-}
-
 static void note_race(struct watcher *watcher, struct race *race, uint64_t moves, const struct fingerprint *where, uint64_t state)
 {
 	race->moves = moves;
@@ -317,19 +259,20 @@ static void judge_steps(struct watcher *watcher, const uint8_t *from, struct rac
 {
 	for (uint32_t i = 0; i < watcher->steps; i++)
 		join_condition(&watcher->step[i].accesses);
-	for (uint32_t i = 0; i < watcher->steps && !race->found; i++) {
-		const struct watched *one = &watcher->step[i];
+	for (uint32_t i = 0; i < watcher->steps; i++)
+		for (uint32_t k = 0; k < watcher->steps; k++) {
+			const struct watched *one = &watcher->step[i], *other = &watcher->step[k];
 
-		for (uint32_t k = 0; k < watcher->steps && !race->found; k++)
-			if (may_meet(one, &watcher->step[k]) && have_met(&one->accesses, &watcher->step[k].accesses))
-				look_between(watcher, from, one, &watcher->step[k], race);
-		if (!race->found)
-			look_on_both_sides(watcher, one, race);
-	}
+			if (!may_meet(one, other) || !have_met(&one->accesses, &other->accesses))
+				continue;
+			look_between(watcher, from, one, other, race);
+			if (race->found)
+				return;
+		}
 }
 
-/* The next step that is taken from `state` is watched, if it is the first of a move and no other choice was it before. */
-static void watch_next(struct watcher *watcher, const uint8_t *state, unsigned thread, uint32_t choice)
+/* The next step that is taken is watched, if it is the first of a move and no other choice was it before. */
+static void watch_next(struct watcher *watcher, unsigned thread, uint32_t choice)
 {
 	struct watched *last = watcher->steps ? &watcher->step[watcher->steps - 1] : NULL;
 
@@ -339,10 +282,8 @@ static void watch_next(struct watcher *watcher, const uint8_t *state, unsigned t
 		watcher->lost = 1;
 		return;
 	}
-	uint32_t spots[MOST_CALLS_DEEP];
 	struct watched *next = &watcher->step[watcher->steps++];
 	*next = (struct watched){ .thread = thread, .choice = choice };
-	next->spot = spots[septum_spots(state, thread, spots) - 1];
 	next->accesses.at = watcher->arena + watcher->used;
 	next->accesses.room = MOST_ACCESSES - watcher->used;
 	begin_accesses(&next->accesses);
@@ -359,32 +300,14 @@ static void watch_no_more(struct watcher *watcher)
 }
 
 static void forget_steps(struct watcher *watcher) { watcher->steps = watcher->used = 0; }
-
-/* What a checkpoint keeps of them: how many, and each with its spot. */
-static uint32_t stands_in_use(void)
-{
-	uint32_t count = 0;
-
-	for (unsigned i = 0; i < STANDS; i++)
-		count += stands[i] != NULL;
-	return count;
-}
-
-static void forget_stands(void)
-{
-	for (unsigned i = 0; i < STANDS; i++) {
-		free(stands[i]);
-		stands[i] = NULL;
-	}
-}
 #else
 struct watcher {
 	uint32_t lost;
 	struct race race;
 };
-static inline void watch_next(struct watcher *watcher, const uint8_t *state, unsigned thread, uint32_t choice)
+static inline void watch_next(struct watcher *watcher, unsigned thread, uint32_t choice)
 {
-	(void)watcher, (void)state, (void)thread, (void)choice;
+	(void)watcher, (void)thread, (void)choice;
 }
 static inline void watch_no_more(struct watcher *watcher) { (void)watcher; }
 static inline void judge_steps(struct watcher *watcher, const uint8_t *from, struct race *race) { (void)watcher, (void)from, (void)race; }
@@ -393,9 +316,4 @@ static inline void note_race(struct watcher *watcher, struct race *race, uint64_
 	(void)watcher, (void)race, (void)moves, (void)where, (void)state;
 }
 static inline void forget_steps(struct watcher *watcher) { (void)watcher; }
-static inline void forget_stands(void) { }
-enum { STANDS = 0 };
-struct stand { int none; };
-static struct stand *stands[1];
-static inline uint32_t stands_in_use(void) { return 0; }
 #endif

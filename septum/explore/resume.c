@@ -47,19 +47,6 @@ static int get_table(struct explorer *x, struct stream *from, const struct check
 	return 1;
 }
 
-static int get_stands(struct stream *from)
-{
-	uint32_t count = 0, spot = 0;
-
-	for (get(from, &count, sizeof count); count && !from->failed; count--) {
-		get(from, &spot, sizeof spot);
-		if (from->failed || spot >= STANDS || !(stands[spot] = calloc(1, sizeof *stands[spot])))
-			return 0;
-		get(from, stands[spot], sizeof *stands[spot]);
-	}
-	return 1;
-}
-
 static void get_level(struct explorer *x, struct stream *from, uint64_t batches)
 {
 	struct worker *w = &x->worker[0];
@@ -91,7 +78,7 @@ static int take_over(struct explorer *x, int file, const struct checkpoint *head
 	struct stream from = { .file = file };
 
 	get(&from, model_covered, COVERAGE);
-	if (!get_log(x, &from, header->chunks) || !get_table(x, &from, header) || !get_stands(&from))
+	if (!get_log(x, &from, header->chunks) || !get_table(x, &from, header))
 		return 0;
 	get_level(x, &from, header->batches);
 	if (from.failed)		/* it was sound a moment ago */

@@ -55,8 +55,8 @@ struct septum_resumed {
 enum { WATCH_NOTHING, WATCH_TO_THE_END, WATCH_UNTIL_FOUND };
 
 /*
- * A step that is no whole: another thread comes between two of its accesses, and touches what both touch. `apart`: in other states than
- * this one. Sites are numbers of expressions; `written` has a bit for each of the four accesses.
+ * A step that is no whole: another thread comes between two of its accesses, and touches what both touch. `apart`: by two steps of
+ * its own. Sites are numbers of expressions; `written` has a bit for each of the four accesses.
  */
 struct race {
 	uint32_t found, apart;

@@ -229,6 +229,10 @@ def _commutes(self: Calls, node: ast.Call) -> Value:
     return Value(NOTHING, "(void)0")
 
 
+def _piece(code: str) -> Callable[[Calls, ast.Call], Value]:
+    return lambda self, node: Value(NOTHING, code)
+
+
 def _length(self: Calls, node: ast.Call) -> Value:
     value = self._argument(node)
     if not isinstance(value.kind, Ref) or not isinstance(value.kind.to, Array):
@@ -269,7 +273,7 @@ BUILTINS: dict[Any, Callable[[Calls, ast.Call], Value]] = {
     min: _extreme("<", min), max: _extreme(">", max), len: _length, processes.current: _current, processes.reached: _reached,
     processes.alike: _alike, processes.atomic: _atomic, processes.commutes: _commutes,
     processes.observe: _observe, processes.origin: _origin, processes.address: _address,
-    processes.only: _only,
+    processes.only: _only, processes.piece_begins: _piece("one_piece()"), processes.piece_ends: _piece("no_piece()"),
     processes.warn_on: _kernel_assertion("warn_on"), processes.bug_on: _kernel_assertion("bug_on"),
     processes.when: _misplaced, processes.choose: _misplaced, processes.each: _misplaced, range: _misplaced,
 }  # fmt: skip

@@ -44,12 +44,16 @@ static inline void *touched(const void *world, void *place, void *word, size_t s
 static inline uint32_t begin_piece(int kind);
 static inline void end_piece(uint32_t outer);
 static inline void say_atomic(void);
+static inline void one_piece(void);
+static inline void no_piece(void);
 #else
 #define READ(place, word, site) (place)
 #define WRITE(place, word, site) (place)
 #define PIECE(call, kind) (call)
 #define PIECE_DONE(call, kind) (call)
 #define say_atomic() ((void)0)
+#define one_piece() ((void)0)
+#define no_piece() ((void)0)
 #endif
 
 typedef struct call {

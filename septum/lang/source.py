@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from septum.lang.errors import LanguageError, UserError
+from septum.lang.words import HIDDEN, unfolded
 
 MISSING = object()
 
@@ -49,7 +50,7 @@ class Source:
     def lookup(self, name: str) -> object:
         """What a global name stands for; MISSING if nothing."""
         closure = inspect.getclosurevars(self.function).nonlocals if self.function.__closure__ else {}
-        for names in (closure, self.function.__globals__, vars(builtins)):
+        for names in (closure, self.function.__globals__, vars(builtins), HIDDEN):
             if name in names:
                 return names[name]
         return MISSING
@@ -75,7 +76,7 @@ def source_of(function: Callable[..., Any]) -> Source:
         raise UserError(f"{function!r}: its source cannot be read; a model must be written in files")
     if first not in functions:
         raise LanguageError(file, first, lines[first - 1].strip(), "a routine or process is a plain `def`", "a named function")
-    return Source(function, functions[first], file, lines)
+    return Source(function, unfolded(functions[first], function.__globals__, file, lines), file, lines)
 
 
 @functools.lru_cache(maxsize=256)

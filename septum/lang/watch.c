@@ -14,6 +14,7 @@ typedef struct accesses {
     uint32_t atomic;            /* the step says why it is one */
     uint32_t piece, pieces;     /* the atomic routine that runs, and how many have */
     uint32_t plain;             /* accesses that are in no routine that commutes, and in no condition that is waited for */
+    uint32_t nested, outer;
     uint64_t reads, writes;     /* of the words touched: a bit stands for many */
     uint64_t signature;
     access_t *at;
@@ -78,9 +79,22 @@ static inline void say_atomic(void)
         watching->atomic = 1;
 }
 
+/* Between the two stands what is one instruction, and calls nothing; where a routine around it is a piece, that stays the piece. */
+static inline void one_piece(void)
+{
+    if (__builtin_expect(watching != NULL, 0) && !watching->nested++)
+        watching->outer = begin_piece(ATOMIC);
+}
+
+static inline void no_piece(void)
+{
+    if (__builtin_expect(watching != NULL, 0) && !--watching->nested)
+        end_piece(watching->outer);
+}
+
 static void begin_accesses(accesses_t *accesses)
 {
-    accesses->count = accesses->atomic = accesses->piece = accesses->pieces = accesses->plain = 0;
+    accesses->count = accesses->atomic = accesses->piece = accesses->pieces = accesses->plain = accesses->nested = 0;
     accesses->reads = accesses->writes = accesses->signature = 0;
     watching = accesses;
 }
