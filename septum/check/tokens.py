@@ -21,7 +21,7 @@ from septum.lang.types import Size
 LONGEST = 80
 VERSION = "s1"
 HEADER, LOOP_BYTES = 9, 4
-DEADLOCKS, SIZES, JUDGED, LOOPS = 1, 2, 4, 8
+DEADLOCKS, SIZES, JUDGED, LOOPS, RACES = 1, 2, 4, 8, 16
 
 Schedule = tuple[tuple[int, int], ...]
 
@@ -31,7 +31,7 @@ class Token:
     """What a word says: hashes of names and code, sizes that were overridden, how the schedule ends, the schedule.
 
     `judged` is the hash of the one property that was judged, or nothing. `loop` is the step from which the schedule goes round
-    for ever, if it does.
+    for ever, if it does. With `race` it leads to where two next steps race.
     """
 
     design: bytes
@@ -42,6 +42,7 @@ class Token:
     judged: bytes
     schedule: Schedule
     loop: int | None = None
+    race: bool = False
 
 
 def name_hash(name: str) -> bytes:
@@ -59,11 +60,18 @@ def digest(build: Build) -> bytes:
 
 
 def write(
-    build: Build, schedule: Schedule, sizes: dict[str, int], deadlock: bool, directory: Path, loop: int | None = None
+    build: Build,
+    schedule: Schedule,
+    sizes: dict[str, int],
+    deadlock: bool,
+    directory: Path,
+    loop: int | None = None,
+    race: bool = False,
 ) -> str:
     """A word of at most 80 characters, or the name of a file in `directory`."""
     loops = loop is not None
-    flags = bytes([DEADLOCKS * deadlock | SIZES * bool(sizes) | JUDGED * bool(build.judged) | LOOPS * loops])
+    kinds = DEADLOCKS * deadlock | LOOPS * loops | RACES * race
+    flags = bytes([kinds | SIZES * bool(sizes) | JUDGED * bool(build.judged)])
     judged = name_hash(build.judged) if build.judged else b""
     overridden = json.dumps(sizes, separators=(",", ":")).encode() + b"\0" if sizes else b""
     packed = (
@@ -112,7 +120,8 @@ def read(word: str) -> Token:
             sizes = json.loads(text_)
         loop = int.from_bytes(rest[:LOOP_BYTES], "big") if packed[8] & LOOPS else None
         schedule = _unpacked(rest if loop is None else rest[LOOP_BYTES:])
-        return Token(packed[:2], packed[2:4], packed[4:8], sizes, bool(packed[8] & DEADLOCKS), judged, schedule, loop)
+        deadlock, race = bool(packed[8] & DEADLOCKS), bool(packed[8] & RACES)
+        return Token(packed[:2], packed[2:4], packed[4:8], sizes, deadlock, judged, schedule, loop, race)
     except (ValueError, binascii.Error, IndexError):
         raise UserError(f"{word[:20]}...: the token is damaged; copy it whole") from None
 

@@ -25,7 +25,7 @@ from septum.lang.types import Size, scope
 from septum.lang.values import Num, Of, Ref, bits
 
 MAX_ARGUMENTS, MAX_CALLS = 6, 32
-ASSERTS, DEADLOCK, PROGRESS = "asserts", "deadlock", "progress"
+ASSERTS, DEADLOCK, PROGRESS, RACE = "asserts", "deadlock", "progress", "race"
 
 
 class _Call(ctypes.Structure):

@@ -96,6 +96,7 @@ class FoundRace:
     sites: tuple[int, int]
     partner_sites: tuple[int, int]
     written: int
+    offsets: tuple[int, int, int, int]
     apart: bool
 
 
@@ -169,22 +170,24 @@ class _Resumed(ctypes.Structure):
     lost_seconds: float
 
 
-class _Race(ctypes.Structure):
+class RaceRecord(ctypes.Structure):
     """struct race."""
 
     _fields_: ClassVar = [
         *((name, ctypes.c_uint32) for name in ("found", "apart", "thread", "choice", "partner", "partner_choice")),
         ("site", ctypes.c_uint32 * 2), ("partner_site", ctypes.c_uint32 * 2), ("written", ctypes.c_uint32),
+        ("offset", ctypes.c_uint32 * 4),
         ("moves", ctypes.c_uint64), ("where", ctypes.c_uint64 * 2), ("state", ctypes.c_uint64),
     ]  # fmt: skip
 
     def read(self) -> FoundRace | None:
         if not self.found:
             return None
-        (a, b), (x, y) = self.site, self.partner_site
+        (a, b), (x, y), (p, q, r, s) = self.site, self.partner_site, self.offset
         return FoundRace(
-            self.thread, self.choice, self.partner, self.partner_choice, (a, b), (x, y), self.written, bool(self.apart)
-        )
+            self.thread, self.choice, self.partner, self.partner_choice, (a, b), (x, y), self.written, (p, q, r, s),
+            bool(self.apart),
+        )  # fmt: skip
 
 
 class Run(ctypes.Structure):
@@ -224,7 +227,7 @@ class Run(ctypes.Structure):
         ("seconds", ctypes.c_double),
         ("schedule", ctypes.POINTER(ctypes.c_uint32)),
         ("steps", ctypes.c_uint64),
-        ("race", _Race),
+        ("race", RaceRecord),
         ("unwatched", ctypes.c_uint32),
         ("traced", ctypes.c_uint32),
     ]
@@ -249,7 +252,7 @@ class Run(ctypes.Structure):
     seconds: float
     schedule: ctypes._Pointer[ctypes.c_uint32]
     steps: int
-    race: _Race
+    race: RaceRecord
     unwatched: int
     traced: int
 

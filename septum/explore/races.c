@@ -171,11 +171,14 @@ static void judge_split(struct split *split, uint32_t point)
 		for (uint32_t k = point; meeting[i].first && k <= split->last; k++) {
 			if (meeting[k].last < meeting[i].first || same_piece(&one->at[i], &one->at[k]))
 				continue;
-			const access_t *x = meeting[i].by_first, *y = meeting[k].by_last;
+			int sooner = meeting[k].first >= meeting[i].first;
+			const access_t *x = meeting[i].by_first, *y = sooner ? meeting[k].by_first : meeting[k].by_last;
 			*split->race = (struct race){
-				.found = 1, .apart = meeting[i].first != meeting[k].last, .thread = split->one->thread,
+				.found = 1,
+				.apart = meeting[i].first != (sooner ? meeting[k].first : meeting[k].last), .thread = split->one->thread,
 				.choice = split->one->choice, .partner = split->other->thread, .partner_choice = split->other->choice,
 				.site = { one->at[i].site, one->at[k].site }, .partner_site = { x->site, y->site },
+				.offset = { one->at[i].offset, one->at[k].offset, x->offset, y->offset },
 				.written = (uint32_t)(one->at[i].written | one->at[k].written << 1 | x->written << 2 | y->written << 3),
 			};
 			return;
@@ -300,6 +303,26 @@ static void watch_no_more(struct watcher *watcher)
 }
 
 static void forget_steps(struct watcher *watcher) { watcher->steps = watcher->used = 0; }
+/* The race between the next steps of two threads in a state, if there is one. */
+EXPORTED void septum_race_at(const uint8_t *state, unsigned threads, struct race *race)
+{
+	struct watcher *watcher = calloc(1, sizeof *watcher);
+	_Alignas(64) uint8_t after[STRIDE];
+
+	*race = (struct race){ 0 };
+	for (unsigned thread = 0; watcher && thread < threads; thread++)
+		for (uint32_t choice = 0; choice < model_choices(state, thread); choice++) {
+			step_t step = { .choice = choice };
+
+			memcpy(after, state, STATE_SIZE);
+			watch_next(watcher, thread, choice);
+			model_step(after, thread, &step);
+			watch_no_more(watcher);
+		}
+	if (watcher)
+		judge_steps(watcher, state, race);
+	free(watcher);
+}
 #else
 struct watcher {
 	uint32_t lost;

@@ -56,13 +56,13 @@ enum { WATCH_NOTHING, WATCH_TO_THE_END, WATCH_UNTIL_FOUND };
 
 /*
  * A step that is no whole: another thread comes between two of its accesses, and touches what both touch. `apart`: by two steps of
- * its own. Sites are numbers of expressions; `written` has a bit for each of the four accesses.
+ * its own. Sites are numbers of expressions; the first two are those of the step.
  */
 struct race {
 	uint32_t found, apart;
 	uint32_t thread, choice, partner, partner_choice;
 	uint32_t site[2], partner_site[2];
-	uint32_t written;
+	uint32_t written, offset[4];	/* of the four accesses: bits, and where in the world */
 	uint64_t moves;			/* to the state from which the step is taken */
 	uint64_t where[2], state;
 };
