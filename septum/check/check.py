@@ -310,15 +310,11 @@ class _Check:
         return self._summary(found, Verdict.VIOLATED, property_of(clause) if site else DEADLOCK, clause, reason=reason)
 
     def _model_mistake(self, found: Exploration) -> None:
-        """A value out of range and its like are no violation of the design but a mistake in it: UserError with the place."""
+        """A step that does not end is no violation of the design but a mistake in it: UserError with the place."""
         if found.failure is None:
             return
-        if found.failure < 0:
-            raise ModelError(
-                f"{self.built.model.name}, {self.built.scenario.name}: a thread takes steps that touch nothing for ever"
-            )
         site = self.built.translation.sites[found.failure]
-        if not site.is_assertion:
+        if site.kind == "endless":
             raise ModelError(
                 f"{site.file}:{site.line}: {site.message}\n    {site.text}\n"
                 f"  in scenario {self.built.scenario.name}, after {len(found.schedule)} steps"

@@ -162,9 +162,7 @@ static inline int try_thread(struct worker *w, const struct source *from, unsign
 	first_leaf(&w->path, choices);
 	do
 		moved |= try_leaf(w, from, &mover, ordinal++);
-	while (next_leaf(&w->path) && ordinal >> ORDINAL_BITS == 0);
-	if (w->path.length)
-		add_failure(w, from, thread, ordinal - 1, ENDLESS);	/* more leaves than a link can name */
+	while (next_leaf(&w->path));
 	return moved;
 }
 
@@ -178,6 +176,15 @@ static void judge_rest(struct worker *w, const struct source *at, uint32_t ended
 	w->final_states += ended == x->everyone;
 	if (!rests || failure != NO_FAILURE)
 		note(w, found_at(rests ? RUN_VIOLATED : RUN_DEADLOCK, failure, x->run->progress.depth, at->sum, at->id));
+}
+
+/* Somebody can move: a deadlock all the same, if threads that wait can never go on. */
+static void judge_waiting(struct worker *w, const struct source *at, uint32_t waiting)
+{
+	const struct septum_run *run = w->explorer->run;
+
+	if (model_stuck(at->state, run->threads, waiting) & ~run->daemons)
+		note(w, found_at(RUN_DEADLOCK, NO_FAILURE, run->progress.depth, at->sum, at->id));
 }
 
 /*
@@ -198,17 +205,17 @@ static uint32_t lone_thread(const struct explorer *x, const uint8_t *state)
 	return 0;
 }
 
-/* Moves each of the threads; whether one could, and which have ended. */
-static int try_threads(struct worker *w, const struct source *from, uint32_t threads, uint32_t *ended, int watched)
+/* Moves each of the threads; which could, and which have ended. */
+static uint32_t try_threads(struct worker *w, const struct source *from, uint32_t threads, uint32_t *ended, int watched)
 {
-	int moved = 0;
+	uint32_t moved = 0;
 
 	for (; threads; threads &= threads - 1) {
 		unsigned thread = __builtin_ctz(threads);
 		uint32_t choices = model_choices(from->state, thread);
 
 		if (choices)
-			moved |= try_thread(w, from, thread, choices, watched);
+			moved |= (uint32_t)try_thread(w, from, thread, choices, watched) << thread;
 		else
 			*ended |= 1u << thread;
 	}
@@ -234,7 +241,7 @@ static void expand(struct worker *w, const struct source *from)
 	uint32_t ended = 0, lone = lone_thread(x, from->state);
 
 	w->fresh = w->pruned = 0;
-	int moved = try_threads(w, from, lone, &ended, 0);
+	uint32_t moved = try_threads(w, from, lone, &ended, 0);
 	if (moved && !w->pruned)
 		return;
 	int watched = w->watcher && (!w->watcher->race.found || w->watcher->race.moves == x->run->progress.depth);
@@ -243,6 +250,8 @@ static void expand(struct worker *w, const struct source *from)
 		look_for_races(w, from);
 	if (!moved)
 		judge_rest(w, from, ended);
+	else if (x->everyone & ~(moved | ended | x->run->daemons))
+		judge_waiting(w, from, x->everyone & ~(moved | ended));
 }
 
 static void expand_batch(struct worker *w, const struct batch *batch)

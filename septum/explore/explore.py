@@ -17,9 +17,6 @@ from typing import IO, ClassVar
 from septum.explore.checkpoint import REFUSALS, Checkpoint, Resumed
 from septum.lang.errors import UserError
 
-ENDLESS = -2
-"""The failure of a thread that takes steps which nobody else can see for ever."""
-
 POLL_SECONDS = 0.1
 
 HERE = Path(__file__).parent

@@ -30,8 +30,8 @@ enum refusal { NOT_REFUSED, REFUSED_OTHER, REFUSED_DAMAGED, REFUSED_IN_USE, REFU
 
 enum { IDENTITY_BYTES = 32 };
 
-/* The failure of a thread that takes local steps for ever; the others are the model's own, from 0. */
-enum { NO_FAILURE = -1, ENDLESS = -2 };
+/* Failures are the model's own, from 0. */
+enum { NO_FAILURE = -1 };
 
 /* How far a run came. Workers add to it between batches, so a caller that polls sees it grow. */
 struct septum_progress {

@@ -45,7 +45,8 @@ NOTHING = Footprint()
 
 @dataclass
 class Spot:
-    """Where a process stands. `step` is the footprint of the step from here, as far as this process, `later` of all that follows.
+    """Where a process stands. `step` is the footprint of the step from here, as far as this process, `later` of all that follows,
+    `waits` of the condition that it waits for here.
 
     `leaves`: the step may go on in the caller. `turns`: it may go back to the head of a loop that yields. `inner` is the process
     called, where it stands inside of a call.
@@ -55,6 +56,7 @@ class Spot:
     end: int
     step: Footprint
     later: Footprint
+    waits: Footprint
     leaves: bool
     turns: bool
     inner: Context | None = None
@@ -235,7 +237,8 @@ class Footprints:
                 callee = called[node.calls] if node.calls else None
                 later |= own[node] | (callee.total if callee else NOTHING)
             inner = called.get(point.node) if point and isinstance(point.node, ast.YieldFrom) else None
-            return Spot(point.number if point else 0, point.end if point else 0, step, later, leaves, turns, inner)
+            waits = self._touched(instance, [point.node], meanings) if point and point.kind == "when" else NOTHING
+            return Spot(point.number if point else 0, point.end if point else 0, step, later, waits, leaves, turns, inner)
 
         of.spots = [spot(flow.entry, None), *(spot(flow.resumed[point.node], point) for point in instance.points)]
         of.total = of.spots[0].later
