@@ -15,6 +15,7 @@ from septum.lang.flow import Flow
 from septum.lang.fold import folded
 from septum.lang.source import Source
 from septum.lang.statements import c_of
+from septum.lang.unassigned import refuse_unassigned
 from septum.lang.values import NOTHING, Kind, Nothing, Num, Of, Ref, bits, is_index, stored
 from septum.lang.yields import Point, Saved, Yields
 
@@ -38,6 +39,7 @@ class Instance(Yields):
         self.points: list[Point] = []
         self.calls: dict[ast.YieldFrom, Instance] = {}
         self._names = local_names(self.source.tree)
+        refuse_unassigned(self.source, frozenset(self.parameters))
         self._translate()
 
     # -- what the callers need
