@@ -79,7 +79,7 @@ def _annotations(struct: type[Struct]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, annotation in inspect.get_annotations(struct).items():
         try:
-            known = vars(sys.modules[struct.__module__])
+            known = getattr(sys.modules.get(struct.__module__), "__dict__", {})
             found[name] = eval(annotation, known, dict(vars(struct))) if isinstance(annotation, str) else annotation
         except NameError as error:
             raise UserError(f"{_place(struct, name)}: {struct.__name__}.{name}: no type is called {error.name}") from None
