@@ -1,4 +1,4 @@
-"""Which answers of each leaf were compared with the real module, from the recordings; and which the emulator gives that were not."""
+"""Which answers of each leaf were compared with the real module, from the recordings; and which of the emulator's were not."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import defaultdict
 
 from septum.tdx.leaves import GuestLeaf, Leaf
 from septum.tdx.status import NAMES
-from tests.tdx.corpus import FOLDER, number, plain, sequences
+from tests.tdx.corpus import FOLDER, number, sequences
 
 Answers = dict[str, set[str]]
 
@@ -49,14 +49,14 @@ def recorded() -> tuple[dict[str, int], Answers]:
     answers: Answers = defaultdict(set)
     for sequence in sequences(FOLDER):
         begun: dict[int, str] = {}
-        for step in plain(sequence["steps"]):
+        for step in sequence["steps"]:
             name = begun.get(step["lp"], "") if step["call"] == "resume" else leaf_of(step)
             answer = step.get("answer")
             if step["call"] == "begin" and answer is None:
                 begun[step["lp"]] = name
             if not name or answer is None:
                 continue
-            calls[name] += 1
+            calls[name] += step.get("repeat", 1)
             left = answer.get("event") == "EXIT" and not number(answer["rax"]) >> 32
             answers[name].add("a TD exit" if left else short(number(answer["rax"])))
     return calls, answers
