@@ -1,7 +1,7 @@
 """The C of a function: it computes the same values as Python does, and of a process each yield is a way out and a way in.
 
-An operator is computed in a C type wide enough for its operands and its result, so that nothing wraps. A process is called with its
-frame: `in` is the one that it left, `out` the one that it leaves.
+An operator is computed in a C type wide enough for its operands and its result, so that nothing wraps. A process is called with
+its frame: `in` is the one that it left, `out` the one that it leaves.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from septum.lang.struct import Word
 from septum.lang.values import U64, Kind, Nothing, Num, Ref, bits
 from septum.translate import tree
 from septum.translate.reader import bounds
-from septum.translate.translation import Named, Translation
+from septum.translate.sites import Named
+from septum.translate.translation import Translation
 
 
 def print_function(unit: Translation, function: tree.Function) -> str:
@@ -199,7 +200,9 @@ class Printer:
             return f"(void)(c->witnesses |= 1ull << {self.unit.witnesses.number(node.what)})"
         if isinstance(node.what, Meter) and node.value and self.unit.measuring:
             return f"observe(c, w, {self.unit.meters.number(node.what)}, (uint64_t)({self.c(node.value)}))"
-        return "say_atomic()" if node.what == "atomic" and self.function.is_process else "(void)0"
+        if node.what == "atomic" and self.function.is_process:
+            return "say_atomic()"
+        return f"{node.what}()" if node.what in ("one_piece", "no_piece") else "(void)0"
 
     # -- statements
 
@@ -255,7 +258,7 @@ class Printer:
                 self._suspend(node)
             case tree.Wait(test=test):
                 self._suspend(node)
-                self.out(f"if (!{self.c(test)}) return STEP_BLOCKED;")
+                self.out(f"if (!PIECE({self.c(test)}, WAITS)) return STEP_BLOCKED;")
             case tree.Choose():
                 self._choose(node)
             case tree.Invoke():
