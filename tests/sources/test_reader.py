@@ -137,7 +137,7 @@ def test_a_call_that_the_parser_takes_for_something_else_makes_a_function_unread
 BLANKS = [" ", "\t", "\n", "/* a { comment( */", "// another }\n", "\\\n", ""]
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(random=st.randoms(use_true_random=False))
 def test_white_space_and_comments_do_not_count(random, reader):
     """Also where functions stand in one line."""
@@ -150,7 +150,7 @@ def test_white_space_and_comments_do_not_count(random, reader):
     }
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(data=st.data())
 def test_any_token_that_is_left_out_counts(data, reader):
     """Whatever is left out of a function, its hash is another, or it is read no more."""
