@@ -10,6 +10,7 @@ from septum.explore.build import Build, build
 from septum.lang.model import Model, Scenario
 from septum.sources.begin import Begun
 from septum.sources.stands_for import Place, place_of
+from septum.translate.tree import called
 
 
 def scenarios(base: str, begun: Sequence[Begun]) -> dict[str, list[str]]:
@@ -66,13 +67,6 @@ def _names(code: CodeType) -> set[str]:
 def _places(built: Build) -> set[Place]:
     """Every function that the threads of a scenario may come to."""
     translation = built.translation
-    instances = {one.name: one for one in translation.instances}
     calls = (call for thread in built.threads for call in thread.calls)
-    waiting = [translation.entries[translation.entry(call.process, len(call.arguments))].name for call in calls]
-    seen: set[str] = set()
-    while waiting:
-        name = waiting.pop()
-        if name not in seen:
-            seen.add(name)
-            waiting += [one for one in instances[name].called if one in instances]
-    return {place_of(instances[name].source.function) for name in seen}
+    roots = (translation.entries[translation.entry(call.process, len(call.arguments))] for call in calls)
+    return {place_of(function.source.function) for function in called(roots)}
