@@ -15,7 +15,18 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 TOY = ROOT / "tests" / "explore"
-FLAGS = ["-std=gnu11", "-O1", "-g", "-fsanitize=thread", "-shared", "-fPIC", "-pthread", "-DCONFIG='B'", "-DPLANT=0", "-DPADDING=0"]
+FLAGS = [
+    "-std=gnu11",
+    "-O1",
+    "-g",
+    "-fsanitize=thread",
+    "-shared",
+    "-fPIC",
+    "-pthread",
+    "-DCONFIG='B'",
+    "-DPLANT=0",
+    "-DPADDING=0",
+]
 
 
 def explore_all(folder: Path) -> None:
@@ -40,7 +51,9 @@ def main() -> int:
     from septum.explore.explore import sources
 
     compiler = shutil.which("gcc")
-    runtime = compiler and subprocess.run([compiler, "-print-file-name=libtsan.so"], capture_output=True, text=True).stdout.strip()
+    runtime = (
+        compiler and subprocess.run([compiler, "-print-file-name=libtsan.so"], capture_output=True, text=True).stdout.strip()
+    )
     if not runtime or not Path(runtime).exists():
         print("threads: skipped, gcc with ThreadSanitizer (libtsan) is not installed")
         return 0

@@ -22,7 +22,7 @@ from typing import Any
 from septum.lang.errors import ModelError, SeptumError, Violation
 from septum.lang.frames import Frames, Point, Saved, States
 from septum.lang.model import Thread
-from septum.lang.processes import Choose, When, Witness, running
+from septum.lang.processes import MOST_CHOICES, Choose, When, Witness, running
 from septum.lang.source import shown_path
 from septum.lang.struct import allocate
 
@@ -83,7 +83,8 @@ class Engine:
         request = self.threads[thread].request
         if self.threads[thread].ended:
             return 0
-        return max(int(request.count()), 1) if isinstance(request, Choose) else 1
+        count = int(request.count()) if isinstance(request, Choose) else 1
+        return count if 1 <= count <= MOST_CHOICES else 1
 
     def step(self, thread: int, choice: int = 0) -> Status:
         """Runs a thread to its next scheduling point; after FAILED, `failure` says what failed and the run is over."""
@@ -97,7 +98,8 @@ class Engine:
         except (AssertionError, Violation) as error:
             self.failure = _failure(error, thread)
             return Status.FAILED
-        except (SeptumError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError, NameError) as error:
+        except (SeptumError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError, NameError,
+                SystemExit, RecursionError) as error:  # fmt: skip
             raise ModelError(f"{_place(error)}: {error}") from error
         self.reached |= running.reached
         return Status.DONE
@@ -123,8 +125,8 @@ class Engine:
             send = None
         else:
             send = choice if isinstance(actor.request, Choose) else None
-            if isinstance(actor.request, Choose) and actor.request.count() < 1:
-                raise ModelError(f"{actor.thread.name}: a choice among none")
+            if isinstance(actor.request, Choose) and not 1 <= actor.request.count() <= MOST_CHOICES:
+                raise ModelError(f"{actor.thread.name}: a choice among none, or more than {MOST_CHOICES:,}")
         try:
             request = actor.generator.send(send)
         except StopIteration:
