@@ -166,8 +166,8 @@ def test_who_kills_the_command_has_killed_all_of_it(tmp_path):
     child = int(run.stdout.readline())
     assert child != run.pid
     run.kill()
-    run.wait()
-    assert run.stdout.read() == "", "it ends when the last one who could write has ended"
+    out, err = run.communicate(timeout=60)
+    assert (out, err) == ("", ""), "they are at their end when the last one who could write has ended"
 
 
 @pytest.mark.parametrize("mebibytes", [*range(20, 200, 30), 260])
