@@ -133,5 +133,5 @@ def test_every_promise_has_its_test(file, test):
 def test_no_promise_is_without_a_test():
     text = (DOCS / "promises.md").read_text().split("## Exit statuses")[1]
     for promise in re.split(r"\n(?:\* |\n)", text):
-        assert promise.startswith(("#", "Compiled models lie")) or "`" in promise, promise
+        assert not promise or promise.startswith(("#", "Compiled models lie")) or "`" in promise, promise
     assert len(PROMISES) > 25
