@@ -28,6 +28,7 @@ from septum.lang.model import Model, Scenario
 from septum.lang.processes import property_of
 from septum.lang.types import Size, scope
 from septum.progress.livelock import Livelock, find_livelock
+from septum.tdx.versions import version_number
 from septum.translate.cache import cache_directory, secret
 from septum.translate.compile import has_compiler
 
@@ -60,6 +61,7 @@ def check(
     vcpus: int | None = None,
     pages: int | None = None,
     kernel: str = "",
+    module: str = "",
     budget: Budget = Budget(),
     engine: str = "c",
     threads: int | None = None,
@@ -73,8 +75,9 @@ def check(
     """Explores one scenario of a design; the Result says what came out.
 
     `design` is a built-in name, a path, or a Model. With `property` only that one is judged.
-    `scope_name` names sizes, `vcpus` and `pages` override them; `kernel` is the release to follow where they differ. `threads`
-    are the cores to use (default: all), `reduce` names the reductions to use, of REDUCTIONS. Without a C compiler the Python
+    `scope_name` names sizes, `vcpus` and `pages` override them; `kernel` is the release to follow where they differ, and `module`
+    the version of the TDX module, of septum.tdx.versions.VERSIONS. `threads` are the cores to use (default: all), `reduce`
+    names the reductions to use, of REDUCTIONS. Without a C compiler the Python
     engine does it all, and the Result says so. A long check is kept in the cache directory; with `resume` it goes on from there,
     and `notice` is told from where, and what was lost.
 
@@ -93,7 +96,8 @@ def check(
             missing = ", ".join(sorted(chosen.needs - model.operations))
             if missing:
                 return Result(model.name, scenario, Verdict.NOT_APPLICABLE, reason=f"the design has no {missing}", engine=engine)
-            sizes = sizes_given(model, chosen, scope_name, {"VCPUS": vcpus, "PAGES": pages, "KERNEL": release(kernel)})
+            versions = {"KERNEL": release(kernel), "MODULE": version_number(module)}
+            sizes = sizes_given(model, chosen, scope_name, {"VCPUS": vcpus, "PAGES": pages, **versions})
             lacks_compiler = engine == "c" and not has_compiler()
             engine = "python" if lacks_compiler else engine
             livelocks |= property == PROGRESS

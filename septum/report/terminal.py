@@ -13,11 +13,13 @@ from septum.check.result import Call, Counterexample, Result, Verdict
 from septum.report.calltrace import short
 from septum.report.diagram import command, diagram
 from septum.report.numbers import duration, ranges
+from septum.report.paragraphs import wrapped
 from septum.report.race import race, state_that_matters
 from septum.report.slice import has_slice, slice_of
 from septum.report.text import WIDTH
 
 DEADLOCK = "deadlock"
+LONGEST_NAME = 26
 Place = tuple[str, ...]
 
 
@@ -47,16 +49,21 @@ def verdicts(results: Sequence[Result], *, width: int, colour: bool) -> str:
     from septum.report.style import VERDICT_STYLE, rendered, table
 
     rows = table()
-    rows.add_column("design, scenario", overflow="fold")
-    rows.add_column("verdict")
+    rows.add_column("design, scenario", no_wrap=True)
+    rows.add_column("verdict", no_wrap=True)
     for heading in ("states", "transitions", "depth", "seconds"):
         rows.add_column(heading, justify="right", no_wrap=True)
     for design, group in groupby(results, lambda result: result.design):
         rows.add_row(Text(design, style="bold"))
         for result in group:
             verdict = Text(verdict_text(result), style=VERDICT_STYLE[result.verdict])
-            rows.add_row(Text(f"  {result.scenario}"), verdict, *numbers(result))
+            rows.add_row(Text(f"  {shortened(result.scenario)}"), verdict, *numbers(result))
     return rendered(rows, width=width, colour=colour)
+
+
+def shortened(name: str) -> str:
+    """A name that leaves room for the rest of the table; a mark stands where it was cut."""
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 3]}..."
 
 
 def verdict_text(result: Result) -> str:
@@ -159,10 +166,6 @@ def section(heading: str, lines: Iterable[str], width: int) -> str:
     """A heading and its lines, wrapped; nothing where there are none."""
     body = [wrapped(f"  {line}", width) for line in lines]
     return "\n".join([f"{heading}:", *body, ""]) if body else ""
-
-
-def wrapped(text: str, width: int) -> str:
-    return textwrap.fill(text, width, subsequent_indent="      ", break_long_words=False, break_on_hyphens=False)
 
 
 def unfinished(results: Iterable[Result]) -> Iterator[str]:

@@ -25,7 +25,7 @@ MOST_BYTES = 1 << 30
 MOST_SECONDS, LEAST_SECONDS = 30 * 24 * 3600.0, 3600.0
 """What nobody used for so long goes, and, beyond MOST_BYTES, what was used longest ago; but nothing that was used just now."""
 
-KINDS = (".so", ".sha256", ".c")
+KINDS = (".so", ".sha256", ".c", ".json")
 SCRATCH = "compiling-"
 
 
