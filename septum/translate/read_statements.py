@@ -201,7 +201,7 @@ def _for(r: Reader, node: ast.For) -> Iterator[tree.Statement]:
 
 
 def _rounds(over: _Range) -> int:
-    """How often a loop over the range is gone round at most; that over all values of an index is as long as the world is large."""
+    """How often a loop over the range is gone round at most; 0 of one over the values of an index."""
     if over.index:
         return 0
     a, b = over.first.kind, over.last.kind
