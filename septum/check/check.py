@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from septum.check import tokens
+from septum.check.deadline import Clock, deadline
 from septum.check.loading import designs, load, sides
 from septum.check.races import race_at, racing_trace, sites_said
 from septum.check.result import Counterexample, Result, Verdict
@@ -22,7 +23,7 @@ from septum.explore.checkpoint import Checkpoint, remove_stale
 from septum.explore.explore import Budget, Exploration, Outcome, Progress, Watching, explore
 from septum.host import geometry
 from septum.kvm.versions import release
-from septum.lang.errors import EnginesDisagree, ModelError, UserError
+from septum.lang.errors import EnginesDisagree, ModelError, OutOfTime, UserError
 from septum.lang.model import Model, Scenario
 from septum.lang.processes import property_of
 from septum.lang.types import Size, scope
@@ -87,24 +88,29 @@ def check(
     if not reduce <= REDUCTIONS:
         unknown, known = (", ".join(sorted(names)) for names in (reduce - REDUCTIONS, REDUCTIONS))
         raise UserError(f"no reduction is called {unknown}; there are {known}")
-    model = load(design) if isinstance(design, str) else design
-    chosen = _scenario(model, scenario)
-    missing = chosen.needs - model.operations
-    if missing:
-        return Result(
-            model.name, scenario, Verdict.NOT_APPLICABLE, reason=f"the design has no {', '.join(sorted(missing))}", engine=engine
-        )
-    versions = {"KERNEL": release(kernel), "MODULE": version_number(module)}
-    sizes = sizes_given(model, chosen, scope_name, {"VCPUS": vcpus, "PAGES": pages, **versions})
-    lacks_compiler = engine == "c" and not has_compiler()
-    engine = "python" if lacks_compiler else engine
-    livelocks |= property == PROGRESS
-    if livelocks and engine == "python":
-        raise UserError(f"progress is judged by the C engine{f'; {NO_COMPILER}' if lacks_compiler else ''}")
-    built, threads = build(model, chosen, sizes, property), threads or os.cpu_count() or 1
-    watching = _watching(property, races) if engine == "c" else Watching.NOTHING
-    result = _Check(built, sizes, budget, engine, threads, reduce, progress, resume, notice, livelocks, watching).result()
-    return replace(result, reason=result.reason or NO_COMPILER) if lacks_compiler else result
+    began = Clock(budget.seconds)
+    try:
+        with deadline(budget.seconds):
+            model = load(design) if isinstance(design, str) else design
+            chosen = _scenario(model, scenario)
+            missing = ", ".join(sorted(chosen.needs - model.operations))
+            if missing:
+                return Result(model.name, scenario, Verdict.NOT_APPLICABLE, reason=f"the design has no {missing}", engine=engine)
+            versions = {"KERNEL": release(kernel), "MODULE": version_number(module)}
+            sizes = sizes_given(model, chosen, scope_name, {"VCPUS": vcpus, "PAGES": pages, **versions})
+            lacks_compiler = engine == "c" and not has_compiler()
+            engine = "python" if lacks_compiler else engine
+            livelocks |= property == PROGRESS
+            if livelocks and engine == "python":
+                raise UserError(f"progress is judged by the C engine{f'; {NO_COMPILER}' if lacks_compiler else ''}")
+            built, threads = build(model, chosen, sizes, property), threads or os.cpu_count() or 1
+            watching = _watching(property, races) if engine == "c" else Watching.NOTHING
+            one = _Check(built, sizes, budget, began, engine, threads, reduce, progress, resume, notice, livelocks, watching)
+            result = one.result()
+            return replace(result, reason=result.reason or NO_COMPILER) if lacks_compiler else result
+    except OutOfTime:
+        name = design if isinstance(design, str) else design.name
+        return Result(name, scenario, Verdict.INCOMPLETE, reason=REASONS[Outcome.OUT_OF_TIME], engine=engine)
 
 
 def _watching(property: str, races: bool) -> Watching:
@@ -183,6 +189,7 @@ class _Check:
         built: Build,
         sizes: Mapping[str, int],
         budget: Budget,
+        clock: Clock,
         engine: str,
         threads: int,
         reduce: frozenset[str],
@@ -192,9 +199,14 @@ class _Check:
         livelocks: bool,
         watching: Watching,
     ) -> None:
-        self.built, self.sizes, self.budget, self.engine = built, dict(sizes), budget, engine
+        self.built, self.sizes, self.whole, self.clock, self.engine = built, dict(sizes), budget, clock, engine
         self.threads, self.reduce, self.progress = threads, reduce, progress
         self.resume, self.notice, self.livelocks, self.watching = resume, notice, livelocks, watching
+
+    @property
+    def budget(self) -> Budget:
+        """What is left of it: all searches of a check share its time."""
+        return replace(self.whole, seconds=self.clock.left)
 
     def result(self) -> Result:
         with scope(self.built.bindings):

@@ -113,11 +113,13 @@ def _resume(engine: str) -> dict[str, Any]:
 
 def _check(designs: list[str], scenarios: Sequence[str], options: dict[str, Any], form: str, ftrace: str | None) -> int:
     """Runs and reports; also what is known when an error ends the run early. The exit status."""
+    from septum.check.deadline import deadline
     from septum.cli.runs import plan, run, status
 
     results: list[Result] = []
     try:
-        jobs = plan(designs, scenarios, [options["property"]] if options["property"] else [], options["scope_name"])
+        with deadline(options["budget"].seconds):
+            jobs = plan(designs, scenarios, [options["property"]] if options["property"] else [], options["scope_name"])
         results.extend(run(jobs, options))
     except Exception:
         if results:

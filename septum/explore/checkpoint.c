@@ -283,7 +283,8 @@ static void note_progress(struct explorer *x)
 	if (x->checkpoint_file < 0 || time < x->next_note)
 		return;
 	x->next_note = time + SECONDS_BETWEEN_NOTES;
-	struct note note = { run->progress.states, run->progress.depth, x->earlier + time - x->began };
+	uint64_t states = __atomic_load_n(&run->progress.states, __ATOMIC_RELAXED);
+	struct note note = { states, run->progress.depth, x->earlier + time - x->began };
 	if (!write_at(x->checkpoint_file, &note, sizeof note, offsetof(struct checkpoint, note)))
 		return;
 }

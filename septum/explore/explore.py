@@ -235,7 +235,7 @@ class Run(ctypes.Structure):
     spill_files: ctypes.Array[ctypes.c_int32]
     resume: int
     keep_at_end: int
-    checkpoint: bytes | None
+    checkpoint: bytes
     unfinished_checkpoint: bytes
     identity: bytes
     key: bytes
@@ -316,16 +316,10 @@ def explore(
         outcome=Outcome.STOPPED.value,
         failure=_NO_FAILURE,
     )
-    if checkpoint:
-        run.checkpoint, run.unfinished_checkpoint = bytes(checkpoint.path), bytes(checkpoint.unfinished)
-        run.identity = checkpoint.identity(initial, (threads, daemons, max_depth, symmetry, fusion, partial, watching.value))
-        run.key = checkpoint.key
-        run.resume, run.keep_at_end, run.checkpoint_seconds = checkpoint.resume, checkpoint.kept, checkpoint.seconds
     with ExitStack() as stack:
-        if checkpoint and not stack.enter_context(checkpoint.held()):
-            if checkpoint.resume:
-                raise UserError(f"{checkpoint.path}: {REFUSALS[IN_USE]}")
-            checkpoint, run.checkpoint = None, None
+        if checkpoint:
+            identity = checkpoint.identity(initial, (threads, daemons, max_depth, symmetry, fusion, partial, watching.value))
+            checkpoint = _kept(run, checkpoint, identity, stack)
         if directory is not None:
             run.spill_files[:] = [stack.enter_context(_unnamed_file(directory)).fileno() for _ in range(2)]
         stack.callback(library.septum_free, ctypes.byref(run))
@@ -333,9 +327,21 @@ def explore(
         if run.refusal:
             raise UserError(f"{checkpoint.path if checkpoint else ''}: {REFUSALS[run.refusal]}")
         found = _exploration(library, run)
-        if checkpoint and (found.outcome in _CONCLUSIVE or not (checkpoint.kept or found.outcome is Outcome.STOPPED)):
+        if checkpoint and not (found.outcome not in _CONCLUSIVE and (checkpoint.kept or found.outcome is Outcome.STOPPED)):
             checkpoint.remove()
         return found
+
+
+def _kept(run: Run, checkpoint: Checkpoint, identity: bytes, stack: ExitStack) -> Checkpoint | None:
+    """Tells the run of its checkpoint, which is its own as long as the stack; where another run has it, it does without."""
+    if not stack.enter_context(checkpoint.held()):
+        if checkpoint.resume:
+            raise UserError(f"{checkpoint.path}: {REFUSALS[IN_USE]}")
+        return None
+    run.checkpoint, run.unfinished_checkpoint = bytes(checkpoint.path), bytes(checkpoint.unfinished)
+    run.identity, run.key = identity, checkpoint.key
+    run.resume, run.keep_at_end, run.checkpoint_seconds = checkpoint.resume, checkpoint.kept, checkpoint.seconds
+    return checkpoint
 
 
 def _check_arguments(library: ctypes.CDLL, initial: bytes, threads: int, workers: int) -> None:

@@ -23,7 +23,7 @@ from septum.lang.errors import ModelError, OutOfRange, SeptumError, Violation
 from septum.lang.frames import Frames, Point, Saved, States
 from septum.lang.model import Thread
 from septum.lang.paths import shown_path
-from septum.lang.processes import Choose, When, Witness, running
+from septum.lang.processes import MOST_CHOICES, Choose, When, Witness, running
 from septum.lang.struct import allocate
 
 ENDED = 255
@@ -84,7 +84,8 @@ class Engine:
         request = self.threads[thread].request
         if self.threads[thread].ended:
             return 0
-        return max(int(request.count()), 1) if isinstance(request, Choose) else 1
+        count = int(request.count()) if isinstance(request, Choose) else 1
+        return count if 1 <= count <= MOST_CHOICES else 1
 
     def step(self, thread: int, choice: int = 0) -> Status:
         """Runs a thread to its next scheduling point; after FAILED, `failure` says what failed and the run is over."""
@@ -101,7 +102,8 @@ class Engine:
         except (OutOfRange, ZeroDivisionError) as error:
             self.failure = _out_of_range(error, thread)
             return Status.FAILED
-        except (SeptumError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError, NameError) as error:
+        except (SeptumError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError, NameError,
+                SystemExit, RecursionError) as error:  # fmt: skip
             raise ModelError(f"{_place(error)}: {error}") from error
         self.reached |= running.reached
         return Status.DONE
@@ -131,6 +133,8 @@ class Engine:
             send = choice if isinstance(actor.request, Choose) else None
             if isinstance(actor.request, Choose) and actor.request.count() < 1:
                 actor.generator.throw(OutOfRange("a choice among none"))
+            if isinstance(actor.request, Choose) and actor.request.count() > MOST_CHOICES:
+                raise ModelError(f"{actor.thread.name}: a choice among more than {MOST_CHOICES:,}")
         try:
             request = actor.generator.send(send)
         except StopIteration:

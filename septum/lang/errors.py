@@ -52,3 +52,7 @@ class Violation(SeptumError):
 
 class EnginesDisagree(SeptumError):
     """The Python engine, replaying a schedule of the C engine, came to another state."""
+
+
+class OutOfTime(BaseException):
+    """The time ended, wherever the run was: no mistake, and nothing that a model may catch with `except Exception`."""

@@ -23,6 +23,10 @@ class When:
     condition: Callable[[], bool]
 
 
+MOST_CHOICES, MOST_ROUNDS = 1 << 16, 1 << 20
+"""Ways that a choice can go, and rounds of a loop in one step."""
+
+
 @dataclass(frozen=True)
 class Choose:
     """A scheduling point that goes on in `count()` ways."""

@@ -13,7 +13,7 @@ import mmap
 import operator
 import re
 import sys
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from septum.lang.errors import ModelError, OutOfRange, UserError
 from septum.lang.paths import shown_path
@@ -164,6 +164,13 @@ def _checked(of: object, value: Any, place: str) -> int:
     if not 0 <= number < (1 << of.bits if isinstance(of, EnumType) else of.limit):
         raise OutOfRange(f"{place} = {number} does not fit {of.name} (0 .. {of.limit - 1})")
     return number
+
+
+def size_of(of: object) -> int:
+    """The bytes of a language type with the sizes of the current scope, without their alignment, however many."""
+    if isinstance(of, Scalar):
+        return of.bits // 8
+    return of.length * size_of(of.element) if isinstance(of, Array) else sum(map(size_of, fields(cast(Any, of)).values()))
 
 
 def realise(of: object, cache: dict[object, Any]) -> Any:

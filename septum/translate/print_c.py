@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from septum.lang.frames import Point, Saved
-from septum.lang.processes import Meter, Witness
+from septum.lang.processes import MOST_CHOICES, Meter, Witness
 from septum.lang.struct import Word
 from septum.lang.values import U64, Kind, Nothing, Num, Ref, bits
 from septum.translate import tree
@@ -217,7 +217,7 @@ class Printer:
             if paused is None or paused.at.line != node.at.line:
                 covered = self.unit.coverage_point(self.function.source, node.at.line)
                 if covered is not None:
-                    self.out(f"model_covered[{covered}] = 1;")
+                    self.out(f"__atomic_store_n(&model_covered[{covered}], 1, __ATOMIC_RELAXED);")
                 self._place(node.at.line)
             paused = node if isinstance(node, tree.Pause) else None
             self._statement(node)
@@ -292,6 +292,8 @@ class Printer:
         self.loops.append(node)
         first, less = f"(int64_t)({self.c(node.first)})", "<" if node.step > 0 else ">"
         with self._braces(f"for ({i} = {first}; {i} {less} {bound}; {i} += {node.step})"):
+            if node.site:
+                self.out(f"fuel(c, {self.unit.sites.number(node.site)});")
             self.out(f"v_{node.name} = ({c_of(self.unit, self.function.kinds[node.name])}){i};")
             self.block(node.body)
         self.loops.pop()
@@ -337,9 +339,10 @@ class Printer:
 
     def _choose(self, node: tree.Choose) -> None:
         count = self.c(node.count)
-        self._suspend(node, f"({count}) > 0 ? (uint32_t)({count}) : 1" if node.site else f"(uint32_t)({count})")
+        possible = f"({count}) >= 1 && ({count}) <= {MOST_CHOICES}"
+        self._suspend(node, f"{possible} ? (uint32_t)({count}) : 1" if node.site else f"(uint32_t)({count})")
         if node.site:
-            self.out(f"if (({count}) < 1) fail(c, {self.unit.sites.number(node.site)});")
+            self.out(f"if (!({possible})) fail(c, {self.unit.sites.number(node.site)});")
 
     def _invoke(self, node: tree.Invoke) -> None:
         point, callee = self._point(node), node.callee
