@@ -250,12 +250,11 @@ class _Replay:
         for value in frames[-1].f_locals.values() if frames else ():
             if isinstance(value, Realised) and issubclass(value._struct, Lock):
                 path = self._path(value)
-                owners = [
-                    a.thread.name
-                    for n, a in enumerate(self.engine.threads)
-                    if n != number and any(h.startswith(path + " ") for h in self.held(n))
-                ]
-                return f"{path}, held by {', '.join(owners)}" if owners else path
+                owners = [n for n in range(len(self.engine.threads)) if any(h.startswith(path + " ") for h in self.held(n))]
+                if number in owners:
+                    return f"{path}, which it holds itself"
+                names = [self.engine.threads[n].thread.name for n in owners]
+                return f"{path}, held by {', '.join(names)}" if owners else path
         return stack[-1].source if (stack := self.stack(number)) else ""
 
 

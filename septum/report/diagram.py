@@ -89,7 +89,7 @@ class Layout:
     def heading(self) -> list[str]:
         if not self.columns:
             narrow = self.full < LEAST_FOR_COLUMNS and len(self.threads) > 1
-            return [f"({self.full} columns; from {SIDE_BY_SIDE} on threads stand side by side)"] if narrow else []
+            return [f"(side by side from {SIDE_BY_SIDE} columns on)"] if narrow else []
         rules = ["-" * self._share for _ in self.threads]
         return [self._beside("", self.threads), self._beside("", rules)]
 
