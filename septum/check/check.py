@@ -28,7 +28,8 @@ from septum.lang.processes import property_of
 from septum.lang.source import shown_path
 from septum.lang.types import Size, scope
 from septum.progress.livelock import Livelock, find_livelock
-from septum.translate.cache import cache_directory
+from septum.tdx.versions import version_number
+from septum.translate.cache import cache_directory, secret
 from septum.translate.compile import has_compiler
 
 Watch = Callable[[Progress], None]
@@ -60,6 +61,7 @@ def check(
     vcpus: int | None = None,
     pages: int | None = None,
     kernel: str = "",
+    module: str = "",
     budget: Budget = Budget(),
     engine: str = "c",
     threads: int | None = None,
@@ -73,8 +75,9 @@ def check(
     """Explores one scenario of a design; the Result says what came out.
 
     `design` is a built-in name, a path, or a Model. With `property` only that one is judged.
-    `scope_name` names sizes, `vcpus` and `pages` override them; `kernel` is the release to follow where they differ. `threads`
-    are the cores to use (default: all), `reduce` names the reductions to use, of REDUCTIONS. Without a C compiler the Python
+    `scope_name` names sizes, `vcpus` and `pages` override them; `kernel` is the release to follow where they differ, and `module`
+    the version of the TDX module, of septum.tdx.versions.VERSIONS. `threads` are the cores to use (default: all), `reduce`
+    names the reductions to use, of REDUCTIONS. Without a C compiler the Python
     engine does it all, and the Result says so. A long check is kept in the cache directory; with `resume` it goes on from there,
     and `notice` is told from where, and what was lost.
 
@@ -92,7 +95,8 @@ def check(
         return Result(
             model.name, scenario, Verdict.NOT_APPLICABLE, reason=f"the design has no {', '.join(sorted(missing))}", engine=engine
         )
-    sizes = sizes_given(model, chosen, scope_name, {"VCPUS": vcpus, "PAGES": pages, "KERNEL": release(kernel)})
+    versions = {"KERNEL": release(kernel), "MODULE": version_number(module)}
+    sizes = sizes_given(model, chosen, scope_name, {"VCPUS": vcpus, "PAGES": pages, **versions})
     lacks_compiler = engine == "c" and not has_compiler()
     engine = "python" if lacks_compiler else engine
     livelocks |= property == PROGRESS
@@ -212,8 +216,6 @@ class _Check:
             self._tell(f"begins anew; {others[0]} is of another version of the model, another scope or other reductions")
         remove_stale(checkpoint.path.parent)
         found = self._explore(self.reduce, self.threads, checkpoint=checkpoint)
-        if found.checkpoints and not self.resume and found.outcome is not Outcome.STOPPED:
-            checkpoint.remove()
         if found.failed_checkpoints and self.resume:
             self._tell(f"{checkpoint.path} could not be written; the check can only go on from the one before it, if at all")
         return found
@@ -228,7 +230,7 @@ class _Check:
         model = hashlib.sha256(repr(parts).encode()).digest()
         name = re.sub(r"[^\w.-]", "_", f"{built.model.name}-{built.scenario.name}-{model.hex()[:16]}.checkpoint")
         seconds = RESUMED_SECONDS if self.resume else UNASKED_SECONDS
-        return Checkpoint(cache_directory() / name, model, self.resume, seconds)
+        return Checkpoint(cache_directory() / name, model, self.resume, seconds, self.resume, secret())
 
     def _tell(self, text: object) -> None:
         if self.notice:

@@ -11,7 +11,7 @@ from septum.explore.build import Build
 from septum.explore.explore import Budget, Outcome, explore
 from septum.lang.errors import ModelError
 from septum.reduce.alone import AloneTables
-from septum.translate.translation import Named
+from septum.translate.sites import Named
 
 MOST_SITES, MOST_SHOWN = 64, 5
 

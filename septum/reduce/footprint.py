@@ -244,7 +244,7 @@ def _bound(function: tree.Function) -> tuple[list[tuple[str, tree.Expression | N
     """The values that each local may get, and those that are returned; None is one that is not known."""
     bound: list[tuple[str, tree.Expression | None]] = []
     returned: list[tree.Expression | None] = []
-    for node in tree.walk(function.body):
+    for node in function.nodes:
         if isinstance(node, tree.Assign):
             bound.append((node.name, node.value))
         elif isinstance(node, tree.For):
@@ -256,7 +256,7 @@ def _bound(function: tree.Function) -> tuple[list[tuple[str, tree.Expression | N
 
 @tree.fact
 def _stores(function: tree.Function) -> list[tree.Store]:
-    return [node for node in tree.walk(function.body) if isinstance(node, tree.Store)]
+    return [node for node in function.nodes if isinstance(node, tree.Store)]
 
 
 def _joined(meanings: Iterable[Meaning]) -> Meaning:

@@ -8,7 +8,8 @@ from typing import Any
 from septum.check.claims import Claim, Outcome, Settled
 from septum.check.result import Result
 from septum.report.document import entry
-from septum.report.terminal import Drawing, finding, wrapped
+from septum.report.paragraphs import wrapped
+from septum.report.terminal import Drawing, finding
 
 Scored = tuple[Claim, Settled]
 

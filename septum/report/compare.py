@@ -13,7 +13,7 @@ from septum.check.measure import Held
 from septum.check.result import Verdict
 from septum.lang.measure import Place
 from septum.report.numbers import duration
-from septum.report.terminal import wrapped
+from septum.report.paragraphs import wrapped
 
 EXTERNAL, PAIR = "sp->external_spt", "PAMT pair"
 KVM_CACHE, TDX_HELPER = "mmu_external_spt_cache", "tdx_alloc_control_page"

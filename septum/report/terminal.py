@@ -14,6 +14,7 @@ from septum.check.result import Call, Counterexample, Result, Verdict
 from septum.report.calltrace import short
 from septum.report.diagram import command, diagram
 from septum.report.numbers import duration, ranges
+from septum.report.paragraphs import wrapped
 from septum.report.race import race, state_that_matters
 from septum.report.slice import has_slice, slice_of
 from septum.report.text import WIDTH
@@ -166,10 +167,6 @@ def section(heading: str, lines: Iterable[str], width: int) -> str:
     """A heading and its lines, wrapped; nothing where there are none."""
     body = [wrapped(f"  {line}", width) for line in lines]
     return "\n".join([f"{heading}:", *body, ""]) if body else ""
-
-
-def wrapped(text: str, width: int) -> str:
-    return textwrap.fill(text, width, subsequent_indent="      ", break_long_words=False, break_on_hyphens=False)
 
 
 def unfinished(results: Iterable[Result]) -> Iterator[str]:

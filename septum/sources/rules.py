@@ -106,6 +106,17 @@ def closing(found: Sequence[Token], start: int) -> int:
     return len(found) - 1
 
 
+def end_of_argument(found: Sequence[Token], start: int) -> int:
+    """The comma or bracket behind the argument that begins there, or the end."""
+    depth = 0
+    for number in range(start, len(found)):
+        text = found[number].text
+        if depth == 0 and (text == "," or text in CLOSING):
+            return number
+        depth += (text in OPENING) - (text in CLOSING)
+    return len(found)
+
+
 def attributes(found: Sequence[Token]) -> list[Token]:
     """Without attributes and their arguments. A lone `fallthrough;` is a statement without effect and stays."""
     kept: list[Token] = []

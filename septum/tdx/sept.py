@@ -5,15 +5,15 @@ The encodings are those of tdx-module.md 5.1; a state is read from the bits PS, 
 
 from septum.host.entry import ADDRESS_MASK, PAGE_SHIFT, SEPT_FREE
 from septum.host.geometry import ENTRY_BITS, Gfn, Level, Pfn, VmId, index_at
-from septum.lang import Enum, Witness, atomic, commutes, reached, u8, u64
+from septum.lang import Enum, Witness, atomic, commutes, process, reached, u8, u64
 from septum.tdx.geometry import WHOLE
 from septum.tdx.leaves import Leaf
-from septum.tdx.locks import busy, release_exclusive, release_shared, try_tree
+from septum.tdx.locks import busy, release_tree, try_tree
 from septum.tdx.operands import RCX, RDX, SEPT_TREE
 from septum.tdx.processor import me, refuse
 from septum.tdx.status import TDX_EPT_WALK_FAILED, TDX_OPERAND_BUSY, TDX_OPERAND_INVALID, TDX_SUCCESS
 from septum.tdx.td import enter_td, leave_td, top_level
-from septum.tdx.versions import KEEPS_PRIORITY
+from septum.tdx.versions import KEEPS_PRIORITY, TREE_PRIORITY
 
 IPAT = 1 << 6
 PS = 1 << 7
@@ -186,10 +186,25 @@ def walk(m, vm: VmId, gfn: Gfn, level: Level, exclusive: bool):
     return TDX_SUCCESS
 
 
+@process
+def approach(m, vm: VmId, gfn: Gfn, level: Level, exclusive: bool):
+    """What comes before `begin` inside of a machine: another CPU may run.
+
+    Where a loser marks the tree, it is taken in a step of its own: another call may lose it to one that will not get its entry.
+    """
+    yield
+    status = TDX_SUCCESS
+    if TREE_PRIORITY:
+        status = walk(m, vm, gfn, level, exclusive)
+        if status == TDX_SUCCESS:
+            yield
+    return status
+
+
 def begin(m, vm: VmId, gfn: Gfn, level: Level, exclusive: bool):
     """entry_op() of tdx-module.md 15 to its end, the entry lock; on an error nothing stays locked."""
     atomic("one walk, below a tree that is locked; docs/fidelity.md says what a call that loses a later lock hides")
-    if not WHOLE:
+    if not WHOLE and not TREE_PRIORITY:
         status = walk(m, vm, gfn, level, exclusive)
         if status != TDX_SUCCESS:
             return status
@@ -211,10 +226,7 @@ def refuse_busy(m, vm: VmId, level: Level, exclusive: bool):
 
 def leave_tree(m, vm: VmId, exclusive: bool):
     """Gives tree and TDR back."""
-    if exclusive:
-        release_exclusive(m.td[vm].tree)
-    else:
-        release_shared(m.td[vm].tree)
+    release_tree(m.td[vm].tree, exclusive)
     leave_td(m, vm)
 
 

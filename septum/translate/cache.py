@@ -25,7 +25,7 @@ MOST_BYTES = 1 << 30
 MOST_SECONDS, LEAST_SECONDS = 30 * 24 * 3600.0, 3600.0
 """What nobody used for so long goes, and, beyond MOST_BYTES, what was used longest ago; but nothing that was used just now."""
 
-KINDS = (".so", ".sha256", ".c")
+KINDS = (".so", ".sha256", ".c", ".json")
 SCRATCH = "compiling-"
 
 
@@ -65,6 +65,21 @@ def _own(reason: str) -> Path:
     atexit.register(remove)
     print(f"septum: {reason}; what a run leaves is kept for this one alone; SEPTUM_CACHE names another place", file=sys.stderr)
     return directory
+
+
+def secret() -> bytes:
+    """Sixteen bytes that nobody else knows: what is sealed with them is the user's own."""
+    path = cache_directory() / "key"
+    with suppress(OSError):
+        found = path.read_bytes()
+        if len(found) == 16 and _is_mine(path):
+            return found
+    made = os.urandom(16)
+    with suppress(OSError), scratch(path.parent) as directory:
+        (directory / "key").touch(0o600)
+        (directory / "key").write_bytes(made)
+        os.replace(directory / "key", path)
+    return made
 
 
 def is_whole(target: Path) -> bool:

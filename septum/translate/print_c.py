@@ -1,7 +1,7 @@
 """The C of a function: it computes the same values as Python does, and of a process each yield is a way out and a way in.
 
-An operator is computed in a C type wide enough for its operands and its result, so that nothing wraps. A process is called with its
-frame: `in` is the one that it left, `out` the one that it leaves.
+An operator is computed in a C type wide enough for its operands and its result, so that nothing wraps. A process is called with
+its frame: `in` is the one that it left, `out` the one that it leaves.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from septum.lang.struct import Word
 from septum.lang.values import U64, Kind, Nothing, Num, Ref, bits
 from septum.translate import tree
 from septum.translate.reader import bounds
-from septum.translate.translation import Named, Translation
+from septum.translate.sites import Named
+from septum.translate.translation import Translation
 
 
 def print_function(unit: Translation, function: tree.Function) -> str:

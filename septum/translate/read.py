@@ -42,7 +42,7 @@ def read(around: Around, source: Source, name: str, arguments: Sequence[Kind]) -
     while True:
         body = reader.block(source.tree.body)
         passes += 1
-        if all(reader.kinds[local] == kind for local, kind in reader.seen):
+        if not reader.stale:
             break
         reader = Reader(around, source, TABLE, names, annotations, is_process, reader.kinds, reader.fixed,
                         widens=passes >= PASSES_BEFORE_WIDENING)  # fmt: skip

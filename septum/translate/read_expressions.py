@@ -32,7 +32,7 @@ def number(r: Reader, node: ast.AST, value: int) -> Const:
 def _name(r: Reader, node: ast.Name) -> Expression | Static:
     kind = r.kinds.get(node.id)
     if kind is not None:
-        r.seen.add((node.id, kind))
+        r.named.add(node.id)
         return Local(r.at(node), kind, node.id)
     if node.id in r.names:
         r.refuse(node, f"{node.id} is read before anything is assigned to it", f"{node.id} = ... before")

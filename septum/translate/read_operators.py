@@ -13,7 +13,7 @@ from septum.lang.types import Index
 from septum.lang.values import BOOL, U64, Nothing, Num, Of, Ref, is_bool, is_enum, is_index, is_set
 from septum.translate.fold import decided
 from septum.translate.read_expressions import number
-from septum.translate.reader import Reader, as_packed, is_interchangeable, plain, written
+from septum.translate.reader import Reader, as_packed, is_interchangeable, is_named_by, plain, written
 from septum.translate.tree import Binary, Checked, Compare, Const, Expression, Junction, Unary, constant
 
 ARITHMETIC: dict[type[ast.operator], tuple[str, Callable[[int, int], int]]] = {
@@ -144,9 +144,8 @@ def _comparison(r: Reader, node: ast.Compare, operator: ast.cmpop, left: ast.exp
 def _beside(r: Reader, node: ast.Compare, one: Expression, other: Expression, equality: bool) -> Expression:
     """What is compared with `one`, as a value of its kind where a number stands for that, or as a number beside one."""
     known = constant(other)
-    if isinstance(one.kind, Of) and isinstance(one.kind.scalar, Index) and isinstance(other.kind, Num):
-        if known is not None and 0 <= known < one.kind.scalar.fixed:
-            return Const(other.at, one.kind, known)
+    if known is not None and isinstance(other.kind, Num) and is_named_by(one.kind, other.kind, known):
+        return Const(other.at, one.kind, known)
     if isinstance(one.kind, Num) and isinstance(other.kind, Of) and isinstance(other.kind.scalar, Index):
         of = other.kind.scalar
         if not is_interchangeable(of) and not (constant(one) is not None and 0 <= (constant(one) or 0) < of.fixed):

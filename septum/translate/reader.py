@@ -1,4 +1,4 @@
-"""What every part of the reader works with: the function that is read, the kinds of its locals so far, and conversions between kinds.
+"""What every part of the reader works with: the function that is read, the kinds of its locals so far, conversions between kinds.
 
 The parts (read_*.py) are functions by the class of Python's node that they read; read.py puts them together in one table.
 """
@@ -16,7 +16,8 @@ from septum.lang.source import Source
 from septum.lang.struct import Struct
 from septum.lang.types import Array, Boolean, EnumType, Index, Scalar, SetOf
 from septum.lang.values import BOOL, U64, Kind, Nothing, Num, Of, Ref, is_bool, is_index, is_set, join
-from septum.translate.tree import At, Checked, Compare, Const, Convert, Expression, Function, Node, Site, Statement, constant
+from septum.translate.sites import At, Site
+from septum.translate.tree import Checked, Compare, Const, Convert, Expression, Function, Node, Statement, constant
 
 written = functools.cache(ast.unparse)
 """An expression as text; Python's trees are kept as long as the program runs."""
@@ -42,7 +43,9 @@ class Around:
 
 @dataclass
 class Reader:
-    """One reading of a function. `kinds` are those of its locals so far, `fixed` those that are given, `seen` as they were read."""
+    """One reading of a function. `kinds` are those of its locals so far, `fixed` those that are given; `stale`: one became wider
+    that was `named` before.
+    """
 
     around: Around
     source: Source
@@ -57,7 +60,8 @@ class Reader:
     piece: str = ""
     pauses: int = 0
     loops: int = 0
-    seen: set[tuple[str, Kind]] = field(default_factory=set)
+    named: set[str] = field(default_factory=set)
+    stale: bool = False
 
     def refuse(self, node: ast.AST, reason: str, instead: str = "") -> NoReturn:
         """LanguageError: the language does not have this."""
@@ -190,24 +194,21 @@ class Reader:
                 said = written(node.value) if isinstance(node, ast.Assign) else "..."
                 self.refuse(node, f"{name} may become negative", f"{name} = u8({said}), which checks its range")
             self._widen(node, name, value)
-        kind = self.kinds[name]
-        if not isinstance(kind, Num):
-            self.seen.add((name, kind))
-        return self.converted(node, value, kind, name)
+        return self.converted(node, value, self.kinds[name], name)
 
     def _widen(self, node: ast.AST, name: str, value: Expression) -> None:
         known, kind = self.kinds.get(name), value.kind
         if known and (is_index(known) or is_set(known)) and constant(value) is not None and isinstance(kind, Num):
             return
         if known and (is_index(kind) or is_set(kind)) and isinstance(known, Num) and known.hi == 0:
-            self.seen.add((name, known))
-            known = None
+            known, self.stale = None, True
         joined = join(known, kind)
         if joined is None:
             self.refuse(node, f"{name} was {known} and would become {kind}", "another name")
         if isinstance(joined, Num):
             hi = U64 if self.widens and joined != known else min(joined.hi, U64)
             joined = Num(joined.lo, hi, joined.packed, joined.bits_of)
+        self.stale = self.stale or (name in self.named and joined != known)
         self.kinds[name] = joined
 
 
