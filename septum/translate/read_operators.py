@@ -194,7 +194,7 @@ def _comparable(r: Reader, node: ast.Compare, equality: bool, a: Expression, b: 
 
 def _membership(r: Reader, node: ast.Compare, operator: ast.cmpop, left: ast.expr, right: ast.expr) -> Expression:
     if not isinstance(right, ast.Tuple):
-        if is_set(r.value(right).kind):
+        if isinstance(right, ast.Name | ast.Attribute | ast.Subscript) and is_set(r.value(right).kind):
             said, empty = f"{written(right)} & only({written(left)})", "!= 0" if isinstance(operator, ast.In) else "== 0"
             r.refuse(node, "`in` asks a tuple, and no set", f"{said} {empty}")
         r.refuse(node, "`in` wants a tuple written out", "x in (A, B)")
