@@ -40,8 +40,8 @@ def explore_all(folder: Path) -> None:
     for spill, symmetry, limit in itertools.product((1, 1 << 30), (False, True), (None, 150_000)):
         for resume in (False, True):
             found = explore(
-                library, initial.raw, library.septum_max_threads(), workers=4, symmetry=symmetry, fusion=symmetry, directory=folder,
-                spill_bytes=spill, budget=Budget(states=None if resume else limit), progress=lambda _: None,
+                library, initial.raw, library.septum_max_threads(), workers=4, symmetry=symmetry, fusion=symmetry,
+                directory=folder, spill_bytes=spill, budget=Budget(states=None if resume else limit), progress=lambda _: None,
                 checkpoint=Checkpoint(folder / "checkpoint", b"toy", resume=resume, seconds=0),
             )  # fmt: skip
         print(f"spill {spill}, symmetry {symmetry}, limit {limit}: {found.outcome.name}, {found.states} states")
