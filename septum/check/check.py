@@ -24,8 +24,8 @@ from septum.host import geometry
 from septum.kvm.versions import release
 from septum.lang.errors import EnginesDisagree, ModelError, UserError
 from septum.lang.model import Model, Scenario
+from septum.lang.paths import shown_path
 from septum.lang.processes import property_of
-from septum.lang.source import shown_path
 from septum.lang.types import Size, scope
 from septum.progress.livelock import Livelock, find_livelock
 from septum.tdx.versions import version_number

@@ -117,6 +117,8 @@ class _Replay:
         standing = tuple(self._standing(number) for number in range(len(self.engine.threads)))
         found = Slice(self.watched, [step.locks for step in steps])
         if failure is None:
+            if end is End.RACE:  # nothing failed from which a slice could be cut
+                return Trace(tuple(steps), standing, DEADLOCK, "")
             blocked = [number for number, one in enumerate(standing) if one.state == "blocked"]
             return Trace(_marked(steps, found.of_waits(blocked)), standing, DEADLOCK, _deadlock(standing))
         return Trace(_marked(steps, found.of_failure()), standing, property_of(failure.clause), failure.clause)

@@ -93,7 +93,7 @@ class Layout:
         rules = ["-" * self._share for _ in self.threads]
         return [self._beside("", self.threads), self._beside("", rules)]
 
-    def rows(self, number: int, thread: str, lines: Sequence[str]) -> Iterator[str]:
+    def rows(self, number: int | str, thread: str, lines: Sequence[str]) -> Iterator[str]:
         """The lines of a step, its number beside the first."""
         for index, line in enumerate(lines):
             label = "" if index else str(number)
