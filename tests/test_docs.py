@@ -11,6 +11,7 @@ import pytest
 from septum.check.check import check
 from septum.check.loading import designs
 from septum.check.result import Verdict
+from septum.cli.app import MODULES
 from septum.report.diagram import schedule
 from tests.designs.mutations import MUTATIONS
 from tests.kvm.mutations_direct import MUTATIONS as DIRECT
@@ -135,3 +136,23 @@ def test_no_promise_is_without_a_test():
     for promise in re.split(r"\n(?:\* |\n)", text):
         assert not promise or promise.startswith(("#", "Compiled models lie")) or "`" in promise, promise
     assert len(PROMISES) > 25
+
+
+def test_the_front_page_names_every_page():
+    navigation = re.findall(r"(\w+\.md)", (DOCS.parent / "mkdocs.yml").read_text())
+    assert set(re.findall(r"\((\w+\.md)\)", (DOCS / "index.md").read_text())) == set(navigation) - {"index.md"}
+
+
+def test_every_command_has_its_place_in_the_list_of_commands():
+    text = (DOCS / "commands.md").read_text()
+    listed = set(re.findall(r"^septum (\w+)", text.split("```")[1], re.MULTILINE))
+    assert listed == set(MODULES)
+
+
+def test_the_kernels_locks_in_a_model_of_ones_own_are_used_as_the_language_page_shows(tmp_path):
+    blocks = re.findall(r"```python\n(.*?)```", (DOCS / "language.md").read_text(), re.DOTALL)
+    path = tmp_path / "counts.py"
+    path.write_text(next(text for text in blocks if "spin_lock" in text))
+    assert check(str(path), "two", engine="python").holds
+    path.write_text(path.read_text().replace("    spin_unlock(m, m.lock)\n", ""))
+    assert check(str(path), "two", engine="python").property == "deadlock"

@@ -25,6 +25,7 @@ from septum.host import geometry
 from septum.kvm.versions import release
 from septum.lang.errors import EnginesDisagree, ModelError, OutOfTime, UserError
 from septum.lang.model import Model, Scenario
+from septum.lang.paths import shown_path
 from septum.lang.processes import property_of
 from septum.lang.types import Size, scope
 from septum.progress.livelock import Livelock, find_livelock
@@ -365,7 +366,8 @@ class _Check:
             self.built.model.name, self.built.scenario.name, verdict, property, clause,
             states=found.states, transitions=found.transitions,
             depth=found.depth, seconds=found.seconds, collision=found.collision_chance, engine=self.engine, scope=self._scope(),
-            witnesses=self._witnesses(found), unexecuted=self._unexecuted(found), **more,
+            witnesses=self._witnesses(found), unexecuted=self._unexecuted(found),
+            file=shown_path(str(self.built.model.file or "")) if self.built.model.file else "", **more,
         )  # fmt: skip
 
     def _scope(self) -> dict[str, int]:
