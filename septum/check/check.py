@@ -17,7 +17,7 @@ from septum.check.result import Counterexample, Result, Verdict
 from septum.check.search import Search
 from septum.check.switches import fewest_switches
 from septum.check.trace import Trace, trace
-from septum.explore.build import ASSERTS, DEADLOCK, PROGRESS, RACE, Build, build, sizes_given
+from septum.explore.build import ASSERTS, DEADLOCK, PROGRESS, RACE, Build, build, judges, sizes_given
 from septum.explore.checkpoint import Checkpoint, remove_stale
 from septum.explore.explore import Budget, Exploration, Outcome, Progress, Watching, explore
 from septum.host import geometry
@@ -98,6 +98,10 @@ def check(
         raise UserError(f"progress is judged by the C engine{f'; {NO_COMPILER}' if lacks_compiler else ''}")
     built, threads = build(model, chosen, sizes, property), threads or os.cpu_count() or 1
     watching = _watching(property, races) if engine == "c" else Watching.NOTHING
+    with scope(built.bindings):
+        if property and not judges(built, property):
+            reason = f"nothing that it runs belongs to {property}"
+            return Result(model.name, scenario, Verdict.VACUOUS, reason=reason, engine=engine)
     result = _Check(built, sizes, budget, engine, threads, reduce, progress, resume, notice, livelocks, watching).result()
     return replace(result, reason=result.reason or NO_COMPILER) if lacks_compiler else result
 

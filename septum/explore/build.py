@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import difflib
 import functools
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +19,7 @@ from septum.lang.footprint import Footprints
 from septum.lang.functions import Instance
 from septum.lang.model import Model, Scenario, Setup, Thread
 from septum.lang.processes import property_of
-from septum.lang.source import shown_path
+from septum.lang.source import is_built_in, shown_path
 from septum.lang.struct import allocate
 from septum.lang.translate import Translation
 from septum.lang.types import Size, scope
@@ -223,7 +224,34 @@ def _translated(model: Model, peers: Sequence[Scenario]) -> tuple[Translation, l
                 entry = translation.entries[translation.entry(call.process, len(call.arguments))]
                 _check_arguments(entry, call.arguments)
     translation.finish(model.properties, source())
+    _check_properties(model, translation)
     return translation, programs, worlds
+
+
+def _check_properties(model: Model, translation: Translation) -> None:
+    """UserError where an assertion of the user's own files belongs to a property that the model does not declare."""
+    names = {ASSERTS, *(one.name for one in model.properties)}
+    for site in translation.sites:
+        if site.is_assertion and site.property not in names and not is_built_in(site.file):
+            near = difflib.get_close_matches(site.property, names, 1)
+            hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(sorted(names))}"
+            raise UserError(f"{site.file}:{site.line}: {model.name} has no property {site.property}; {hint}\n    {site.text}")
+
+
+def judges(built: Build, property: str) -> bool:
+    """Whether anything that the scenario's threads run, or that the model declares, belongs to a property."""
+    if property in (DEADLOCK, PROGRESS, RACE) or any(one.check and one.name == property for one in built.model.properties):
+        return True
+    translation = built.translation
+    run = [
+        translation.entries[translation.entry(call.process, len(call.arguments))] for one in built.threads for call in one.calls
+    ]
+    sources = [instance.source for instance in translation.used(run)]
+    return any(
+        site.property == property
+        and any(of.file == site.file and of.tree.lineno <= site.line <= (of.tree.end_lineno or 0) for of in sources)
+        for site in translation.sites
+    )
 
 
 def _start(scenario: Scenario, setup: Setup) -> None:

@@ -72,15 +72,22 @@ static int keep(struct watcher *watcher, accesses_t *accesses)
 /* The words of the condition that a step waited for, and what the step does to them, are one piece. */
 static void join_condition(accesses_t *one)
 {
-	for (uint32_t i = 0; i < one->count && one->at[i].piece == AWAITED; i++)
-		for (uint32_t k = i + 1; k < one->count; k++)
-			if (one->at[k].word == one->at[i].word && is_plain(&one->at[k]))
-				one->at[k].piece = AWAITED - 1 - i;
-}
+	for (uint32_t i = 0; i < one->count && one->at[i].piece == AWAITED; i++) {
+		access_t *first = NULL;
 
-static int is_joined_to_condition(const accesses_t *one, const access_t *access)
-{
-	return access->piece < AWAITED && access->piece > AWAITED - 1 - one->count;
+		for (uint32_t k = i + 1; k < one->count; k++) {
+			access_t *access = &one->at[k];
+
+			if (access->word == one->at[i].word && is_plain(access))
+				access->piece = AWAITED - 1 - i;
+			if (!access->written || access->offset != one->at[i].offset)
+				continue;
+			if (first && first->until == one->count)
+				first->until = k;
+			if (!first && !access->until)
+				(first = access)->until = one->count;
+		}
+	}
 }
 
 /* S taken again, and T in the middle of it. */
@@ -93,8 +100,19 @@ struct split {
 	struct race *race;		/* what is found first */
 };
 
-/* The world as it is between two accesses of S; what S does to the words that it waited for is done. */
-static void middle_of(struct split *split, const void *world)
+/* What S first stores to the words that it waited for, in watcher->whole. */
+static void note_first_stores(void *of, uint32_t count, const void *world)
+{
+	struct split *split = of;
+	const accesses_t *one = &split->one->accesses;
+
+	for (uint32_t i = 0; i < count && i < one->count; i++)
+		if (one->at[i].until && count <= one->at[i].until)
+			memcpy(split->watcher->whole + one->at[i].offset, (const uint8_t *)world + one->at[i].offset, one->at[i].size);
+}
+
+/* The world before the access `point` of S; what S first does to the words that it waited for is done. */
+static void middle_of(struct split *split, uint32_t point, const void *world)
 {
 	struct watcher *watcher = split->watcher;
 	const accesses_t *one = &split->one->accesses;
@@ -102,7 +120,7 @@ static void middle_of(struct split *split, const void *world)
 	memcpy(watcher->middle, world, WORLD_SIZE);
 	memcpy(watcher->middle + WORLD_SIZE, split->from + WORLD_SIZE, STATE_SIZE - WORLD_SIZE);
 	for (uint32_t i = 0; i < one->count; i++)
-		if (one->at[i].written && is_joined_to_condition(one, &one->at[i]))
+		if (one->at[i].until && point <= one->at[i].until)
 			memcpy(watcher->middle + one->at[i].offset, watcher->whole + one->at[i].offset, one->at[i].size);
 }
 
@@ -198,7 +216,7 @@ static void come_between(void *of, uint32_t count, const void *world)
 		watching = NULL;
 		memcpy(watcher->seen, world, WORLD_SIZE);
 		split->taken = 1;
-		middle_of(split, world);
+		middle_of(split, count, world);
 		take_other(split);
 		watching = outer;
 	}
@@ -239,10 +257,12 @@ static void look_between(struct watcher *watcher, const uint8_t *from, const str
 	split.first = first;
 	split.last = last;
 	step_t step = { .choice = one->choice };
-	memcpy(watcher->whole, from, STATE_SIZE);
-	model_step(watcher->whole, one->thread, &step);
-	again.between = come_between;
 	again.of = &split;
+	again.between = note_first_stores;
+	memcpy(watcher->half, from, STATE_SIZE);
+	watch_step(watcher->half, one->thread, &step, &again);
+	note_first_stores(&split, one->accesses.count, watcher->half);
+	again.between = come_between;
 	memcpy(watcher->half, from, STATE_SIZE);
 	watch_step(watcher->half, one->thread, &step, &again);
 }

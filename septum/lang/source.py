@@ -66,6 +66,12 @@ def shown_path(file: str) -> str:
     return file if relative.startswith("..") else relative
 
 
+def is_built_in(file: str) -> bool:
+    """Whether a path, as `shown_path` gives it, is one of septum's own files."""
+    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    return os.path.abspath(file).startswith(package + os.sep) or not os.path.exists(file)
+
+
 @functools.lru_cache(maxsize=4096)
 def source_of(function: Callable[..., Any]) -> Source:
     """The Source of a plain or generator function; UserError where Python does not know it."""
