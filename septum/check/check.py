@@ -15,6 +15,7 @@ from septum.check.loading import designs, load, sides
 from septum.check.races import race_at, racing_trace, sites_said
 from septum.check.result import Counterexample, Result, Verdict
 from septum.check.search import Search
+from septum.check.stuck import deadlock_clause
 from septum.check.switches import fewest_switches
 from septum.check.trace import Trace, trace
 from septum.explore.build import ASSERTS, DEADLOCK, PROGRESS, RACE, Build, build, judges, sizes_given
@@ -140,6 +141,8 @@ def _explained(model: Model, read: tokens.Token, token: str) -> Result:
         raise UserError(f"the token was made with another version of {model.name} or of the model; check again for a new one")
     racing = racing_trace(built, read.schedule) if read.race else None
     found = racing.trace if racing else trace(built, read.schedule, read.deadlock, read.loop)
+    if found.property == DEADLOCK:
+        found = replace(found, clause=deadlock_clause(built, read.schedule, found))
     counterexample = Counterexample(found.steps, found.threads, token, loop=read.loop, race=racing.race if racing else None)
     return Result(
         model.name,
@@ -336,6 +339,8 @@ class _Check:
     def _violated(self, found: Exploration, shortest: Exploration, proved: bool) -> Result:
         schedule = shortest.schedule if self.engine == "python" else fewest_switches(self.built, shortest.schedule)
         replayed: Trace = trace(self.built, schedule, shortest.outcome is Outcome.DEADLOCK)
+        if replayed.property == DEADLOCK:
+            replayed = replace(replayed, clause=deadlock_clause(self.built, schedule, replayed))
         token = tokens.write(self.built, schedule, self.sizes, shortest.outcome is Outcome.DEADLOCK, Path("."))
         counterexample = Counterexample(replayed.steps, replayed.threads, token, proved)
         result = self._summary(found, Verdict.VIOLATED, replayed.property, replayed.clause, counterexample=counterexample)

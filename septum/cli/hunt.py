@@ -89,7 +89,13 @@ def _hunt(jobs: Sequence[Job], seconds: float | None, options: dict[str, Any], a
             report(hunts, as_json)
         raise
     report(hunts, as_json)
-    return 1 if any(one.found for one in hunts) else 3 if any(one.reason in (INTERRUPTED, NOT_STARTED, STOPPED) for one in hunts) else 0
+    return (
+        1
+        if any(one.found for one in hunts)
+        else 3
+        if any(one.reason in (INTERRUPTED, NOT_STARTED, STOPPED) for one in hunts)
+        else 0
+    )
 
 
 def _hunts(jobs: Sequence[Job], seconds: float | None, options: dict[str, Any]) -> Iterator[Hunted]:

@@ -138,7 +138,7 @@ def model(*processes):
         for number, one in enumerate(processes):
             setup.thread(f"T{number}", call(one))
 
-    return Model("mine", World, (Scenario("s", "", start),))
+    return Model("mine", World, (Scenario("s", "", start, few_states=True),))
 
 
 def race_of(*processes):
