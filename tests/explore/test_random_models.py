@@ -14,6 +14,7 @@ from septum.explore.build import build
 from septum.explore.explore import Budget, Outcome, explore
 from septum.lang.types import scope
 from tests.explore.naive import Explorer
+from tests.explore.naive_races import compare
 from tests.explore.random_models import model, module
 from tests.explore.unsound import UNSOUND
 
@@ -131,3 +132,9 @@ def test_an_unsound_reduction_is_caught(unsound, tmp_path, monkeypatch):
 
     with pytest.raises(Disagreement):
         agree_on_what_hypothesis_writes()
+
+
+def test_the_explorer_finds_races_where_the_reference_does(tmp_path):
+    compared, wrong = compare(seed=3, path=tmp_path, most=20)
+    assert compared >= 10
+    assert not wrong
