@@ -229,7 +229,9 @@ def _translated(model: Model, peers: Sequence[Scenario]) -> tuple[Translation, l
 
 
 def _check_properties(model: Model, translation: Translation) -> None:
-    """UserError where an assertion of the user's own files belongs to a property that the model does not declare."""
+    """UserError where an assertion of the user's own files belongs to none of the properties that the model declares, if any."""
+    if not model.properties:
+        return
     names = {ASSERTS, *(one.name for one in model.properties)}
     for site in translation.sites:
         if site.is_assertion and site.property not in names and not is_built_in(site.file):
