@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from septum.check.result import Access, Race, Standing
-from septum.check.trace import Trace, trace
+from septum.check.trace import End, Trace, trace
 from septum.explore.build import RACE, Build
 from septum.explore.explore import FoundRace, RaceRecord
 from septum.lang.errors import EnginesDisagree
@@ -45,7 +45,7 @@ def racing_trace(build: Build, schedule: Schedule) -> RacingTrace:
         found = race_at(build, schedule)
         if found is None:
             raise EnginesDisagree(f"{build.scenario.name}: the schedule leads to no race")
-        replayed = trace(build, schedule, ends_in_deadlock=True)
+        replayed = trace(build, schedule, End.RACE)
         race = _race(build, found, replayed.threads)
     return RacingTrace(replace(replayed, property=RACE, clause=clause_of(race)), race)
 

@@ -10,7 +10,7 @@ import click
 
 from septum.check.result import Result
 from septum.cli import names
-from septum.cli.output import colour, width, write, write_json
+from septum.cli.output import colour, drawing_width, height, width, write, write_json
 from septum.lang.errors import UserError
 
 EPILOG = (
@@ -28,6 +28,7 @@ NUMBER = click.IntRange(min=1)
 @click.option("--scope", "scope_name", metavar="NAME", default="", help="How large; see `septum list scopes` (default: small).")
 @click.option("--vcpus", metavar="N", type=NUMBER, help="How many vCPUs the scenario runs.")
 @click.option("--pages", metavar="N", type=NUMBER, help="How many physical pages there are.")
+@click.option("--module", metavar="VERSION", help="Which TDX module: 1.5.16, 1.5.25, 1.5.28 or 2.0 (default: 1.5.16).")
 @click.option("--kernel", metavar="RELEASE", help="Which kernel to follow: 6.16, 6.18 or 7.2 (default: 7.2).")
 @click.option(
     "--budget",
@@ -158,7 +159,7 @@ def report(results: list[Result], form: str, options: dict[str, Any]) -> None:
     else:
         from septum.report.terminal import render
 
-        write(render(results, width=width(), colour=colour()))
+        write(render(results, width=width(), colour=colour(), height=height(), drawing=drawing_width()))
 
 
 def mail(results: Sequence[Result], options: dict[str, Any]) -> str:
@@ -172,7 +173,7 @@ def mail(results: Sequence[Result], options: dict[str, Any]) -> str:
     words = ["septum", "check", *designs]
     for scenario in dict.fromkeys(one.scenario for one in results):
         words += ["--scenario", scenario]
-    named = {"property": "property", "scope": "scope_name", "vcpus": "vcpus", "pages": "pages", "kernel": "kernel"}
+    named = {"scope": "scope_name"} | {name: name for name in ("property", "vcpus", "pages", "kernel", "module")}
     for name, key in named.items():
         words += [f"--{name}", str(options[key])] if options[key] else []
     words += ["--progress"] if options["livelocks"] else []

@@ -1,5 +1,7 @@
 """The modelling language: structs, processes, sizes, and the two engines that run them."""
 
+from typing import TYPE_CHECKING, Any
+
 from septum.lang.errors import LanguageError, ModelError, NoCompiler, SeptumError, UserError, Violation
 from septum.lang.model import Call, Model, Property, Scenario, Scope, Setup, Thread, call
 from septum.lang.processes import (
@@ -23,7 +25,7 @@ from septum.lang.processes import (
     when,
 )
 from septum.lang.struct import Nothing, Struct, Word
-from septum.lang.types import Enum, Index, Packed, SetOf, Size, Slot, array, boolean, scope, u8, u16, u32, u64
+from septum.lang.types import Enum, Index, Packed, SetOf, Size, Slot, array, scope
 from septum.lang.words import (
     READ_ONCE,
     WRITE_ONCE,
@@ -57,6 +59,15 @@ from septum.lang.words import (
     test_bit,
     xchg,
 )
+
+if TYPE_CHECKING:  # a type checker cannot know that `u8` and `boolean[2]` are types: they are objects
+    boolean: Any
+    u8: Any
+    u16: Any
+    u32: Any
+    u64: Any
+else:
+    from septum.lang.types import boolean, u8, u16, u32, u64
 
 __all__ = [
     "MEASURING",
@@ -138,4 +149,4 @@ __all__ = [
     "warn_on",
     "when",
     "xchg",
-]
+]  # fmt: skip

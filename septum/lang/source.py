@@ -7,12 +7,12 @@ import builtins
 import functools
 import inspect
 import linecache
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from septum.lang.errors import LanguageError, UserError
+from septum.lang.paths import shown_path
 from septum.lang.words import HIDDEN, unfolded
 
 MISSING = object()
@@ -35,6 +35,15 @@ class Source:
         """The source line, stripped."""
         return self.lines[line - 1].strip() if 0 < line <= len(self.lines) else ""
 
+    def segment(self, node: ast.expr) -> str:
+        """An expression as it is written."""
+        line = self.lines[node.lineno - 1] if node.lineno <= len(self.lines) else ""
+        return (
+            line[node.col_offset : node.end_col_offset]
+            if node.lineno == node.end_lineno and line.isascii()
+            else ast.unparse(node)
+        )
+
     def next_line(self, line: int) -> int:
         """The line that says what happens at `line`: behind a bare `yield` the next one with code, and not one with a reason."""
         if self.text(line).split("#")[0].strip() != "yield":
@@ -54,22 +63,6 @@ class Source:
             if name in names:
                 return names[name]
         return MISSING
-
-
-def shown_path(file: str) -> str:
-    """A path as a reader wants it: relative to the working directory where it lies below, or to the package's parent."""
-    relative = os.path.relpath(file)
-    if not relative.startswith(".."):
-        return relative
-    package_parent = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    relative = os.path.relpath(file, package_parent)
-    return file if relative.startswith("..") else relative
-
-
-def is_built_in(file: str) -> bool:
-    """Whether a path, as `shown_path` gives it, is one of septum's own files."""
-    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    return os.path.abspath(file).startswith(package + os.sep) or not os.path.exists(file)
 
 
 @functools.lru_cache(maxsize=4096)

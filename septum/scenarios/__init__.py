@@ -58,6 +58,7 @@ from septum.scenarios.split import dirty_logging, split, split_two_tds, two_spli
 from septum.scenarios.tds import rcu_callbacks, split_teardown, teardown, teardown_tables, two_tds
 from septum.scenarios.unaccepted import UNACCEPTED
 from septum.scenarios.views import VIEWS
+from septum.tdx.versions import MODULE
 
 SCENARIOS = (
     same_gfn, same_gfn_enomem, neighbours, neighbours_enomem, zero_step, punch_hole, punch_hole_zero_step, two_tds, teardown,
@@ -91,8 +92,8 @@ def kvm_side(design: Design) -> Model:
 
 
 def _bindings(design: Design) -> dict[object, object]:
-    """What the design fixes, and the newest kernel, which a check may replace."""
-    return {KERNEL: V7_2, **design.bindings()}
+    """What the design fixes, and the newest kernel and the oldest TDX module, which a check may replace."""
+    return {KERNEL: V7_2, MODULE: 0, **design.bindings()}
 
 
 __all__ = ["KVM", "PLAIN_VMS", "SCENARIOS", "SCOPES", "kvm_model", "kvm_side", "plain_vms"]

@@ -18,7 +18,7 @@ from septum.explore.explore import Watching, explore
 from septum.lang.types import scope
 from tests.explore.naive import STEP_BLOCKED, STEP_FAILED, STEP_PRUNED, Step
 from tests.explore.random_models import model, module
-from tests.lang.watched import Accesses
+from tests.reduce.watched import Accesses
 
 COMMUTING, AWAITED, MOST_FOLLOWED = 2**32 - 1, 2**32 - 2, 8
 BETWEEN = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_uint32, ctypes.c_void_p)
