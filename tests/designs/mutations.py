@@ -27,6 +27,7 @@ class Mutation:
     scenario: str
     design: str = MERGED
     kernel: str = ""
+    also: tuple[tuple[str, str], ...] = ()  # further replacements, of every such text in the function
 
     def apply(self, source: str) -> str:
         """The mutated text of the file; the mutation must fit exactly once."""
@@ -35,7 +36,12 @@ class Mutation:
         body = source[start:end]
         if body.count(self.old) != 1:
             raise ValueError(f"{self.what}: found {body.count(self.old)} times in {self.function}()")
-        return source[:start] + body.replace(self.old, self.new) + source[end:]
+        body = body.replace(self.old, self.new)
+        for old, new in self.also:
+            if old not in body:
+                raise ValueError(f"{self.what}: no {old} in {self.function}()")
+            body = body.replace(old, new)
+        return source[:start] + body + source[end:]
 
 
 MUTATIONS = (
@@ -167,7 +173,16 @@ MUTATIONS = (
         "teardown",
     ),
     # get and put
-    Mutation("lock of get left out", PAMT, "pamt_back", "yield from lock_pamt(m)", "yield", "context", "same_gfn"),
+    Mutation(
+        "lock and unlock of get left out",
+        PAMT,
+        "pamt_back",
+        "yield from lock_pamt(m)",
+        "yield",
+        "asserts",
+        "neighbours",
+        also=(("unlock_pamt(m)", "pass"),),
+    ),
     Mutation(
         "lock of get dropped before PAMT.ADD",
         PAMT,
@@ -215,7 +230,16 @@ MUTATIONS = (
         "refcount left at one after PAMT.REMOVE", PAMT, "pamt_put", "m.range[r].refcount = 0", "pass", "backing", "punch_hole"
     ),
     Mutation("removed pair not freed", PAMT, "pamt_put", "free_pair(m, r)", "pass", "custody", "punch_hole"),
-    Mutation("lock of put left out", PAMT, "pamt_put", "yield from lock_pamt(m)", "yield", "context", "punch_hole"),
+    Mutation(
+        "lock and unlock of put left out",
+        PAMT,
+        "pamt_put",
+        "yield from lock_pamt(m)",
+        "yield",
+        "asserts",
+        "two_tds",
+        also=(("unlock_pamt(m)", "pass"),),
+    ),
     # v4 and its split
     Mutation(
         "list topped up two pages short",
@@ -248,14 +272,15 @@ MUTATIONS = (
         V4,
     ),
     Mutation(
-        "split pool filled without its lock",
+        "split pool filled without its lock and unlock",
         "designs/dpamt_v4.py",
         "topup_split",
         "yield from spin_lock(m, m.vm[vm].design.prealloc_split_cache_lock)",
         "yield",
-        "context",
-        "split",
+        "race",
+        "two_splits",
         V4,
+        also=(("spin_unlock(m, m.vm[vm].design.prealloc_split_cache_lock)", "pass"),),
     ),
     Mutation(
         "refcount not set after DEMOTE",

@@ -149,6 +149,7 @@ def tdx_track(m: Machine, vm: VmId):
         no_vcpus_enter_stop(m, vm)
     if status != TDX_SUCCESS:
         return tdx_bug_on(m, vm, status)
+    atomic("a vCPU that enters between the new epoch and the IPIs has the new one, and gets an IPI that it does not need")
     yield from kvm_make_all_cpus_request(m, vm)
     return OK
 
