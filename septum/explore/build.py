@@ -24,7 +24,7 @@ from septum.lang.translate import Translation
 from septum.lang.types import Size, scope
 from septum.lang.values import Num, Of, Ref, bits
 
-MAX_ARGUMENTS, MAX_CALLS = 6, 32
+MAX_ARGUMENTS, MAX_CALLS = 8, 32
 ASSERTS, DEADLOCK, PROGRESS = "asserts", "deadlock", "progress"
 
 

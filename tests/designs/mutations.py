@@ -44,7 +44,7 @@ MUTATIONS = (
         "get of a table's pair left out",
         "designs/dpamt_merged.py",
         "link_external_spt",
-        "error = yield from pamt_get(m, external, ops.pair_pool(m, vcpu))",
+        "error = yield from pamt_get(m, external, ops.pair_pool(m, running))",
         "error = OK",
         "backing",
         "same_gfn",
@@ -53,7 +53,7 @@ MUTATIONS = (
         "get of a leaf's pair left out",
         "designs/dpamt_merged.py",
         "set_external_spte",
-        "error = yield from pamt_get(m, page, ops.pair_pool(m, vcpu))",
+        "error = yield from pamt_get(m, page, ops.pair_pool(m, running))",
         "error = OK",
         "backing",
         "same_gfn",
@@ -214,7 +214,15 @@ MUTATIONS = (
     Mutation(
         "refcount left at one after PAMT.REMOVE", PAMT, "pamt_put", "m.range[r].refcount = 0", "pass", "backing", "punch_hole"
     ),
-    Mutation("removed pair not freed", PAMT, "pamt_put", "free_pair(m, r)", "pass", "custody", "punch_hole"),
+    Mutation(
+        "removed pair not freed",
+        PAMT,
+        "pamt_put",
+        "        free_rewritten(m, page0, page1, Role.PAIR)",
+        "        pass",
+        "custody",
+        "punch_hole",
+    ),
     Mutation("lock of put left out", PAMT, "pamt_put", "yield from lock_pamt(m)", "yield", "context", "punch_hole"),
     # v4 and its split
     Mutation(
@@ -577,8 +585,8 @@ MUTATIONS = (
         "TRACK skipped",
         TDX,
         "tdx_sept_remove_leaf_spte",
-        "error = yield from tdx_track(m, vm)",
-        "error = OK",
+        "    yield from tdx_track(m, vm)",
+        "    yield",
         "asserts",
         "punch_hole",
     ),
@@ -708,7 +716,7 @@ MUTATIONS = (
     Mutation(
         "a conversion does not end its invalidation",
         ATTRIBUTES,
-        "kvm_vm_ioctl_set_mem_attributes",
+        "set_attributes",
         "kvm_mmu_invalidate_end(m, vm)",
         "pass",
         "invalidation",
@@ -718,7 +726,7 @@ MUTATIONS = (
     Mutation(
         "a conversion invalidates another range than it changes",
         ATTRIBUTES,
-        "kvm_vm_ioctl_set_mem_attributes",
+        "set_attributes",
         "kvm_mmu_invalidate_start(m, vm, first_straddled(m, vm, first), last_straddled(m, vm, last))",
         "kvm_mmu_invalidate_start(m, vm, Gfn(2), Gfn(3))",
         "agreement",
@@ -781,7 +789,7 @@ MUTATIONS = (
     Mutation(
         "a prefault waits for the deletion of its slot",
         "kvm/mmu/prefault.py",
-        "kvm_tdp_page_prefault",
+        "kvm_tdp_map_page",
         "return EAGAIN",
         "result = Fault.RETRY",
         "progress",
@@ -791,9 +799,9 @@ MUTATIONS = (
     Mutation(
         "prefaults are let in before the TD is finalized",
         "kvm/mmu/prefault.py",
-        "kvm_vcpu_pre_fault_memory",
-        "allowed = m.vm[vm].life.pre_fault_allowed",
-        "allowed = True",
+        "is_allowed",
+        "return m.vm[vm].life.pre_fault_allowed",
+        "return True",
         "asserts",
         "finalize_prefault",
         KVM_SIDE,

@@ -14,7 +14,7 @@ from tests.kvm.mutations_direct import MUTATIONS
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.what)
 def test_a_mistake_in_the_direct_side_is_caught(mutation):
     with mutated(mutation):
-        result = check(load(mutation.design), mutation.scenario, property=mutation.property)
+        result = check(load(mutation.design), mutation.scenario, property=mutation.property, kernel=mutation.kernel)
     assert (result.verdict, result.property) == (Verdict.VIOLATED, mutation.property), f"{result.property}: {result.clause}"
     assert result.counterexample.steps
 
