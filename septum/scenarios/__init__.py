@@ -37,7 +37,6 @@ from septum.scenarios.dirty_log import (
     log_lazy,
     log_manual,
     log_pml,
-    log_pml_lazy,
     log_set_lazy,
     log_track,
     log_writes,
@@ -71,7 +70,7 @@ PLAIN_VMS = (
     notifier, notifier_alias, notifier_range, copy_on_write,
     fast_zap_faults, fast_zap_notifier, fast_zap_tables, age_zap, age_notifier, age_alias, age_track,
     *SLOTS,
-    nx_recovery, nx_recovery_zap, plain_teardown, log_writes, log_track, log_pml, log_pml_lazy, log_eager, log_lazy,
+    nx_recovery, nx_recovery_zap, plain_teardown, log_writes, log_track, log_pml, log_eager, log_lazy,
     log_manual, log_initially_set, log_set_lazy, log_1g, recover, recover_1g, recover_age, nx_recovery_age,
 )  # fmt: skip
 

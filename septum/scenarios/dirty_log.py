@@ -81,16 +81,6 @@ def log_pml(world: World) -> None:
 
 
 @scenario(
-    "two vCPUs write to a 2M page, which lazy logging by the CPU's page-modification log leaves mapped without D and W",
-    witnesses=(direct_mapped, write_protected, page_logged, guest_wrote), tables=5, pages=4, vcpus=2, others=1,
-    sizes={**HUGE, PML: 1, EAGER_PAGE_SPLIT: 0}, few_states=True,
-)  # fmt: skip
-def log_pml_lazy(world: World) -> None:
-    """The 2M leaf keeps W, and its D bit tells of one page alone."""
-    migrate(world, True)
-
-
-@scenario(
     "a vCPU writes to a 2M page that is split when logging begins",
     witnesses=(*SEEN, direct_split), tables=5, pages=2, vcpus=1, others=1, sizes=HUGE,
     larger=TWO_VCPUS, few_states=True,

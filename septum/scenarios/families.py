@@ -29,7 +29,7 @@ FAMILIES = {
         "erratum", "plain_teardown",
     ),
     "dirty logging of huge pages, eager and lazy": (
-        "log_eager", "log_lazy", "log_writes", "log_pml", "log_pml_lazy", "log_manual", "log_initially_set", "log_set_lazy",
+        "log_eager", "log_lazy", "log_writes", "log_pml", "log_manual", "log_initially_set", "log_set_lazy",
         "recover", "views_log", "log_track", "log_1g", "recover_1g",
     ),
     "aging / zap": ("age_zap", "age_notifier", "recover_age", "nx_recovery_age", "age_alias", "age_track"),

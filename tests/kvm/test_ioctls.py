@@ -13,8 +13,10 @@ from septum.kvm.exits import Exit
 from septum.kvm.machine import Machine, TdState
 from septum.kvm.mmu.mmu import kvm_tdp_mmu_page_fault
 from septum.kvm.tdp.tdp_mmu import Fault, table_at
-from septum.kvm.versions import KERNEL, V7_2, V7_3
-from septum.kvm.vmx.life import KILLABLE
+from septum.kvm.versions import KERNEL, NEXT, V7_2, V7_3
+from septum.kvm.virt.gmem import kvm_gmem_get_pfn
+from septum.kvm.vmx.life import KILLABLE, tdx_acquire_vm_state_locks
+from septum.kvm.vmx.populate import kvm_tdp_mmu_map_private_pfn
 from septum.kvm.x86.ioctls import (
     FALLOC_FL_KEEP_SIZE,
     FALLOC_FL_PUNCH_HOLE,
@@ -303,3 +305,14 @@ def test_a_page_that_guest_memfd_cannot_make_is_a_memory_fault():
         m.failures = 1
         assert run(kvm_tdp_mmu_page_fault(m, vcpu, 0), [0, 0, 1]) == Fault.NO_MEMORY
         assert (m.vcpu[vcpu].run.reason, m.vcpu[vcpu].run.error) == (Exit.MEMORY_FAULT, ENOMEM)
+
+
+@pytest.mark.parametrize(("kernel", "choices", "error"), [(V7_3, [0], OK), (NEXT, [0, SIGNAL], EINTR)])
+def test_a_population_beside_an_invalidation(kernel, choices, error):
+    """After 7.3 its fault is stale then, and it tries again until a signal comes."""
+    with building() as m, scope({**_scopes[-1], KERNEL: kernel}):
+        assert run(tdx_acquire_vm_state_locks(m, VM)) == OK
+        m.vm[VM].life.page_add_src = True
+        page = run(kvm_gmem_get_pfn(m, VM, 0))
+        m.vm[VM].mmu_invalidate_in_progress = 1
+        assert run(kvm_tdp_mmu_map_private_pfn(m, VCPU, 0, page), choices) == error
