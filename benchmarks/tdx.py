@@ -13,10 +13,10 @@ import resource
 import time
 from pathlib import Path
 
-from septum.lang.compile import compiled, load
 from septum.tdx.bringup import Host, Td, expect
 from septum.tdx.leaves import Leaf
 from septum.tdx.module import DRIVER, Geometry, Module, translated
+from septum.translate.compile import compiled, load
 
 LOOPS = (Path(__file__).parent / "tdx.c").read_text()
 GIB = 1 << 30

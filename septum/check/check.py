@@ -22,12 +22,14 @@ from septum.explore.checkpoint import Checkpoint, remove_stale
 from septum.explore.explore import Budget, Exploration, Outcome, Progress, explore
 from septum.host import geometry
 from septum.kvm.versions import release
-from septum.lang.compile import cache_directory, has_compiler
-from septum.lang.errors import ModelError, UserError
+from septum.lang.errors import EnginesDisagree, ModelError, UserError
 from septum.lang.model import Model, Scenario
 from septum.lang.processes import property_of
 from septum.lang.types import Size, scope
 from septum.progress.livelock import Livelock, find_livelock
+from septum.tdx.versions import version_number
+from septum.translate.cache import cache_directory, secret
+from septum.translate.compile import has_compiler
 
 Watch = Callable[[Progress], None]
 Notice = Callable[[str], None]
@@ -58,6 +60,7 @@ def check(
     vcpus: int | None = None,
     pages: int | None = None,
     kernel: str = "",
+    module: str = "",
     budget: Budget = Budget(),
     engine: str = "c",
     threads: int | None = None,
@@ -71,8 +74,9 @@ def check(
     """Explores one scenario of a design; the Result says what came out.
 
     `design` is a built-in name, a path, or a Model. With `property` only that one is judged.
-    `scope_name` names sizes, `vcpus` and `pages` override them; `kernel` is the release to follow where they differ. `threads`
-    are the cores to use (default: all), `reduce` names the reductions to use, of REDUCTIONS. Without a C compiler the Python
+    `scope_name` names sizes, `vcpus` and `pages` override them; `kernel` is the release to follow where they differ, and `module`
+    the version of the TDX module, of septum.tdx.versions.VERSIONS. `threads` are the cores to use (default: all), `reduce`
+    names the reductions to use, of REDUCTIONS. Without a C compiler the Python
     engine does it all, and the Result says so. A long check is kept in the cache directory; with `resume` it goes on from there,
     and `notice` is told from where, and what was lost.
 
@@ -90,7 +94,8 @@ def check(
         return Result(
             model.name, scenario, Verdict.NOT_APPLICABLE, reason=f"the design has no {', '.join(sorted(missing))}", engine=engine
         )
-    sizes = sizes_given(model, chosen, scope_name, {"VCPUS": vcpus, "PAGES": pages, "KERNEL": release(kernel)})
+    versions = {"KERNEL": release(kernel), "MODULE": version_number(module)}
+    sizes = sizes_given(model, chosen, scope_name, {"VCPUS": vcpus, "PAGES": pages, **versions})
     lacks_compiler = engine == "c" and not has_compiler()
     engine = "python" if lacks_compiler else engine
     livelocks |= property == PROGRESS
@@ -127,8 +132,11 @@ def _explained(model: Model, read: tokens.Token, token: str) -> Result:
     built = build(model, scenario, read.sizes, _judged(model, read))
     if tokens.digest(built) != read.digest:
         raise UserError(f"the token was made with another version of {model.name} or of the model; check again for a new one")
-    found = trace(built, read.schedule, read.deadlock, read.loop)
-    counterexample = Counterexample(found.steps, found.threads, token, loop=read.loop)
+    try:
+        found = trace(built, read.schedule, read.deadlock, read.loop)
+    except EnginesDisagree as error:  # the check that wrote a token has replayed it: this is one that nobody wrote
+        raise UserError(f"the token does not end as it claims: {error}") from None
+    counterexample = Counterexample(found.steps, found.threads, token, None, read.loop)
     return Result(
         model.name,
         scenario.name,
@@ -142,9 +150,12 @@ def _explained(model: Model, read: tokens.Token, token: str) -> Result:
 
 
 def _judged(model: Model, read: tokens.Token) -> str:
-    """The one property that the token's check judged, if it judged one."""
+    """The one property that the token's check judged, "" if it judged all."""
     names = [ASSERTS, DEADLOCK, PROGRESS, *(one.name for one in model.properties)]
-    return next((name for name in names if tokens.name_hash(name) == read.judged), "")
+    judged = [name for name in names if tokens.name_hash(name) == read.judged]
+    if read.judged and not judged:
+        raise UserError(f"the token judges a property that {model.name} does not have; check again for a new one")
+    return judged[0] if judged else ""
 
 
 def _scenario(model: Model, name: str) -> Scenario:
@@ -204,8 +215,6 @@ class _Check:
             self._tell(f"begins anew; {others[0]} is of another version of the model, another scope or other reductions")
         remove_stale(checkpoint.path.parent)
         found = self._explore(self.reduce, self.threads, checkpoint=checkpoint)
-        if found.checkpoints and not self.resume and found.outcome is not Outcome.STOPPED:
-            checkpoint.remove()
         if found.failed_checkpoints and self.resume:
             self._tell(f"{checkpoint.path} could not be written; the check can only go on from the one before it, if at all")
         return found
@@ -220,7 +229,7 @@ class _Check:
         model = hashlib.sha256(repr(parts).encode()).digest()
         name = re.sub(r"[^\w.-]", "_", f"{built.model.name}-{built.scenario.name}-{model.hex()[:16]}.checkpoint")
         seconds = RESUMED_SECONDS if self.resume else UNASKED_SECONDS
-        return Checkpoint(cache_directory() / name, model, self.resume, seconds)
+        return Checkpoint(cache_directory() / name, model, self.resume, seconds, self.resume, secret())
 
     def _tell(self, text: object) -> None:
         if self.notice:
@@ -320,7 +329,7 @@ class _Check:
     def _witnesses(self, found: Exploration) -> dict[str, bool]:
         translation = self.built.translation
         return {
-            witness.name: witness in translation.witnesses and bool(found.witnesses >> translation.witness(witness) & 1)
+            witness.name: witness in translation.witnesses and bool(found.witnesses >> translation.witnesses.index(witness) & 1)
             for witness in self.built.scenario.witnesses
         }
 

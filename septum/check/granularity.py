@@ -9,9 +9,9 @@ from typing import ClassVar
 
 from septum.explore.build import Build
 from septum.explore.explore import Budget, Outcome, explore
-from septum.lang.alone import AloneTables
 from septum.lang.errors import ModelError
-from septum.lang.translate import Named
+from septum.reduce.alone import AloneTables
+from septum.translate.sites import Named
 
 MOST_SITES, MOST_SHOWN = 64, 5
 
@@ -93,9 +93,9 @@ def _races(built: Build, tables: AloneTables, seen: _Races) -> Iterator[Race]:
 
 def _step(tables: AloneTables, spot: int) -> str:
     context, stands = tables.stands[spot]
-    source, points = context.instance.source, {point.number: point.node for point in context.instance.points}
-    line = points[stands.number].lineno if stands.number else source.tree.lineno
-    return f"{source.file}:{line}: {source.name}"
+    function = context.function
+    line = function.pauses[stands.number - 1].at.line if stands.number else function.line
+    return f"{function.source.file}:{line}: {function.source.name}"
 
 
 def _line(pair: tuple[Named, Named]) -> tuple[str, int, str]:

@@ -13,7 +13,6 @@ from septum.explore.build import DEADLOCK, Build, build
 from septum.explore.explore import Budget, Exploration, Outcome, explore
 from septum.host.locks import Lock, Mutex, RwLock, SpinLock
 from septum.host.pools import POOL_PLACES
-from septum.lang.compile import compiler
 from septum.lang.errors import UserError
 from septum.lang.measure import LOCK_CLASSES, Place, unpacked
 from septum.lang.model import Model, Property, Scenario
@@ -22,6 +21,7 @@ from septum.lang.processes import MEASURING, Meter, property_of
 from septum.lang.struct import Struct
 from septum.lang.types import scope
 from septum.properties.measures import measured
+from septum.translate.compile import compiler
 
 NOTES = 1 << 16
 LOCK_KINDS: dict[type[Struct], str] = {SpinLock: "spinlock", RwLock: "rwlock", Mutex: "mutex"}

@@ -38,8 +38,26 @@ class Call:
 
 
 @dataclass(frozen=True)
+class Touch:
+    """A place that a line read, with the value that it found, or wrote, with the value that it left there."""
+
+    place: str
+    value: str
+    written: bool
+    function: str
+    file: str
+    line: int
+    source: str
+
+
+@dataclass(frozen=True)
 class Step:
-    """One step of a schedule: who ran, from which line, through which calls, what it changed, which locks it then held."""
+    """One step of a schedule: who ran, from which line, through which calls, what it changed, which locks it then held.
+
+    `passed` are the locks that it took and released again. `begins` are the reads of the first line that ran, where the step is
+    the first of a call. `needed` says that the failed clause depends on the step, `touches` by which places; a step may be needed
+    for its choice alone, or as the last.
+    """
 
     thread: str
     choice: int | None
@@ -47,6 +65,10 @@ class Step:
     changes: tuple[Change, ...]
     locks: tuple[str, ...]
     events: tuple[str, ...] = ()
+    passed: tuple[str, ...] = ()
+    begins: tuple[Touch, ...] = ()
+    needed: bool = False
+    touches: tuple[Touch, ...] = ()
 
     @property
     def call(self) -> Call:
@@ -67,7 +89,7 @@ class Standing:
 
 @dataclass(frozen=True)
 class Counterexample:
-    """The shortest schedule to a violation; `shortest` is False where that was not proved.
+    """A schedule to a violation. `shortest` is False where no shorter one was looked for to the end, None in a replay.
 
     With `loop`, the steps from that index on lead back to the state before them, and may go round for ever; the way to the loop
     is the shortest.
@@ -76,7 +98,7 @@ class Counterexample:
     steps: tuple[Step, ...]
     threads: tuple[Standing, ...]
     token: str
-    shortest: bool = True
+    shortest: bool | None = True
     loop: int | None = None
 
 

@@ -75,7 +75,7 @@ class Search:
     def _visit(self, engine: Engine) -> bool:
         self.transitions += 1
         for witness in engine.reached:
-            self.witnesses |= 1 << self.build.translation.witness(witness)
+            self.witnesses |= 1 << self.build.translation.witnesses.index(witness)
         state = engine.state()
         new = state not in self.states
         self.states.add(state)

@@ -1,7 +1,8 @@
 """A schedule as a short word that replays, or as a file where it is too long for one.
 
 The word carries hashes of the design's name, the scenario's name and the model's code, so that it is refused, and not replayed
-wrongly, once they changed.
+wrongly, once they changed; and a checksum of 32 bits. Each word has one spelling, and each of its fields is checked: what is
+read here is well formed, and whether it ends as it claims is for the replay to say.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import json
+import re
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +19,12 @@ from septum.explore.build import Build
 from septum.lang.errors import UserError
 from septum.lang.types import Size
 
-LONGEST = 80
-VERSION = "s1"
-HEADER, LOOP_BYTES = 9, 4
+LONGEST, LARGEST_FILE = 80, 1 << 24
+VERSION = "s2"
+CHECK, NAMES, DIGEST, LOOP_BYTES = 4, 4, 4, 4
 DEADLOCKS, SIZES, JUDGED, LOOPS = 1, 2, 4, 8
+MOST_THREADS, CHOICE_BYTES = 32, 4
+SIZE = re.compile(r"([A-Za-z_][A-Za-z_0-9]{0,63})=(0|[1-9][0-9]{0,8})")
 
 Schedule = tuple[tuple[int, int], ...]
 
@@ -55,7 +58,7 @@ def digest(build: Build) -> bytes:
         f"{key.name}={value}" for key, value in build.bindings.items() if isinstance(key, Size) and isinstance(value, int)
     )
     text = "\0".join([build.scenario.name, *sizes, build.translation.code])
-    return hashlib.sha256(text.encode() + build.world).digest()[:4]
+    return hashlib.sha256(text.encode() + build.world).digest()[:DIGEST]
 
 
 def write(
@@ -64,23 +67,21 @@ def write(
     """A word of at most 80 characters, or the name of a file in `directory`."""
     loops = loop is not None
     flags = bytes([DEADLOCKS * deadlock | SIZES * bool(sizes) | JUDGED * bool(build.judged) | LOOPS * loops])
-    judged = name_hash(build.judged) if build.judged else b""
-    overridden = json.dumps(sizes, separators=(",", ":")).encode() + b"\0" if sizes else b""
     packed = (
         name_hash(build.model.name)
         + name_hash(build.scenario.name)
         + digest(build)
         + flags
-        + judged
-        + overridden
+        + (name_hash(build.judged) if build.judged else b"")
+        + (",".join(f"{name}={value}" for name, value in sizes.items()).encode() + b"\0" if sizes else b"")
         + (b"" if loop is None else loop.to_bytes(LOOP_BYTES, "big"))
         + _packed(schedule)
     )
-    check = zlib.crc32(packed).to_bytes(4, "big")[:1]
-    word = f"{VERSION}-{base64.urlsafe_b64encode(check + packed).decode().rstrip('=')}"
+    word = _spelled(packed)
     if len(word) <= LONGEST:
         return word
-    target = directory / f"{build.model.name}-{build.scenario.name}-{hashlib.sha256(packed).hexdigest()[:6]}.schedule"
+    name = f"{build.model.name}-{build.scenario.name}-{hashlib.sha256(packed).hexdigest()[:6]}.schedule"
+    target = directory / re.sub(r"[^\w.-]", "_", name)
     try:
         target.write_text(word + "\n")
     except OSError as error:
@@ -90,35 +91,88 @@ def write(
 
 def read(word: str) -> Token:
     """The Token of a word or of the file that it names; UserError for anything else."""
-    path = Path(word)
-    if path.suffix == ".schedule":
-        try:
-            word = path.read_text().strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"{path}: {getattr(error, 'strerror', error)}") from None
+    if word.endswith(".schedule"):
+        word = _in_file(Path(word))
+    shown = f"{word[:20]}..." if word[:20].isprintable() else ascii(word[:20])
     version, _, text = word.partition("-")
     if version != VERSION:
-        raise UserError(f"{word[:20]}: no token of this septum; a token begins with {VERSION}-, a file ends with .schedule")
+        raise UserError(f"{shown}: no token of this septum; a token begins with {VERSION}-, a file ends with .schedule")
     try:
-        whole = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-        check, packed = whole[:1], whole[1:]
-        if len(packed) < HEADER or zlib.crc32(packed).to_bytes(4, "big")[:1] != check:
+        packed = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)[CHECK:]
+        if _spelled(packed) != word:
             raise ValueError
-        sizes, rest = {}, packed[HEADER:]
-        judged = rest[:2] if packed[8] & JUDGED else b""
-        rest = rest[len(judged) :]
-        if packed[8] & SIZES:
-            text_, _, rest = rest.partition(b"\0")
-            sizes = json.loads(text_)
-        loop = int.from_bytes(rest[:LOOP_BYTES], "big") if packed[8] & LOOPS else None
-        schedule = _unpacked(rest if loop is None else rest[LOOP_BYTES:])
-        return Token(packed[:2], packed[2:4], packed[4:8], sizes, bool(packed[8] & DEADLOCKS), judged, schedule, loop)
-    except (ValueError, binascii.Error, IndexError):
-        raise UserError(f"{word[:20]}...: the token is damaged; copy it whole") from None
+        return _token(packed)
+    except (ValueError, binascii.Error):
+        raise UserError(f"{shown}: the token is damaged; copy it whole") from None
+
+
+def _in_file(path: Path) -> str:
+    try:
+        if not path.is_file():
+            raise UserError(f"{path}: no such file; a schedule file is one that septum wrote")
+        with path.open("rb") as file:
+            content = file.read(LARGEST_FILE + 1)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{str(path)!r}: {getattr(error, 'strerror', None) or error}") from None
+    if len(content) > LARGEST_FILE:
+        raise UserError(f"{path}: is larger than {LARGEST_FILE:,} bytes; no schedule of septum is")
+    return content.decode("ascii", "replace").strip()
+
+
+def _spelled(packed: bytes) -> str:
+    whole = zlib.crc32(packed).to_bytes(CHECK, "big") + packed
+    return f"{VERSION}-{base64.urlsafe_b64encode(whole).decode().rstrip('=')}"
+
+
+class _Bytes:
+    """What is left of a token, taken from the front; ValueError where there is not so much."""
+
+    def __init__(self, rest: bytes) -> None:
+        self.rest, self.at = rest, 0
+
+    def __bool__(self) -> bool:
+        return self.at < len(self.rest)
+
+    def take(self, count: int) -> bytes:
+        if self.at + count > len(self.rest):
+            raise ValueError("it ends too soon")
+        self.at += count
+        return self.rest[self.at - count : self.at]
+
+    def take_text(self) -> str:
+        end = self.rest.index(b"\0", self.at)
+        text = self.take(end - self.at).decode("ascii")
+        self.take(1)
+        return text
+
+
+def _token(packed: bytes) -> Token:
+    """ValueError for what no septum writes."""
+    rest = _Bytes(packed)
+    names, made_of, [flags] = rest.take(NAMES), rest.take(DIGEST), rest.take(1)
+    if flags >= 2 * LOOPS or (flags & DEADLOCKS and flags & LOOPS):
+        raise ValueError("no such end")
+    judged = rest.take(2) if flags & JUDGED else b""
+    sizes = _sizes(rest.take_text()) if flags & SIZES else {}
+    loop = int.from_bytes(rest.take(LOOP_BYTES), "big") if flags & LOOPS else None
+    schedule = _unpacked(rest)
+    if loop is not None and loop >= len(schedule):
+        raise ValueError("no step of the schedule is in the loop")
+    return Token(names[:2], names[2:], made_of, sizes, bool(flags & DEADLOCKS), judged, schedule, loop)
+
+
+def _sizes(text: str) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for part in text.split(","):
+        match = SIZE.fullmatch(part)
+        if not match or match[1] in found:
+            raise ValueError("no size")
+        found[match[1]] = int(match[2])
+    return found
 
 
 def _packed(schedule: Schedule) -> bytes:
-    """Up to 16 steps of a thread without choices as one byte; a step with a choice as three."""
+    """Up to 16 steps of a thread without choices as one byte; a step with a choice as its thread and the choice."""
     packed = bytearray()
     for thread, choice in schedule:
         run = packed[-1] if packed else 0
@@ -127,18 +181,35 @@ def _packed(schedule: Schedule) -> bytes:
         elif choice == 0 and thread < 8:
             packed.append(0x80 | thread << 4)
         else:
-            packed += bytes([thread, choice & 0x7F, choice >> 7 & 0x7F])
+            packed += bytes([thread]) + _number(choice)
     return bytes(packed)
 
 
-def _unpacked(packed: bytes) -> Schedule:
+def _number(choice: int) -> bytes:
+    """Seven bits a byte, the lowest first; all but the last have the eighth."""
+    if choice < 0x80:
+        return bytes([choice])
+    return bytes([0x80 | choice & 0x7F]) + _number(choice >> 7)
+
+
+def _unpacked(rest: _Bytes) -> Schedule:
     schedule: list[tuple[int, int]] = []
-    at = 0
-    while at < len(packed):
-        if packed[at] & 0x80:
-            schedule += [(packed[at] >> 4 & 0x07, 0)] * ((packed[at] & 0x0F) + 1)
-            at += 1
+    while rest:
+        [first] = rest.take(1)
+        if first & 0x80:
+            schedule += [(first >> 4 & 0x07, 0)] * ((first & 0x0F) + 1)
+        elif first < MOST_THREADS:
+            schedule.append((first, _choice(rest)))
         else:
-            schedule.append((packed[at], packed[at + 1] | packed[at + 2] << 7))
-            at += 3
+            raise ValueError("no such thread")
     return tuple(schedule)
+
+
+def _choice(rest: _Bytes) -> int:
+    choice = 0
+    for place in range(CHOICE_BYTES):
+        [byte] = rest.take(1)
+        choice |= (byte & 0x7F) << 7 * place
+        if not byte & 0x80:
+            return choice
+    raise ValueError("no such choice")

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from septum.check.result import Call, Change, Standing, Step
+from septum.check.slicing import Slice, Watched
 from septum.explore.build import DEADLOCK, PROGRESS, Build
 from septum.host.locks import Lock
 from septum.lang.engine import Engine, Failure, Status
 from septum.lang.errors import EnginesDisagree
 from septum.lang.places import Places
-from septum.lang.processes import property_of
+from septum.lang.processes import Choose, property_of
 from septum.lang.struct import Realised
 from septum.lang.types import EnumType, scope
 from septum.lang.values import Ref
@@ -56,17 +57,30 @@ def at_rest(engine: Engine) -> bool:
     return all(actor.ended or actor.thread.daemon for actor in engine.threads)
 
 
+def is_stuck(engine: Engine) -> bool:
+    """Nobody can take a step, and somebody who is no daemon has not ended."""
+    return not at_rest(engine) and not any(engine.can_step(number) for number in range(len(engine.threads)))
+
+
 def _ignored(build: Build, failure: Failure) -> bool:
     return any(
         (s.file, s.line) == (failure.file, failure.line) for n, s in enumerate(build.translation.sites) if n in build.ignored
     )
 
 
+def _marked(steps: Sequence[Step], found: Slice) -> tuple[Step, ...]:
+    """The steps, each with what of it the failed clause depends on; the last is always part of it."""
+    last = len(steps) - 1
+    return tuple(
+        replace(step, needed=number in found.parts or number == last, touches=found.touches(number))
+        for number, step in enumerate(steps)
+    )
+
+
 class _Replay:
     def __init__(self, build: Build) -> None:
-        self.build = build
-        self.engine = build.engine()
-        self.places = Places(build.model.world, build.translation.realised)
+        self.build, self.watched = build, Watched(build)
+        self.engine, self.recorder, self.places = self.watched.engine, self.watched.recorder, self.watched.places
         self.locks = list(self.places.structs(Lock))
 
     def run(self, schedule: Schedule, ends_in_deadlock: bool) -> Trace:
@@ -76,13 +90,18 @@ class _Replay:
                 raise EnginesDisagree(f"{self.build.scenario.name}: the schedule goes on after {failure.clause}")
             step, failure = self._step(thread, choice)
             steps.append(step)
-        failure = failure or first_failure(self.build, self.engine, at_rest(self.engine))
-        if failure is None and not ends_in_deadlock:
-            raise EnginesDisagree(f"{self.build.scenario.name}: the schedule ends without a violation in the Python engine")
-        standing = tuple(self._standing(number) for number in range(len(self.engine.threads)))
         if failure is None:
-            return Trace(tuple(steps), standing, DEADLOCK, _deadlock(standing))
-        return Trace(tuple(steps), standing, property_of(failure.clause), failure.clause)
+            with self.recorder.watching(len(steps)):
+                failure = first_failure(self.build, self.engine, at_rest(self.engine))
+        if (failure is None) != ends_in_deadlock or (ends_in_deadlock and not is_stuck(self.engine)):
+            expected = "a deadlock" if ends_in_deadlock else "a violation"
+            raise EnginesDisagree(f"{self.build.scenario.name}: the schedule ends without {expected} in the Python engine")
+        standing = tuple(self._standing(number) for number in range(len(self.engine.threads)))
+        found = Slice(self.watched, [step.locks for step in steps])
+        if failure is None:
+            blocked = [number for number, one in enumerate(standing) if one.state == "blocked"]
+            return Trace(_marked(steps, found.of_waits(blocked)), standing, DEADLOCK, _deadlock(standing))
+        return Trace(_marked(steps, found.of_failure()), standing, property_of(failure.clause), failure.clause)
 
     def go_round(self, schedule: Schedule, loop: int) -> Trace:
         """A schedule that comes back to the state before step `loop`; every thread that could run since then has run."""
@@ -98,6 +117,8 @@ class _Replay:
             steps.append(step)
         if self.engine.state() != start or able - {thread for thread, _ in schedule[loop:]}:
             raise EnginesDisagree(f"{self.build.scenario.name}: the schedule does not go round for ever in the Python engine")
+        if at_rest(self.engine):
+            raise EnginesDisagree(f"{self.build.scenario.name}: all has come to an end in the Python engine")
         standing = tuple(self._standing(number) for number in range(len(self.engine.threads)))
         return Trace(tuple(steps), standing, PROGRESS, self._livelock(standing))
 
@@ -110,18 +131,40 @@ class _Replay:
         return f"progress: {', '.join(kept)} may never come to an end"
 
     def _step(self, thread: int, choice: int) -> tuple[Step, Failure | None]:
+        name = self.build.scenario.name
+        if not 0 <= thread < len(self.engine.threads) or not 0 <= choice < self.engine.choices(thread):
+            raise EnginesDisagree(f"{name}: there is no thread {thread} with a choice {choice} in the Python engine")
         before, from_stack, ways = self.engine.world(), self.stack(thread), self.engine.choices(thread)
-        known = set(self.engine.reached)
-        status = self.engine.step(thread, choice)
+        known, number = set(self.engine.reached), len(self.watched.threads)
+        if isinstance(self.engine.threads[thread].request, Choose):
+            self.recorder.chose(list(self.engine.frames(thread))[-1])
+        self.watched.threads.append(thread)
+        with self.recorder.watching(number) as asked:
+            status = self.engine.step(thread, choice)
+        self.watched.asked.append(asked)
         if status is Status.BLOCKED:
-            raise EnginesDisagree(
-                f"{self.build.scenario.name}: {self.engine.threads[thread].thread.name} is blocked in the Python engine"
-            )
+            raise EnginesDisagree(f"{name}: {self.engine.threads[thread].thread.name} is blocked in the Python engine")
         failure = self.engine.failure if status is Status.FAILED else None
+        if failure and _ignored(self.build, failure):
+            raise EnginesDisagree(f"{name}: {failure.clause}, which is not judged, in the Python engine")
         changes = tuple(self._changes(before, self.engine.world()))
         events = tuple(sorted(witness.name for witness in self.engine.reached - known))
-        name = self.engine.threads[thread].thread.name
-        return Step(name, choice if ways > 1 else None, from_stack, changes, self.held(thread), events), failure
+        runs = self.engine.threads[thread].thread.name
+        begins = self.watched.begins(number, from_stack[-1].function) if from_stack[-1].source.startswith("def ") else ()
+        chosen, passed = choice if ways > 1 else None, self._passed(thread, number, changes)
+        return Step(runs, chosen, from_stack, changes, self.held(thread), events, passed, begins), failure
+
+    def _passed(self, thread: int, number: int, changes: Sequence[Change]) -> tuple[str, ...]:
+        """The locks that a step took and released: written, and as before."""
+        written = {access.offset for access in self.recorder.writes_of(number) if access.value >> thread & 1}
+        changed = {change.place for change in changes}
+        names = {"writer": "write", "readers": "read"}
+        return tuple(
+            f"{path} ({names[field]})"
+            for path, offset, _ in self.locks
+            for _, place, at in self.places.parts(Lock, path, offset)
+            if at in written and place not in changed and (field := place.rpartition(".")[2]) in names
+        )
 
     def _changes(self, before: bytes, after: bytes) -> Iterator[Change]:
         for found in self.places.differences(before, after):

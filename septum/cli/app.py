@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import sys
 import traceback
@@ -20,7 +21,8 @@ PACKAGE = Path(__file__).parents[1]
 
 MODULES = {
     "check": "check", "hunt": "hunt", "compare": "compare", "provenance": "provenance", "claims": "claims", "replay": "replay",
-    "new": "new", "list": "listing", "show": "show", "footprints": "footprints", "explain": "explain", "tdx": "tdx",
+    "new": "new", "sources": "sources", "list": "listing", "show": "show", "footprints": "footprints", "explain": "explain",
+    "tdx": "tdx",
 }  # fmt: skip
 
 
@@ -29,6 +31,13 @@ class _Commands(click.Group):
 
     def list_commands(self, context: click.Context) -> list[str]:
         return list(MODULES)
+
+    def resolve_command(self, context: click.Context, arguments: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        """An unknown command is met with the nearest known."""
+        near = difflib.get_close_matches(arguments[0], MODULES, n=1)
+        if arguments[0] not in MODULES and near and not arguments[0].startswith("-"):
+            context.fail(f"No such command '{arguments[0]}'; did you mean {near[0]}?")
+        return super().resolve_command(context, arguments)
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         if name not in MODULES:

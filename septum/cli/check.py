@@ -10,7 +10,7 @@ import click
 
 from septum.check.result import Result
 from septum.cli import names
-from septum.cli.output import colour, width, write, write_json
+from septum.cli.output import colour, drawing_width, height, width, write, write_json
 from septum.lang.errors import UserError
 
 EPILOG = (
@@ -28,6 +28,7 @@ NUMBER = click.IntRange(min=1)
 @click.option("--scope", "scope_name", metavar="NAME", default="", help="How large; see `septum list scopes` (default: small).")
 @click.option("--vcpus", metavar="N", type=NUMBER, help="How many vCPUs the scenario runs.")
 @click.option("--pages", metavar="N", type=NUMBER, help="How many physical pages there are.")
+@click.option("--module", metavar="VERSION", help="Which TDX module: 1.5.16, 1.5.25, 1.5.28 or 2.0 (default: 1.5.16).")
 @click.option(
     "--kernel",
     metavar="RELEASE",
@@ -138,12 +139,14 @@ def _write_ftrace(result: Result, name: str, options: dict[str, Any]) -> None:
     from septum.explore.build import sizes_given
     from septum.kvm.versions import release
     from septum.report.ftrace import written
+    from septum.tdx.versions import version_number
 
     if not result.states:
         raise UserError(f"--ftrace: {result.scenario} did not run: {result.reason}")
     model = names.load(result.design)
     scenario = next(one for one in model.scenarios if one.name == result.scenario)
-    given = {"VCPUS": options["vcpus"], "PAGES": options["pages"], "KERNEL": release(options["kernel"])}
+    versions = {"KERNEL": release(options["kernel"]), "MODULE": version_number(options["module"])}
+    given = {"VCPUS": options["vcpus"], "PAGES": options["pages"], **versions}
     sizes = sizes_given(model, scenario, options["scope_name"], given)
     build, steps = schedule(model, result, sizes)
     what = f"the counterexample: {result.clause}" if result.counterexample else "a run"
@@ -164,7 +167,7 @@ def report(results: list[Result], form: str, options: dict[str, Any]) -> None:
     else:
         from septum.report.terminal import render
 
-        write(render(results, width=width(), colour=colour()))
+        write(render(results, width=width(), colour=colour(), height=height(), drawing=drawing_width()))
 
 
 def mail(results: Sequence[Result], options: dict[str, Any]) -> str:
@@ -178,7 +181,7 @@ def mail(results: Sequence[Result], options: dict[str, Any]) -> str:
     words = ["septum", "check", *designs]
     for scenario in dict.fromkeys(one.scenario for one in results):
         words += ["--scenario", scenario]
-    named = {"property": "property", "scope": "scope_name", "vcpus": "vcpus", "pages": "pages", "kernel": "kernel"}
+    named = {"scope": "scope_name"} | {name: name for name in ("property", "vcpus", "pages", "kernel", "module")}
     for name, key in named.items():
         words += [f"--{name}", str(options[key])] if options[key] else []
     words += ["--progress"] if options["livelocks"] else []

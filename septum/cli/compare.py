@@ -41,7 +41,7 @@ def compare(
 
     chosen = _designs(designs, every)
     for name in chosen:
-        names.load(name)
+        names.load_design(name, "compare")
     found = list(measure_all(chosen, _budget(budget), threads or os.cpu_count() or 1, not no_verdicts))
     if form == "json":
         write_json(report.document(found))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from septum.cli.output import colour, width, write, write_json
+from septum.cli.output import colour, drawing_width, height, width, write, write_json
 from septum.cli.progress import ProgressLine
 from septum.lang.errors import UserError
 
@@ -147,4 +147,4 @@ def report(hunts: list[Hunted], as_json: bool) -> None:
     else:
         from septum.report.hunt import render
 
-        write(render(hunts, width=width(), colour=colour()))
+        write(render(hunts, width=width(), colour=colour(), height=height(), drawing=drawing_width()))

@@ -7,8 +7,8 @@ import os
 import shutil
 import sys
 
-PLAIN_WIDTH = 80
-WIDEST = 120
+PLAIN_WIDTH, MAIL_WIDTH = 80, 75
+WIDEST, WIDEST_DRAWING = 120, 160
 
 
 def write(text: str) -> None:
@@ -36,3 +36,15 @@ def colour() -> bool:
 def width() -> int:
     """The columns of standard output."""
     return min(shutil.get_terminal_size((PLAIN_WIDTH, 24)).columns, WIDEST) if sys.stdout.isatty() else PLAIN_WIDTH
+
+
+def drawing_width() -> int:
+    """The columns for a drawing: those of a terminal, or those of a mail."""
+    if not sys.stdout.isatty():
+        return MAIL_WIDTH
+    return min(shutil.get_terminal_size((PLAIN_WIDTH, 24)).columns, WIDEST_DRAWING)
+
+
+def height() -> int:
+    """The lines of the screen; 0 where standard output is no terminal."""
+    return shutil.get_terminal_size((PLAIN_WIDTH, 24)).lines if sys.stdout.isatty() else 0

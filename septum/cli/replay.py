@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from septum.cli.output import colour, width, write, write_json
+from septum.cli.output import width, write, write_json
 
 INCOMPLETE = 3
 EPILOG = (
@@ -22,10 +22,11 @@ EPILOG = (
 @click.option("--formats", metavar="FILE", help="Its event formats: events/kvmmmu of tracefs, or its files in one.")
 @click.option("--midlife", is_flag=True, help="VMs were running before the trace began (default: inferred).")
 @click.option("--keep-going", is_flag=True, help="Go on behind a divergence, and list all, grouped.")
+@click.option("--strict", is_flag=True, help="Exit status 3 if more than a tenth of the changes was taken on trust.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option("--plot", metavar="FILE", help="Also draw mapped memory by page size, as .png or .html (needs septum[plot]).")
 @click.pass_context
-def replay(context: click.Context, /, trace: str, as_json: bool, plot: str | None, **options: Any) -> None:
+def replay(context: click.Context, /, trace: str, strict: bool, as_json: bool, plot: str | None, **options: Any) -> None:
     """Follow the KVM events of a trace in the model, at real geometry: which change of a page table could no kernel make?
 
     TRACE is the text of tracefs (trace, trace_pipe), trace-cmd report or perf script, plain or compressed (gzip, xz, zstd);
@@ -50,6 +51,6 @@ def replay(context: click.Context, /, trace: str, as_json: bool, plot: str | Non
     else:
         from septum.report.replay import render
 
-        write(render(result, width=width(), colour=colour()))
-    whole = INCOMPLETE if result.reading.truncated else 0
+        write(render(result, width=width()))
+    whole = INCOMPLETE if result.reading.truncated or (strict and result.checked.poorly) else 0
     context.exit({Verdict.FOLLOWED: whole, Verdict.DIVERGED: 1, Verdict.NOTHING: INCOMPLETE}[result.verdict])

@@ -1,4 +1,4 @@
-"""`septum show`: the source of a design."""
+"""`septum show`: the source of a design, or what the translator reads in it."""
 
 from __future__ import annotations
 
@@ -8,18 +8,47 @@ import click
 
 from septum.cli import names
 from septum.cli.output import colour, width, write
+from septum.explore.build import build
 from septum.lang.errors import UserError
+from septum.lang.model import Model
+from septum.translate.show import shown
+from septum.translate.tree import called
 
 
 @click.command(short_help="Show the source of a design.")
 @click.argument("design")
-def show(design: str) -> None:
-    """Show the source of a design: with line numbers and colours on a terminal, as it stands in a pipe."""
-    file = names.load(design).file
-    if file is None:
+@click.argument("function", required=False)
+@click.option("--tree", is_flag=True, help="The typed tree of FUNCTION, with the kinds of its arguments and locals.")
+def show(design: str, function: str | None, tree: bool) -> None:
+    """Show the source of a design: with line numbers and colours on a terminal, as it stands in a pipe.
+
+    With --tree: a FUNCTION that the design's scenarios run, an operation say, as the translator reads it.
+    """
+    model = names.load(design)
+    if tree != (function is not None):
+        raise UserError("show --tree DESIGN FUNCTION: --tree and the name of a function go together")
+    if function is not None:
+        write("\n".join(_trees(model, function)))
+        return
+    if model.file is None:
         raise UserError(f"{design} has no file of its own")
-    source = Path(file).read_text(encoding="utf-8")
-    write(_coloured(Path(file), source) if colour() else source)
+    source = Path(model.file).read_text(encoding="utf-8")
+    write(_coloured(Path(model.file), source) if colour() else source)
+
+
+def _trees(model: Model, name: str) -> list[str]:
+    """The trees of the functions of this name, one for each choice of kinds, of the first scenario that has them."""
+    seen: set[str] = set()
+    for scenario in model.scenarios:
+        if scenario.needs <= model.operations:
+            unit = build(model, scenario).translation
+            functions = [one for one in unit.functions if one in called([*unit.entries, *unit.properties])]
+            found = [shown(one) for one in functions if one.source.name == name]
+            if found:
+                return found
+            seen |= {one.source.name for one in functions}
+    names.known("function", name, seen, model.name)
+    return []
 
 
 def _coloured(file: Path, source: str) -> str:

@@ -10,6 +10,7 @@ import click
 
 from septum.cli.output import write
 from septum.lang.errors import SeptumError, UserError
+from septum.tdx.versions import EMULATED, VERSIONS
 
 if TYPE_CHECKING:
     from septum.tdx.shell import Shell
@@ -24,11 +25,9 @@ UNEXPECTED = 1
 @click.option("--lps", type=click.IntRange(1, 64), default=4, show_default=True, help="Logical processors.")
 @click.option("--memory", type=click.IntRange(1, 512), default=4, show_default=True, metavar="GIB", help="Memory, from 1 GiB on.")
 @click.option("--boot/--no-boot", default=True, help="Bring the module up first: SYS.INIT to the last SYS.TDMR.INIT (default).")
-@click.option(
-    "--old", is_flag=True, help="As older modules: DEMOTE polls for interrupts, the zero-step filter locks exclusively."
-)
+@click.option("--module", type=click.Choice(VERSIONS), default=EMULATED, show_default=True, help="The version of the TDX module.")
 @click.option("--engine", type=click.Choice(["c", "python"]), default="c", show_default=True)
-def tdx(script: Path | None, dynamic_pamt: bool, levels: int, lps: int, memory: int, boot: bool, old: bool, engine: str) -> int:
+def tdx(script: Path | None, dynamic_pamt: bool, levels: int, lps: int, memory: int, boot: bool, module: str, engine: str) -> int:
     """Make SEAMCALLs by hand against an emulated TDX module, or run a SCRIPT of them (- is standard input).
 
     `help` in the shell lists what a line may say. In a script a call has to answer TDX_SUCCESS, or what stands behind
@@ -37,26 +36,19 @@ def tdx(script: Path | None, dynamic_pamt: bool, levels: int, lps: int, memory: 
     Exit status: 0 every call answered as expected, 1 one did not, 2 bad input.
     """
     lines = _read(script) if script else None
-    shell = _shell(dynamic_pamt, levels, lps, memory, boot, old, engine, strict=lines is not None)
+    shell = _shell(dynamic_pamt, levels, lps, memory, boot, module, engine, strict=lines is not None)
     if lines is None and sys.stdin.isatty():
         return _interactive(shell)
     return _run(shell, lines if lines is not None else sys.stdin.read().splitlines(), str(script or "standard input"))
 
 
-def _shell(dynamic: bool, levels: int, lps: int, memory: int, boot: bool, old: bool, engine: str, strict: bool) -> Shell:
+def _shell(dynamic: bool, levels: int, lps: int, memory: int, boot: bool, version: str, engine: str, strict: bool) -> Shell:
     from septum.tdx.bringup import Host
     from septum.tdx.module import Geometry, Module
     from septum.tdx.shell import Shell
 
     geometry = Geometry(levels=levels, gfns=1 << (35 if levels == 4 else 39), lps=lps)
-    module = Module(
-        geometry,
-        engine=engine,
-        dynamic_pamt=dynamic,
-        enhanced_demote=not old,
-        zero_step_shared=not old,
-        cmrs=((1 << 30, memory << 30),),
-    )
+    module = Module(geometry, engine=engine, version=version, dynamic_pamt=dynamic, cmrs=((1 << 30, memory << 30),))
     return Shell(module, Host(module, dynamic=dynamic) if boot else None, strict=strict)
 
 

@@ -10,11 +10,12 @@ from septum.host.geometry import Level, Pfn
 from septum.host.pools import OK, alloc_or_fail
 from septum.kvm.design import VM_POOL, Design
 from septum.kvm.seam.pamt import tdx_alloc_control_page
+from septum.kvm.tdp import split_unlocked
 from septum.kvm.tdp.tdp_mmu import table_at
 from septum.kvm.vmx.demote import block_and_track, tdx_demote
 from septum.lang import Struct
 
-design = Design("dpamt_carry", base=dpamt_v5, sizes={VM_POOL: 0})
+design = Design("dpamt_carry", base=dpamt_v5, parts=[split_unlocked], sizes={VM_POOL: 0})
 
 
 @design.sp
@@ -30,16 +31,6 @@ class NoPool(Struct):
     """A split needs nothing of the VM."""
 
     unused: bool
-
-
-@design.process
-def begin_split(m, vm, vcpu):
-    yield
-
-
-@design.routine
-def end_split(m, vm, vcpu):
-    pass
 
 
 @design.process

@@ -12,13 +12,13 @@ from septum.host.pools import OK, free_list, pop, topup_list
 from septum.kvm.design import VM_POOL, Design
 from septum.kvm.ops import ops
 from septum.kvm.seam.pamt import pamt_get
-from septum.kvm.tdp.split import tdx_check_accept_level
+from septum.kvm.tdp import accept_level
 from septum.kvm.vmx.demote import DEMOTE_GUARDED, block_and_track, tdx_demote
 from septum.lang import Struct, process, u8
 
 SPLIT_PAGES = PAMT_PAGES * (1 + 1)  # the S-EPT page and the guest range
 
-design = Design("dpamt_merged_split", base=dpamt_merged, sizes={VM_POOL: SPLIT_PAGES, DEMOTE_GUARDED: 1})
+design = Design("dpamt_merged_split", base=dpamt_merged, parts=[accept_level], sizes={VM_POOL: SPLIT_PAGES, DEMOTE_GUARDED: 1})
 
 
 class SplitCache(Struct):
@@ -39,11 +39,6 @@ class KvmTdx(Struct):
 @design.routine
 def split_pool(m, vm):
     return m.vm[vm].design.pamt_cache
-
-
-@design.process
-def check_accept_level(m, vcpu, gfn):
-    return (yield from tdx_check_accept_level(m, vcpu, gfn))
 
 
 @design.process

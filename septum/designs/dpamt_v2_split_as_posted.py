@@ -20,14 +20,15 @@ from septum.host.pools import (
 from septum.kvm.design import VM_POOL, Design
 from septum.kvm.ops import ops
 from septum.kvm.seam.pamt import pamt_get
-from septum.kvm.tdp.split import SPLIT_ZEROED, tdx_check_accept_level
+from septum.kvm.tdp import accept_level, split_unlocked
+from septum.kvm.tdp.split import SPLIT_ZEROED
 from septum.kvm.vmx.demote import COUNT_COMPARED, block_and_track, tdx_demote
 from septum.lang import Struct, u8
 
 SPLIT_PAGES = PAMT_PAGES * 2
 
 design = Design(
-    "dpamt_v2_split_as_posted", base=dpamt_v2_as_posted,
+    "dpamt_v2_split_as_posted", base=dpamt_v2_as_posted, parts=[accept_level, split_unlocked],
     sizes={SPLIT_ZEROED: 1, VM_POOL: PAIR_CAPACITY, COUNT_COMPARED: 0},
 )  # fmt: skip
 
@@ -42,21 +43,6 @@ class KvmArch(Struct):
 @design.routine
 def split_pool(m, vm):
     return m.vm[vm].design.pamt_page_cache
-
-
-@design.process
-def check_accept_level(m, vcpu, gfn):
-    return (yield from tdx_check_accept_level(m, vcpu, gfn))
-
-
-@design.process
-def begin_split(m, vm, vcpu):
-    yield
-
-
-@design.routine
-def end_split(m, vm, vcpu):
-    pass
 
 
 @design.routine

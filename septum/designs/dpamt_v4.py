@@ -12,14 +12,20 @@ from septum.host.pools import ENOMEM, OK, alloc_atomic, alloc_or_fail, free_list
 from septum.kvm.design import VM_POOL, Design
 from septum.kvm.ops import ops
 from septum.kvm.seam.pamt import pamt_get
-from septum.kvm.tdp.split import SPLIT_ZEROED, tdx_check_accept_level
+from septum.kvm.tdp import accept_level, split_unlocked
+from septum.kvm.tdp.split import SPLIT_ZEROED
 from septum.kvm.vmx.demote import DEMOTE_GUARDED, block_and_track, tdx_demote
 from septum.lang import Size, Struct, process, u8, warn_on
 
 SPLIT_CHARGED = Size("SPLIT_CHARGED", 1)  # pages of the pool for splits are charged to the VM
 SPLIT_PAGES = PAMT_PAGES * 2  # a pair for the S-EPT page, a pair for the guest range
 
-design = Design("dpamt_v4", base=dpamt_v3, sizes={SPLIT_ZEROED: 1, VM_POOL: 2 * SPLIT_PAGES, DEMOTE_GUARDED: 1})
+design = Design(
+    "dpamt_v4",
+    base=dpamt_v3,
+    parts=[accept_level, split_unlocked],
+    sizes={SPLIT_ZEROED: 1, VM_POOL: 2 * SPLIT_PAGES, DEMOTE_GUARDED: 1},
+)
 
 
 class SplitPrealloc(Struct):
@@ -49,21 +55,6 @@ def alloc_external_spt(m, vcpu):
 @design.routine
 def split_pool(m, vm):
     return m.vm[vm].design.prealloc_split_cache
-
-
-@design.process
-def check_accept_level(m, vcpu, gfn):
-    return (yield from tdx_check_accept_level(m, vcpu, gfn))
-
-
-@design.process
-def begin_split(m, vm, vcpu):
-    yield
-
-
-@design.routine
-def end_split(m, vm, vcpu):
-    pass
 
 
 @design.routine

@@ -11,7 +11,8 @@ from septum.host.pools import ENOMEM, OK, alloc_or_fail, free_list, pop, push
 from septum.kvm.design import VM_POOL, Design
 from septum.kvm.ops import ops
 from septum.kvm.seam.pamt import free_unused, pamt_get
-from septum.kvm.tdp.split import SPLIT_FROM_POOLS, tdx_check_accept_level
+from septum.kvm.tdp import accept_level, split_unlocked
+from septum.kvm.tdp.split import SPLIT_FROM_POOLS
 from septum.kvm.vmx.demote import DEMOTE_GUARDED, block_and_track, tdx_demote
 from septum.lang import Size, Struct, process, u8
 
@@ -19,8 +20,9 @@ SPLIT_PAGES = PAMT_PAGES * 2
 CACHE_SPINLOCK = Size("CACHE_SPINLOCK", 1)  # the pools of the VM have a spinlock, and not a mutex over top-up and use
 
 design = Design(
-    "seed_spin", base=dpamt_v6, sizes={SPLIT_FROM_POOLS: 1, DEMOTE_GUARDED: 1, CACHE_SPINLOCK: 1, VM_POOL: 4 + 2 * SPLIT_PAGES}
-)
+    "seed_spin", base=dpamt_v6, parts=[accept_level, split_unlocked],
+    sizes={SPLIT_FROM_POOLS: 1, DEMOTE_GUARDED: 1, CACHE_SPINLOCK: 1, VM_POOL: 4 + 2 * SPLIT_PAGES},
+)  # fmt: skip
 
 
 class PagePool(Struct):
@@ -62,21 +64,6 @@ def unlock_pools(m, vm):
 @design.routine
 def split_pool(m, vm):
     return m.vm[vm].design.pairs
-
-
-@design.process
-def check_accept_level(m, vcpu, gfn):
-    return (yield from tdx_check_accept_level(m, vcpu, gfn))
-
-
-@design.process
-def begin_split(m, vm, vcpu):
-    yield
-
-
-@design.routine
-def end_split(m, vm, vcpu):
-    pass
 
 
 @design.routine

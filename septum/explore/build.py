@@ -7,24 +7,28 @@ import functools
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from septum.explore.explore import source
-from septum.lang.alone import AloneTables
-from septum.lang.automorphism import Automorphisms
-from septum.lang.compile import compiled, load
+from septum.explore.unit import explored
+from septum.lang import source as source_module
 from septum.lang.engine import Engine
-from septum.lang.errors import SeptumError, UserError
-from septum.lang.footprint import Footprints
-from septum.lang.functions import Instance
+from septum.lang.errors import LanguageError, SeptumError, UserError
 from septum.lang.model import Model, Scenario, Setup, Thread
 from septum.lang.processes import property_of
 from septum.lang.source import shown_path
 from septum.lang.struct import allocate
-from septum.lang.translate import Translation
 from septum.lang.types import Size, scope
 from septum.lang.values import Num, Of, Ref, bits
+from septum.reduce.alone import AloneTables
+from septum.reduce.automorphism import Automorphisms
+from septum.reduce.footprint import Footprints
+from septum.translate.compile import compiled, load
+from septum.translate.translation import Translation
+from septum.translate.tree import Function
 
 MAX_ARGUMENTS, MAX_CALLS = 8, 32
+LANGUAGE = Path(source_module.__file__).parent
 ASSERTS, DEADLOCK, PROGRESS = "asserts", "deadlock", "progress"
 
 
@@ -219,7 +223,7 @@ def _translated(model: Model, peers: Sequence[Scenario]) -> tuple[Translation, l
             for call in thread.calls:
                 entry = translation.entries[translation.entry(call.process, len(call.arguments))]
                 _check_arguments(entry, call.arguments)
-    translation.finish(model.properties, source())
+    explored(translation, model.properties, source())
     return translation, programs, worlds
 
 
@@ -227,23 +231,23 @@ def _start(scenario: Scenario, setup: Setup) -> None:
     """Runs the start of a scenario; whatever goes wrong in it is the scenario's mistake, with file and line."""
     try:
         scenario.start(setup)
-    except SeptumError:
+    except LanguageError:
         raise
     except Exception as error:
-        where = traceback.extract_tb(error.__traceback__)[-1]
+        frames = traceback.extract_tb(error.__traceback__)
+        where = next((one for one in reversed(frames) if Path(one.filename).parent != LANGUAGE), frames[-1])
         place = f"{shown_path(where.filename)}:{where.lineno}"
-        raise UserError(
-            f"{place}: {type(error).__name__}: {error}\n    {where.line}\n  in the start of {scenario.name}"
-        ) from error
+        what = f"{error}" if isinstance(error, SeptumError) else f"{type(error).__name__}: {error}"
+        raise UserError(f"{place}: {what}\n    {where.line}\n  in the start of {scenario.name}") from error
 
 
-def _check_arguments(entry: Instance, arguments: Sequence[int]) -> None:
+def _check_arguments(entry: Function, arguments: Sequence[int]) -> None:
     kinds = [(name, kind) for name, kind in entry.parameters.items() if not isinstance(kind, Ref)]
     for (name, kind), argument in zip(kinds, arguments, strict=True):
         limit = kind.scalar.limit if isinstance(kind, Of) else kind.hi + 1 if isinstance(kind, Num) else 0
         if not 0 <= argument < limit:
             of = kind.scalar.name if isinstance(kind, Of) else f"u{bits(kind)}"
-            raise UserError(f"{entry.source.file}:{entry.source.tree.lineno}: {argument} does not fit {name}, a {of}")
+            raise UserError(f"{entry.source.file}:{entry.line}: {argument} does not fit {name}, a {of}")
 
 
 def _check_program(scenario: Scenario, setup: Setup) -> None:

@@ -22,10 +22,9 @@ static void hand_over(struct worker *w)
 	if ((batch = empty_batch(run, &w->pool))) {
 		memcpy(batch, &w->filling, batch_bytes(&w->filling));
 		push_batch(&w->produced, batch);
-	} else if (!run->spill_bytes) {
-		give_up(w, RUN_OUT_OF_MEMORY);
-	} else if (!spill_batch(run, &w->explorer->spill, &w->filling)) {
-		give_up(w, RUN_OUT_OF_DISK);
+	} else if (!run->spill_bytes || !spill_batch(run, &w->explorer->spill, &w->filling)) {
+		give_up(w, run->spill_bytes ? RUN_OUT_OF_DISK : RUN_OUT_OF_MEMORY);
+		__atomic_store_n(&w->explorer->torn, 1, __ATOMIC_RELAXED);
 	}
 	w->filling.count = w->filling.used = 0;
 	memset(w->packed, 0, STRIDE);
@@ -240,5 +239,7 @@ static void expand_batch(struct worker *w, const struct batch *batch)
 	}
 	while (w->waiting)
 		settle_oldest(w);
+	if (w->halted)
+		__atomic_store_n(&w->explorer->torn, 1, __ATOMIC_RELAXED);
 	w->frontier -= batch->count;
 }

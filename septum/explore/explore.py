@@ -14,7 +14,7 @@ from enum import Enum
 from pathlib import Path
 from typing import IO, ClassVar
 
-from septum.explore.checkpoint import REFUSALS, Checkpoint, Resumed
+from septum.explore.checkpoint import IN_USE, REFUSALS, Checkpoint, Resumed
 from septum.lang.errors import UserError
 
 ENDLESS = -2
@@ -26,8 +26,8 @@ HERE = Path(__file__).parent
 
 LIVELOCKS, HUNTS = "LIVELOCKS", "HUNTS"
 SOURCES = {
-    "": "run.h fingerprints.c frontier.c spill.c moves.c workers.c races.c expand.c schedule.c checkpoint.c resume.c explorer.c "
-    "exports.c",
+    "": "run.h fingerprints.c frontier.c spill.c moves.c workers.c races.c expand.c schedule.c seal.c checkpoint.c resume.c "
+    "explorer.c exports.c",
     LIVELOCKS: "../progress/graph.c ../progress/fair.c ../progress/lasso.c",
     HUNTS: "../hunt/pct.c ../hunt/shrink.c ../hunt/hunt.c",
 }
@@ -156,9 +156,11 @@ class Run(ctypes.Structure):
         ("symmetry", ctypes.c_uint32),
         ("reductions", ctypes.c_uint32),
         ("resume", ctypes.c_uint32),
+        ("keep_at_end", ctypes.c_uint32),
         ("checkpoint", ctypes.c_char_p),
         ("unfinished_checkpoint", ctypes.c_char_p),
         ("identity", ctypes.c_char_p),
+        ("key", ctypes.c_char_p),
         ("checkpoint_seconds", ctypes.c_double),
         ("spill_files", ctypes.c_int32 * 2),
         ("stop", ctypes.c_uint32),
@@ -182,9 +184,11 @@ class Run(ctypes.Structure):
     progress: _Progress
     spill_files: ctypes.Array[ctypes.c_int32]
     resume: int
-    checkpoint: bytes
+    keep_at_end: int
+    checkpoint: bytes | None
     unfinished_checkpoint: bytes
     identity: bytes
+    key: bytes
     checkpoint_seconds: float
     stop: int
     outcome: int
@@ -260,8 +264,13 @@ def explore(
     if checkpoint:
         run.checkpoint, run.unfinished_checkpoint = bytes(checkpoint.path), bytes(checkpoint.unfinished)
         run.identity = checkpoint.identity(initial, (threads, daemons, max_depth, symmetry, fusion, partial))
-        run.resume, run.checkpoint_seconds = checkpoint.resume, checkpoint.seconds
+        run.key = checkpoint.key
+        run.resume, run.keep_at_end, run.checkpoint_seconds = checkpoint.resume, checkpoint.kept, checkpoint.seconds
     with ExitStack() as stack:
+        if checkpoint and not stack.enter_context(checkpoint.held()):
+            if checkpoint.resume:
+                raise UserError(f"{checkpoint.path}: {REFUSALS[IN_USE]}")
+            checkpoint, run.checkpoint = None, None
         if directory is not None:
             run.spill_files[:] = [stack.enter_context(_unnamed_file(directory)).fileno() for _ in range(2)]
         stack.callback(library.septum_free, ctypes.byref(run))
@@ -269,9 +278,9 @@ def explore(
         if run.refusal:
             raise UserError(f"{checkpoint.path if checkpoint else ''}: {REFUSALS[run.refusal]}")
         found = _exploration(library, run)
-    if checkpoint and found.outcome in _CONCLUSIVE:
-        checkpoint.remove()
-    return found
+        if checkpoint and (found.outcome in _CONCLUSIVE or not (checkpoint.kept or found.outcome is Outcome.STOPPED)):
+            checkpoint.remove()
+        return found
 
 
 def _check_arguments(library: ctypes.CDLL, initial: bytes, threads: int, workers: int) -> None:

@@ -52,6 +52,7 @@ static struct batch *take_batch(struct worker *w)
 	if (read_spilled(x->run, &x->spill, slot, &w->spilled))
 		return &w->spilled;
 	give_up(w, RUN_OUT_OF_DISK);
+	__atomic_store_n(&x->torn, 1, __ATOMIC_RELAXED);
 	return NULL;
 }
 

@@ -28,7 +28,7 @@ enum outcome { RUN_COMPLETE, RUN_VIOLATED, RUN_DEADLOCK, RUN_OUT_OF_STATES, RUN_
 /* Why a checkpoint is not resumed from. */
 enum refusal { NOT_REFUSED, REFUSED_OTHER, REFUSED_DAMAGED, REFUSED_IN_USE, REFUSED_UNREADABLE };
 
-enum { IDENTITY_BYTES = 32 };
+enum { IDENTITY_BYTES = 32, KEY_BYTES = 16 };
 
 /* The failure of a thread that takes local steps for ever; the others are the model's own, from 0. */
 enum { NO_FAILURE = -1, ENDLESS = -2 };
@@ -65,9 +65,11 @@ struct septum_run {
 	uint32_t symmetry;
 	uint32_t reductions;	/* REDUCE_LOCAL, REDUCE_PARTIAL */
 	uint32_t resume;	/* from the checkpoint, if there is one */
+	uint32_t keep_at_end;	/* where a limit ends the run, save what is known then */
 	const char *checkpoint;	/* a path, or NULL */
 	const char *unfinished_checkpoint;
 	const uint8_t *identity;	/* of the model and of all that decides about the outcome */
+	const uint8_t *key;		/* KEY_BYTES, by which the user's own checkpoints are known */
 	double checkpoint_seconds;	/* between two at least; 0: one at the end of every level, whatever it costs */
 	int32_t spill_files[2];	/* open, empty and used by nobody else, where there is spill_bytes */
 

@@ -18,11 +18,11 @@ from septum.check.result import Counterexample, Result, Verdict
 from septum.check.trace import trace
 from septum.explore.build import DEADLOCK, Build, build, sizes_given
 from septum.explore.explore import HUNTS, POLL_SECONDS
-from septum.lang.compile import has_compiler
 from septum.lang.errors import ModelError, NoCompiler, UserError
 from septum.lang.model import Model, Scenario
 from septum.lang.processes import property_of
 from septum.lang.types import scope
+from septum.translate.compile import has_compiler
 
 DEPTH, MOST_DEPTH = 3, 16
 SECONDS = 60.0
@@ -287,9 +287,9 @@ class _Hunter:
         return sorted(found, key=lambda one: -one.runs)
 
     def _witnesses(self) -> dict[str, bool]:
-        translation = self.built.translation
+        known = self.built.translation.witnesses
         return {
-            witness.name: witness in translation.witnesses and bool(self.run.witnesses >> translation.witness(witness) & 1)
+            witness.name: witness in known and bool(self.run.witnesses >> known.index(witness) & 1)
             for witness in self.built.scenario.witnesses
         }
 

@@ -13,9 +13,12 @@ from typing import Any, TypeVar
 from septum.host.ranges import RANGE_DESIGN
 from septum.kvm.machine import SP_DESIGN, VCPU_DESIGN, VM_DESIGN
 from septum.kvm.ops import OPERATIONS
-from septum.lang import Size, Struct, UserError
+from septum.lang import Size, Slot, Struct, UserError
 from septum.lang import process as mark_process
+from septum.lang.model import check_bindings
 from septum.lang.processes import is_process
+from septum.lang.source import shown_path
+from septum.lang.types import type_name
 
 VCPU_POOL = Size("VCPU_POOL", 0)  # pages that the design's own pools of a vCPU may hold
 VM_POOL = Size("VM_POOL", 0)  # the same of a VM
@@ -47,6 +50,7 @@ class Design:
         self._own: dict[object, object] = {}
         for part in parts:
             self._take(part)
+        check_bindings(f"{shown_path(str(self.file))}:{sys._getframe(1).f_lineno}: design {name}", sizes or {})
         self._own.update(sizes or {})
 
     def process(self, function: Function) -> Function:
@@ -59,22 +63,27 @@ class Design:
 
     def vcpu(self, struct: StructType) -> StructType:
         """`@design.vcpu`: the struct that is embedded as `vcpu.design`."""
-        self._own[VCPU_DESIGN] = struct
-        return struct
+        return self._struct("vCPU", VCPU_DESIGN, struct)
 
     def vm(self, struct: StructType) -> StructType:
         """`@design.vm`: the struct that is embedded as `vm.design`."""
-        self._own[VM_DESIGN] = struct
-        return struct
+        return self._struct("VM", VM_DESIGN, struct)
 
     def sp(self, struct: StructType) -> StructType:
         """`@design.sp`: the struct that is embedded as `sp.design`, in the header of every table."""
-        self._own[SP_DESIGN] = struct
-        return struct
+        return self._struct("table", SP_DESIGN, struct)
 
     def range(self, struct: StructType) -> StructType:
         """`@design.range`: the struct that is embedded as `range.design`, for every 2M physical range."""
-        self._own[RANGE_DESIGN] = struct
+        return self._struct("range", RANGE_DESIGN, struct)
+
+    def _struct(self, whose: str, slot: Slot, struct: StructType) -> StructType:
+        """A struct of the design's own; another one in the same place would be lost."""
+        first = self._own.setdefault(slot, struct)
+        if first is not struct:
+            names = f"{type_name(first)}, {type_name(struct)}"
+            place = f"{shown_path(str(self.file))}:{sys._getframe(2).f_lineno}"
+            raise UserError(f"{place}: the {whose}'s struct is given twice: {names}; one struct may have both their fields")
         return struct
 
     @property
@@ -104,7 +113,7 @@ class Design:
 
     def _operation(self, function: Function) -> Function:
         name = function.__name__
-        place = f"{self.file}:{function.__code__.co_firstlineno}"
+        place = f"{shown_path(str(self.file))}:{function.__code__.co_firstlineno}"
         if name not in OPERATIONS:
             near = difflib.get_close_matches(name, OPERATIONS, 1)
             hint = f"; did you mean {near[0]}?" if near else f"; the operations are {', '.join(OPERATIONS)}"

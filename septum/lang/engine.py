@@ -1,7 +1,7 @@
 """The Python engine: runs the source of a model as it stands, one step at a time, and says what its state is in bytes.
 
 The state is the world followed by a frame a thread: where its generators are suspended, and their live locals, laid out as
-the translator laid them out for C.
+who translates the model to C says (frames.py).
 """
 
 from __future__ import annotations
@@ -20,13 +20,11 @@ from types import FrameType
 from typing import Any
 
 from septum.lang.errors import ModelError, SeptumError, Violation
-from septum.lang.functions import Instance
+from septum.lang.frames import Frames, Point, Saved, States
 from septum.lang.model import Thread
 from septum.lang.processes import Choose, When, Witness, running
 from septum.lang.source import shown_path
 from septum.lang.struct import allocate
-from septum.lang.translate import Translation
-from septum.lang.yields import Point
 
 ENDED = 255
 STEP_SECONDS = 10
@@ -69,16 +67,16 @@ class Running:
 class Engine:
     """One run of a model. The scope of the model must be active whenever a method is called."""
 
-    def __init__(self, translation: Translation, threads: Sequence[Thread], world: bytes | tuple[Any, memoryview]) -> None:
+    def __init__(self, states: States, threads: Sequence[Thread], world: bytes | tuple[Any, memoryview]) -> None:
         """`world` is what the run starts from: bytes to copy, or a world and a view of its memory to run in, however large."""
-        self.translation = translation
-        self.m, self._memory = world if isinstance(world, tuple) else _copied(translation, world)
+        self.states = states
+        self.m, self._memory = world if isinstance(world, tuple) else _copied(states, world)
         self._base = ctypes.addressof(self.m)
         self.threads = [Running(thread) for thread in threads]
         self.judged = ""
         self.failure: Failure | None = None
         self.reached: set[Witness] = set()
-        self._points: dict[tuple[Instance, int], Point] = {}
+        self._points: dict[tuple[Frames, int], Point] = {}
 
     def choices(self, thread: int) -> int:
         """How many ways the next step of a thread has; 0 if it has ended."""
@@ -139,16 +137,16 @@ class Engine:
     def state(self) -> bytes:
         """The bytes of the state, the same as in the C engine."""
         parts = [self.world(), *(self.frame(number) for number in range(len(self.threads)))]
-        return b"".join(parts).ljust(self.translation.state_size, b"\0")
+        return b"".join(parts).ljust(self.states.state_size, b"\0")
 
     def world(self) -> bytes:
         """The bytes of the world alone."""
-        return bytes(self._memory[: ctypes.sizeof(self.translation.layout)]).ljust(self.translation.world_size, b"\0")
+        return bytes(self._memory[: ctypes.sizeof(self.states.layout)]).ljust(self.states.world_size, b"\0")
 
     def frame(self, number: int) -> bytes:
         """The frame of a thread, projected from its suspended generators."""
         actor = self.threads[number]
-        size = self.translation.frame_size
+        size = self.states.frame_size
         if actor.ended:
             return bytes([ENDED]).ljust(size, b"\0")
         frame = bytes([actor.call])
@@ -160,25 +158,25 @@ class Engine:
         generator: Any = actor.generator
         if generator is None:
             return
-        instance: Instance | None = self.translation.entries[self._entry(actor)]
+        frames: Frames | None = self._entered(actor)
         while generator is not None:
-            assert instance is not None
-            point = self._point(instance, generator)
+            assert frames is not None
+            point = self._point(frames, generator)
             yield point, generator
-            generator, instance = generator.gi_yieldfrom, point.callee
+            generator, frames = generator.gi_yieldfrom, point.inner
 
-    def _entry(self, actor: Running) -> int:
+    def _entered(self, actor: Running) -> Frames:
         call = actor.thread.calls[actor.call]
-        return self.translation.entry(call.process, len(call.arguments))
+        return self.states.frames(call.process, len(call.arguments))
 
-    def _point(self, instance: Instance, generator: Any) -> Point:
-        key = (instance, generator.gi_frame.f_lasti)
+    def _point(self, frames: Frames, generator: Any) -> Point:
+        key = (frames, generator.gi_frame.f_lasti)
         if key not in self._points:
             line, _, column, _ = list(generator.gi_code.co_positions())[key[1] // 2]
-            self._points[key] = next(p for p in instance.points if (p.node.lineno, p.column) == (line, column))
+            self._points[key] = next(point for point in frames.points if (point.line, point.column) == (line, column))
         return self._points[key]
 
-    def _saved(self, saved: Any, generator: Any) -> bytes:
+    def _saved(self, saved: Saved, generator: Any) -> bytes:
         value = generator.gi_frame.f_locals.get(saved.name, 0)
         number = (
             ctypes.addressof(value) - self._base if isinstance(value, ctypes.Structure | ctypes.Array) else operator.index(value)
@@ -190,17 +188,17 @@ class Engine:
     def stack(self, number: int) -> list[tuple[str, str, int, str]]:
         """Where a thread stands: function, file, line and what comes next there, outermost first."""
         found = []
-        for instance, frame in self.calls(number):
-            line = instance.source.next_line(frame.f_lineno)
-            found.append((instance.source.name, instance.source.file, line, instance.source.text(line)))
+        for of, frame in self.calls(number):
+            line = of.source.next_line(frame.f_lineno)
+            found.append((of.source.name, of.source.file, line, of.source.text(line)))
         return found
 
-    def calls(self, number: int) -> Iterator[tuple[Instance, FrameType]]:
-        """The calls in which a thread is suspended, outermost first: the translation of each and its Python frame."""
-        instance: Instance | None = None
+    def calls(self, number: int) -> Iterator[tuple[Frames, FrameType]]:
+        """The calls in which a thread is suspended, outermost first: what is known of each, and its Python frame."""
+        of: Frames | None = None
         for point, generator in self._suspended(self.threads[number]):
-            yield instance or self.translation.entries[self._entry(self.threads[number])], generator.gi_frame
-            instance = point.callee
+            yield of or self._entered(self.threads[number]), generator.gi_frame
+            of = point.inner
 
     def frames(self, number: int) -> Iterator[FrameType]:
         """The Python frames of a thread's suspended generators, outermost first."""
@@ -210,8 +208,8 @@ class Engine:
             generator = generator.gi_yieldfrom
 
 
-def _copied(translation: Translation, world: bytes) -> tuple[Any, memoryview]:
-    m, memory = allocate(translation.layout)
+def _copied(states: States, world: bytes) -> tuple[Any, memoryview]:
+    m, memory = allocate(states.layout)
     memory[: len(world)] = world
     return m, memory
 

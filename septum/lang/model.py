@@ -10,7 +10,7 @@ from typing import Any
 from septum.lang.errors import UserError
 from septum.lang.processes import Witness
 from septum.lang.struct import Struct
-from septum.lang.types import Size
+from septum.lang.types import Size, Slot
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,8 @@ class Setup:
         """One more thread; it makes `calls` in order."""
         if not all(isinstance(one, Call) for one in calls):
             raise UserError(f"thread {name} wants call(process, ...), one for each of what it does in turn")
+        if any(one.name == name for one in self.threads):
+            raise UserError(f"two threads are called {name}; give each a name of its own, as f'CPU {{number}}'")
         self.threads.append(Thread(name, calls, daemon))
 
 
@@ -80,6 +82,9 @@ class Scenario:
     needs: frozenset[str] = frozenset()
     least: Mapping[Size, int] = field(default_factory=dict)
     few_states: bool = False
+
+    def __post_init__(self) -> None:
+        check_bindings(f"scenario {self.name}", self.bindings)
 
 
 @dataclass(frozen=True)
@@ -116,3 +121,17 @@ class Model:
         ):  # fmt: skip
             if not isinstance(items, tuple) or not all(isinstance(item, of) for item in items):
                 raise UserError(f"{self.name}: the {what} of a Model are a tuple of {of.__name__}: ({of.__name__}(...),)")
+        for what, names in (("scenarios", [one.name for one in self.scenarios]), ("scopes", [one.name for one in self.scopes])):
+            twice = next((name for name in names if names.count(name) > 1), None)
+            if twice is not None:
+                raise UserError(f"{self.name}: two {what} are called {twice}; give each a name of its own")
+        check_bindings(self.name, self.bindings)
+
+
+def check_bindings(whose: str, bindings: Mapping[Any, object]) -> None:
+    """UserError for a size that is given by its name: it would have no effect."""
+    for key in bindings:
+        if not isinstance(key, Size | Slot) and not callable(key):
+            raise UserError(
+                f"{whose}: {key!r} is no Size: give the Size itself, which is imported like any other name, and not its name"
+            )

@@ -26,6 +26,7 @@ class Places:
 
     def __init__(self, world: type[Struct], realised: dict[object, Any]) -> None:
         self.world, self._realised = world, realised
+        self._known: dict[type[Struct], dict[str, object]] = {}
 
     def differences(self, before: bytes, after: bytes) -> list[Difference]:
         """Every scalar in which two worlds differ, in order of place."""
@@ -44,8 +45,16 @@ class Places:
             path = (*path, step)
         return path
 
+    def scalar(self, offset: int) -> tuple[str, Scalar]:
+        """The scalar at `offset`: its name, as `vm[1].mmu_lock.writer`, and its type."""
+        of: Any = self.world
+        for step in self.path(offset):
+            of = of.element if isinstance(step, int) else self._fields(of)[step]
+        shown = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in self.path(offset))
+        return shown.removeprefix("."), of
+
     def _field(self, struct: type[Struct], offset: int) -> tuple[str, object, int]:
-        layout, types = realise(struct, self._realised), fields(struct)
+        layout, types = realise(struct, self._realised), self._fields(struct)
         places = {name: getattr(layout, name) for name in types}
         name = next(name for name, place in places.items() if place.offset <= offset < place.offset + place.size)
         return name, types[name], offset - places[name].offset
@@ -53,6 +62,12 @@ class Places:
     def structs(self, of: type[Struct]) -> Iterator[tuple[str, int, type[Struct]]]:
         """Path, offset and class of every struct of class `of` in the world."""
         yield from self._structs(self.world, "", 0, of)
+
+    def _fields(self, struct: type[Struct]) -> dict[str, object]:
+        """The fields of a struct, which are the same as long as the scope is."""
+        if struct not in self._known:
+            self._known[struct] = fields(struct)
+        return self._known[struct]
 
     def size(self, of: object) -> int:
         return ctypes.sizeof(realise(of, self._realised))
@@ -65,7 +80,7 @@ class Places:
                 yield of.element, f"{path}[{number}]", offset + number * stride
         elif isinstance(of, type) and issubclass(of, Struct):
             layout = realise(of, self._realised)
-            for name, field_type in fields(of).items():
+            for name, field_type in self._fields(of).items():
                 yield field_type, f"{path}.{name}" if path else name, offset + getattr(layout, name).offset
 
     def _differences(self, of: object, path: str, offset: int, before: bytes, after: bytes) -> Iterator[Difference]:
@@ -89,5 +104,5 @@ class Places:
         if isinstance(of, Array):
             return self._may_hold(of.element, wanted)
         if isinstance(of, type) and issubclass(of, Struct):
-            return issubclass(of, wanted) or any(self._may_hold(part, wanted) for part in fields(of).values())
+            return issubclass(of, wanted) or any(self._may_hold(part, wanted) for part in self._fields(of).values())
         return False

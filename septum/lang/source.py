@@ -34,6 +34,15 @@ class Source:
         """The source line, stripped."""
         return self.lines[line - 1].strip() if 0 < line <= len(self.lines) else ""
 
+    def segment(self, node: ast.expr) -> str:
+        """An expression as it is written."""
+        line = self.lines[node.lineno - 1] if node.lineno <= len(self.lines) else ""
+        return (
+            line[node.col_offset : node.end_col_offset]
+            if node.lineno == node.end_lineno and line.isascii()
+            else ast.unparse(node)
+        )
+
     def next_line(self, line: int) -> int:
         """The line that says what happens at `line`: behind a bare `yield` the next one with code, and not one with a reason."""
         if self.text(line).split("#")[0].strip() != "yield":

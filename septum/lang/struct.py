@@ -11,11 +11,13 @@ import enum
 import inspect
 import mmap
 import operator
+import re
 import sys
 from typing import Any, ClassVar
 
 from septum.lang.errors import ModelError, UserError
-from septum.lang.types import Array, Boolean, EnumType, Scalar, Slot, Type, boolean, bound
+from septum.lang.source import shown_path
+from septum.lang.types import Array, Boolean, EnumType, Scalar, Size, Slot, Type, boolean, bound, type_name
 
 _UNSIGNED = {8: ctypes.c_uint8, 16: ctypes.c_uint16, 32: ctypes.c_uint32, 64: ctypes.c_uint64}
 
@@ -47,19 +49,58 @@ def resolve(annotation: object, where: str = "") -> object:
         return Array(resolve(annotation.element, where), annotation.count)
     if isinstance(annotation, Type) or (isinstance(annotation, type) and issubclass(annotation, Struct)):
         return annotation
+    place = f"{where}: " if where else ""
     raise UserError(
-        f"{where}: {annotation!r} is no type of the language; use u8 to u64, bool, an IntEnum, an index type or a Struct"
+        f"{place}{annotation!r} is no type of the language; use u8 to u64, bool, an IntEnum, an index type or a Struct"
     )
 
 
 def fields(struct: type[Struct]) -> dict[str, object]:
-    """Name and type of every field, in order of declaration."""
+    """Name and type of every field, in order of declaration; UserError, with file and line, for what is no type."""
     found: dict[str, object] = {}
     for base in reversed(struct.__mro__):
         if issubclass(base, Struct):
-            for name, annotation in inspect.get_annotations(base, eval_str=True).items():
-                found[name] = resolve(annotation, f"{struct.__name__}.{name}")
+            for name, annotation in _annotations(base).items():
+                try:
+                    found[name] = resolve(annotation)
+                except UserError as error:
+                    raise UserError(f"{_place(base, name)}: {base.__name__}.{name}: {error}") from None
     return found
+
+
+def _annotations(struct: type[Struct]) -> dict[str, Any]:
+    """The annotations of a class, those that are text (`x: "u8"`) read in its module."""
+    untyped = [name for name, value in vars(struct).items() if _is_number(value) and not name.isupper() and name[0] != "_"]
+    if untyped:
+        raise UserError(
+            f"{_place(struct, untyped[0])}: {struct.__name__}.{untyped[0]} has no type: write `{untyped[0]}: u8`; a number of "
+            f"the class, the same for all, is written in capitals; everything starts at zero"
+        )
+    found: dict[str, Any] = {}
+    for name, annotation in inspect.get_annotations(struct).items():
+        try:
+            known = vars(sys.modules[struct.__module__])
+            found[name] = eval(annotation, known, dict(vars(struct))) if isinstance(annotation, str) else annotation
+        except NameError as error:
+            raise UserError(f"{_place(struct, name)}: {struct.__name__}.{name}: no type is called {error.name}") from None
+        except Exception as error:
+            raise UserError(f"{_place(struct, name)}: {struct.__name__}.{name}: {annotation!r} is no type: {error}") from None
+    return found
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | Size)
+
+
+def _place(struct: type[Struct], name: str) -> str:
+    """File and line of a field of a class."""
+    try:
+        lines, first = inspect.getsourcelines(struct)
+        file = inspect.getsourcefile(struct) or struct.__module__
+    except (OSError, TypeError):
+        return struct.__module__
+    at = next((n for n, line in enumerate(lines) if re.match(rf"\s+{re.escape(name)}\s*[:=]", line)), 0)
+    return f"{shown_path(file)}:{first + at}"
 
 
 def constants(struct: type[Struct]) -> dict[str, int]:
@@ -81,7 +122,9 @@ class Realised(ctypes.Structure):
         super().__setattr__(name, _checked(of, value, f"{self._struct.__name__}.{name}"))
 
     def __repr__(self) -> str:
-        return f"<{self._struct.__name__} at {ctypes.addressof(self):#x}>"
+        """As a message shows it: `Pool(nobjs=2, objects=[pfn 4, none])`."""
+        shown = (f"{name}={_shown(of, getattr(self, name))}" for name, of in self._types.items())
+        return f"{self._struct.__name__}({', '.join(shown)})"
 
 
 class RealisedArray:
@@ -96,6 +139,10 @@ class RealisedArray:
     def __setitem__(self, index: Any, value: Any) -> None:
         super().__setitem__(self._place(index), _checked(self._element, value, f"[{index}]"))  # type: ignore[misc]
 
+    def __repr__(self) -> str:
+        """As a message shows it: `[0, 1, 0]`."""
+        return f"[{', '.join(_shown(self._element, self[index]) for index in range(self._length_))}]"
+
     def _place(self, index: Any) -> int:
         place = operator.index(index)
         if not 0 <= place < self._length_:
@@ -103,9 +150,14 @@ class RealisedArray:
         return place
 
 
+def _shown(of: object, value: Any) -> str:
+    return of.show(int(value)) if isinstance(of, Scalar) else repr(value)
+
+
 def _checked(of: object, value: Any, place: str) -> int:
     if not isinstance(of, Scalar):
-        raise ModelError(f"{place} is a whole {of}: assign its fields one by one")
+        what, parts = ("array", "elements") if isinstance(of, Array) else (type_name(of), "fields")
+        raise ModelError(f"{place} is a whole {what}: assign its {parts} one by one")
     number = operator.index(value)
     if isinstance(of, Boolean) and number not in (0, 1):
         raise ModelError(f"{place} = {number}: a truth value is 0 or 1")

@@ -259,6 +259,10 @@ class SetOf(Scalar):
             raise UserError(f"a {self.name}: a bit is a number, which values of a scalarset have not; an array of bool instead")
         return 1 << self.index.limit
 
+    def show(self, value: int) -> str:
+        """`{vcpuid 1, vcpuid 2}`."""
+        return f"{{{', '.join(self.index.show(bit) for bit in range(value.bit_length()) if value >> bit & 1)}}}"
+
 
 @dataclass(frozen=True, repr=False)
 class Array(Type):

@@ -1,6 +1,6 @@
 """The kernels and page-table formats that a trace may come from, and how a trace shows which.
 
-Facts: kvm-mmu.md 2.1, 2.2 for EPT; recorded traces of 6.1, 6.12, 6.17, 6.18 and 7.3 for the rest.
+Facts: kvm-mmu.md 2.1, 2.2 and mmu/spte.c of 7.2.13 for EPT; recorded traces of 6.1, 6.12, 6.17, 6.18 and 7.3 for the rest.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 
 from septum.host.entry import ADDRESS_MASK, PAGE_SHIFT
 from septum.lang.errors import UserError
+from septum.replay.native import Seen
 from septum.replay.traced.layout import PT_PAGE_SIZE_MASK, SPTE_MMU_PRESENT_MASK
 
 NONPRESENT = 1 << 63
@@ -45,12 +46,12 @@ ERAS = (
 OLD = replace(ERAS[1], name="5.15 to 6.9")  # what a trace alone cannot tell apart
 MIDDLE = replace(ERAS[3], name="6.10 to 7.1")
 ERA_FIELDS = ("parent_last", "silent_unfreeze", "recovers", "splits")
-SEEN_ACCESS, SEEN_LAZY, SEEN_ENTRY_INFO = 4, 16, 128  # of fields.c
+OF_7_2 = {NONPRESENT | 0x1A0}
 
 
 @dataclass(frozen=True)
 class Format:
-    """A page-table format: the masks of septum.replay.traced.layout.Layout."""
+    """A page-table format: the masks of septum.replay.traced.layout.Layout; `modern` ones are of 7.2 and newer alone."""
 
     name: str
     nonleaf: int
@@ -63,8 +64,15 @@ class Format:
     dirty: int
     mmio_mask: int
     mmio_value: int
+    readable: int
+    executable: int = 0
+    no_execute: int = 0
     mmio_ve: bool = False
     access_track: int = 0
+    saved_read: int = 0
+    saved_execute: int = 0
+    saved_user: int = 0
+    modern: bool = False
 
     def explains(self, value: int, level: int) -> bool:
         """Whether a present value can be of this format."""
@@ -74,32 +82,47 @@ class Format:
         return bits & self.leaf == self.leaf and not bits & ~(self.leaf | self.optional | PT_PAGE_SIZE_MASK)
 
 
-HIGH = 1 << 63
+HIGH = 1 << 63  # of EPT: suppress #VE; of NPT: NX
+MODERN = (7, 2)
 NPT = Format(
-    "NPT", 0x827, 0x805, 0x662 | HIGH, 1 << 1, 1 << 10, 1 << 9, 1 << 5, 1 << 6, 1 << 51 | 7 | HIGH, 1 << 51 | 7,
+    "NPT", nonleaf=0x827, leaf=0x805, optional=0x662 | HIGH, writable=1 << 1, mmu_writable=1 << 10, host_writable=1 << 9,
+    accessed=1 << 5, dirty=1 << 6, mmio_mask=1 << 51 | 7 | HIGH, mmio_value=1 << 51 | 7, readable=1, no_execute=HIGH,
 )  # fmt: skip
-EPT_OPTIONAL = 0x37E | 3 << 57
-EPT = Format("EPT", 0x907, 0x801, EPT_OPTIONAL, 1 << 1, 1 << 58, 1 << 57, 1 << 8, 1 << 9, 7 | HIGH, 6)
-EPT_VE = Format(
-    "EPT with suppress-#VE", HIGH | 0x907, HIGH | 0x801, EPT_OPTIONAL, 1 << 1, 1 << 58, 1 << 57, 1 << 8, 1 << 9, 7 | HIGH, 6,
-    True,
-)  # fmt: skip
+
+# EPT up to 7.1: host-writable 57, MMU-writable 58, A/D disabled 52, saved R and X 54 and 56.
 NO_AD = 1 << 52
-EPT_NO_AD = Format(
-    "EPT without A/D bits", NO_AD | 0x807, NO_AD | 0x800, 0x7F | 5 << 54 | 3 << 57, 1 << 1, 1 << 58, 1 << 57, 0, 0, 7 | HIGH, 6,
-    access_track=7,
+EPT = Format(
+    "EPT", nonleaf=0x907, leaf=0x801, optional=0x37E | 3 << 57, writable=1 << 1, mmu_writable=1 << 58, host_writable=1 << 57,
+    accessed=1 << 8, dirty=1 << 9, mmio_mask=7 | HIGH, mmio_value=6, readable=1, executable=1 << 2,
 )  # fmt: skip
-EPT_VE_NO_AD = Format(
-    "EPT with suppress-#VE, without A/D bits", HIGH | NO_AD | 0x807, HIGH | NO_AD | 0x800, 0x7F | 5 << 54 | 3 << 57, 1 << 1,
-    1 << 58, 1 << 57, 0, 0, 7 | HIGH, 6,
-    access_track=7,
+EPT_VE = replace(EPT, name="EPT with suppress-#VE", nonleaf=HIGH | 0x907, leaf=HIGH | 0x801, mmio_ve=True)
+EPT_NO_AD = replace(
+    EPT, name="EPT without A/D bits", nonleaf=NO_AD | 0x807, leaf=NO_AD | 0x800, optional=0x7F | 5 << 54 | 3 << 57, accessed=0,
+    dirty=0, access_track=7, saved_read=1 << 54, saved_execute=1 << 56,
 )  # fmt: skip
-FORMATS = (NPT, EPT, EPT_VE, EPT_NO_AD, EPT_VE_NO_AD)
+EPT_VE_NO_AD = replace(
+    EPT_NO_AD, name="EPT with suppress-#VE, without A/D bits", nonleaf=HIGH | NO_AD | 0x807, leaf=HIGH | NO_AD | 0x800,
+)  # fmt: skip
+
+# EPT since 7.2: always suppress-#VE, execute is bits 2 and 10, host-writable 53, MMU-writable 55, A/D disabled 60, saved R, X and
+# user X at 52, 54 and 62.
+NO_AD_7_2 = 1 << 60
+EPT_7_2 = Format(
+    "EPT of 7.2 or newer", nonleaf=HIGH | 0xD07, leaf=HIGH | 0x800, optional=0x77F | 1 << 53 | 1 << 55, writable=1 << 1,
+    mmu_writable=1 << 55, host_writable=1 << 53, accessed=1 << 8, dirty=1 << 9, mmio_mask=7 | HIGH, mmio_value=6, readable=1,
+    executable=1 << 2 | 1 << 10, mmio_ve=True, modern=True,
+)  # fmt: skip
+EPT_7_2_NO_AD = replace(
+    EPT_7_2, name="EPT of 7.2 or newer, without A/D bits", nonleaf=HIGH | NO_AD_7_2 | 0xC07, leaf=HIGH | NO_AD_7_2 | 0x800,
+    optional=0x47F | 1 << 53 | 1 << 55 | 1 << 52 | 1 << 54 | 1 << 62, accessed=0, dirty=0, mmio_ve=False, access_track=0x407,
+    saved_read=1 << 52, saved_execute=1 << 54, saved_user=1 << 62,
+)  # fmt: skip
+FORMATS = (NPT, EPT, EPT_VE, EPT_NO_AD, EPT_VE_NO_AD, EPT_7_2, EPT_7_2_NO_AD)
 
 
 FORMAT_FIELDS = (
     "nonleaf", "leaf", "optional", "writable", "mmu_writable", "host_writable", "accessed", "dirty", "mmio_mask", "mmio_value",
-    "mmio_ve", "access_track",
+    "readable", "executable", "no_execute", "mmio_ve", "access_track", "saved_read", "saved_execute", "saved_user",
 )  # fmt: skip
 
 
@@ -142,38 +165,44 @@ def encryption_bit(values: Iterable[tuple[int, int]], pages: Iterable[int]) -> i
     return 1 << found.bit_length() - 1 if asked and count and found else 0
 
 
-def choose(values: Iterable[tuple[int, int]], kernel: str = "", formats: str = "", seen: int = 0, by_exit: str = "") -> Choice:
+def choose(values: Iterable[tuple[int, int]], kernel: str = "", formats: str = "", seen: int = 0) -> Choice:
     """The kernel and the format of a trace, from what is said of it and from the (value, level) pairs of its first changes.
 
-    `formats` is the text of the kernel's own format files; `seen` are the SEEN_ flags of the scanner.
+    `formats` is the text of the kernel's own format files; `seen` are the flags of Seen.
     """
     counted = Counter(values)
     present = {pair: count for pair, count in counted.items() if pair[0] & SPTE_MMU_PRESENT_MASK}
     special = {value for value, _ in counted if not value & SPTE_MMU_PRESENT_MASK}
-    era, era_from = _era(special, kernel, formats, seen)
+    era, era_from, sure = _era(special, kernel, formats, seen)
     scores = {one: sum(count for (value, level), count in present.items() if one.explains(value, level)) for one in FORMATS}
     best = max(FORMATS, key=lambda one: scores[one])
     if scores[best]:
+        if best.modern and era.first < MODERN and not sure:
+            era, era_from = ERAS[4], "by the bits of SPTEs"
         return Choice(era, best, era_from, "by the values of SPTEs")
-    if by_exit:
-        return Choice(era, EPT_VE if by_exit == "EPT" else NPT, era_from, "by kvm_exit")
+    if seen & (Seen.EPT | Seen.NPF):
+        of_intel = EPT_7_2 if era.first >= MODERN else EPT_VE
+        return Choice(era, of_intel if seen & Seen.EPT else NPT, era_from, "by kvm_exit")
     return Choice(era, NPT, era_from, "assumed: there is no present SPTE")
 
 
-def _era(special: set[int], kernel: str, formats: str, seen: int) -> tuple[Era, str]:
+def _era(special: set[int], kernel: str, formats: str, seen: int) -> tuple[Era, str, bool]:
+    """The era, how it is known, and whether that leaves no doubt."""
     if kernel:
-        return era_of(kernel), "as --kernel says"
+        return era_of(kernel), "as --kernel says", True
     if formats:
-        return _era_of_formats(formats), "by the format files"
-    if 0 in special and NONPRESENT not in special:
-        return OLD, "by the values of SPTEs"
-    if NONPRESENT | 0x1A0 in special:
-        return ERAS[4], "by the frozen value"
-    if seen & SEEN_ACCESS:
-        return ERAS[4], "by the fields of kvm_mmu_spte_requested"
-    if seen & (SEEN_LAZY | SEEN_ENTRY_INFO):
-        return ERAS[3], "by the fields of kvm_entry" if seen & SEEN_ENTRY_INFO else "by the flags of tasks"
-    return MIDDLE, "by the values of SPTEs"
+        return _era_of_formats(formats), "by the format files", True
+    if special & OF_7_2:
+        return ERAS[4], "by the frozen value", True
+    if seen & Seen.ACCESS:
+        return ERAS[4], "by the access rights that events name", True
+    if special & {0, 0x5A0} and NONPRESENT not in special:
+        return OLD, "by the values of SPTEs", True
+    if seen & (Seen.LAZY | Seen.ENTRY_INFO):
+        return ERAS[3], "by the fields of kvm_entry" if seen & Seen.ENTRY_INFO else "by the flags of tasks", False
+    if special & {NONPRESENT, NONPRESENT | 0x5A0}:
+        return MIDDLE, "by the values of SPTEs", False
+    return MIDDLE, "assumed: nothing in the trace tells", False
 
 
 def _era_of_formats(text: str) -> Era:

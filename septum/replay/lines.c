@@ -1,13 +1,43 @@
 /* From the lines of a trace to records: what tracefs, trace-cmd report and perf script print, told apart line by line.
  *
- *      TASK-PID [(TGID)] [CPU] [FLAGS] SECONDS: [SYSTEM:]EVENT: FIELDS       tracefs, trace-cmd report
- *      TASK PID[/TID] [CPU] SECONDS: SYSTEM:EVENT: FIELDS                     perf script
+ *      TASK-PID [(TGID)] [CPU] [FLAGS] TIME: [(+DIFFERENCE)] EVENT: FIELDS     tracefs, trace-cmd report
+ *      TASK-PID CPU FLAGS TIME: EVENT: FIELDS                                  both, with options/latency-format or -l
+ *      TASK PID[/TID] [[CPU]] TIME: [PERIOD] SYSTEM:EVENT: FIELDS              perf script
  *
- * A name of a task may hold blanks, `-` and `.`; what is sure is the CPU in brackets. */
+ * A name of a task may hold anything, blanks, brackets, `-` and `#` among it; what is sure is the CPU in brackets, or else the time. */
+
+enum { SCAN_NOTHING, SCAN_RECORD, SCAN_LOST, SCAN_STARTED, SCAN_UNREADABLE, SCAN_HEADLESS, SCAN_TEXT };
+enum { HEAD_NONE, HEAD_WHOLE, HEAD_CUT, HEAD_NO_TIME, HEAD_VERBOSE, HEAD_RANGE };
+enum { FLAGS_MOST = 8, TIME_DIGITS = 18, SECOND_DIGITS = 10 };
+
+static int is_flag(char c)
+{
+    return is_digit(c) || memchr(".abcdDnNpPlLBhHsSzZ#x-", c, 22) != NULL;
+}
+
+static uint32_t hash_of(const char *from, const char *to)
+{
+    uint32_t h = 2166136261u;
+    for (; from < to; from++)
+        h = (h ^ (uint8_t)*from) * 16777619u;
+    return h | 1;
+}
+
+/* The number that ends at `to`; its first digit, or NULL if there is none in range. */
+static const char *number_before(const char *from, const char *to, uint64_t limit, uint64_t *value)
+{
+    const char *first = to;
+    while (first > from && is_digit(first[-1]))
+        first--;
+    text_t number = {first, to};
+    return below(&number, limit, value) ? first : NULL;
+}
 
 /* TASK-PID, TASK PID/TID or TASK-PID (TGID), before the bracket. */
-static int scan_task(scan_t *s, const char *from, const char *to, record_t *r)
+static int scan_task(const char *from, const char *to, record_t *r)
 {
+    uint64_t pid, tgid;
+    uint16_t seen = 0;
     while (to > from && to[-1] == ' ')
         to--;
     if (to > from && to[-1] == ')') {
@@ -15,182 +45,486 @@ static int scan_task(scan_t *s, const char *from, const char *to, record_t *r)
         while (open > from && *open != '(')
             open--;
         text_t inside = {open + 1, to - 1};
-        uint64_t tgid;
         blanks(&inside);
-        if (decimal(&inside, &tgid)) {
+        if (below(&inside, PIDS, &tgid) && at_end(&inside)) {
             r->tgid = (uint32_t)tgid;
-            s->formats |= SEEN_TGID;
+            seen |= SEEN_TGID;
         }
         to = open;
         while (to > from && to[-1] == ' ')
             to--;
     }
-    const char *first = to;
-    while (first > from && first[-1] >= '0' && first[-1] <= '9')
-        first--;
-    uint64_t pid;
-    text_t number = {first, to};
-    if (!decimal(&number, &pid) || first == from || (first[-1] != '-' && first[-1] != ' ' && first[-1] != '/'))
+    const char *first = number_before(from, to, PIDS, &pid);
+    if (!first || first == from || (first[-1] != '-' && first[-1] != ' ' && first[-1] != '/'))
         return 0;
     r->pid = (uint32_t)pid;
     if (first[-1] == '/') {
-        const char *before = first - 1;
-        while (before > from && before[-1] >= '0' && before[-1] <= '9')
-            before--;
-        text_t tgid = {before, first - 1};
-        uint64_t value;
-        if (decimal(&tgid, &value)) {
-            r->tgid = (uint32_t)value;
-            s->formats |= SEEN_TGID;
-        }
+        if (!number_before(from, first - 1, PIDS, &tgid))
+            return 0;
+        r->tgid = (uint32_t)tgid;
+        seen |= SEEN_TGID;
     }
     if (first[-1] != '-')
-        s->formats |= SEEN_PERF;
+        seen |= SEEN_PERF;
+    if (first[-1] == ' ') {
+        while (first > from && first[-1] == ' ')
+            first--;
+        while (from < first && *from == ' ')
+            from++;
+        r->comm = hash_of(from, first);
+    }
+    r->seen |= seen;
     return 1;
 }
 
+/* 12.345678:, 12345:, 12us+: -- in nanoseconds, or in what a clock without a point counts. */
 static int scan_time(text_t *t, record_t *r)
 {
-    uint64_t seconds, fraction = 0;
+    uint64_t whole, fraction = 0;
     text_t at = *t;
-    if (!decimal(&at, &seconds))
-        return 0;
-    if (at.at < at.end && *at.at == '.') {
-        at.at++;
-        const char *start = at.at;
+    const char *start = at.at;
+    if (!decimal(&at, &whole))
+        return at.at > start ? HEAD_RANGE : HEAD_NONE;
+    long digits = at.at - start;
+    if (at.at == at.end)
+        return HEAD_CUT;
+    if (*at.at == '.') {
+        start = ++at.at;
         if (!decimal(&at, &fraction))
-            return 0;
-        for (long n = at.at - start; n < 9; n++)
+            return at.at == at.end ? HEAD_CUT : HEAD_NONE;
+        long places = at.at - start;
+        if (at.at == at.end)
+            return HEAD_CUT;
+        if (*at.at == 'm')
+            return HEAD_VERBOSE;
+        if (digits > SECOND_DIGITS || places > 9)
+            return HEAD_RANGE;
+        for (; places < 9; places++)
             fraction *= 10;
-        fraction += seconds * 1000000000ull;
+        r->time = whole * 1000000000ull + fraction;
+        r->seen |= SEEN_SECONDS;
     } else {
-        fraction = seconds;
+        if (digits > TIME_DIGITS)
+            return HEAD_RANGE;
+        r->time = whole;
+        if (skip(&at, "us")) {
+            if (digits > SECOND_DIGITS)
+                return HEAD_RANGE;
+            r->time = whole * 1000;
+            r->seen |= SEEN_SECONDS;
+            while (at.at < at.end && *at.at != ':' && !is_word(*at.at))
+                at.at++;
+        } else if (*at.at == ':') {
+            r->seen |= SEEN_TICKS;
+        }
     }
     if (at.at >= at.end || *at.at != ':')
-        return 0;
+        return HEAD_NONE;
     at.at++;
-    r->time = fraction;
     *t = at;
-    return 1;
+    return HEAD_WHOLE;
+}
+
+static void note_flags(record_t *r, const char *from, const char *to)
+{
+    for (const char *p = from; p < to; p++)
+        if (*p == 'l' || *p == 'L' || *p == 'B')
+            r->seen |= SEEN_LAZY;
+}
+
+/* What stands behind the CPU: flags and the time, blanks between them or not. */
+static int scan_when(text_t *t, record_t *r)
+{
+    blanks(t);
+    int found = scan_time(t, r);
+    if (found != HEAD_NONE)
+        return found;
+    const char *from = t->at, *to = from;
+    while (to < t->end && to - from < FLAGS_MOST && is_flag(*to))
+        to++;
+    if (to == t->end)
+        return HEAD_CUT;
+    if (*to == ' ' && to > from) {
+        text_t behind = {to, t->end};
+        blanks(&behind);
+        found = behind.at == behind.end ? HEAD_CUT : scan_time(&behind, r);
+        if (found == HEAD_WHOLE) {
+            note_flags(r, from, to);
+            *t = behind;
+        }
+        return found;
+    }
+    for (int flags = 5; flags >= 4; flags--) {
+        text_t behind = {from + flags, t->end};
+        if (to - from <= flags)
+            continue;
+        found = scan_time(&behind, r);
+        if (found == HEAD_WHOLE) {
+            note_flags(r, from, from + flags);
+            *t = behind;
+            return found;
+        }
+    }
+    return has(*t, "kvmmmu:") || has(*t, "kvm:kvm_") ? HEAD_NO_TIME : HEAD_NONE;
+}
+
+/* With the CPU in brackets: of several such brackets the first that has a task before it and a time behind it. */
+static int scan_bracketed(const char *line, text_t *t, record_t *r)
+{
+    int best = HEAD_NONE;
+    for (const char *p = line; (p = memchr(p, '[', (size_t)(t->end - p))); p++) {
+        uint64_t cpu;
+        text_t at = {p + 1, t->end};
+        if (p == line || (p[-1] != ' ' && p[-1] != ')') || !decimal(&at, &cpu) || at.at == at.end || *at.at != ']')
+            continue;
+        if (!scan_task(line, p, r))
+            continue;
+        int padded = at.at - p > 3;     /* as every tool prints it; `[2]` at the end of a sentence is no cut line */
+        at.at++;
+        int found = scan_when(&at, r);
+        if (found == HEAD_CUT && !padded)
+            found = HEAD_NONE;
+        if (found == HEAD_WHOLE && cpu >= CPUS)
+            found = HEAD_RANGE;
+        if (found == HEAD_WHOLE) {
+            r->cpu = (uint16_t)cpu;
+            *t = at;
+            return found;
+        }
+        if (best == HEAD_NONE)
+            best = found;
+    }
+    return best;
+}
+
+/* TASK-PID CPU FLAGS TIME, as in `vcpu0-516     0...1.   146.031435:`. */
+static int scan_latency(const char *line, text_t *t, record_t *r)
+{
+    for (const char *p = line; (p = memchr(p, '-', (size_t)(t->end - p))); p++) {
+        uint64_t pid, cpu;
+        text_t at = {p + 1, t->end};
+        if (p == line || !below(&at, PIDS, &pid) || at.at == at.end || *at.at != ' ')
+            continue;
+        blanks(&at);
+        if (!below(&at, CPUS, &cpu))
+            continue;
+        const char *flags = at.at;
+        while (at.at < at.end && at.at - flags < FLAGS_MOST && is_flag(*at.at))
+            at.at++;
+        if (at.at - flags < 4 || at.at == at.end || *at.at != ' ')
+            continue;
+        const char *behind = at.at;
+        blanks(&at);
+        if (scan_time(&at, r) != HEAD_WHOLE)
+            continue;
+        note_flags(r, flags, behind);
+        r->pid = (uint32_t)pid;
+        r->cpu = (uint16_t)cpu;
+        *t = at;
+        return HEAD_WHOLE;
+    }
+    return HEAD_NONE;
+}
+
+/* SYSTEM:EVENT: */
+static int is_perf_event(text_t t)
+{
+    blanks(&t);
+    while (t.at < t.end && is_word(*t.at))
+        t.at++;
+    return t.at + 1 < t.end && *t.at == ':' && is_word(t.at[1]);
+}
+
+/* TASK PID[/TID] TIME: SYSTEM:EVENT, as perf script prints it without the CPU. */
+static int scan_without_cpu(const char *line, text_t *t, record_t *r)
+{
+    for (const char *p = line; (p = memchr(p, ':', (size_t)(t->end - p))); p++) {
+        const char *from = p;
+        while (from > line && (is_digit(from[-1]) || from[-1] == '.'))
+            from--;
+        text_t at = {from, t->end};
+        if (from == p || from == line || from[-1] != ' ' || scan_time(&at, r) != HEAD_WHOLE)
+            continue;
+        if (!scan_task(line, from, r) || !(r->seen & SEEN_PERF) || !is_perf_event(at))
+            return HEAD_NONE;
+        r->seen |= SEEN_NO_CPU;
+        *t = at;
+        return HEAD_WHOLE;
+    }
+    return HEAD_NONE;
 }
 
 static int scan_header(scan_t *s, text_t t)
 {
     s->headers++;
+    if (has(t, "buffer started ####")) {
+        s->starts++;
+        return SCAN_STARTED;
+    }
     if (find(&t, "entries-in-buffer/entries-written: ")) {
         decimal(&t, &s->in_buffer);
         skip(&t, "/");
         decimal(&t, &s->written);
+        if (find(&t, "#P:"))
+            below(&t, CPUS, &s->cpus);
     }
     return SCAN_NOTHING;
 }
 
-/* CPU:3 [LOST 2484 EVENTS], CPU:1 [LOST EVENTS], CPU:2 [5 EVENTS DROPPED], PERF_RECORD_LOST lost 12 */
-static int scan_lost(scan_t *s, text_t t)
+/* CPU:3 [LOST 2484 EVENTS], CPU:1 [LOST EVENTS], CPU:2 [5 EVENTS DROPPED] */
+static int scan_lost(scan_t *s, text_t t, record_t *r)
 {
-    uint64_t count;
-    text_t copy = t;
-    if (!find(&t, "LOST ") && !find(&copy, "EVENTS DROPPED"))
+    uint64_t cpu, count = 0;
+    if (!skip(&t, "CPU:") || !below(&t, CPUS, &cpu) || !skip(&t, " ["))
         return 0;
+    skip(&t, "LOST ");
+    if (decimal(&t, &count))
+        skip(&t, " ");
+    if (!skip(&t, "EVENTS"))
+        return 0;
+    r->kind = K_LOST;
+    r->cpu = (uint16_t)cpu;
     s->losses++;
-    if (decimal(&t, &count) || (find(&t, "lost ") && decimal(&t, &count)))
-        s->lost += count;
+    s->lost += count;
     return 1;
 }
 
-/* The CPU in brackets: digits alone, a blank before them. */
-static const char *scan_cpu(const char *line, const char *end, record_t *r, const char **after)
+/* perf script --show-lost-events: PERF_RECORD_LOST lost 17, PERF_RECORD_LOST_SAMPLES lost 17; all others say nothing of KVM. */
+static int scan_perf_record(scan_t *s, text_t t, record_t *r)
 {
-    for (const char *p = line; (p = memchr(p, '[', (size_t)(end - p))); p++) {
-        uint64_t cpu;
-        text_t t = {p + 1, end};
-        if (p > line && (p[-1] == ' ' || p[-1] == ')') && decimal(&t, &cpu) && t.at < end && *t.at == ']') {
-            r->cpu = (uint16_t)cpu;
-            *after = t.at + 1;
-            return p;
-        }
+    uint64_t count = 0;
+    if (!skip(&t, "PERF_RECORD_LOST")) {
+        s->tools++;
+        return SCAN_NOTHING;
     }
-    return NULL;
+    if (find(&t, "lost "))
+        decimal(&t, &count);
+    r->kind = K_LOST;
+    s->losses++;
+    s->lost += count;
+    return SCAN_LOST;
 }
 
+/* `....`, `...`, `[...]`, `[snip]`: somebody left lines out. */
+static int is_elision(text_t t)
+{
+    int dots = 0;
+    const char *from = t.at;
+    while (t.end > from && t.end[-1] == ' ')
+        t.end--;
+    if (t.end - from > 40)
+        return 0;
+    for (const char *p = from; p < t.end; p++) {
+        if (*p == '.')
+            dots++;
+        else if (*p != ' ' && *p != '[' && *p != ']' && *p != '<' && *p != '>' && *p != '(' && *p != ')')
+            dots = -1000;
+    }
+    return dots > 1 || (t.end > from && has(t, "snip")) || (t.end - from == 3 && has(t, "\xe2\x80\xa6"));
+}
+
+/* ` => function`, ` =>  <000000000043f68b>`, `	ffffffffc0946d94 function ([kvm])`. */
+static int is_frame(const char *line, text_t t)
+{
+    uint64_t address;
+    if (skip(&t, "=>"))
+        return 1;
+    const char *start = t.at;
+    return start > line && hex(&t, &address) && t.at - start >= 5 && (t.at == t.end || *t.at == ' ');
+}
+
+/* Forms that hold no event as it can be followed: 1234 3 1951147757407 type: 1782; 0.541 task/1185 kvmmmu:event(gfn: 1). */
+static int other_form(scan_t *s, text_t t)
+{
+    uint64_t one, two, three;
+    text_t at = t;
+    if (decimal(&at, &one) && skip(&at, " ") && decimal(&at, &two) && skip(&at, " ") && decimal(&at, &three)
+        && (skip(&at, " type: ") || skip(&at, " # "))) {
+        s->forms[FORM_RAW]++;
+        return 1;
+    }
+    at = t;
+    if (hex(&at, &one) && at.at - t.at == 8 && skip(&at, " ") && hex(&at, &two) && skip(&at, " ") && hex(&at, &three) && skip(&at, " type: ")) {
+        s->forms[FORM_HEX]++;
+        return 1;
+    }
+    for (at = t; find(&at, "kvmmmu:"); ) {
+        while (at.at < at.end && is_word(*at.at))
+            at.at++;
+        if (at.at < at.end && *at.at == '(') {
+            s->forms[FORM_PERF_TRACE]++;
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* Whether a time stands before the name of an event, whatever stands before the time. */
+static int names_event(text_t t)
+{
+    for (text_t at = t; find(&at, ": "); ) {
+        const char *name = at.at, *stop = name;
+        if (name - 3 < t.at || !is_digit(name[-3]))
+            continue;
+        while (stop < t.end && is_word(*stop))
+            stop++;
+        const struct event *event = stop < t.end && *stop == ':' ? event_of(name, (size_t)(stop - name)) : NULL;
+        if (event && event->kind != K_MARKER)
+            return 1;
+    }
+    return 0;
+}
+
+/* A line that has no task, CPU and time. */
+static int scan_headless(scan_t *s, const char *line, text_t t, record_t *r)
+{
+    if (is_frame(line, t)) {
+        s->stacks++;
+        return SCAN_NOTHING;
+    }
+    if (*t.at == '#')
+        return scan_header(s, t);
+    if (scan_lost(s, t, r))
+        return SCAN_LOST;
+    if (*t.at == '>') {
+        s->quotes++;
+        s->forms[FORM_QUOTED] += has(t, ": kvm");
+        return SCAN_NOTHING;
+    }
+    if (is_elision(t)) {
+        r->kind = K_LOST;
+        r->cpu = CPUS;
+        s->losses++;
+        return SCAN_LOST;
+    }
+    if (has(t, "cpus=") || has(t, "version = ") || has(t, " is empty") || has(t, "PERF_RECORD_")) {
+        s->tools++;
+        return SCAN_NOTHING;
+    }
+    if (other_form(s, t))
+        return SCAN_NOTHING;
+    const char *stop = t.at;
+    while (stop < t.end && is_word(*stop))
+        stop++;
+    if (stop < t.end && *stop == ':' && event_of(t.at, (size_t)(stop - t.at))) {
+        s->forms[FORM_NO_TASK]++;
+        return SCAN_HEADLESS;
+    }
+    return names_event(t) ? SCAN_HEADLESS : SCAN_TEXT;
+}
+
+/* Goes behind what may stand between time and event: (+5) of trace-cmd report --ts-diff, the period of perf script. */
+static void skip_difference(text_t *t)
+{
+    text_t at = *t;
+    uint64_t value;
+    if (skip(&at, "(+") ? decimal(&at, &value) && skip(&at, ")") : decimal(&at, &value) && at.at < at.end && *at.at == ' ') {
+        blanks(&at);
+        *t = at;
+    }
+}
+
+/* What stands where the name of an event should, and is none. */
+static int scan_nameless(scan_t *s, const char *line, text_t t, record_t *r)
+{
+    const char *name = t.at, *stop = name;
+    while (stop < t.end && is_word(*stop))
+        stop++;
+    size_t size = (size_t)(stop - name);
+    if (size >= 12 && !memcmp(name, "PERF_RECORD_", 12))
+        return scan_perf_record(s, t, r);
+    if (has(t, "stack trace>")) {
+        s->stacks++;
+        s->entries++;
+        return SCAN_NOTHING;
+    }
+    if (skip(&t, "tracing_mark_write+") && find(&t, ": ")) {
+        r->kind = K_MARKER;
+        r->gfn = (uint64_t)(t.at - line);
+        return SCAN_RECORD;
+    }
+    if (stop == t.end)
+        return !size || begins_event(name, size) ? SCAN_UNREADABLE : SCAN_TEXT;
+    return size >= 3 && !memcmp(name, "kvm", 3) ? SCAN_UNREADABLE : SCAN_TEXT;
+}
+
+/* The event of a line, and its fields; where a marker's text begins is in r->gfn. */
+static int scan_event(scan_t *s, const char *line, text_t t, record_t *r)
+{
+    blanks(&t);
+    skip_difference(&t);
+    text_t start = t;
+    const char *name = t.at;
+    while (t.at < t.end && is_word(*t.at))
+        t.at++;
+    if (t.at + 1 < t.end && *t.at == ':' && is_word(t.at[1])) {
+        name = ++t.at;
+        while (t.at < t.end && is_word(*t.at))
+            t.at++;
+    }
+    if (t.at == t.end || *t.at != ':' || t.at == name)
+        return scan_nameless(s, line, start, r);
+    const struct event *event = event_of(name, (size_t)(t.at - name));
+    if (!event) {
+        if (has((text_t){name, t.at}, "_stack")) {
+            s->stacks++;
+        } else {
+            s->events++;
+            note_unknown(s, name, (size_t)(t.at - name));
+        }
+        s->entries++;
+        return SCAN_NOTHING;
+    }
+    t.at++;
+    blanks(&t);
+    r->kind = (uint8_t)event->kind;
+    r->as_id = (uint8_t)event->call;
+    if (event->kind == K_MARKER) {
+        skip(&t, "tracing_mark_write: ");
+        r->gfn = (uint64_t)(t.at - line);
+    }
+    return event->fields(s, &t, r) ? SCAN_RECORD : SCAN_UNREADABLE;
+}
+
+/* Counts a line that is an event; whether there is something to follow. */
+static int counted(scan_t *s, record_t *r)
+{
+    s->entries++;
+    s->events++;
+    s->formats |= r->seen;
+    if ((r->kind == K_GET_PAGE || r->kind == K_ZAP_PAGE) && !r->pfn)
+        return SCAN_NOTHING;
+    s->kinds[r->kind]++;
+    return SCAN_RECORD;
+}
+
+/* One line. A record is filled in for SCAN_RECORD and SCAN_LOST, whose CPU is CPUS if nobody says which. */
 static int scan_line(scan_t *s, const char *line, size_t length, record_t *r)
 {
     text_t t = {line, line + length};
-    const char *after;
-    s->lines++;
     if (length && line[length - 1] == '\r')
         t.end--;
+    memset(r, 0, sizeof *r);
+    r->vcpu = -1;
     blanks(&t);
     if (t.at == t.end)
         return SCAN_NOTHING;
-    if (*t.at == '#')
-        return scan_header(s, t);
-    memset(r, 0, sizeof *r);
-    r->vcpu = -1;
-    const char *bracket = scan_cpu(line, t.end, r, &after);
-    if (!bracket) {
-        if (scan_lost(s, t))
-            return SCAN_LOST;
-        if (skip(&t, "cpus=") || skip(&t, "version = ") || (skip(&t, "CPU ") && find(&t, "is empty"))) {
-            s->headers++;
-            return SCAN_NOTHING;
-        }
-        s->cut++;
-        return memmem(line, length, "kvm", 3) ? SCAN_LOST : SCAN_NOTHING;
+    text_t behind = t;
+    int found = *t.at == '>' ? HEAD_NONE : scan_bracketed(line, &behind, r);
+    if (found == HEAD_NONE && *t.at != '>' && *t.at != '#' && !is_frame(line, t)) {
+        found = scan_latency(line, &behind, r);
+        if (found == HEAD_NONE)
+            found = scan_without_cpu(line, &behind, r);
     }
-    if (!scan_task(s, line, bracket, r)) {
-        s->cut++;
-        return SCAN_LOST;
+    if (found == HEAD_WHOLE) {
+        int what = scan_event(s, line, behind, r);
+        return what == SCAN_RECORD ? counted(s, r) : what;
     }
-    t.at = after;
-    blanks(&t);
-    if (!scan_time(&t, r)) {
-        const char *flags = t.at;
-        while (t.at < t.end && *t.at != ' ')
-            t.at++;
-        for (const char *p = flags; p < t.at; p++)
-            if (*p == 'l' || *p == 'L' || *p == 'B')
-                s->formats |= SEEN_LAZY;
-        blanks(&t);
-        if (!scan_time(&t, r)) {
-            s->cut++;
-            return SCAN_LOST;
-        }
+    if (found == HEAD_NO_TIME || found == HEAD_VERBOSE) {
+        s->forms[found == HEAD_NO_TIME ? FORM_NO_TIME : FORM_VERBOSE]++;
+        return SCAN_NOTHING;
     }
-    blanks(&t);
-    const char *name = t.at;
-    while (t.at < t.end && *t.at != ' ' && *t.at != '(')
-        t.at++;
-    const char *stop = t.at;
-    if (stop == name || stop[-1] != ':') {
-        s->cut++;
-        return SCAN_LOST;
-    }
-    stop--;
-    for (const char *p = stop; p > name; p--)
-        if (p[-1] == ':') {
-            name = p;
-            break;
-        }
-    blanks(&t);
-    size_t size = (size_t)(stop - name);
-    s->events++;
-    for (size_t i = 0; i < sizeof events / sizeof *events; i++) {
-        if (strncmp(events[i].name, name, size) || events[i].name[size])
-            continue;
-        r->kind = (uint8_t)events[i].kind;
-        if (events[i].call)
-            r->as_id = (uint8_t)events[i].call;
-        if (!events[i].fields(s, &t, r)) {
-            s->events--;
-            s->cut++;
-            return SCAN_LOST;
-        }
-        if ((r->kind == K_GET_PAGE || r->kind == K_ZAP_PAGE) && !r->pfn)
-            return SCAN_NOTHING;
-        s->kinds[r->kind]++;
-        return SCAN_RECORD;
-    }
-    note_unknown(s, name, size);
-    return SCAN_NOTHING;
+    if (found == HEAD_CUT)
+        return SCAN_UNREADABLE;
+    return scan_headless(s, line, t, r);
 }

@@ -1,5 +1,7 @@
 /* Records in the order of their time stamps, from the lines of a trace to the model; what Python calls. */
 
+enum { LONGEST = 1 << 16 };
+
 static void sample(replay_t *p, uint64_t time)
 {
     if (p->sample_count == SAMPLES) {
@@ -53,9 +55,9 @@ static void place(replay_t *p, uint64_t i)
 {
     record_t moved = *at(p, i);
     uint64_t to = i;
-    while (to > p->next && at(p, to - 1)->time > moved.time && at(p, to - 1)->cpu != moved.cpu && at(p, to - 1)->kind != K_LOST)
+    while (to > p->next && at(p, to - 1)->time > moved.time && at(p, to - 1)->cpu != moved.cpu && !is_mark(at(p, to - 1)))
         to--;
-    if (to > p->next && at(p, to - 1)->time > moved.time && at(p, to - 1)->cpu == moved.cpu && at(p, to - 1)->kind != K_LOST)
+    if (to > p->next && at(p, to - 1)->time > moved.time && at(p, to - 1)->cpu == moved.cpu && !is_mark(at(p, to - 1)))
         p->scan.backwards++;
     if (to == i)
         return;
@@ -76,6 +78,7 @@ void replay_start(replay_t *p, world_t *world)
 {
     p->world = world;
     p->hold = 1;
+    p->work = WORK;
     p->sample_every = 1000;
 }
 
@@ -87,6 +90,7 @@ static void note_traced(replay_t *p, int kind, int call)
     t->get_page |= kind == K_GET_PAGE;
     t->zap_page |= kind == K_ZAP_PAGE;
     t->split |= kind == K_SPLIT;
+    t->fast |= kind == K_FAST;
     if (kind == K_SEAMCALL)
         t->calls |= (uint16_t)(1 << call);
 }
@@ -95,11 +99,173 @@ static void note_traced(replay_t *p, int kind, int call)
 static void note_frozen(replay_t *p, const record_t *r)
 {
     uint64_t value = r->value;
-    if (value != 0x5A0 && value != FROZEN && value != 0x80000000000001A0ull)
+    if (value != 0x5A0 && value != FROZEN && value != FROZEN_7_2)
         return;
     p->told = 1;
     p->frozen = value;
-    p->world->layout.parent_last = value == 0x80000000000001A0ull;
+    p->world->layout.parent_last = value == FROZEN_7_2;
+}
+
+/* Keeps the text of a line, as long as its record is in the ring. */
+static void keep(replay_t *p, record_t *r, const char *line, size_t length)
+{
+    r->length = length < TEXT_MOST ? (uint32_t)length : TEXT_MOST;
+    if (p->text_end % TEXT + r->length > TEXT)
+        p->text_end += TEXT - p->text_end % TEXT;
+    r->offset = p->text_end;
+    memcpy(&p->text[p->text_end % TEXT], line, r->length);
+    p->text_end += r->length;
+}
+
+static void note_marker(replay_t *p, const record_t *r, const char *line, size_t length)
+{
+    if (p->marker_count == MARKERS)
+        return;
+    marker_t *marker = &p->marker[p->marker_count++];
+    size_t rest = length - (size_t)r->gfn;
+    marker->time = r->time;
+    marker->length = rest < MARKER_MOST ? (uint32_t)rest : MARKER_MOST;
+    memcpy(marker->text, line + r->gfn, marker->length);
+}
+
+/* A sample that perf script prints twice, byte for byte with one time. */
+static int is_twice(replay_t *p, const record_t *r, const char *line, size_t length)
+{
+    return r->seen & SEEN_PERF && length < TEXT_MOST && length == p->last_length
+        && !memcmp(&p->text[p->last_text % TEXT], line, length);
+}
+
+/* The losses that are told now began behind the last event of that CPU. */
+static void begin_loss(replay_t *p, record_t *told)
+{
+    if (told->cpu >= CPUS)
+        return;
+    told->value = 1;
+    for (uint64_t i = p->tail; i > p->next; i--)
+        if (at(p, i - 1)->cpu == told->cpu && !is_mark(at(p, i - 1))) {
+            at(p, i - 1)->loses++;
+            return;
+        }
+    p->lossy++;
+}
+
+/* Something that comes between the events. */
+static void push_mark(replay_t *p, int kind, unsigned cpu)
+{
+    uint64_t time = p->tail ? at(p, p->tail - 1)->time : 0;
+    record_t *r = at(p, p->tail);
+    memset(r, 0, sizeof *r);
+    r->kind = (uint8_t)kind;
+    r->cpu = (uint16_t)cpu;
+    r->time = time;
+    r->line = p->scan.lines;
+    r->offset = p->text_end;
+    if (kind == K_LOST)
+        begin_loss(p, r);
+    p->tail++;
+}
+
+static void push(replay_t *p, record_t *r, const char *line, size_t length)
+{
+    if (is_twice(p, r, line, length)) {
+        p->scan.twice++;
+        p->scan.events--;
+        p->scan.kinds[r->kind]--;
+        return;
+    }
+    keep(p, r, line, length);
+    p->last_text = r->offset;
+    p->last_length = r->length;
+    r->line = p->scan.lines;
+    p->scan.ties += p->tail && at(p, p->tail - 1)->time == r->time && at(p, p->tail - 1)->cpu != r->cpu;
+    note_traced(p, r->kind, r->as_id);
+    if (r->kind == K_MARKER)
+        note_marker(p, r, line, length);
+    if (r->kind == K_CHANGED && !p->told)
+        note_frozen(p, r);
+    if (r->vcpu >= 0 || r->kind == K_REQUESTED)
+        p->serves[r->tgid] = 1;
+    if (!p->seen_cpu[r->cpu]) {
+        p->seen_cpu[r->cpu] = 1;
+        p->cpus_seen++;
+    }
+    p->work = p->work + WORK_OF_RECORD < WORK ? p->work + WORK_OF_RECORD : WORK;
+    p->tail++;
+    place(p, p->tail - 1);
+}
+
+/* A line that could not be read, and was no part of the next one either. */
+static void give_up(replay_t *p)
+{
+    p->held = p->pieces = 0;
+    p->scan.unreadable++;
+    push_mark(p, K_LOST, CPUS);
+}
+
+/* A mail program folds long lines: what could not be read may go on in the next line. */
+static int join(replay_t *p, const char *line, size_t length, int what)
+{
+    record_t *r = at(p, p->tail);
+    if ((what != SCAN_TEXT && what != SCAN_HEADLESS) || p->held + length + 1 >= HELD || p->pieces == PIECES)
+        return 0;
+    p->holding[p->held] = ' ';
+    memcpy(&p->holding[p->held + 1], line, length);
+    what = scan_line(&p->scan, p->holding, p->held + 1 + length, r);
+    if (what == SCAN_RECORD) {
+        p->scan.folded++;
+        push(p, r, p->holding, p->held + 1 + length);
+        p->held = p->pieces = 0;
+        return 1;
+    }
+    if (what != SCAN_UNREADABLE)
+        return 0;
+    p->held += (uint32_t)length + 1;
+    p->pieces++;
+    return 1;
+}
+
+static void feed_line(replay_t *p, const char *line, size_t length, int whole)
+{
+    record_t *r = at(p, p->tail);
+    p->scan.lines++;
+    int what = scan_line(&p->scan, line, length, r);
+    if (p->held) {
+        if (join(p, line, length, what))
+            return;
+        record_t kept = *r;
+        give_up(p);
+        r = at(p, p->tail);
+        *r = kept;
+    }
+    if (what == SCAN_RECORD) {
+        push(p, r, line, length);
+    } else if (what == SCAN_LOST) {
+        push_mark(p, K_LOST, r->cpu);
+    } else if (what == SCAN_STARTED) {
+        push_mark(p, K_STARTED, CPUS);
+    } else if (what == SCAN_TEXT) {
+        p->scan.texts++;
+    } else if (what == SCAN_UNREADABLE && whole && length + 1 < HELD) {
+        memcpy(p->holding, line, length);
+        p->held = (uint32_t)length;
+        p->pieces = 1;
+    } else if (whole && what != SCAN_NOTHING) {
+        give_up(p);
+    } else if (what != SCAN_NOTHING) {
+        p->scan.unreadable++;
+    }
+}
+
+/* A line that is longer than any event's: whatever it was, its beginning tells whether something is lost. */
+static void feed_long(replay_t *p, const char *line)
+{
+    record_t *r = at(p, p->tail);
+    p->scan.lines++;
+    p->scan.longest++;
+    int what = scan_line(&p->scan, line, TEXT_MOST, r);
+    p->scan.events -= what == SCAN_RECORD;
+    if (what == SCAN_RECORD || what == SCAN_UNREADABLE || what == SCAN_HEADLESS)
+        give_up(p);
 }
 
 /* Scans whole lines until the ring is full or something diverged; the bytes consumed. */
@@ -111,35 +277,41 @@ size_t replay_feed(replay_t *p, const char *bytes, size_t size, int last)
             break;
         while (p->tail - p->next > AHEAD && !p->stop)
             step(p);
-        if (p->stop)
+        if (p->stop || done == size)
             break;
         const char *line = bytes + done, *end = memchr(line, '\n', size - done);
-        if (!end && (!last || done == size))
-            break;
         size_t length = end ? (size_t)(end - line) : size - done;
-        record_t *r = at(p, p->tail);
-        int what = scan_line(&p->scan, line, length, r);
-        if (what == SCAN_LOST && end) {
-            uint64_t time = p->tail ? at(p, p->tail - 1)->time : 0;
-            memset(r, 0, sizeof *r);
-            r->kind = K_LOST;
-            r->time = time;
-            what = SCAN_RECORD;
+        if (length > LONGEST || p->skipping) {
+            if (!p->skipping)
+                feed_long(p, line);
+            p->skipping = !end;
+        } else if (end || last) {
+            feed_line(p, line, length, end != NULL);
+        } else {
+            break;
         }
-        if (what == SCAN_RECORD) {
-            r->offset = p->offset;
-            r->length = (uint32_t)length;
-            r->line = p->scan.lines;
-            note_traced(p, r->kind, r->as_id);
-            if (r->kind == K_CHANGED && !p->told)
-                note_frozen(p, r);
-            p->tail++;
-            place(p, p->tail - 1);
-        }
-        p->offset += length + (end != NULL);
         done += length + (end != NULL);
     }
+    if (last && done == size && p->held && !p->stop) {
+        p->held = p->pieces = 0;
+        p->scan.unreadable++;
+    }
     return done;
+}
+
+/* At a divergence in a trace that may miss lines anywhere: whether it is none if events were lost before it. */
+int replay_infer_loss(replay_t *p)
+{
+    lose_all(p);
+    p->stop = 0;
+    if (follow_record(p, p->diverged_at) != GUARD_NONE) {
+        if (!p->stop)
+            p->stop = STOP_DIVERGED;
+        return 0;
+    }
+    p->gaps++;
+    p->next = p->diverged_at + 1;
+    return 1;
 }
 
 /* Follows everything that was read. */
@@ -161,6 +333,7 @@ void replay_resynchronise(replay_t *p)
     if (!setjmp(c.out))
         ADOPT(&c, p->world);
     r->done = 1;
+    p->lossy += r->loses;
     p->diverged++;
     p->next = p->diverged_at + 1;
     p->stop = 0;

@@ -30,6 +30,20 @@ static int leaves(const replay_t *p, const record_t *r, const record_t *e, uint6
     return 0;
 }
 
+/* What looking ahead may cost: so much in all, and some more for each record that was read. */
+static int spend(replay_t *p, uint64_t work)
+{
+    if (p->work < work)
+        return 0;
+    p->work -= work;
+    return 1;
+}
+
+static int is_mark(const record_t *r)
+{
+    return r->kind == K_LOST || r->kind == K_STARTED;
+}
+
 static int earlier(replay_t *p, uint64_t i, unsigned depth);
 
 /* Follows record `i`, and what its task did before it. */
@@ -38,8 +52,10 @@ static int follow_ahead(replay_t *p, uint64_t from, uint64_t i, unsigned depth)
     record_t *r = at(p, i);
     for (uint64_t j = from; j <= i; j++) {
         record_t *before = at(p, j);
-        if (before->done || before->pid != r->pid)
+        if (before->done || before->pid != r->pid || is_mark(before))
             continue;
+        if (!spend(p, WORK_OF_FOLLOWING))
+            return 0;
         int guard = follow_record(p, j);
         if (guard != GUARD_NONE && !(depth < 3 && earlier(p, j, depth + 1)))
             return 0;
@@ -60,8 +76,10 @@ static int earlier(replay_t *p, uint64_t i, unsigned depth)
     if (e->kind != K_CHANGED && e->kind != K_FAST && e->kind != K_SET && e->kind != K_ZAP_PAGE)
         return 0;
     wanted = in_model(p, e->kind == K_SET ? e->value : e->old) & kept_bits(p);
-    for (uint64_t j = i + 1; j < end; j++) {
+    for (uint64_t j = i + 1; j < end && !is_mark(at(p, j)); j++) {
         record_t *r = at(p, j);
+        if (!spend(p, 1))
+            return 0;
         if (r->done || r->pid == e->pid || (r->kind != K_CHANGED && r->kind != K_FAST) || (r->tgid && e->tgid && r->tgid != e->tgid))
             continue;
         unsigned k = 0;

@@ -8,14 +8,15 @@ from dataclasses import replace as with_fields
 from pathlib import Path
 
 from septum.lang.errors import UserError
-from septum.replay.result import Divergence, Group, Reading, Result, Sample, Verdict
+from septum.replay.native import Seen
+from septum.replay.reasons import notes, nothing
+from septum.replay.result import Checked, Divergence, Group, Reading, Result, Sample, Spurious, Verdict
 from septum.replay.session import GROUP_LINES, Session, Settings
 from septum.replay.source import Truncated, chunks
-from septum.replay.traced.events import Kind, Step
+from septum.replay.traced.events import Step
 from septum.replay.words import STEPS
 
-NANOSECONDS = 1e9
-SEEN_TGID, SEEN_OLD_FAULT = 1, 8
+SPURIOUS_SHOWN = 16
 
 
 def replay(
@@ -81,32 +82,33 @@ def _formats(name: str | None) -> str:
 def _result(trace: str, session: Session, groups: dict[tuple[str, str], Group], truncated: str, seconds: float) -> Result:
     state, m, choice = session.state, session.m, session.choice
     assert choice is not None
-    leaves = (int(m.mapped[1]), int(m.mapped[2]), int(m.mapped[3]))
-    reading = _reading(session, truncated)
-    reason = _nothing(session)
+    reason = nothing(session, tuple(groups.values()), truncated)
     verdict = Verdict.NOTHING if reason else Verdict.DIVERGED if groups else Verdict.FOLLOWED
     steps = {STEPS[step]: int(state.steps[step]) for step in Step if state.steps[step]}
-    found = () if reason else tuple(groups.values())
+    learned = int(state.learned + state.unseen)
     return Result(
         trace=trace, verdict=verdict, reason=reason,
         kernel=choice.era.name, kernel_from=choice.era_from, format=choice.format.name, format_from=choice.format_from,
-        reading=reading, steps=steps,
-        seconds_in={STEPS[step]: state.step_time[step] / NANOSECONDS for step in Step if state.step_time[step]},
+        reading=_reading(session, truncated), checked=Checked(int(state.changes) - learned, learned),
+        clock="seconds" if session.unit < 1 else "ticks", steps=steps,
+        seconds_in={STEPS[step]: state.step_time[step] * session.unit for step in Step if state.step_time[step]},
         rules=_rules(session), followed=int(state.followed), met=int(state.met),
-        begins=state.first_time / NANOSECONDS, ends=state.last_time / NANOSECONDS,
-        vms=_vms(session), roots=int(m.births), leaves=leaves, tables=int(m.tables),
-        seconds=seconds, samples=tuple(_samples(session)), groups=found, notes=tuple(_notes(session)),
-        phases=tuple(session.phases),
+        begins=state.first_time * session.unit, ends=state.last_time * session.unit,
+        vms=_vms(session), roots=int(m.births), leaves=(int(m.mapped[1]), int(m.mapped[2]), int(m.mapped[3])),
+        tables=int(m.tables), seconds=seconds, samples=tuple(_samples(session)), groups=() if reason else tuple(groups.values()),
+        spurious=_spurious(session), notes=tuple(notes(session)), phases=tuple(session.phases),
     )  # fmt: skip
 
 
 def _reading(session: Session, truncated: str) -> Reading:
-    scan = session.state.scan
+    scan, state = session.state.scan, session.state
     unknown = {scan.name[i].value.decode(errors="replace"): int(scan.times[i]) for i in range(scan.unknown_names)}
     return Reading(
-        lines=int(scan.lines), events=int(scan.events), unknown=unknown, unreadable=int(scan.cut), losses=int(scan.losses),
-        lost=int(scan.lost), wrapped=max(0, int(scan.written) - int(scan.in_buffer)), backwards=int(scan.backwards),
-        reordered=int(session.state.reordered), worst_back=session.state.worst_back / NANOSECONDS, shadow=int(scan.shadow),
+        lines=int(scan.lines), events=int(scan.events), unknown=unknown, unreadable=int(scan.unreadable),
+        too_long=int(scan.longest), folded=int(scan.folded), stacks=int(scan.stacks), quotes=int(scan.quotes),
+        other_text=int(scan.texts), twice=int(scan.twice), losses=int(scan.losses), lost=int(scan.lost),
+        inferred=int(state.gaps), wrapped=max(0, int(scan.written) - int(scan.in_buffer)), backwards=int(scan.backwards),
+        reordered=int(state.reordered), worst_back=state.worst_back * session.unit, shadow=int(scan.shadow),
         truncated=truncated,
     )  # fmt: skip
 
@@ -120,10 +122,12 @@ def _rules(session: Session) -> dict[str, int]:
         "time-order": int(state.reordered),
         "hardware-bits": int(m.hardware),
         "fast-fix": int(state.steps[Step.FIX_FAST]),
+        "unrecorded-fix": int(m.refixed),
         "removed-table": int(m.in_removed),
         "silent-unfreeze": int(m.unfrozen),
         "unlinked-page": int(state.steps[Step.NEW_TABLE]) - int(state.steps[Step.LINK]) - int(state.steps[Step.SPLIT]),
-        "learned": int(m.learned),
+        "learned": int(state.learned + state.unseen),
+        "inferred-loss": int(state.gaps),
         "nx-huge-page": int(m.lowered),
         "ambiguous-root": int(m.ambiguous),
     }
@@ -133,9 +137,9 @@ def _rules(session: Session) -> dict[str, int]:
 def _vms(session: Session) -> str:
     """How many VMs there are, and how that is known."""
     m = session.m
-    if session.state.scan.formats & SEEN_TGID:
-        count = len({int(m.root[i].vm) for i in range(len(m.root)) if m.root[i].table})
-        return f"{count} by thread group"
+    if session.state.scan.formats & Seen.TGID:
+        count = len({int(m.root[i].vm) for i in range(len(m.root)) if m.root[i].table and m.root[i].vm})
+        return f"{count or 1} by thread group"
     if m.births <= 1:
         return "1"
     return "undecidable without a TGID column: no event names the VM (record with options/record-tgid)"
@@ -144,47 +148,13 @@ def _vms(session: Session) -> str:
 def _samples(session: Session) -> list[Sample]:
     count = session.state.sample_count
     return [
-        Sample(one.time / NANOSECONDS, (int(one.mapped[1]), int(one.mapped[2]), int(one.mapped[3])))
+        Sample(one.time * session.unit, (int(one.mapped[1]), int(one.mapped[2]), int(one.mapped[3])))
         for one in session.state.sample[:count]
     ]
 
 
-def _nothing(session: Session) -> str:
-    """Why a trace cannot be followed at all; empty if it can."""
-    scan = session.state.scan
-    if scan.kinds[Kind.CHANGED]:
-        return ""
-    if not scan.lines:
-        return "the trace is empty"
-    if not scan.events:
-        return f"none of its {scan.lines} lines is an event as tracefs, trace-cmd report or perf script print it"
-    if scan.formats & SEEN_OLD_FAULT:
-        return "it has no kvm_tdp_mmu_spte_changed: this kernel is older than the event (5.10 does not have it)"
-    if scan.shadow:
-        return "it has no kvm_tdp_mmu_spte_changed, but shadow pages: the module kvm was loaded with tdp_mmu=N"
-    if scan.kinds[Kind.GET_PAGE] or scan.kinds[Kind.REQUESTED]:
-        return "it has no kvm_tdp_mmu_spte_changed: the event was not recorded, or the module kvm was loaded with tdp_mmu=N"
-    return "it has no kvm_tdp_mmu_spte_changed, which tells of every change: record the events kvmmmu:* (docs/replay.md)"
-
-
-def _notes(session: Session) -> list[str]:
-    """What the reader should know about how the trace was read."""
-    notes = []
-    scan, m = session.state.scan, session.m
-    if scan.written > scan.in_buffer:
-        notes.append(
-            f"the buffer lost its beginning: {scan.written - scan.in_buffer} events; entries are learned as they are seen"
-        )
-    elif m.midlife and not scan.losses:
-        notes.append("it begins in the middle of a VM's life: entries are learned as they are seen")
-    if session.state.encrypted:
-        notes.append(f"bit {int(session.state.encrypted).bit_length() - 1} of every SPTE is taken as that of memory encryption")
-    missing = [
-        name for name, there in (
-            ("kvm_mmu_spte_requested", m.traced.requested), ("kvm_mmu_set_spte", m.traced.set_spte),
-            ("kvm_mmu_get_page", m.traced.get_page), ("kvm_mmu_prepare_zap_page", m.traced.zap_page),
-        ) if not there
-    ]  # fmt: skip
-    if missing and scan.kinds[Kind.CHANGED]:
-        notes.append(f"without {', '.join(missing)} fewer rules can be checked")
-    return notes
+def _spurious(session: Session) -> Spurious:
+    state = session.state
+    places = sorted(((int(one.count), int(one.gfn)) for one in state.spurious if one.count), reverse=True)
+    gfns = tuple((gfn, count) for count, gfn in places[:SPURIOUS_SHOWN])
+    return Spurious(gfns, int(state.spurious_run), int(state.spurious_gfn), int(state.spurious_pid))

@@ -69,8 +69,15 @@ class Reading:
     events: int
     unknown: dict[str, int]
     unreadable: int
+    too_long: int
+    folded: int
+    stacks: int
+    quotes: int
+    other_text: int
+    twice: int
     losses: int
     lost: int
+    inferred: int
     wrapped: int
     backwards: int
     reordered: int
@@ -80,8 +87,31 @@ class Reading:
 
 
 @dataclass(frozen=True)
+class Checked:
+    """How many changes were compared with what an entry held, and how many were of entries of which nothing was known."""
+
+    compared: int
+    learned: int
+
+    @property
+    def poorly(self) -> bool:
+        """Whether more than a tenth of what a pass stands for was taken on trust."""
+        return 10 * self.learned > self.compared + self.learned
+
+
+@dataclass(frozen=True)
+class Spurious:
+    """Faults that needed no fixing: GFNs and how often, the most frequent first; the longest run of one thread on one GFN."""
+
+    gfns: tuple[tuple[int, int], ...] = ()
+    run: int = 0
+    run_gfn: int = 0
+    run_pid: int = 0
+
+
+@dataclass(frozen=True)
 class Sample:
-    """Leaves by level (1, 2, 3) at a time in seconds of the trace's clock."""
+    """Leaves by level (1, 2, 3) at a time of the trace's clock."""
 
     time: float
     leaves: tuple[int, int, int]
@@ -99,6 +129,8 @@ class Result:
     format: str
     format_from: str
     reading: Reading
+    checked: Checked
+    clock: str
     steps: dict[str, int]
     seconds_in: dict[str, float]
     rules: dict[str, int]
@@ -113,6 +145,7 @@ class Result:
     seconds: float
     samples: tuple[Sample, ...] = ()
     groups: tuple[Group, ...] = ()
+    spurious: Spurious = Spurious()
     notes: tuple[str, ...] = ()
     phases: tuple[tuple[float, str], ...] = field(default=())
 

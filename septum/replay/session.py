@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import ctypes
-import re
-from collections import deque
+import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from septum.lang.errors import SeptumError
 from septum.replay.divergence import describe
 from septum.replay.kernels import Choice, choose, encryption_bit
-from septum.replay.native import RING, Record, State, library
+from septum.replay.native import RING, TEXT, Record, Seen, library
 from septum.replay.result import Divergence
 from septum.replay.traced.events import Guard, Kind, Step
 from septum.replay.words import GUARDS, STEPS
 
 DIVERGED, DEFECT = 1, 2
 GROUP_LINES = 100
-SEEN_NPF, SEEN_EPT = 32, 64
 ROOT_LEVEL = 4
 SURVEYED = 4000
 
@@ -41,6 +39,15 @@ class Settings:
     keep_going: bool = False
 
 
+@dataclass(frozen=True)
+class Suspect:
+    """An event that is explained if lines are missing before it."""
+
+    kind: tuple[str, str]
+    line: int
+    divergence: Divergence
+
+
 class Session:
     """One replay in progress. Call `feed` with pieces of the text, then `finish`."""
 
@@ -48,11 +55,11 @@ class Session:
         self.settings, self.on_divergence = settings, on_divergence
         self.library = library()
         self.m = self.library.world()
-        self.state = State()
+        self.state = self.library.state()
         self.choice: Choice | None = None
-        self._markers: list[tuple[float, str]] = []
+        self.suspects: list[Suspect] = []
+        self._started = 0
         self._rest = b""
-        self._kept: deque[tuple[int, bytes]] = deque()
         self.library.c.replay_start(ctypes.byref(self.state), ctypes.c_void_p(ctypes.addressof(self.m)))
 
     @property
@@ -61,52 +68,84 @@ class Session:
         return bool(self.state.stop)
 
     @property
+    def misses_lines(self) -> bool:
+        """Whether the header tells of lost events: a buffer that wrapped, or was read while it was written."""
+        return bool(self.state.scan.written > self.state.scan.in_buffer or self.state.scan.starts)
+
+    @property
     def phases(self) -> list[tuple[float, str]]:
         """The phases of a trace: its markers that begin with `phase`, or else all of them."""
-        return [one for one in self._markers if one[1].startswith("phase")] or self._markers
+        state = self.state
+        markers = [
+            (state.marker[i].time * self.unit, shown(bytes(state.marker[i].text[: state.marker[i].length])))
+            for i in range(state.marker_count)
+        ]
+        return [one for one in markers if one[1].startswith("phase")] or markers
+
+    @property
+    def unit(self) -> float:
+        """What a time stamp counts, in seconds; 1 if the trace's clock counts something else."""
+        formats = self.state.scan.formats
+        return 1.0 if formats & Seen.TICKS and not formats & Seen.SECONDS else 1e-9
 
     def feed(self, piece: bytes) -> None:
         """Follows what can be followed of the next piece."""
         self._scan(self._rest + piece, last=False)
 
     def finish(self) -> None:
-        """Follows the rest."""
+        """Follows the rest. If the header's numbers are those of the lines, none was missing: then suspects are divergences."""
         self._scan(self._rest, last=True)
         if self.choice is None:
             self._choose()
         while not self.stopped:
             self.library.c.replay_drain(ctypes.byref(self.state))
             if not self._went_on():
-                return
+                break
+        scan = self.state.scan
+        whole = scan.in_buffer and scan.entries + scan.unreadable == scan.in_buffer
+        if whole and not self.stopped:
+            for one in self.suspects if self.settings.keep_going else self.suspects[:1]:
+                self.on_divergence(one.kind, one.line, functools.partial(_same, one.divergence))
 
     def _scan(self, text: bytes, last: bool) -> None:
+        address, done = ctypes.cast(ctypes.c_char_p(text), ctypes.c_void_p).value or 0, 0
         while not self.stopped:
-            begin = self.state.offset
-            done = self.library.c.replay_feed(ctypes.byref(self.state), text, ctypes.c_size_t(len(text)), int(last))
-            if done:
-                self._kept.append((begin, text[:done]))
-                self._note_phases(text[:done])
-                self._forget()
-            text = text[done:]
+            done += self.library.c.replay_feed(
+                ctypes.byref(self.state), ctypes.c_void_p(address + done), ctypes.c_size_t(len(text) - done), int(last)
+            )
             full = bool(self.state.hold) and self.state.tail - self.state.next > RING // 2
             if full:
                 self._choose()
             elif not self._went_on():
                 break
-        self._rest = text
+        self._rest = text[done:]
 
     def _went_on(self) -> bool:
         """Reports a divergence; whether there was one and the replay goes on behind it."""
         if self.state.stop == DEFECT:
-            site = self.library.translation.sites[self.state.site]
-            raise Defect(f"{site.file}:{site.line}: {site.kind} {site.message} while line {self._diverged().line} was followed")
+            raise Defect(f"{self.library.sites[self.state.site]} while line {self._diverged().line} was followed")
         if self.state.stop != DIVERGED:
             return False
         kind = (STEPS[Step(int(self.m.step))], GUARDS[Guard(int(self.m.guard))])
-        self.on_divergence(kind, int(self._diverged().line), lambda: describe(self))
+        line = int(self._diverged().line)
+        if self.misses_lines and self._explained_by_a_loss(kind, line):
+            return True
+        self.on_divergence(kind, line, lambda: describe(self))
         if not self.settings.keep_going:
             return False
         self.library.c.replay_resynchronise(ctypes.byref(self.state))
+        return True
+
+    def _explained_by_a_loss(self, kind: tuple[str, str], line: int) -> bool:
+        """Whether the event can be followed if events were lost before it."""
+        if self._started != self.state.started:
+            self._started = self.state.started
+            self.suspects.clear()
+        suspect = Suspect(kind, line, describe(self)) if len(self.suspects) < GROUP_LINES else None
+        if not self.library.c.replay_infer_loss(ctypes.byref(self.state)):
+            return False
+        if suspect:
+            self.suspects.append(suspect)
         return True
 
     def _diverged(self) -> Record:
@@ -119,28 +158,16 @@ class Session:
         values = [(value, one.level) for one in records if one.kind == Kind.CHANGED for value in (one.old, one.value)]
         if state.told:
             values.append((int(state.frozen), 1))
-        seen = state.scan.formats
-        by_exit = "EPT" if seen & SEEN_EPT else "NPT" if seen & SEEN_NPF else ""
         state.encrypted = encryption_bit(values, [one.pfn for one in records if one.kind == Kind.REQUESTED])
         values = [(value & ~int(state.encrypted), level) for value, level in values]
-        self.choice = choose(values, self.settings.kernel, self.settings.formats, seen, by_exit)
+        self.choice = choose(values, self.settings.kernel, self.settings.formats, state.scan.formats)
         self.choice.fill(self.m.layout)
         state.nonpresent = self.choice.era.nonpresent
         if self.settings.kernel or not state.told:
             state.frozen = self.choice.era.frozen
         state.told = state.told or bool(self.settings.kernel)
-        self.m.midlife = self.settings.midlife or state.scan.written > state.scan.in_buffer or _begins_inside(records)
+        self.m.midlife = self.settings.midlife or self.misses_lines or _begins_inside(records)
         state.hold = 0
-
-    def _note_phases(self, text: bytes) -> None:
-        """The markers that user space wrote into the trace."""
-        at = text.find(MARKER)
-        while at >= 0 and len(self._markers) < MOST_MARKERS:
-            line = text[text.rfind(b"\n", 0, at) + 1 : text.find(b"\n", at)]
-            time = TIME.search(line)
-            if time:
-                self._markers.append((float(time[1]), line[line.find(MARKER) + len(MARKER) :].decode(errors="replace")))
-            at = text.find(MARKER, at + 1)
 
     # -- what a report looks up
 
@@ -150,12 +177,11 @@ class Session:
         return found
 
     def text(self, record: Record) -> str:
-        """The line of an event that is still in the ring."""
-        for begin, piece in self._kept:
-            if begin <= record.offset < begin + len(piece):
-                start = record.offset - begin
-                return piece[start : start + record.length].decode(errors="replace").rstrip("\r")
-        return ""
+        """The line of an event that is still in the ring, or its first part; empty if it is not kept any more."""
+        if self.state.text_end - record.offset > TEXT:
+            return ""
+        start = record.offset % TEXT
+        return shown(bytes(self.state.text[start : start + record.length]))
 
     def history(self, number: int) -> Iterator[Record]:
         """The events before one, the latest first, as far as the ring goes back."""
@@ -166,16 +192,16 @@ class Session:
         """What stands in the way of reading the event at which the replay stopped as this step."""
         return Guard(self.library.c.replay_guard(ctypes.byref(self.state), int(step)))
 
-    def _forget(self) -> None:
-        """Drops text whose events have left the ring; phases are taken from it before."""
-        oldest = self.record(max(0, self.state.tail - RING)).offset if self.state.tail else self.state.offset
-        while len(self._kept) > 1 and self._kept[1][0] <= oldest:
-            self._kept.popleft()
+
+def shown(text: bytes) -> str:
+    """Text of a trace for a reader: what a terminal would obey is escaped."""
+    return "".join(
+        one if one.isprintable() else " " if one in "\n\t" else repr(one)[1:-1] for one in text.decode(errors="replace").rstrip()
+    )
 
 
-MARKER = b"tracing_mark_write: "
-TIME = re.compile(rb" (\d+\.\d+): ")
-MOST_MARKERS = 10_000
+def _same(divergence: Divergence) -> Divergence:
+    return divergence
 
 
 def _begins_inside(records: list[Record]) -> bool:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import gzip
 import io
 import lzma
+import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -46,18 +50,16 @@ def chunks(trace: str) -> Iterator[Iterator[bytes]]:
 def _text(stream: io.BufferedReader, trace: str) -> Iterator[bytes]:
     magic = stream.peek(16)[:16]
     if magic.startswith(GZIP):
-        return _unpacked(gzip.GzipFile(fileobj=stream), trace)
+        return _sniffed(_unpacked(gzip.GzipFile(fileobj=stream), trace), trace)
     if magic.startswith(XZ):
-        return _unpacked(lzma.LZMAFile(stream), trace)
+        return _sniffed(_unpacked(lzma.LZMAFile(stream), trace), trace)
     if magic.startswith(ZSTD):
-        return _through(
-            ("zstd", "-dcq"), stream, trace, "the command zstd unpacks it; or give its output: zstd -dc FILE | septum replay -"
-        )
-    if magic.startswith(TRACE_DAT):
-        return _report(("trace-cmd", "report", "-N", "-i"), trace, "trace-cmd report -N -i FILE")
-    if magic.startswith(PERF_DATA):
-        return _report(("perf", "script", "-i"), trace, "perf script -i FILE")
-    return _pieces(stream)
+        advice = "the command zstd unpacks it; or give its output: zstd -dc FILE | septum replay -"
+        return _sniffed(_through(("zstd", "-dcq"), stream, trace, advice), trace)
+    tool = _tool(magic)
+    if tool and trace == "-":
+        raise UserError(f"standard input is a binary trace; give its text: {tool.by_hand} | septum replay -")
+    return _report(tool, trace, trace) if tool else _pieces(stream)
 
 
 def _pieces(stream: io.BufferedReader) -> Iterator[bytes]:
@@ -69,15 +71,63 @@ def _unpacked(file: gzip.GzipFile | lzma.LZMAFile, trace: str) -> Iterator[bytes
     try:
         while piece := file.read1(CHUNK):
             yield piece
-    except (EOFError, gzip.BadGzipFile, lzma.LZMAError, OSError) as error:
-        raise Truncated(f"{trace}: the compressed data ends early or is damaged ({error})") from None
+    except (EOFError, zlib.error, lzma.LZMAError, OSError) as error:
+        raise Truncated(f"{trace}: the compressed data is cut or damaged ({error})") from None
 
 
-def _report(command: Sequence[str], trace: str, by_hand: str) -> Iterator[bytes]:
-    if trace == "-":
-        raise UserError(f"standard input is a binary trace; give its text: {by_hand} | septum replay -")
-    advice = f"{command[0]} reads it and is not installed; where it is: {by_hand} | septum replay -"
-    return _through((*command, trace), None, trace, advice)
+@dataclass(frozen=True)
+class Tool:
+    """What reads a binary trace: the command, whose last argument is the file, and how a user says it."""
+
+    command: tuple[str, ...]
+    by_hand: str
+
+
+FIELDS = "comm,pid,tid,cpu,time,event,trace"
+TRACE_CMD = Tool(("trace-cmd", "report", "-N", "-i"), "trace-cmd report -N -i FILE")
+PERF = Tool(
+    ("perf", "script", "--show-lost-events", "-f", "-F", FIELDS, "-i"), f"perf script --show-lost-events -F {FIELDS} -i FILE"
+)
+
+
+def _tool(magic: bytes) -> Tool | None:
+    """The tool for a binary trace that begins so; None for text."""
+    return TRACE_CMD if magic.startswith(TRACE_DAT) else PERF if magic.startswith(PERF_DATA) else None
+
+
+def _sniffed(pieces: Iterator[bytes], trace: str) -> Iterator[bytes]:
+    """What was packed: text, or a binary trace, which a tool can only read from a file."""
+    first = next(pieces, b"")
+    tool = _tool(first)
+    if tool is None:
+        yield first
+        yield from pieces
+        return
+    cut: Truncated | None = None
+    with tempfile.NamedTemporaryFile(prefix="septum-") as file:
+        try:
+            file.write(first)
+            for piece in pieces:
+                file.write(piece)
+        except Truncated as error:
+            cut = error
+        except OSError as error:
+            raise UserError(f"{trace}: cannot be unpacked into {file.name}: {error.strerror}") from None
+        file.flush()
+        yield from _report(tool, file.name, trace)
+    if cut:
+        raise cut
+
+
+def _report(tool: Tool, file: str, trace: str) -> Iterator[bytes]:
+    """The text of a binary trace. A file that was cut makes trace-cmd print nothing, and end well."""
+    advice = f"{tool.command[0]} reads it and is not installed; where it is: {tool.by_hand} | septum replay -"
+    printed = False
+    for piece in _through((*tool.command, file), None, trace, advice):
+        printed = True
+        yield piece
+    if not printed:
+        raise Truncated(f"{trace}: {tool.command[0]} printed nothing: is the file whole?")
 
 
 def _through(command: Sequence[str], stream: IO[bytes] | None, trace: str, advice: str) -> Iterator[bytes]:
@@ -92,13 +142,13 @@ def _output(command: Sequence[str], stream: IO[bytes] | None, trace: str) -> Ite
     with subprocess.Popen(command, stdin=source, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None and process.stderr is not None
         said: list[bytes] = []
-        errors = process.stderr
+        errors, printed = process.stderr, process.stdout.fileno()
         listener = threading.Thread(target=lambda: said.append(errors.read()))
         listener.start()
         if stream is not None:
             threading.Thread(target=_pour, args=(stream, process.stdin), daemon=True).start()
         try:
-            while piece := process.stdout.read(CHUNK):
+            while piece := os.read(printed, CHUNK):
                 yield piece
         except GeneratorExit:
             process.kill()

@@ -35,6 +35,7 @@ STEPS = {
     Step.SPLIT_DONE: "report a split",
     Step.SPLIT_LOST: "lose the race for a split",
     Step.FAST_OTHER: "fail to fix a fault without the lock",
+    Step.FAST_SPURIOUS: "take a fault that needs no fixing (spurious)",
     Step.UNSEEN: "go on with what began before the trace",
     Step.SEPT_ADD: "add a table to the S-EPT (SEPT.ADD)",
     Step.PAGE_AUG: "add a page to the TD (PAGE.AUG)",
@@ -87,6 +88,7 @@ GUARDS = {
     Guard.SEPT_STATE: "the S-EPT entry is in another state",
     Guard.NO_TRACK: "there was no TRACK since the entry was blocked",
     Guard.NOT_ZAPPED: "the SPTE was not zapped before",
+    Guard.NOT_ALLOWED: "the entry does not allow the access, so the fault is not spurious",
     Guard.MIRROR: "nobody does that to an entry of a mirror root",
 }
 

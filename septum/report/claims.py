@@ -8,7 +8,8 @@ from typing import Any
 from septum.check.claims import Claim, Outcome, Settled
 from septum.check.result import Result
 from septum.report.document import entry
-from septum.report.terminal import finding, wrapped
+from septum.report.paragraphs import wrapped
+from septum.report.terminal import Drawing, finding
 
 Scored = tuple[Claim, Settled]
 
@@ -20,7 +21,7 @@ def render(scored: Sequence[Scored], *, width: int = 80) -> str:
     for _, settled in scored:
         if settled.shown is not None:
             shown.setdefault((settled.shown.design, settled.shown.scenario, settled.shown.clause), settled.shown)
-    parts += [finding(result, brief=True) for result in shown.values()]
+    parts += [finding(result, Drawing.RACE) for result in shown.values()]
     counts = [f"{sum(s.outcome is one for _, s in scored)} {one}" for one in Outcome if any(s.outcome is one for _, s in scored)]
     return "\n".join([*parts, f"{len(scored)} claims: {', '.join(counts)}\n"])
 

@@ -6,10 +6,10 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from septum.lang.automorphism import Automorphisms
-from septum.lang.expressions import Distinction
-from septum.lang.footprint import Footprints, Path
 from septum.lang.model import Thread
+from septum.reduce.apart import Distinction
+from septum.reduce.automorphism import Automorphisms
+from septum.reduce.footprint import Footprints, Path
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ def steps(footprints: Footprints) -> list[Step]:
     reads: dict[tuple[str, int, str], int] = {}
     writes: dict[tuple[str, int, str], int] = {}
     for context in footprints.contexts():
-        source = context.instance.source
-        lines = {point.number: point.node.lineno for point in context.instance.points}
+        source = context.function.source
+        lines = {pause.number: pause.at.line for pause in context.function.pauses}
         for spot in context.spots:
             key = (source.file, lines.get(spot.number, source.tree.lineno), source.name)
             reads[key] = reads.get(key, 0) | spot.step.reads

@@ -11,6 +11,7 @@ from septum.hunt.hunt import Hunted
 from septum.report.document import counterexample
 from septum.report.numbers import duration
 from septum.report.terminal import findings, section
+from septum.report.text import WIDTH
 
 NOTHING = (
     "Nothing was found, which proves nothing: random schedules meet some of the interleavings, and `septum check` explores all, "
@@ -24,8 +25,8 @@ MEANING = (
 )
 
 
-def render(hunts: Sequence[Hunted], *, width: int = 80, colour: bool = False) -> str:
-    """The whole report. Without colour it is plain text, of which no line but a command or a name is longer than `width`."""
+def render(hunts: Sequence[Hunted], *, width: int = 80, colour: bool = False, height: int = 0, drawing: int = WIDTH) -> str:
+    """The whole report, with what the report of a check says of width, height and drawing."""
     parts = [
         table(hunts, width=width, colour=colour),
         section("What the runs ended in", failures(hunts), width),
@@ -35,7 +36,7 @@ def render(hunts: Sequence[Hunted], *, width: int = 80, colour: bool = False) ->
         meaning(hunts, width),
         verdict(hunts, width),
         again(hunts, width),
-        *findings(one.result for one in hunts if one.found),
+        *findings((one.result for one in hunts if one.found), drawing, height),
     ]
     return "\n".join(part for part in parts if part)
 

@@ -12,7 +12,7 @@ from septum.host.cpu import IN_RCU, IN_SOFTIRQ, SPINNING
 from septum.host.frames import Gfp
 from septum.lang.measure import Place
 from septum.report.compare import locks
-from septum.report.terminal import wrapped
+from septum.report.paragraphs import wrapped
 
 NOTICED_BY = dict.fromkeys(FIELDS.values(), "agreement") | {"sp->spt": "initial value"}
 """The property that would be violated if a page of a field were read as the allocator left it: by a walker, or by the module."""

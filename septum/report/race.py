@@ -7,7 +7,8 @@
                                           pamt_get(page=15)
                                             ...
 
-Steps that change nothing of that kind, take no lock and end nothing are left out. At most 75 columns.
+Steps that change nothing of that kind, take no lock and end nothing are left out, unless the failed clause depends on them; of
+what one thread did alone at the start only that is shown. At most 75 columns.
 """
 
 from __future__ import annotations
@@ -15,10 +16,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from inspect import get_annotations
 
 from septum.check.result import Call, Change, Counterexample, Result, Step
+from septum.kvm.machine import Machine
 from septum.report.changes import shorter
-from septum.report.diagram import Holders, Item, Layout, Trail, conclusion, levels, paragraph, replay
+from septum.report.diagram import Holders, Layout, Trail, conclusion, levels, replay
+from septum.report.text import Item, paragraph
 
 DEEPEST = 3
 """So many of the innermost functions are named."""
@@ -30,7 +34,15 @@ TELLING: dict[str, Callable[[Change], str]] = {
     r"frame\[([\d,-]+)\]\.type": lambda c: f"module: {c.old} -> {c.new}",
     r"table\[([\d,-]+)\]\.word\[([\d,-]+)\]": lambda c: f"{c.old} -> {c.new}",
 }
-COUNTS = (".cnt", ".nobjs", ".count")
+POOLS = (".cnt", ".nobjs")
+COUNTS = (*POOLS, ".count")
+OWN = ".design."
+"""Below it lies what a design keeps of its own; of its lists the counts tell enough."""
+
+HOLDERS = (".writer", ".readers", ".waiting")
+LONG_START = 4
+"""So many steps of one thread before another's first are told in a line."""
+
 NAMES = {"range": "range", "pamt": "range", "frame": "page", "table": "entry"}
 DULL = {"FREE -> POOL", "FREE -> HAND", "POOL -> HAND", "HAND -> POOL", "POOL -> FREE", "0 -> uninitialised", "0 -> nonpresent"}
 
@@ -55,17 +67,35 @@ def race(result: Result) -> str:
 def drawn(found: Counterexample) -> list[str]:
     """The diagram."""
     holders, layout, said = Holders.of(found), Layout.of(found.steps), dict[str, Shown]()
+    tells = telling if of_kvm(found) else plain
+    alone = start(found)
     lines, last = layout.heading(), ""
     for number, step in enumerate(found.steps, 1):
         shown = said.setdefault(step.thread, Shown())
-        items = list(told(step, shown, holders))
+        items = list(told(step, shown, holders, tells))
         if number == len(found.steps):
             items.append(ending(found, step))
-        if items:
+        if number <= alone and not step.needed:
+            items = [Item(0, f"({alone} steps alone; only what matters is shown)", clip=True)] if number == 1 else []
+        elif items:
             items = [*entered(step, shown, resumed=step.thread != last), *items]
+        if items:
             lines += layout.rows(number, step.thread, [line for item in items for line in item.lines(layout.width)])
             last = step.thread
     return lines
+
+
+def start(found: Counterexample) -> int:
+    """So many steps were taken before a second thread took one; 0 if they are few."""
+    first = found.steps[0].thread
+    alone = next((number for number, step in enumerate(found.steps) if step.thread != first), 0)
+    return alone if alone >= LONG_START else 0
+
+
+def of_kvm(found: Counterexample) -> bool:
+    """The world is KVM's machine, of which not every change tells; and not that of a model of one's own."""
+    roots = {re.split(r"[.\[]", change.place)[0] for step in found.steps for change in step.changes}
+    return roots <= set(get_annotations(Machine))
 
 
 def ending(found: Counterexample, step: Step) -> Item:
@@ -77,23 +107,33 @@ def ending(found: Counterexample, step: Step) -> Item:
     return Item(depth, step.call.source.strip().removeprefix("assert ").removesuffix(", ("), clip=True)
 
 
-def told(step: Step, shown: Shown, holders: Holders) -> Iterator[Item]:
-    """What changed that tells, and the locks if they changed."""
+def told(step: Step, shown: Shown, holders: Holders, tells: Callable[[Change], str]) -> Iterator[Item]:
+    """What changed that tells, and all by which the failed clause depends on the step; the locks if they changed."""
     depth = min(len(step.stack), DEEPEST)
-    for change in shorter([holders.named(change) for change in step.changes]):
-        text = telling(change)
-        if text:
-            yield Item(depth, text)
+    for touch in step.touches:
+        if not touch.written and not touch.place.endswith(HOLDERS):
+            yield Item(depth, f"reads {touch.place}:", touch.value)
+    matters = {touch.place for touch in step.touches if touch.written and not touch.place.endswith(HOLDERS)}
+    kept = [change for change in step.changes if change.place in matters or tells(change)]
+    for change in shorter(kept):
+        yield Item(depth, tells(change) or plain(change))
     taken = [lock for lock in step.locks if lock not in shown.trail.locks]
     left = [lock for lock in shown.trail.locks if lock not in step.locks]
     shown.trail.locks = step.locks
-    for what, locks in (("takes", taken), ("releases", left)):
+    for what, locks in (("takes and releases", step.passed), ("takes", taken), ("releases", left)):
         if locks:
             yield Item(depth, f"{what} {', '.join(short_lock(lock) for lock in locks)}")
 
 
+def plain(change: Change) -> str:
+    """A change as it is; of a lock's holders nothing, which are told as locks."""
+    return "" if change.place.endswith(HOLDERS) else f"{change.place}: {change.old} -> {change.new}"
+
+
 def telling(change: Change) -> str:
     """`range 3: refcount 1 -> 0`; nothing for a change of another kind."""
+    if change.place.endswith(POOLS) or (OWN in change.place and not change.place.endswith("]")):
+        return plain(change)
     for pattern, text in TELLING.items():
         match = re.fullmatch(pattern, change.place)
         if match:

@@ -4,36 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
+from itertools import pairwise
 from typing import Any
 
 from septum.replay.result import Divergence, Group, Result, Sample, Verdict
 from septum.replay.traced.events import Step
 from septum.replay.words import STEPS
 from septum.report.numbers import duration, memory
-from septum.report.terminal import wrapped
+from septum.report.paragraphs import wrapped
 
 PAGE = 4096
 SIZES = (("4K", PAGE), ("2M", PAGE << 9), ("1G", PAGE << 18))
 TABLE_STEPS = 8
 ROWS = 12
+NO_PROGRESS = 1000
 
 
-def render(result: Result, *, width: int = 80, colour: bool = False) -> str:
-    """The whole report; without colour only lines of the trace may be longer than `width`."""
-    parts = [head(result, width), reading(result, width), summary(result, width, colour), mapped(result, width, colour)]
+def render(result: Result, *, width: int = 80) -> str:
+    """The whole report; only lines of the trace may be longer than `width`."""
+    parts = [head(result, width), reading(result, width), summary(result, width), mapped(result)]
     parts += [divergence(group, width, number, len(result.groups)) for number, group in enumerate(result.groups, 1)]
     return "\n".join(part for part in [*parts, verdict(result, width)] if part)
 
 
 def head(result: Result, width: int) -> str:
     """What the trace was read as."""
-    of, lasts = result.reading, duration(result.ends - result.begins)
+    of = result.reading
+    lasts = "" if not result.steps else f", {lasting(result)}"
     lines = [
-        f"{result.trace}: {of.lines:,} lines, {of.events:,} events, {lasts}",
+        f"{result.trace}: {of.lines:,} lines, {of.events:,} events{lasts}",
         f"Kernel {result.kernel} ({result.kernel_from}); {result.format} ({result.format_from}); VMs: {result.vms}.",
         *(f"Note: {note}." for note in result.notes),
     ]
     return "".join(f"{wrapped(line, width)}\n" for line in lines)
+
+
+def lasting(result: Result) -> str:
+    """How long the trace is, by its clock."""
+    lasts = result.ends - result.begins
+    return duration(lasts) if result.clock == "seconds" else f"{lasts:,.0f} ticks"
 
 
 def reading(result: Result, width: int) -> str:
@@ -41,10 +50,22 @@ def reading(result: Result, width: int) -> str:
     of, lines = result.reading, []
     if of.losses:
         lines.append(
-            f"events lost {of.losses} times, {of.lost or 'an unknown number'} in all; after each, entries are learned anew"
+            f"events lost {of.losses:,} times, {f'{of.lost:,}' if of.lost else 'an unknown number'} in all; after each, "
+            "entries are learned anew"
         )
     if of.unreadable:
-        lines.append(f"{of.unreadable} lines could not be read; what they may have told counts as lost")
+        lines.append(
+            f"{of.unreadable:,} lines of events of KVM could not be read (cut, or with numbers out of range); each counts as a "
+            "loss"
+        )
+    if of.too_long:
+        lines.append(f"{of.too_long:,} lines are longer than 64 KiB and were passed over")
+    if of.twice:
+        lines.append(f"{of.twice:,} samples were there twice, byte for byte; the second was dropped")
+    other = {"of stacks": of.stacks, "of quotes": of.quotes, "of other text": of.other_text}
+    if any(other.values()):
+        counts = ", ".join(f"{count:,} {name}" for name, count in other.items() if count)
+        lines.append(f"lines that are no events, passed over: {counts}")
     if of.unknown:
         names = ", ".join(f"{name} {count}" for name, count in sorted(of.unknown.items(), key=lambda item: -item[1])[:6])
         lines.append(f"{sum(of.unknown.values()):,} events of other kinds passed over: {names}")
@@ -59,25 +80,43 @@ def reading(result: Result, width: int) -> str:
     return "\n".join(["Reading:", *(wrapped(f"  {line}", width) for line in lines), ""]) if lines else ""
 
 
-def summary(result: Result, width: int, colour: bool) -> str:
+def summary(result: Result, width: int) -> str:
     """The steps that the events told of, and the rules that explained what no event shows."""
-    from septum.report.style import rendered, table
-
     if not result.steps:
         return ""
-    rows = table()
-    rows.add_column("step", no_wrap=True)
-    rows.add_column("times", justify="right", no_wrap=True)
-    rows.add_column("time in it", justify="right", no_wrap=True)
+    rows = [("step", "times", "time in it")]
     for name in STEPS.values():
         if name in result.steps:
-            rows.add_row(name, f"{result.steps[name]:,}", took(result.seconds_in.get(name, 0)))
-    for name, count in races(result):
-        rows.add_row(name, f"{count:,}", "")
-    text = rendered(rows, width=width, colour=colour)
+            spent = result.seconds_in.get(name, 0)
+            rows.append((name, f"{result.steps[name]:,}", took(spent) if result.clock == "seconds" else f"{spent:,.0f} ticks"))
+    rows += [(name, f"{count:,}", "") for name, count in races(result)]
+    text = columns(rows) + spurious(result, width)
     if result.rules:
         rules = ", ".join(f"{name} {count:,}" for name, count in result.rules.items())
         text += "\n" + wrapped(f"Rules that explained what no event shows: {rules} (docs/replay.md).", width) + "\n"
+    return text
+
+
+def columns(rows: Sequence[Sequence[str]]) -> str:
+    """A table without a frame: a rule below its heading, the first column at the left, the others at the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(cell.rjust(size) if i else cell.ljust(size) for i, (cell, size) in enumerate(zip(row, widths, strict=True)))
+        for row in rows
+    ]
+    return "".join(f"{line.rstrip()}\n" for line in (lines[0], "-" * (sum(widths) + 2 * (len(widths) - 1)), *lines[1:]))
+
+
+def spurious(result: Result, width: int) -> str:
+    """Faults that needed no fixing, by GFN; many on one GFN in a row are a guest that stands still."""
+    of = result.spurious
+    if not of.gfns:
+        return ""
+    counts = ", ".join(f"gfn {gfn:x} {count:,}" for gfn, count in of.gfns[:6])
+    text = "\n" + wrapped(f"Spurious faults, for which the entry already allowed the access: {counts}.", width) + "\n"
+    if of.run >= NO_PROGRESS:
+        stuck = f"Thread {of.run_pid} took {of.run:,} of them in a row on gfn {of.run_gfn:x}: its guest makes no progress."
+        text += wrapped(stuck, width) + "\n"
     return text
 
 
@@ -115,21 +154,47 @@ def took(seconds: float) -> str:
     return f"{seconds:.3g} s"
 
 
-def mapped(result: Result, width: int, colour: bool) -> str:
-    """What was mapped by page size, at a dozen times over the trace."""
-    from septum.report.style import rendered, table
-
-    samples = evenly(result.samples, ROWS)
-    if not samples or not any(any(one.leaves) for one in samples):
+def mapped(result: Result) -> str:
+    """What was mapped by page size, where that changed, at a dozen times over the trace."""
+    samples = telling(result.samples, ROWS)
+    used = [n for n in range(len(SIZES)) if any(one.leaves[n] for one in samples)]
+    if not used:
         return ""
-    rows = table()
-    for name in ("time", *(size for size, _ in SIZES), "mapped"):
-        rows.add_column(name, justify="right", no_wrap=True)
-    digits = 3 if samples[-1].time - samples[0].time > 1 else 6
+    digits = 0 if result.clock == "ticks" else 3 if samples[-1].time - samples[0].time > 1 else 6
+    rows = [("time", *(SIZES[n][0] for n in used), "mapped")]
     for one in samples:
         total = sum(count * size for count, (_, size) in zip(one.leaves, SIZES, strict=True))
-        rows.add_row(f"{one.time:.{digits}f}", *(f"{count:,}" for count in one.leaves), memory(total))
-    return "Mapped pages by size over time:\n" + rendered(rows, width=width, colour=colour)
+        rows.append((f"{one.time:.{digits}f}", *(f"{one.leaves[n]:,}" for n in used), memory(total)))
+    return "Mapped pages by size over time:\n" + columns(rows)
+
+
+def telling(samples: Sequence[Sample], count: int) -> list[Sample]:
+    """At most `count` of the samples: the first, the last, of each size the first that has pages of it and the one with most, and
+    those between which most changes."""
+    kept = {0, len(samples) - 1} if samples else set()
+    for level in range(len(SIZES)):
+        counts = [one.leaves[level] for one in samples]
+        if any(counts):
+            kept |= {next(index for index, number in enumerate(counts) if number), counts.index(max(counts))}
+    while len(kept) < min(count, len(samples)):
+        gaps = list(pairwise(sorted(kept)))
+        left, right = max(gaps, key=lambda gap: (gap[1] - gap[0] > 1, _change(samples, *gap), gap[1] - gap[0]))
+        if right - left <= 1:
+            break
+        kept.add(_middle(samples, left, right))
+    return [samples[index] for index in sorted(kept)[:count]]
+
+
+def _change(samples: Sequence[Sample], left: int, right: int) -> int:
+    """How much changes from one sample to another, by way of those between."""
+    pairs = pairwise(samples[left : right + 1])
+    return sum(abs(size * (b - a)) for one, two in pairs for a, b, (_, size) in zip(one.leaves, two.leaves, SIZES, strict=True))
+
+
+def _middle(samples: Sequence[Sample], left: int, right: int) -> int:
+    """The sample by which half of the change has happened."""
+    half = _change(samples, left, right) / 2
+    return next((index for index in range(left + 1, right) if _change(samples, left, index) >= half), (left + right) // 2)
 
 
 def evenly(samples: Sequence[Sample], count: int) -> list[Sample]:
@@ -197,12 +262,27 @@ def verdict(result: Result, width: int) -> str:
     rate = f"{result.reading.events / result.seconds:,.0f} events/s" if result.seconds else ""
     if result.verdict is Verdict.FOLLOWED:
         claim = f"Every event{' that was read' if result.reading.truncated else ''} is explained"
-        text = f"{claim}: {result.followed:,} followed in {duration(result.seconds)} ({rate}). {left_over(result)}"
+        text = f"{claim}{trust(result)}: {result.followed:,} followed in {duration(result.seconds)} ({rate}). {left_over(result)}"
     else:
         count = sum(group.count for group in result.groups)
         went = "" if count > 1 else " (--keep-going lists all)"
         text = f"{count:,} divergence{'s' if count != 1 else ''}{went}; {result.followed:,} events explained ({rate})."
-    return wrapped(text.strip(), width) + "\n"
+    return wrapped(text.strip(), width) + "\n" + wrapped(compared(result), width) + "\n"
+
+
+def trust(result: Result) -> str:
+    """What a reader must know of a pass that compared too little."""
+    of = result.checked
+    return f", but {of.learned:,} of {of.compared + of.learned:,} changes were taken on trust" if of.poorly else ""
+
+
+def compared(result: Result) -> str:
+    """How many changes the verdict is about."""
+    of = result.checked
+    return (
+        f"Changes compared with what the entry held: {of.compared:,}; of entries of which nothing was known, and which were "
+        f"learned: {of.learned:,}."
+    )
 
 
 def left_over(result: Result) -> str:

@@ -6,19 +6,28 @@ import re
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from enum import StrEnum
 from itertools import groupby
 
 from septum.check.result import Call, Counterexample, Result, Verdict
-from septum.report.diagram import command, diagram, short
+from septum.report.calltrace import short
+from septum.report.diagram import command, diagram
 from septum.report.numbers import duration, ranges
+from septum.report.paragraphs import wrapped
 from septum.report.race import race, state_that_matters
+from septum.report.slice import has_slice, slice_of
+from septum.report.text import WIDTH
 
 DEADLOCK = "deadlock"
+LONGEST_NAME = 26
 Place = tuple[str, ...]
 
 
-def render(results: Sequence[Result], *, width: int = 80, colour: bool = False) -> str:
-    """The whole report. Without colour it is plain text, of which no line but a command or a name is longer than `width`."""
+def render(results: Sequence[Result], *, width: int = 80, colour: bool = False, height: int = 0, drawing: int = WIDTH) -> str:
+    """The whole report. Without colour it is plain text, of which no line but a command or a name is longer than `width`.
+
+    Counterexamples are drawn in `drawing` columns; one that is longer than `height` lines, of a screen, as its slice.
+    """
     parts = [
         verdicts(results, width=width, colour=colour),
         section("Not explored to the end", unfinished(results), width),
@@ -27,7 +36,7 @@ def render(results: Sequence[Result], *, width: int = 80, colour: bool = False) 
         section("Lines of the design that no schedule executed", unexecuted(results), width),
         section("Not applicable", not_applicable(results), width),
         footnotes(results, width),
-        *findings(results),
+        *findings(results, drawing, height),
         summary(results),
     ]
     return "\n".join(part for part in parts if part)
@@ -40,16 +49,21 @@ def verdicts(results: Sequence[Result], *, width: int, colour: bool) -> str:
     from septum.report.style import VERDICT_STYLE, rendered, table
 
     rows = table()
-    rows.add_column("design, scenario", overflow="fold")
-    rows.add_column("verdict")
+    rows.add_column("design, scenario", no_wrap=True)
+    rows.add_column("verdict", no_wrap=True)
     for heading in ("states", "transitions", "depth", "seconds"):
         rows.add_column(heading, justify="right", no_wrap=True)
     for design, group in groupby(results, lambda result: result.design):
         rows.add_row(Text(design, style="bold"))
         for result in group:
             verdict = Text(verdict_text(result), style=VERDICT_STYLE[result.verdict])
-            rows.add_row(Text(f"  {result.scenario}"), verdict, *numbers(result))
+            rows.add_row(Text(f"  {shortened(result.scenario)}"), verdict, *numbers(result))
     return rendered(rows, width=width, colour=colour)
+
+
+def shortened(name: str) -> str:
+    """A name that leaves room for the rest of the table; a mark stands where it was cut."""
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 3]}..."
 
 
 def verdict_text(result: Result) -> str:
@@ -64,23 +78,43 @@ def numbers(result: Result) -> list[str]:
     return [f"{result.states:,}", f"{result.transitions:,}", str(result.depth), f"{result.seconds:.2f}"]
 
 
-def finding(result: Result, *, brief: bool = False, explained: bool = False) -> str:
-    """A violation: what, where, and its diagram or, `brief`, the race alone; `explained`, with the state before and after."""
+class Drawing(StrEnum):
+    """How much of a counterexample is drawn."""
+
+    WHOLE = "whole"
+    SLICE = "slice"
+    RACE = "race"
+
+
+def finding(result: Result, drawing: Drawing = Drawing.WHOLE, *, explained: bool = False, width: int = WIDTH) -> str:
+    """A violation: what, where, and a drawing of it; `explained`, with the state before and after."""
     heading = f"{result.design}, {result.scenario}: {verdict_text(result)}"
-    drawing = race(result) if brief else diagram(result)
+    drawn = drawing_of(result, drawing, width)
     state = "\n".join(state_that_matters(result.counterexample)) if explained and result.counterexample else ""
-    return "\n".join(filter(None, (f"{heading}\n{'=' * len(heading)}\n", drawing, state and f"{state}\n")))
+    return "\n".join(filter(None, (f"{heading}\n{'=' * len(heading)}\n", drawn, state and f"{state}\n")))
 
 
-def findings(results: Iterable[Result]) -> Iterator[str]:
-    """Every violation: the shortest of those that fail at one place with its diagram, each other one in a line."""
+def drawing_of(result: Result, drawing: Drawing, width: int) -> str:
+    """A whole diagram for what has no slice."""
+    if drawing is Drawing.RACE:
+        return race(result)
+    return slice_of(result, width) if drawing is Drawing.SLICE and has_slice(result) else diagram(result, width)
+
+
+def readable(result: Result, width: int, height: int) -> Drawing:
+    """A slice where the whole is longer than a screen of `height` lines; 0 is no screen."""
+    return Drawing.SLICE if 0 < height < diagram(result, width).count("\n") else Drawing.WHOLE
+
+
+def findings(results: Iterable[Result], width: int = WIDTH, height: int = 0) -> Iterator[str]:
+    """Every violation: the shortest of those that fail at one place with its drawing, each other one in a line."""
     groups: dict[Place, list[Result]] = {}
     for result in results:
         if result.verdict is Verdict.VIOLATED:
             groups.setdefault(place(result), []).append(result)
     for group in groups.values():
         shown = min(group, key=steps)
-        yield finding(shown)
+        yield finding(shown, readable(shown, width, height), width=width)
         lines = [f"  {another(one, shown)}\n" for one in group if one is not shown]
         if lines:
             yield f"It fails at the same place in\n{''.join(lines)}"
@@ -132,10 +166,6 @@ def section(heading: str, lines: Iterable[str], width: int) -> str:
     """A heading and its lines, wrapped; nothing where there are none."""
     body = [wrapped(f"  {line}", width) for line in lines]
     return "\n".join([f"{heading}:", *body, ""]) if body else ""
-
-
-def wrapped(text: str, width: int) -> str:
-    return textwrap.fill(text, width, subsequent_indent="      ", break_long_words=False, break_on_hyphens=False)
 
 
 def unfinished(results: Iterable[Result]) -> Iterator[str]:

@@ -56,6 +56,7 @@ from septum.scenarios.split import dirty_logging, split, split_two_tds, two_spli
 from septum.scenarios.tds import rcu_callbacks, split_teardown, teardown, teardown_tables, two_tds
 from septum.scenarios.unaccepted import UNACCEPTED
 from septum.scenarios.views import VIEWS
+from septum.tdx.versions import MODULE
 
 SCENARIOS = (
     same_gfn, same_gfn_enomem, neighbours, neighbours_enomem, zero_step, punch_hole, punch_hole_zero_step, two_tds, teardown,
@@ -91,9 +92,9 @@ def kvm_side(design: Design) -> Model:
 
 
 def _bindings(design: Design) -> dict[object, object]:
-    """What the design fixes, and the newest kernel that can have it, which a check may replace."""
+    """What the design fixes, the newest kernel that can have it and the oldest TDX module, which a check may replace."""
     fixed = design.bindings()
-    return {KERNEL: NEXT if fixed.get(DYNAMIC_PAMT) else V7_3, **fixed}
+    return {KERNEL: NEXT if fixed.get(DYNAMIC_PAMT) else V7_3, MODULE: 0, **fixed}
 
 
 __all__ = ["KVM", "PLAIN_VMS", "SCENARIOS", "SCOPES", "kvm_model", "kvm_side", "plain_vms"]

@@ -4,16 +4,14 @@ A leaf runs on the LP that calls it: `given` holds its registers, `answer` those
 or no private address comes to the leaf as none, and the leaf refuses it where the module does, after the checks before it.
 """
 
-from septum.host.entry import PAGE_SHIFT
-from septum.host.frames import PageType
-from septum.host.geometry import ENTRIES, ENTRY_BITS, GFNS, LEVELS, PAGES, Gfn, Level, Pfn, RangeId, VmId
+from septum.host.geometry import ENTRY_BITS, Level
 from septum.lang import process, u8, u64
 from septum.tdx.demote import tdh_mem_page_demote
-from septum.tdx.geometry import HKIDS
 from septum.tdx.leaves import Leaf
 from septum.tdx.mem_page import tdh_mem_page_add, tdh_mem_page_aug, tdh_mem_page_relocate, tdh_mem_page_remove
 from septum.tdx.mem_range import tdh_mem_range_block, tdh_mem_range_unblock
 from septum.tdx.mem_sept import NO_PAGE, tdh_mem_sept_add, tdh_mem_sept_rd, tdh_mem_sept_remove
+from septum.tdx.metadata import tdh_sys_rd
 from septum.tdx.mng import (
     tdh_mng_addcx,
     tdh_mng_create,
@@ -24,7 +22,7 @@ from septum.tdx.mng import (
     tdh_mr_extend,
     tdh_mr_finalize,
 )
-from septum.tdx.operands import R8, R9, R12, R13, RAX, RCX, RDX
+from septum.tdx.operands import R8, R12, R13, RAX, RCX, RDX
 from septum.tdx.pairs import tdh_phymem_pamt_add, tdh_phymem_pamt_remove
 from septum.tdx.pamt import paired
 from septum.tdx.phymem import (
@@ -34,14 +32,13 @@ from septum.tdx.phymem import (
     tdh_phymem_page_wbinvd,
 )
 from septum.tdx.platform import Platform, SysState
-from septum.tdx.processor import GuestEvent, is_shared, me, refuse
+from septum.tdx.processor import GuestEvent, me, refuse
 from septum.tdx.promote import tdh_mem_page_promote
 from septum.tdx.sept import walk
 from septum.tdx.status import (
     TDX_OPERAND_INVALID,
     TDX_SUCCESS,
     TDX_SYS_NOT_READY,
-    TDX_SYS_SHUTDOWN,
 )
 from septum.tdx.sys import (
     before_ready,
@@ -51,13 +48,22 @@ from septum.tdx.sys import (
     tdh_sys_key_config,
     tdh_sys_lp_init,
     tdh_sys_lp_shutdown,
-    tdh_sys_rd,
     tdh_sys_tdmr_init,
 )
 from septum.tdx.tracking import tdh_mem_track
+from septum.tdx.unpack import (
+    ADDRESS_OPERAND,
+    gfn_operand,
+    level_operand,
+    page_operand,
+    range_operand,
+    source_operand,
+    tdr_operand,
+    without_hkid,
+)
+from septum.tdx.versions import PROMOTE_EXCLUSIVE
 from septum.tdx.vp import enter_guest, tdh_vp_addcx, tdh_vp_create, tdh_vp_flush, tdh_vp_init, vcpu_of
 
-ADDRESS_OPERAND = 0x000FFFFFFFFFF000
 HANDLE_RESERVED = 0xFFF0000000000FFE
 
 
@@ -104,9 +110,12 @@ def dispatchable(m):
     lp.leaf = Leaf(lp.given.rax & 0xFFFF)
     lp.version = u8((lp.given.rax >> 16) & 255)
     if lp.version > newest(lp.leaf):
+        if lp.leaf in (Leaf.MEM_SEPT_ADD, Leaf.MEM_PAGE_PROMOTE, Leaf.MEM_SEPT_REMOVE):
+            lp.answer.rcx = 0
+            lp.answer.rdx = 0
+            if lp.leaf != Leaf.MEM_SEPT_ADD:
+                no_l2_pages(lp.answer)
         return refuse(m, TDX_OPERAND_INVALID, RAX)
-    if m.sys.state == SysState.SHUT_DOWN:
-        return refuse(m, TDX_SYS_SHUTDOWN, 0)
     if m.sys.state != SysState.READY and not before_ready(lp.leaf):
         return refuse(m, TDX_SYS_NOT_READY, 0)
     return TDX_SUCCESS
@@ -153,14 +162,16 @@ def memory_leaf(m: Platform):
     leaf = lp.leaf
     lp.answer.rcx = 0
     lp.answer.rdx = 0
-    handle = leaf in (Leaf.MEM_SEPT_ADD, Leaf.MEM_PAGE_DEMOTE)
+    if lp.version == 1 and leaf != Leaf.MEM_SEPT_ADD:
+        no_l2_pages(lp.answer)
+    handle = leaf in (Leaf.MEM_SEPT_ADD, Leaf.MEM_PAGE_DEMOTE, Leaf.MEM_SEPT_RD)
     if handle and lp.given.rdx & HANDLE_RESERVED != 0:
         return refuse(m, TDX_OPERAND_INVALID, RDX)
     vm = tdr_operand(m, lp.given.rdx & ~1 & NO_PAGE if handle else lp.given.rdx, RDX)
     gfn = gfn_operand(m)
-    level = level_operand(m)
+    level = level_operand(m, vm)
     if leaf not in (Leaf.MEM_PAGE_ADD, Leaf.MR_EXTEND):
-        status = walk(m, vm, gfn, level, leaf in (Leaf.MEM_RANGE_BLOCK, Leaf.MEM_RANGE_UNBLOCK, Leaf.MEM_SEPT_REMOVE))
+        status = walk(m, vm, gfn, level, takes_tree_exclusively(leaf))
         if status != TDX_SUCCESS:
             return status
         yield
@@ -168,7 +179,7 @@ def memory_leaf(m: Platform):
         page = page_operand(m, lp.given.r8, R8, level)
         return (yield from tdh_mem_page_aug(m, vm, gfn, level, page))
     if leaf == Leaf.MEM_SEPT_ADD:
-        page = page_operand(m, lp.given.r8 & (EXISTING - 1) if lp.version == 1 else lp.given.r8, R8, Level(1))
+        page = page_operand(m, lp.given.r8 & (EXISTING - 1), R8, Level(1))
         return (yield from tdh_mem_sept_add(m, vm, gfn, level, page))
     if leaf == Leaf.MEM_RANGE_BLOCK:
         return (yield from tdh_mem_range_block(m, vm, gfn, level))
@@ -198,6 +209,20 @@ def memory_leaf(m: Platform):
 EXISTING = 1 << 63
 
 
+def takes_tree_exclusively(leaf: Leaf):
+    """Whether a leaf locks the S-EPT tree exclusively."""
+    if leaf == Leaf.MEM_PAGE_PROMOTE:
+        return PROMOTE_EXCLUSIVE != 0
+    return leaf in (Leaf.MEM_RANGE_BLOCK, Leaf.MEM_RANGE_UNBLOCK, Leaf.MEM_SEPT_REMOVE)
+
+
+def no_l2_pages(answer):
+    """Version 1 of a leaf that frees tables: there were none of L2 VMs."""
+    answer.r9 = NO_PAGE
+    answer.r10 = NO_PAGE
+    answer.r11 = NO_PAGE
+
+
 @process
 def td_leaf(m: Platform):
     """Leaves on a TD as a whole."""
@@ -211,6 +236,7 @@ def td_leaf(m: Platform):
         return (yield from tdh_mng_addcx(m, vm, page))
     if lp.leaf == Leaf.MNG_INIT:
         vm = tdr_operand(m, lp.given.rcx & ~1 & NO_PAGE, RCX)
+        lp.answer.rcx = 0
         return (yield from tdh_mng_init(m, vm))
     vm = tdr_operand(m, lp.given.rcx, RCX)
     if lp.leaf == Leaf.MEM_TRACK:
@@ -266,19 +292,25 @@ def physical_leaf(m: Platform):
         page = page_operand(m, without_hkid(lp.given.rcx), RCX, Level(1))
         return (yield from tdh_phymem_page_wbinvd(m, page))
     if lp.leaf == Leaf.PHYMEM_PAGE_RDMD:
-        page = page_operand(m, lp.given.rcx & ~7 & NO_PAGE, RCX, Level(1))
         least = lp.given.rcx & 7
-        if least > (2 if paired(m) else 0):
+        page = page_operand(m, lp.given.rcx & ~7 & NO_PAGE, RCX, Level(1))
+        nothing_said(lp.answer)
+        if least > (2 if paired(m) else 0) or u64(page) % (1 << (ENTRY_BITS * least)) != 0:
             return refuse(m, TDX_OPERAND_INVALID, RCX)
         return (yield from tdh_phymem_page_rdmd(m, page, Level(least + 1)))
     page = page_operand(m, lp.given.rcx, RCX, Level(1))
-    lp.answer.rcx = 0
-    lp.answer.rdx = 0
-    lp.answer.r8 = 0
-    lp.answer.r9 = 0
-    lp.answer.r10 = 0
-    lp.answer.r11 = 0
+    nothing_said(lp.answer)
     return (yield from tdh_phymem_page_reclaim(m, page))
+
+
+def nothing_said(answer):
+    """RECLAIM and RDMD describe a page in six registers, which are 0 where they come to none."""
+    answer.rcx = 0
+    answer.rdx = 0
+    answer.r8 = 0
+    answer.r9 = 0
+    answer.r10 = 0
+    answer.r11 = 0
 
 
 @process
@@ -300,81 +332,3 @@ def system_leaf(m: Platform):
     if lp.leaf == Leaf.SYS_INFO:
         return (yield from tdh_sys_info(m))
     return (yield from tdh_sys_lp_shutdown(m))
-
-
-def page_operand(m, address: u64, operand: u8, level: Level):
-    """An HPA of a page of this size, as its page; 0, and noted as malformed, if it is none."""
-    size = ENTRIES << PAGE_SHIFT if level == 2 else 1 << PAGE_SHIFT
-    if address % size != 0 or address >> PAGE_SHIFT >= PAGES:
-        m.lp[me()].malformed |= 1 << (operand & 15)
-        return Pfn(0)
-    return Pfn(address >> PAGE_SHIFT)
-
-
-def tdr_operand(m, address: u64, operand: u8):
-    """The TDR of the leaf: its TD, 0 if it is no TDR."""
-    page = page_operand(m, address, operand, Level(1))
-    m.lp[me()].tdr = page
-    m.lp[me()].tdr_operand = operand
-    return m.frame[page].owner if m.frame[page].type == PageType.TDR else VmId(0)
-
-
-def source_operand(m):
-    """R9 of PAGE.ADD: a page of the host's with a shared HKID."""
-    address = m.lp[me()].given.r9
-    if address % 4096 != 0 or not is_shared(address):
-        m.lp[me()].malformed |= 1 << R9
-
-
-def range_operand(m):
-    """RCX of PAMT.ADD and PAMT.REMOVE: level 1 and an aligned address, as a 2M range."""
-    address = m.lp[me()].given.rcx
-    if address & 0xFFF0000000000FFF != 1 or address % (ENTRIES << PAGE_SHIFT) != 1 or address >> PAGE_SHIFT >= PAGES:
-        m.lp[me()].malformed |= 1 << RCX
-        return RangeId(0)
-    return RangeId((address >> PAGE_SHIFT) // ENTRIES)
-
-
-def without_hkid(address: u64):
-    """An address without its HKID, which stands above the page number."""
-    return address % (PAGES << PAGE_SHIFT) if address >> PAGE_SHIFT < PAGES * HKIDS else address
-
-
-def gfn_operand(m):
-    """The page of the GPA in RCX; 0 if it is none."""
-    gfn = (m.lp[me()].given.rcx & ADDRESS_OPERAND) >> PAGE_SHIFT
-    return Gfn(gfn) if gfn < GFNS else Gfn(0)
-
-
-def level_operand(m):
-    """The level in RCX, one more than the module's; 0 if RCX is malformed for this leaf, tdx-module.md 4.4."""
-    lp = m.lp[me()]
-    rcx = lp.given.rcx
-    if lp.leaf == Leaf.MR_EXTEND:
-        return Level(1) if rcx % 256 == 0 and rcx >> PAGE_SHIFT < GFNS else Level(0)
-    level = rcx & 7
-    if rcx & 0xFFF0000000000FF8 != 0 or level >= LEVELS or (rcx & ADDRESS_OPERAND) >> PAGE_SHIFT >= GFNS:
-        return Level(0)
-    if level < lowest(lp.leaf) or level > highest(lp.leaf):
-        return Level(0)
-    if ((rcx & ADDRESS_OPERAND) >> PAGE_SHIFT) % (1 << (ENTRY_BITS * level)) != 0:
-        return Level(0)
-    return Level(level + 1)
-
-
-def lowest(leaf: Leaf):
-    """The lowest level that a leaf takes, as the module counts."""
-    if leaf in (Leaf.MEM_SEPT_ADD, Leaf.MEM_SEPT_REMOVE, Leaf.MEM_PAGE_PROMOTE, Leaf.MEM_PAGE_DEMOTE):
-        return 1
-    return 0
-
-
-def highest(leaf: Leaf):
-    """The highest level that a leaf takes."""
-    if leaf in (Leaf.MEM_PAGE_ADD, Leaf.MEM_PAGE_RELOCATE):
-        return 0
-    if leaf == Leaf.MEM_PAGE_AUG:
-        return 1
-    if leaf in (Leaf.MEM_PAGE_REMOVE, Leaf.MEM_PAGE_PROMOTE, Leaf.MEM_PAGE_DEMOTE):
-        return 2
-    return LEVELS - 1

@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from septum.host.entry import PAGE_SHIFT
 from septum.host.tdmrs import Shape, Tdmr, construct_tdmrs
 from septum.lang import SeptumError, UserError
-from septum.tdx.geometry import FIRST_HKID, MIN_TDCX, MIN_TDVPX
+from septum.tdx.geometry import FIRST_HKID, MIN_TDVPX
 from septum.tdx.leaves import Leaf
 from septum.tdx.module import Answer, Module
 from septum.tdx.status import CODES, Status
+from septum.tdx.versions import MIN_TDCX
 
 PAGE = 1 << PAGE_SHIFT
 ALL_PACKAGES_DONE = CODES[Status.TDX_NO_HKID_READY_TO_WBCACHE]

@@ -5,7 +5,9 @@ from septum.host.frames import PageType, Role
 from septum.host.geometry import DYNAMIC_PAMT, ENTRIES, Gfn, Level, Pfn, VmId
 from septum.host.ranges import range_of
 from septum.lang import Witness, process, reached, u32
-from septum.tdx.geometry import ENHANCED_DEMOTE, WHOLE
+from septum.tdx.geometry import WHOLE
+from septum.tdx.locks import was_lost
+from septum.tdx.mem_range import without_counter
 from septum.tdx.operands import R8, R12, R13, RCX
 from septum.tdx.pairs import check_pair, install_pair, lock_pair, lock_range, unlock_pair, unlock_range
 from septum.tdx.pamt import (
@@ -15,9 +17,9 @@ from septum.tdx.pamt import (
     locate,
     lock_implicit,
     lock_page,
-    owner_at,
     paired,
     set_bepoch,
+    tdr_at,
     unlock_implicit,
     unlock_page,
 )
@@ -28,6 +30,7 @@ from septum.tdx.sept import (
     TDEL,
     TDHP,
     TDP,
+    approach,
     begin,
     end,
     entry_of,
@@ -39,12 +42,14 @@ from septum.tdx.sept import (
 )
 from septum.tdx.status import (
     TDX_EPT_ENTRY_STATE_INCORRECT,
+    TDX_INTERRUPTED_BUSY,
     TDX_INTERRUPTED_RESTARTABLE,
     TDX_OPERAND_BUSY,
     TDX_SUCCESS,
 )
 from septum.tdx.td import add_children
 from septum.tdx.tracking import tracking
+from septum.tdx.versions import ENHANCED_DEMOTE, TREE_PRIORITY
 
 demoted = Witness("demoted", "DEMOTE split a 2M leaf")
 
@@ -53,14 +58,16 @@ demoted = Witness("demoted", "DEMOTE split a 2M leaf")
 def tdh_mem_page_demote(m, vm: VmId, gfn: Gfn, level: Level, page: Pfn, page0: Pfn, page1: Pfn):
     """TDH.MEM.PAGE.DEMOTE: `page` becomes the S-EPT table, `page0` and `page1` the PAMT pair of the guest page's range.
 
-    A module without enhanced DEMOTE interruptibility polls for an interrupt before it commits (tdx-module.md 12, 1).
+    A module without enhanced DEMOTE interruptibility polls before it commits (tdx-module.md 12, 1).
     """
     yield from locate(m, page)
     if DYNAMIC_PAMT and not WHOLE:
         yield from locate(m, page0)
         yield from locate(m, page1)
     if not WHOLE:
-        yield
+        status = yield from approach(m, vm, gfn, level, False)
+        if status != TDX_SUCCESS:
+            return status
     status = begin(m, vm, gfn, level, False)
     if status != TDX_SUCCESS:
         return status
@@ -105,28 +112,37 @@ def lock_split(m, vm: VmId, gfn: Gfn, level: Level, page: Pfn, page0: Pfn, page1
     if not is_sept_leaf(large):
         return refuse_entry(m, TDX_EPT_ENTRY_STATE_INCORRECT, large, level)
     first = leaf_page(large, level)
-    status = tracking(m, vm, large, level, first, level)
+    status = tracking(m, vm, without_counter(large, level), level, first, level)
     if status == TDX_SUCCESS:
         status = lock_page(m, page, R8)
     if status != TDX_SUCCESS:
         return status
     if WHOLE:
         write_children(m, page, large, level)
-    if WHOLE and not ENHANCED_DEMOTE and m.lp[me()].interrupt:
-        unlock_page(m, page)
-        return interrupted(m)
-    status = lock_metadata(m, first, level, page0, page1)
+    if not ENHANCED_DEMOTE:
+        status = poll(m, vm)
+    if status == TDX_SUCCESS:
+        status = lock_metadata(m, first, level, page0, page1)
     if status != TDX_SUCCESS:
         unlock_page(m, page)
     return status
 
 
-def interrupted(m):
-    """INTERRUPTED_RESTARTABLE: nothing is committed, the caller finds its RCX and RDX as they were."""
-    lp = m.lp[me()]
-    lp.answer.rcx = lp.given.rcx
-    lp.answer.rdx = lp.given.rdx
-    return refuse(m, TDX_INTERRUPTED_RESTARTABLE, 0)
+def poll(m, vm: VmId):
+    """The poll of a long leaf before it commits, for an interrupt and, since 1.5.20, for a host call that lost the tree to it.
+
+    Nothing is committed then, and the caller finds its RCX and RDX as they were.
+    """
+    status = TDX_SUCCESS
+    if WHOLE and m.lp[me()].interrupt:
+        status = TDX_INTERRUPTED_RESTARTABLE
+    elif TREE_PRIORITY and was_lost(m.td[vm].tree):
+        status = TDX_INTERRUPTED_BUSY
+    if WHOLE and status != TDX_SUCCESS:
+        lp = m.lp[me()]
+        lp.answer.rcx = lp.given.rcx
+        lp.answer.rdx = lp.given.rdx
+    return refuse(m, status, 0)
 
 
 def lock_metadata(m, first: Pfn, level: Level, page0: Pfn, page1: Pfn):
@@ -178,7 +194,7 @@ def unlock_split(m, page: Pfn, first: Pfn, level: Level, page0: Pfn, page1: Pfn)
 def split_metadata(m, first: Pfn, level: Level, page0: Pfn, page1: Pfn):
     """The PAMT entries of the parts, and of what was one page; inside of a machine the parts have theirs already."""
     if WHOLE:
-        owner = owner_at(m, first, level)
+        owner = tdr_at(m, first, level)
         if level == 3:
             m.gig[gig_of(first)].type = PageType.NDA
             for i in range(ENTRIES):

@@ -4,9 +4,12 @@ WHOLE 0 is the module inside of a machine whose KVM is modelled too: as much of 
 WHOLE 1 is the module alone behind its registers. It is the same code: what only the second needs stands behind `if WHOLE`.
 """
 
-from septum.host.geometry import ENTRIES, PAGES
+from septum.host.geometry import ENTRIES, LEVELS, PAGES
 from septum.lang import Index, Size
 from septum.lang.types import Unsigned
+from septum.tdx.versions import MAX_TDCX as MAX_TDCX  # a TDCS is as large as its version says
+from septum.tdx.versions import MIN_TDCX as MIN_TDCX
+from septum.tdx.versions import SEPT_ROOT_TDCX as SEPT_ROOT_TDCX
 
 WHOLE = Size("WHOLE", 0)
 BUILDS = Size("BUILDS", 0)  # in a machine: TDs and vCPUs are created, built and torn down; 0: they run from the start
@@ -14,19 +17,15 @@ PENDING_VE_DISABLE = Size("PENDING_VE_DISABLE", 0)  # in a machine, of its TDs: 
 MOVES = Size("MOVES", 0)  # in a machine: vCPUs are run on several CPUs
 EPOCH_BITS = Size("EPOCH_BITS", 8)
 COUNT_BITS = Size("COUNT_BITS", 16)
-ENHANCED_DEMOTE = Size("ENHANCED_DEMOTE", 1)  # TDX_FEATURES0 bit 51: DEMOTE does not poll for interrupts
-HOST_PRIORITY = Size("HOST_PRIORITY", 1)  # TDX_FEATURES0 bit 10: guests wait for a host that lost the lock of an entry
-ZERO_STEP_SHARED = Size("ZERO_STEP_SHARED", 0)  # the zero-step filter of VP.ENTER takes the S-EPT tree shared
 
+FEWEST_LEVELS = Size("FEWEST_LEVELS", LEVELS)  # that a Secure EPT may have; LEVELS is the most
+NARROW_GFNS = Size("NARROW_GFNS", 1 << 35)  # private pages of a TD whose shared bit is 47
 HKIDS = Size("HKIDS", 64)
 FIRST_HKID = Size("FIRST_HKID", 32)  # the private ones begin here; those below are for MKTME
 PACKAGES = Size("PACKAGES", 2)
 CMRS = Size("CMRS", 32)
 TDMRS = Size("TDMRS", 64)
 RESERVED_AREAS = Size("RESERVED_AREAS", 16)
-MIN_TDCX = Size("MIN_TDCX", 9)  # pages of a TDCS without L2 VMs, and with
-MAX_TDCX = Size("MAX_TDCX", 12)
-SEPT_ROOT_TDCX = Size("SEPT_ROOT_TDCX", 6)  # which of them is the root of the Secure EPT
 MIN_TDVPX = Size("MIN_TDVPX", 6)  # pages of a TDVPS, the TDVPR counted
 MAX_TDVPX = Size("MAX_TDVPX", 15)
 TLB_ENTRIES = Size("TLB_ENTRIES", 16)  # translations that a logical processor can cache

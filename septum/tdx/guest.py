@@ -45,6 +45,7 @@ class Accepted(Enum):
     TOO_LARGE = 5  # TD exit: the same violation, and it says that a larger leaf is pending
     ALREADY = 6
     HOST_PRIORITY = 7
+    PENDING = 8  # ATTR: done, on a page that is pending
 
 
 @process
@@ -62,6 +63,7 @@ def tdg_mem_page_accept(m, vm: VmId, gfn: Gfn, level: Level):
         refused = guest_lock(m, table, i)
         if refused != Accepted.DONE:
             return refused
+        found(m, m.table[table].word[i], level)
         ended = acceptable(m, m.table[table].word[i], level, leaf)
         if ended != Accepted.DONE:
             unlock_entry(m, table, i)
@@ -98,6 +100,7 @@ def above(m, vm: VmId, gfn: Gfn, level: Level):
     if WHOLE:
         at = stop_level(m, vm, gfn, level)
         state = sept_state(entry_of(m, vm, gfn, at))
+        found(m, entry_of(m, vm, gfn, at), at)
         if state == SeptState.MAPPED:
             refuse(m, TDX_PAGE_ALREADY_ACCEPTED, u8(at - 1))
             return Accepted.ALREADY
@@ -109,6 +112,12 @@ def above(m, vm: VmId, gfn: Gfn, level: Level):
     if state == SeptState.MAPPED:
         return Accepted.DONE
     return Accepted.TOO_LARGE if state == SeptState.PENDING else Accepted.VIOLATION
+
+
+def found(m, word, at: Level):
+    """Remembers the entry at which a guest's leaf ended, and its level: what a TD exit says of it."""
+    m.lp[me()].word = word
+    m.lp[me()].at = at
 
 
 def guest_lock(m, table: Pfn, i):
@@ -140,7 +149,22 @@ def tdg_mem_page_attr_wr(m, vm: VmId, gfn: Gfn, level: Level):
     """TDG.MEM.PAGE.ATTR.WR, tdx-module.md 11.2: attributes for L2 VMs. There are none: what is kept is lock and checks."""
     table = sept_table(m, vm, gfn, level)
     if table == 0:
+        at = stop_level(m, vm, gfn, level)
+        found(m, entry_of(m, vm, gfn, at), at)
         return Accepted.VIOLATION
+    return (yield from attributes(m, table, gfn, level, True))
+
+
+@process
+def tdg_mem_page_attr_rd(m, vm: VmId, gfn: Gfn):
+    """TDG.MEM.PAGE.ATTR.RD, tdx-module.md 11.2: the leaf of a GPA, wherever it is."""
+    at = stop_level(m, vm, gfn, Level(1))
+    return (yield from attributes(m, sept_table(m, vm, gfn, at), gfn, at, False))
+
+
+@process
+def attributes(m, table: Pfn, gfn: Gfn, level: Level, must_fit: bool):
+    """The entry is locked, looked at and unlocked: a leaf that is mapped, or pending; a table where the level must fit."""
     i = index_at(gfn, level)
     yield
     refused = guest_lock(m, table, i)
@@ -148,17 +172,21 @@ def tdg_mem_page_attr_wr(m, vm: VmId, gfn: Gfn, level: Level):
         return refused
     yield
     unlock_entry(m, table, i)
-    return Accepted.DONE if has_attributes(m.table[table].word[i]) else Accepted.VIOLATION
+    word = m.table[table].word[i]
+    found(m, word, level)
+    state = sept_state(word)
+    if must_fit and state in (SeptState.NL_MAPPED, SeptState.NL_BLOCKED):
+        refuse(m, TDX_PAGE_SIZE_MISMATCH, u8(level - 1))
+        return Accepted.SIZE_MISMATCH
+    if state == SeptState.PENDING:
+        return Accepted.PENDING
+    return Accepted.DONE if state == SeptState.MAPPED else Accepted.VIOLATION
 
 
-def has_attributes(word):
-    """Whether an entry is a leaf whose attributes a guest may read and write."""
-    return sept_state(word) in (SeptState.MAPPED, SeptState.PENDING)
-
-
-def would_fault(m, vm: VmId, gfn: Gfn):
-    """Whether an access to a private page ends in an EPT violation of the TD."""
-    return sept_state(entry_of(m, vm, gfn, stop_level(m, vm, gfn, Level(1)))) != SeptState.MAPPED
+def would_fault(m, vm: VmId, gfn: Gfn, pending_passes: bool):
+    """Whether an access to a private page ends in a TD exit; that to a pending one may be a #VE in the guest."""
+    state = sept_state(entry_of(m, vm, gfn, stop_level(m, vm, gfn, Level(1))))
+    return state != SeptState.MAPPED and not (pending_passes and state == SeptState.PENDING)
 
 
 def translate(m, vm: VmId, gfn: Gfn):
@@ -198,16 +226,13 @@ def owner_of(m, page: Pfn):
     return owner_at(m, page, size_at(m, page))
 
 
-def failed_info(m, vm: VmId, gfn: Gfn, level: Level, of: u8):
+def failed_info(word, at: Level, level: Level, of: u8):
     """Extended exit qualification of a failed ACCEPT or ATTR: requested level, and level, state and kind of the failing entry."""
-    at = stop_level(m, vm, gfn, level)
-    word = entry_of(m, vm, gfn, at)
     leaf = 1 if is_sept_leaf(word) else 0
     info = u8(level - 1) | (u8(at - 1) << 3) | (reported(sept_state(word)) << 6) | (leaf << 14)
     return u64((info << 32) | of)
 
 
-def failed_qualification(m, vm: VmId, gfn: Gfn, level: Level):
+def failed_qualification(word):
     """Exit qualification of a failed ACCEPT or ATTR: a write, and the permissions of the failing entry."""
-    word = entry_of(m, vm, gfn, stop_level(m, vm, gfn, level))
     return u64(2 | ((word & 7) << 3))

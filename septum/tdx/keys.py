@@ -29,7 +29,7 @@ class PackageState(Struct):
 
     lock: TryLock
     key_lock: TryLock
-    interrupted: bool
+    written: u8  # pieces of the caches that an interrupted CACHE.WB has done
     configured: bool
 
 

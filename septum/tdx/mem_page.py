@@ -6,7 +6,7 @@ from septum.host.geometry import DYNAMIC_PAMT, Gfn, Level, Pfn, VmId, index_at, 
 from septum.lang import process, u64
 from septum.tdx.geometry import BUILDS, WHOLE, PageCount
 from septum.tdx.leaves import OpState
-from septum.tdx.mem_range import unblocked
+from septum.tdx.mem_range import unblocked, without_counter
 from septum.tdx.mem_sept import freed
 from septum.tdx.operands import R8, R9, RCX
 from septum.tdx.pamt import (
@@ -24,6 +24,7 @@ from septum.tdx.pamt import (
 from septum.tdx.processor import malformed, refuse, succeed
 from septum.tdx.sept import (
     SeptState,
+    approach,
     begin,
     end,
     entry_of,
@@ -54,7 +55,9 @@ def tdh_mem_page_aug(m, vm: VmId, gfn: Gfn, level: Level, page: Pfn):
     """TDH.MEM.PAGE.AUG, tdx-module.md 7.5: `page` becomes private memory that the guest has to accept."""
     yield from locate(m, page)
     if not WHOLE:
-        yield
+        status = yield from approach(m, vm, gfn, level, False)
+        if status != TDX_SUCCESS:
+            return status
     status = begin(m, vm, gfn, level, False)
     if status != TDX_SUCCESS:
         return status
@@ -91,7 +94,9 @@ def lock_free_page(m, page: Pfn, level: Level):
 def tdh_mem_page_remove(m, vm: VmId, gfn: Gfn, level: Level):
     """TDH.MEM.PAGE.REMOVE, tdx-module.md 7.6: a leaf that is blocked and tracked; the page goes back to the host."""
     if not WHOLE:
-        yield
+        status = yield from approach(m, vm, gfn, level, False)
+        if status != TDX_SUCCESS:
+            return status
     status = begin(m, vm, gfn, level, False)
     if status != TDX_SUCCESS:
         return status
@@ -120,7 +125,7 @@ def lock_leaf(m, vm: VmId, word, level: Level):
     page = leaf_page(word, level)
     if not lock_implicit(m, page, level):
         return refuse(m, TDX_OPERAND_BUSY, RCX)
-    status = tracking(m, vm, word, level, page, level)
+    status = tracking(m, vm, without_counter(word, level), level, page, level)
     if status != TDX_SUCCESS:
         unlock_implicit(m, page, level)
     return status

@@ -9,11 +9,12 @@ from septum.host.frames import PageType, Role, fill
 from septum.host.geometry import ENTRIES, Gfn, Level, Pfn, VmId
 from septum.lang import process, u64
 from septum.tdx.geometry import WHOLE
-from septum.tdx.operands import R8, RCX
+from septum.tdx.operands import R8, R9, R10, R11, RCX
 from septum.tdx.pamt import assign, locate, lock_implicit, lock_page, release, uncount_page, unlock_implicit, unlock_page
 from septum.tdx.processor import me, refuse, succeed
 from septum.tdx.sept import (
     SeptState,
+    approach,
     begin,
     end,
     entry_of,
@@ -44,7 +45,9 @@ def tdh_mem_sept_add(m, vm: VmId, gfn: Gfn, level: Level, page: Pfn):
     """TDH.MEM.SEPT.ADD, tdx-module.md 7.1: `page` becomes the S-EPT table below the entry of `gfn` at `level`."""
     yield from locate(m, page)
     if not WHOLE:
-        yield
+        status = yield from approach(m, vm, gfn, level, False)
+        if status != TDX_SUCCESS:
+            return status
     status = begin_with_table(m, vm, gfn, level, page)
     if status != TDX_SUCCESS:
         return status
@@ -60,6 +63,8 @@ def tdh_mem_sept_add(m, vm: VmId, gfn: Gfn, level: Level, page: Pfn):
     set_entry(m, vm, gfn, level, mapped_table(page))
     unlock_page(m, page)
     end(m, vm, gfn, level, False)
+    if WHOLE and m.lp[me()].version == 1:
+        m.lp[me()].answer.r8 = NO_PAGE
     return TDX_SUCCESS
 
 
@@ -77,9 +82,14 @@ def begin_with_table(m, vm: VmId, gfn: Gfn, level: Level, page: Pfn):
             end(m, vm, gfn, level, False)
             return refuse(m, TDX_OPERAND_INVALID, R8)
         if state == SeptState.NL_MAPPED and (lp.given.rdx & 1 != 0 or (lp.given.r8 == NO_PAGE and lp.version == 1)):
-            return TDX_SUCCESS
-        if state == SeptState.FREE and lp.given.r8 != NO_PAGE:
+            status = TDX_SUCCESS
+        elif state == SeptState.FREE and lp.given.r8 != NO_PAGE:
             status = lock_page(m, page, R8)
+        operand = l2_page_offered(m)
+        if status == TDX_SUCCESS and operand != 0:
+            if state == SeptState.FREE:
+                unlock_page(m, page)
+            status = refuse(m, TDX_OPERAND_INVALID, operand)
     elif state == SeptState.FREE:
         status = lock_page(m, page, R8)
     if status == TDX_EPT_ENTRY_STATE_INCORRECT:
@@ -89,11 +99,25 @@ def begin_with_table(m, vm: VmId, gfn: Gfn, level: Level, page: Pfn):
     return status
 
 
+def l2_page_offered(m):
+    """Version 1 of SEPT.ADD: the first of R9 to R11 that is not -1, though the TD has no L2 VM; 0 if none is."""
+    lp = m.lp[me()]
+    if lp.version == 0:
+        return 0
+    if lp.given.r9 != NO_PAGE:
+        return R9
+    if lp.given.r10 != NO_PAGE:
+        return R10
+    return 0 if lp.given.r11 == NO_PAGE else R11
+
+
 @process
 def tdh_mem_sept_remove(m, vm: VmId, gfn: Gfn, level: Level):
     """TDH.MEM.SEPT.REMOVE, tdx-module.md 7.2: an S-EPT page without entries goes back to the host; tree exclusive."""
     if not WHOLE:
-        yield
+        status = yield from approach(m, vm, gfn, level, True)
+        if status != TDX_SUCCESS:
+            return status
     status = begin(m, vm, gfn, level, True)
     if status != TDX_SUCCESS:
         return status
@@ -147,7 +171,9 @@ def freed(page: Pfn, last: bool):
 def tdh_mem_sept_rd(m, vm: VmId, gfn: Gfn, level: Level):
     """TDH.MEM.SEPT.RD, tdx-module.md 7.3: what an entry says."""
     if not WHOLE:
-        yield
+        status = yield from approach(m, vm, gfn, level, False)
+        if status != TDX_SUCCESS:
+            return status
     status = begin(m, vm, gfn, level, False)
     if status != TDX_SUCCESS:
         return status

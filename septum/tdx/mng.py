@@ -2,13 +2,24 @@
 
 from septum.host.entry import SEPT_FREE
 from septum.host.frames import PageType, Role, fill
-from septum.host.geometry import VCPUS, Gfn, Level, Pfn, VmId
+from septum.host.geometry import LEVELS, Gfn, Level, Pfn, VmId
 from septum.lang import each, process, u8, u64
-from septum.tdx.geometry import FIRST_HKID, HKIDS, MAX_TDCX, MIN_TDCX, PACKAGES, SEPT_ROOT_TDCX, WHOLE, Hkid, Package
+from septum.tdx.geometry import FEWEST_LEVELS, FIRST_HKID, HKIDS, PACKAGES, WHOLE, Hkid, Package
 from septum.tdx.keys import KotState, key_lock_exclusive
 from septum.tdx.leaves import OpState
 from septum.tdx.locks import release_exclusive, try_exclusive
-from septum.tdx.operands import KET, RCX, RDX
+from septum.tdx.operands import (
+    KET,
+    RCX,
+    RDX,
+    TD_ATTRIBUTES,
+    TD_CONFIG,
+    TD_EPTP,
+    TD_L2_VMS,
+    TD_MAX_VCPUS,
+    TD_TSC,
+    TD_XFAM,
+)
 from septum.tdx.pamt import assign, explicit, lock_page, unlock_page
 from septum.tdx.processor import is_shared, me, refuse
 from septum.tdx.sept import SeptState, entry_of, refuse_entry, sept_state, stop_level
@@ -31,6 +42,7 @@ from septum.tdx.status import (
     TDX_WBCACHE_NOT_COMPLETE,
 )
 from septum.tdx.td import Lifecycle, add_children, enter_tdr, leave_tdr
+from septum.tdx.versions import MAX_TDCX, MIN_TDCX, SEPT_ROOT_TDCX
 
 HP_TIMEOUT = 1_000_000  # microseconds
 
@@ -66,7 +78,6 @@ def tdh_mng_create(m, page: Pfn, key: u64):
     td.build.num_tdcx = 0
     td.build.vcpus = 0
     td.build.associated = 0
-    td.build.max_vcpus = VCPUS
     td.build.hp_timeout = HP_TIMEOUT
     m.kot[hkid].state = KotState.ASSIGNED
     release_exclusive(m.kot_lock)
@@ -182,15 +193,22 @@ def extendable(m, vm: VmId, page: Pfn):
 
 @process
 def tdh_mng_init(m, vm: VmId):
-    """TDH.MNG.INIT: the TDCS is set up, the first epoch begins. TD_PARAMS is not read: none of it matters to memory."""
+    """TDH.MNG.INIT: the TDCS is set up as TD_PARAMS asks for, the first epoch begins."""
     status = enter_tdr(m, vm, True)
     if status != TDX_SUCCESS:
         return status
-    if m.lp[me()].given.rdx % 1024 != 0 or not is_shared(m.lp[me()].given.rdx):
+    operand = wrong_parameter(m)
+    if operand != 0:
         leave_tdr(m, vm, True)
-        return refuse(m, TDX_OPERAND_INVALID, RDX)
+        return refuse(m, TDX_OPERAND_INVALID, operand)
     yield
     td = m.td[vm]
+    params = m.lp[me()].params
+    td.build.attributes = params.attributes
+    td.build.pending_ve_disable = params.attributes & SEPT_VE_DISABLE != 0
+    td.build.max_vcpus = params.max_vcpus
+    td.build.levels = u8((params.eptp >> 3 & 7) + 1)
+    td.build.wide = params.config & 1 != 0
     td.epoch = 1
     td.refcount[0] = 0
     td.refcount[1] = 0
@@ -198,6 +216,40 @@ def tdh_mng_init(m, vm: VmId):
     td.build.op_state = OpState.INITIALIZED
     leave_tdr(m, vm, True)
     return TDX_SUCCESS
+
+
+ATTRIBUTES = (
+    1 << 63 | 1 << 31 | 1 << 30 | 1 << 29 | 1 << 28 | 1
+)  # that a TD may have: PERFMON, KL, PKS, MIGRATABLE, SEPT_VE_DISABLE, DEBUG
+SEPT_VE_DISABLE = 1 << 28
+XFAM_FIXED, XFAM = 3, 0x000000000006DBE7
+CONFIG_FLAGS = 7  # GPAW, FLEXIBLE_PENDING_VE, NO_RBP_MOD
+
+
+def wrong_parameter(m):
+    """The first operand of MNG.INIT that is not as it has to be: RDX, or a field of TD_PARAMS; 0 if all are."""
+    lp = m.lp[me()]
+    params = lp.params
+    if lp.given.rdx % 1024 != 0 or not is_shared(lp.given.rdx):
+        return RDX
+    if params.attributes & (NUMBER - ATTRIBUTES) != 0:
+        return TD_ATTRIBUTES
+    if params.xfam & XFAM_FIXED != XFAM_FIXED or params.xfam & (NUMBER - XFAM) != 0:
+        return TD_XFAM
+    if params.max_vcpus == 0:
+        return TD_MAX_VCPUS
+    if params.l2_vms != 0:
+        return TD_L2_VMS
+    walk = params.eptp >> 3 & 7
+    wide = params.config & 1 != 0
+    if params.eptp & (NUMBER - 0x38) != 6 or (walk != FEWEST_LEVELS - 1 and walk != LEVELS - 1) or (wide and walk != LEVELS - 1):
+        return TD_EPTP
+    if params.config & (NUMBER - CONFIG_FLAGS) != 0:
+        return TD_CONFIG
+    return TD_TSC if params.tsc < 4 or params.tsc > 400 else 0
+
+
+NUMBER = (1 << 64) - 1
 
 
 @process

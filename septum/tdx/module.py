@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -27,32 +26,25 @@ from septum.host.geometry import (
     VMS,
 )
 from septum.lang import SeptumError, UserError, call
-from septum.lang.compile import compiled, load
 from septum.lang.engine import Engine, Running
 from septum.lang.engine import Status as StepStatus
 from septum.lang.model import Thread
 from septum.lang.struct import allocate
-from septum.lang.translate import Translation
 from septum.lang.types import scope
 from septum.tdx.abi import seamcall
-from septum.tdx.geometry import (
-    COUNT_BITS,
-    ENHANCED_DEMOTE,
-    EPOCH_BITS,
-    HOST_PRIORITY,
-    PACKAGES,
-    RESERVED_AREAS,
-    TDMRS,
-    WHOLE,
-    ZERO_STEP_SHARED,
-)
+from septum.tdx.geometry import COUNT_BITS, EPOCH_BITS, FEWEST_LEVELS, PACKAGES, WHOLE
 from septum.tdx.leaves import GuestLeaf, Leaf
+from septum.tdx.memory import Memory, offer_parameters, offer_tdmrs
 from septum.tdx.pamt import LARGE_PAGE, LargePage
 from septum.tdx.platform import Platform
 from septum.tdx.processor import GuestEvent
 from septum.tdx.status import CODES, Status, named
 from septum.tdx.td import TD_BUILD, TDVPS_BUILD, TdBuild, TdvpsBuild
 from septum.tdx.tdcall import guest_access, interrupt_guest, tdcall
+from septum.tdx.versions import EMULATED, ENHANCED_DEMOTE, HAS_DYNAMIC_PAMT, MODULE, version_number
+from septum.translate.compile import compiled, load
+from septum.translate.translation import Translation
+from septum.translate.unit import threads
 
 REGISTERS = ("rcx", "rdx", "r8", "r9", "r10", "r11", "r12", "r13")
 DRIVER = (Path(__file__).parent / "module.c").read_text()
@@ -108,7 +100,10 @@ class Answer:
 
 @dataclass(frozen=True)
 class Geometry:
-    """The sizes of a module: entries of a table and levels, page frames below the HKID bits, TDs, vCPUs, LPs, packages."""
+    """The sizes of a module: entries of a table, page frames below the HKID bits, TDs, vCPUs, LPs, packages.
+
+    `levels` and `gfns` are those of a TD whose TD_PARAMS are not in memory; with tables of 512 entries a TD may ask for 4 or 5.
+    """
 
     entries: int = 512
     levels: int = 4
@@ -122,8 +117,9 @@ class Geometry:
 
     def bindings(self) -> dict[object, object]:
         """The scope of a whole module with these sizes."""
+        fewest, most, gfns = (4, 5, 1 << 39) if self.entries == 512 else (self.levels, self.levels, self.gfns)
         return {
-            ENTRIES: self.entries, LEVELS: self.levels, GFNS: self.gfns, PAGES: self.pages, FIXED_PAGES: self.pages,
+            ENTRIES: self.entries, LEVELS: most, FEWEST_LEVELS: fewest, GFNS: gfns, PAGES: self.pages, FIXED_PAGES: self.pages,
             RANGES: self.pages // self.entries, FIXED_RANGES: self.pages // self.entries, LAZY_RANGES: 0, VMS: self.tds,
             VCPUS: self.vcpus, THREADS: self.lps, PACKAGES: self.packages, WHOLE: 1, EPOCH_BITS: 32, COUNT_BITS: 32,
             **PARTS, **dict(self.more),
@@ -153,8 +149,10 @@ class Call:
 class Module:
     """A TDX module with its platform.
 
-    `engine` is "c" or "python"; `dynamic_pamt` a module that has the feature (SYS.CONFIG asks for it). Addresses and sizes
-    are in bytes. All calls go through `seamcall`, `tdcall` and `access`; `begin` leaves a call between two steps.
+    `version` is one of septum.tdx.versions.VERSIONS; `dynamic_pamt` lets SYS.CONFIG ask for the feature, `enhanced_demote` gives
+    a build what its version has not, or takes it away. `engine` is "c" or "python". Addresses and sizes are in bytes. CACHE.WB
+    works in `cache_blocks` pieces. All calls go through `seamcall`, `tdcall` and `access`; `begin` leaves a call between
+    two steps. UserError: a version that septum has not, or one without Dynamic PAMT that is asked for it.
     """
 
     def __init__(
@@ -162,23 +160,25 @@ class Module:
         geometry: Geometry | None = None,
         *,
         engine: str = "c",
+        version: str = EMULATED,
         dynamic_pamt: bool = False,
-        enhanced_demote: bool = True,
-        zero_step_shared: bool = True,
-        host_priority: bool = True,
+        enhanced_demote: bool | None = None,
+        cache_blocks: int = 2,
         cmrs: Sequence[tuple[int, int]] = ((1 << 30, 4 << 30),),
     ) -> None:
         if engine not in ("c", "python"):
             raise UserError(f"engine={engine!r}: a module runs in the engine 'c' or 'python'")
-        self.geometry, self.engine = geometry or Geometry(), engine
-        self.bindings = {
-            **self.geometry.bindings(), DYNAMIC_PAMT: int(dynamic_pamt), ENHANCED_DEMOTE: int(enhanced_demote),
-            ZERO_STEP_SHARED: int(zero_step_shared), HOST_PRIORITY: int(host_priority),
+        self.geometry, self.engine, self.version = geometry or Geometry(), engine, version
+        build = {} if enhanced_demote is None else {ENHANCED_DEMOTE: int(enhanced_demote)}
+        self.bindings: dict[object, object] = {
+            MODULE: version_number(version), DYNAMIC_PAMT: int(dynamic_pamt), **build, **self.geometry.bindings()
         }  # fmt: skip
-        self.memory: dict[int, bytes] = {}
+        self.memory = Memory()
         self._calls: dict[int, Call] = {}
         self._stopped = ""
         with self.scope():
+            if dynamic_pamt and not HAS_DYNAMIC_PAMT:
+                raise UserError(f"the module {version} has no Dynamic PAMT, which came with 1.5.20")
             self._translation = translated(frozenset(self.bindings.items()), self.geometry.lps)
             self._space = allocate(self._translation.layout, self._translation.state_size - self._translation.world_size)
             self.m: Any = self._space[0]
@@ -193,11 +193,13 @@ class Module:
                 self.m.lp[lp].package = lp % self.geometry.packages
             for number, (base, size) in enumerate(cmrs):
                 self.m.sys.cmr[number].base, self.m.sys.cmr[number].size = base, size
-            self.m.sys.cmrs = len(cmrs)
+            self.m.sys.cmrs, self.m.sys.cache_blocks = len(cmrs), cache_blocks
             self._lps = [self.m.lp[lp] for lp in range(self.geometry.lps)]
             self._given_words = [_words(one.given) for one in self._lps]
             self._answer_words = [_words(one.answer) for one in self._lps]
         self.cmrs = tuple(cmrs)
+        for lp in range(self.geometry.lps):
+            offer_parameters(self, lp)
 
     @contextmanager
     def scope(self) -> Iterator[None]:
@@ -223,7 +225,9 @@ class Module:
             raise UserError(f"LP {lp} runs a guest: a SEAMCALL is made by the host; interrupt() brings the guest out")
         self._given(lp, leaf, registers)
         if leaf & 0xFFFF == Leaf.SYS_CONFIG:
-            self._offer(registers.get("rcx", 0), registers.get("rdx", 0))
+            offer_tdmrs(self, registers.get("rcx", 0), registers.get("rdx", 0))
+        elif leaf & 0xFFFF == Leaf.MNG_INIT:
+            offer_parameters(self, lp, registers.get("rdx", 0))
         return self._begin(lp, SEAMCALL)
 
     def tdcall(self, tdvpr: int, leaf: int, **registers: int) -> Answer:
@@ -316,34 +320,6 @@ class Module:
         reason = words[0] & 0xFFFFFFFF if event is GuestEvent.EXIT and not status else None
         return Answer(status, *words[1:], event, reason)
 
-    def _offer(self, pointers: int, count: int) -> None:
-        """Reads the TDMR_INFO structures that the array of pointers at an address names, as SYS.CONFIG does."""
-        if pointers % 512 or count > TDMRS.value:
-            return
-        for number in range(count):
-            address = struct.unpack_from("<Q", self._read(pointers, count * 8), number * 8)[0]
-            to = self.m.sys.offered[number]
-            to.misplaced = address % 512 != 0
-            if to.misplaced:
-                continue
-            info = self.memory.get(address)
-            if info is None:
-                raise UserError(f"there is no TDMR_INFO at the address that pointer {number} names; put it into module.memory")
-            words = struct.unpack("<64Q", info.ljust(512, b"\0"))
-            to.base, to.size = words[0], words[1]
-            for level in range(3):
-                to.pamt[level].base, to.pamt[level].size = words[2 + 2 * level], words[3 + 2 * level]
-            with self.scope():
-                areas = RESERVED_AREAS.value
-            for area in range(areas):
-                to.reserved[area].base, to.reserved[area].size = words[8 + 2 * area], words[9 + 2 * area]
-
-    def _read(self, address: int, size: int) -> bytes:
-        found = self.memory.get(address, b"")
-        if len(found) < size:
-            raise UserError(f"there are not {size} bytes at {address:#x}; put them into module.memory")
-        return found
-
 
 def _words(registers: Any) -> Any:
     """Registers as an array, without the checks of a struct's fields."""
@@ -371,7 +347,8 @@ def translated(bindings: frozenset[tuple[object, object]], lps: int, driver: str
     translation = Translation(Platform, lps)
     for process in PROCESSES:
         translation.entry(process, 0)
-    translation.finish((), driver)
+    translation.judge(())
+    threads(translation, (), driver)
     return translation
 
 

@@ -45,6 +45,9 @@ def tdh_phymem_pamt_add(m, r: RangeId, page0: Pfn, page1: Pfn):
         return status
     yield
     install_pair(m, r, page0, page1)
+    if WHOLE:
+        for i in range(ENTRIES):
+            m.frame[Pfn(u64(r) * ENTRIES + i)].owner = 0
     unlock_pair(m, page0, page1, r, True)
     unlock_range(m, r)
     reached(pair_added)

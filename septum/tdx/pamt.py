@@ -25,18 +25,18 @@ LARGE_PAGE = Slot("pamt.large")
 
 
 class Pamt4K(Struct):
-    """A 4K PAMT entry of the whole module."""
+    """A 4K PAMT entry of the whole module. A free page keeps the owner that it had last."""
 
     type: PageType
-    owner: VmId
     lock: TryLock
+    owner: Pfn  # the TDR; of a TDR itself the number of its TD
     bepoch: Epoch
 
 
 class LargePage(Struct):
     """What a 2M PAMT entry says of a page of its size."""
 
-    owner: VmId
+    owner: Pfn
     bepoch: Epoch
 
 
@@ -55,7 +55,7 @@ class Pamt1G(Struct):
     """The PAMT entry of a 1G block, and whether TDMR.INIT has come to its end."""
 
     type: PageType
-    owner: VmId
+    owner: Pfn
     initialised: bool
     lock: TryLock
     bepoch: Epoch
@@ -173,12 +173,26 @@ def range_is_free(m, r: RangeId):
 
 
 def owner_at(m, page: Pfn, level: Level):
-    """The TD that owns a page of this size."""
-    if WHOLE and level == 3:
+    """The TD that owns a page of this size, which is not free, or whose TDR it is."""
+    if not WHOLE:
+        return m.frame[page].owner
+    if level == 1 and m.frame[page].type == PageType.TDR:
+        return td_of(m, page)
+    return td_of(m, tdr_at(m, page, level))
+
+
+def tdr_at(m, page: Pfn, level: Level):
+    """OWNER of a page of this size in the whole module: the TDR of the TD that has it, or had it last."""
+    if level == 3:
         return m.gig[gig_of(page)].owner
-    if WHOLE and level == 2:
+    if level == 2:
         return m.pamt[range_of(m, page)].large.owner
     return m.frame[page].owner
+
+
+def td_of(m, tdr: Pfn):
+    """The TD of a TDR in the whole module."""
+    return VmId(m.frame[tdr].owner)
 
 
 def bepoch_at(m, page: Pfn, level: Level):
@@ -250,17 +264,17 @@ def assign(m, page: Pfn, level: Level, of: Role, to: PageType, owner: VmId):
     if WHOLE and level == 3:
         gig = m.gig[gig_of(page)]
         gig.type = to
-        gig.owner = owner
+        gig.owner = m.td[owner].tdr
         gig.bepoch = 0
     elif WHOLE and level == 2:
         entry = m.pamt[range_of(m, page)]
         entry.type = to
-        entry.large.owner = owner
+        entry.large.owner = m.td[owner].tdr
         entry.large.bepoch = 0
     elif WHOLE:
         frame = m.frame[page]
         frame.type = to
-        frame.owner = owner
+        frame.owner = Pfn(u64(owner)) if to == PageType.TDR else m.td[owner].tdr
         frame.bepoch = 0
         count_page(m, page)
     else:

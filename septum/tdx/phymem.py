@@ -17,6 +17,7 @@ from septum.tdx.pamt import (
     owner_at,
     paired,
     release,
+    tdr_at,
     type_at,
     uncount_page,
     unlock_page,
@@ -84,6 +85,7 @@ def tdh_phymem_page_reclaim(m, page: Pfn):
         yield
         if root:
             m.td[vm].tdr = 0
+            m.frame[page].owner = 0
         last = uncount_page(m, page) if level == 1 else False
         m.lp[me()].answer.r9 = REMOVAL_HINT if last else 0
         unlock_walk(m, page, level, True)
@@ -163,14 +165,9 @@ def describe(m, page: Pfn, level: Level):
     answer = m.lp[me()].answer
     of = type_at(m, page, level)
     answer.rcx = u64(u8(of))
-    answer.rdx = u64(m.td[owner_at(m, page, level)].tdr) << PAGE_SHIFT if has_owner(of) else 0
+    answer.rdx = 0 if of in (PageType.TDR, PageType.PAMT) else u64(tdr_at(m, page, level)) << PAGE_SHIFT
     answer.r8 = u8(level - 1)
     answer.r9 = 0
-
-
-def has_owner(of: PageType):
-    """Whether a page of this type belongs to a TD."""
-    return of in (PageType.REG, PageType.TDCX, PageType.TDVPR, PageType.EPT)
 
 
 @process
@@ -223,8 +220,6 @@ def tdh_phymem_page_rdmd(m, page: Pfn, least: Level):
     yield
     describe(m, page, level)
     answer = m.lp[me()].answer
-    answer.r10 = 0
-    answer.r11 = 0
     of = type_at(m, page, level)
     if of in (PageType.REG, PageType.EPT):
         answer.r9 = bepoch_at(m, page, level)
@@ -239,7 +234,7 @@ def tdh_phymem_page_rdmd(m, page: Pfn, least: Level):
     return TDX_SUCCESS
 
 
-NON_LEAF = 1 << 8  # RDMD: the 2M entry has a pair; the reference does not say which bit
+NON_LEAF = 1 << 63  # RDMD: the 2M entry has a pair, and no page of its own
 
 
 @process
@@ -261,11 +256,11 @@ def tdh_phymem_cache_wb(m, resume: u64):
         return status
     yield
     release_shared(m.kot_lock)
-    if m.lp[me()].interrupt:
-        wb.interrupted = True
+    wb.written += 1
+    if m.lp[me()].interrupt and wb.written < m.sys.cache_blocks:
         release_exclusive(wb.lock)
         return refuse(m, TDX_INTERRUPTED_RESUMABLE, 0)
-    wb.interrupted = False
+    wb.written = 0
     for hkid in each(Hkid):
         if m.kot[hkid].remembered & (1 << package) != 0:
             m.kot[hkid].remembered ^= 1 << package
@@ -277,7 +272,7 @@ def tdh_phymem_cache_wb(m, resume: u64):
 def begin_write_back(m, package: Package, resume: u64):
     """Which HKIDs this write-back is for: those FLUSHED at its start."""
     if resume == 1:
-        return TDX_SUCCESS if m.package[package].interrupted else refuse(m, TDX_WBCACHE_RESUME_ERROR, 0)
+        return TDX_SUCCESS if m.package[package].written != 0 else refuse(m, TDX_WBCACHE_RESUME_ERROR, 0)
     found = False
     for hkid in each(Hkid):
         if m.kot[hkid].state == KotState.FLUSHED:

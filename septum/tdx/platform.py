@@ -18,7 +18,6 @@ class SysState(Enum):
     INITIALISED = 1
     CONFIGURED = 2
     READY = 3
-    SHUT_DOWN = 4
 
 
 class Area(Struct):
@@ -29,9 +28,9 @@ class Area(Struct):
 
 
 class TdmrInfo(Struct):
-    """TDMR_INFO as the host hands it in, tdx-module.md 2.1: the range, the PAMT areas at 1G, 2M and 4K, the reserved areas."""
+    """TDMR_INFO as the host hands it in, tdx-module.md 2.1: the range, the PAMT areas at 4K, 2M and 1G, the reserved areas."""
 
-    misplaced: bool  # its address is no multiple of 512
+    misplaced: bool  # its address is no multiple of 512, or has a private HKID
     base: u64
     size: u64
     pamt: Area[3]
@@ -56,6 +55,7 @@ class Sys(Struct):
     global_hkid: u16
     tdmrs: u8
     cmrs: u8
+    cache_blocks: u8  # into how many pieces CACHE.WB divides its work; it polls for interrupts between
     lock: TryLock
     offered: TdmrInfo[TDMRS]  # what the pointers of SYS.CONFIG point to
     tdmr: Tdmr[TDMRS]

@@ -46,6 +46,18 @@ class GuestEvent(Enum):
     EXIT = 4  # TD exit: VP.ENTER ends
 
 
+class TdParams(Struct):
+    """TD_PARAMS as the host hands it in: the fields that say something of memory and vCPUs, or that are checked."""
+
+    attributes: u64
+    xfam: u64
+    max_vcpus: u16
+    l2_vms: u8
+    eptp: u64
+    config: u64
+    tsc: u16
+
+
 class LogicalProcessor(Struct):
     """One LP: registers, the vCPU that it runs, its cached translations."""
 
@@ -58,8 +70,10 @@ class LogicalProcessor(Struct):
     tdr: Pfn  # the TDR operand of the leaf that runs, and its id
     tdr_operand: u8
     malformed: u16  # HPA operands that are no page number, a bit each by id
-    walked: Pfn  # where the walk of the leaf that runs ended: a table, and the entry as it was before it was locked
+    walked: Pfn  # where the walk of the leaf that runs ended: a table, the entry as it was before it was locked, its level
     word: Entry
+    at: Level
+    params: TdParams  # what RDX of MNG.INIT points to
     package: Package
     initialised: bool
     interrupt: bool  # one is pending

@@ -5,7 +5,7 @@ from septum.host.frames import PageType
 from septum.host.geometry import DYNAMIC_PAMT, ENTRIES, Gfn, Level, Pfn, VmId
 from septum.host.ranges import range_of
 from septum.lang import Witness, process, reached, u64
-from septum.tdx.demote import interrupted
+from septum.tdx.demote import poll
 from septum.tdx.mem_range import ACCEPT_COUNTER
 from septum.tdx.mem_sept import freed
 from septum.tdx.operands import RCX
@@ -13,9 +13,9 @@ from septum.tdx.pairs import withdraw_pair
 from septum.tdx.pamt import (
     gig_of,
     lock_implicit,
-    owner_at,
     paired,
     release,
+    tdr_at,
     uncount_page,
     unlock_implicit,
 )
@@ -43,19 +43,24 @@ from septum.tdx.status import (
 )
 from septum.tdx.td import drop_children
 from septum.tdx.tracking import tracking
+from septum.tdx.versions import PROMOTE_EXCLUSIVE
 
 promoted = Witness("promoted", "PROMOTE merged a table into a leaf")
 
 
 @process
 def tdh_mem_page_promote(m, vm: VmId, gfn: Gfn, level: Level):
-    """TDH.MEM.PAGE.PROMOTE: the entry at `level` becomes a leaf; its S-EPT page, and a PAMT pair, go back to the host."""
-    status = begin(m, vm, gfn, level, False)
+    """TDH.MEM.PAGE.PROMOTE: the entry at `level` becomes a leaf; its S-EPT page, and a PAMT pair, go back to the host.
+
+    The S-EPT tree is exclusive since 1.5.20, and shared before.
+    """
+    exclusive = PROMOTE_EXCLUSIVE != 0
+    status = begin(m, vm, gfn, level, exclusive)
     if status != TDX_SUCCESS:
         return status
     status = mergeable(m, vm, gfn, level)
     if status != TDX_SUCCESS:
-        end(m, vm, gfn, level, False)
+        end(m, vm, gfn, level, exclusive)
         return status
     yield
     page = sept_page(entry_of(m, vm, gfn, level))
@@ -69,7 +74,7 @@ def tdh_mem_page_promote(m, vm: VmId, gfn: Gfn, level: Level):
     unlock_implicit(m, page, Level(1))
     last = uncount_page(m, page)
     drop_children(m.td[vm], 1)
-    end(m, vm, gfn, level, False)
+    end(m, vm, gfn, level, exclusive)
     reached(promoted)
     return succeed(m, freed(page, last), 0)
 
@@ -86,7 +91,7 @@ def mergeable(m, vm: VmId, gfn: Gfn, level: Level):
     if status == TDX_SUCCESS:
         status = lock_children(m, word, page, level)
     if status == TDX_SUCCESS:
-        status = poll_and_lock(m, page, level)
+        status = poll_and_lock(m, vm, page, level)
     if status != TDX_SUCCESS:
         unlock_implicit(m, page, Level(1))
     return status
@@ -126,11 +131,12 @@ def unlock_children(m, page: Pfn, count):
         unlock_entry(m, page, i)
 
 
-def poll_and_lock(m, page: Pfn, level: Level):
-    """The interrupt poll, then the PAMT entry of the page that is to be."""
-    if m.lp[me()].interrupt:
+def poll_and_lock(m, vm: VmId, page: Pfn, level: Level):
+    """The poll for an interrupt and a host call that lost the tree, then the PAMT entry of the page that is to be."""
+    status = poll(m, vm)
+    if status != TDX_SUCCESS:
         unlock_children(m, page, ENTRIES)
-        return interrupted(m)
+        return status
     first = leaf_page(m.table[page].word[0], Level(level - 1))
     if not lock_implicit(m, first, level):
         unlock_children(m, page, ENTRIES)
@@ -140,14 +146,15 @@ def poll_and_lock(m, page: Pfn, level: Level):
 
 def merge_metadata(m, first: Pfn, level: Level):
     """One PAMT entry for what were many; a pair that is not needed any more is handed back in R12 and R13."""
-    owner = owner_at(m, first, Level(level - 1))
+    owner = tdr_at(m, first, Level(level - 1))
     if level == 3:
         for i in range(ENTRIES):
             m.pamt[range_of(m, Pfn(first + i * ENTRIES))].type = PageType.NDA
         gig = m.gig[gig_of(first)]
         gig.type = PageType.REG
         gig.owner = owner
-        gig.bepoch = 0
+        if paired(m):
+            gig.bepoch = 0
         return
     entry = m.pamt[range_of(m, first)]
     for i in range(ENTRIES):
@@ -162,4 +169,5 @@ def merge_metadata(m, first: Pfn, level: Level):
         entry.count = 0
     entry.type = PageType.REG
     entry.large.owner = owner
-    entry.large.bepoch = 0
+    if DYNAMIC_PAMT and paired(m):
+        entry.large.bepoch = 0  # where the pair was; with static PAMT it is what it was last

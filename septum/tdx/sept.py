@@ -4,14 +4,16 @@ The encodings are those of tdx-module.md 5.1; a state is read from the bits PS, 
 """
 
 from septum.host.entry import ADDRESS_MASK, PAGE_SHIFT, SEPT_FREE
-from septum.host.geometry import ENTRY_BITS, LEVELS, Gfn, Level, Pfn, VmId, index_at
-from septum.lang import Enum, Witness, atomic, commutes, reached, u8, u64
-from septum.tdx.geometry import HOST_PRIORITY, WHOLE
-from septum.tdx.locks import busy, release_exclusive, release_shared, try_exclusive, try_shared
-from septum.tdx.operands import RCX, SEPT_TREE
+from septum.host.geometry import ENTRY_BITS, Gfn, Level, Pfn, VmId, index_at
+from septum.lang import Enum, Witness, atomic, commutes, process, reached, u8, u64
+from septum.tdx.geometry import WHOLE
+from septum.tdx.leaves import Leaf
+from septum.tdx.locks import busy, release_tree, try_tree
+from septum.tdx.operands import RCX, RDX, SEPT_TREE
 from septum.tdx.processor import me, refuse
 from septum.tdx.status import TDX_EPT_WALK_FAILED, TDX_OPERAND_BUSY, TDX_OPERAND_INVALID, TDX_SUCCESS
-from septum.tdx.td import enter_td, leave_td
+from septum.tdx.td import enter_td, leave_td, top_level
+from septum.tdx.versions import KEEPS_PRIORITY, TREE_PRIORITY
 
 IPAT = 1 << 6
 PS = 1 << 7
@@ -97,7 +99,7 @@ def is_blocked(word):
 def sept_table(m, vm: VmId, gfn: Gfn, level: Level):
     """The walk of tdx-module.md 5.3: the S-EPT page with the entry of `gfn` at `level`; 0 if it stops above."""
     table = m.td[vm].root
-    at = Level(LEVELS)
+    at = top_level(m, vm)
     while at != level and table != 0:
         word = m.table[table].word[index_at(gfn, at)]
         table = sept_page(word) if sept_state(word) == SeptState.NL_MAPPED else 0
@@ -107,7 +109,7 @@ def sept_table(m, vm: VmId, gfn: Gfn, level: Level):
 
 def stop_level(m, vm: VmId, gfn: Gfn, level: Level):
     """The level at which a walk to `level` ends: `level` itself, or that of the entry that cannot be passed."""
-    at = Level(LEVELS)
+    at = top_level(m, vm)
     while at != level:
         if sept_state(entry_of(m, vm, gfn, at)) != SeptState.NL_MAPPED:
             return at
@@ -139,8 +141,7 @@ def host_lock(m, table: Pfn, i):
     """The host takes the lock of an entry; a failure gives it priority over guests. tdx-module.md 3."""
     word = m.table[table].word[i]
     if word & TDEL != 0:
-        if HOST_PRIORITY:
-            m.table[table].word[i] = word | TDHP
+        m.table[table].word[i] = word | TDHP
         reached(busy)
         reached(entry_busy)
         return False
@@ -163,11 +164,13 @@ def walk(m, vm: VmId, gfn: Gfn, level: Level, exclusive: bool):
     status = enter_td(m, vm)
     if status != TDX_SUCCESS:
         return status
+    if WHOLE and m.lp[me()].leaf == Leaf.MEM_SEPT_RD and m.lp[me()].given.rdx & 1 != 0:  # attributes, of debug TDs only
+        leave_td(m, vm)
+        return refuse(m, TDX_OPERAND_INVALID, RDX)
     if WHOLE and level == 0:
         leave_td(m, vm)
         return refuse(m, TDX_OPERAND_INVALID, RCX)
-    got = try_exclusive(td.tree) if exclusive else try_shared(td.tree)
-    if not got:
+    if not try_tree(td.tree, exclusive):
         leave_td(m, vm)
         return refuse(m, TDX_OPERAND_BUSY, SEPT_TREE)
     table = sept_table(m, vm, gfn, level)
@@ -183,10 +186,25 @@ def walk(m, vm: VmId, gfn: Gfn, level: Level, exclusive: bool):
     return TDX_SUCCESS
 
 
+@process
+def approach(m, vm: VmId, gfn: Gfn, level: Level, exclusive: bool):
+    """What comes before `begin` inside of a machine: another CPU may run.
+
+    Where a loser marks the tree, it is taken in a step of its own: another call may lose it to one that will not get its entry.
+    """
+    yield
+    status = TDX_SUCCESS
+    if TREE_PRIORITY:
+        status = walk(m, vm, gfn, level, exclusive)
+        if status == TDX_SUCCESS:
+            yield
+    return status
+
+
 def begin(m, vm: VmId, gfn: Gfn, level: Level, exclusive: bool):
     """entry_op() of tdx-module.md 15 to its end, the entry lock; on an error nothing stays locked."""
     atomic("one walk, below a tree that is locked; docs/fidelity.md says what a call that loses a later lock hides")
-    if not WHOLE:
+    if not WHOLE and not TREE_PRIORITY:
         status = walk(m, vm, gfn, level, exclusive)
         if status != TDX_SUCCESS:
             return status
@@ -208,10 +226,7 @@ def refuse_busy(m, vm: VmId, level: Level, exclusive: bool):
 
 def leave_tree(m, vm: VmId, exclusive: bool):
     """Gives tree and TDR back."""
-    if exclusive:
-        release_exclusive(m.td[vm].tree)
-    else:
-        release_shared(m.td[vm].tree)
+    release_tree(m.td[vm].tree, exclusive)
     leave_td(m, vm)
 
 
@@ -229,7 +244,12 @@ def entry_of(m, vm: VmId, gfn: Gfn, level: Level):
 def set_entry(m, vm: VmId, gfn: Gfn, level: Level, word):
     """Writes an entry that is locked; it stays locked."""
     atomic("the module walks once, when it locks the entry, and the tree is locked against who removes tables")
-    m.table[sept_table(m, vm, gfn, level)].word[index_at(gfn, level)] = word | TDEL
+    table = sept_table(m, vm, gfn, level)
+    i = index_at(gfn, level)
+    if KEEPS_PRIORITY:
+        m.table[table].word[i] = word | TDEL | (m.table[table].word[i] & TDHP)
+    else:
+        m.table[table].word[i] = word | TDEL
 
 
 def pending_leaf(page: Pfn):

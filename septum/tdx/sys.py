@@ -2,16 +2,11 @@
 
 from septum.host.entry import PAGE_SHIFT
 from septum.host.frames import PageType
-from septum.host.geometry import DYNAMIC_PAMT, ENTRIES, PAGES, Pfn
+from septum.host.geometry import DYNAMIC_PAMT, ENTRIES, PAGES, Pfn, ThreadId
 from septum.lang import each, process, u8, u16, u64
 from septum.tdx.geometry import (
-    CMRS,
-    ENHANCED_DEMOTE,
     FIRST_HKID,
     HKIDS,
-    HOST_PRIORITY,
-    MIN_TDCX,
-    MIN_TDVPX,
     PAMT_INIT_PAGES,
     RESERVED_AREAS,
     TDMRS,
@@ -24,18 +19,21 @@ from septum.tdx.locks import release_exclusive, try_exclusive
 from septum.tdx.operands import R8, RCX, RDX, TDMR
 from septum.tdx.pamt import gig_of, paired
 from septum.tdx.platform import SysState
-from septum.tdx.processor import me, refuse
+from septum.tdx.processor import is_shared, me, refuse
 from septum.tdx.status import (
-    TDX_METADATA_FIELD_ID_INCORRECT,
+    TDX_KEY_CONFIGURED,
     TDX_OPERAND_BUSY,
     TDX_OPERAND_INVALID,
     TDX_SUCCESS,
     TDX_SYS_BUSY,
     TDX_SYS_CONFIG_NOT_PENDING,
-    TDX_SYS_NOT_READY,
+    TDX_SYS_INIT_NOT_PENDING,
+    TDX_SYS_KEY_CONFIG_NOT_PENDING,
+    TDX_SYS_LP_INIT_DONE,
+    TDX_SYS_LP_INIT_NOT_PENDING,
     TDX_TDMR_ALREADY_INITIALIZED,
 )
-from septum.tdx.tdmr import ENTRY_BYTES, check_tdmrs, is_reserved
+from septum.tdx.tdmr import check_tdmrs, is_reserved
 
 
 def before_ready(leaf: Leaf):
@@ -47,8 +45,11 @@ def before_ready(leaf: Leaf):
 @process
 def tdh_sys_init(m):
     """TDH.SYS.INIT: once."""
+    no_error_information(m)
+    if m.lp[me()].given.rcx != 0:
+        return refuse(m, TDX_OPERAND_INVALID, RCX)
     if m.sys.state != SysState.LOADED:
-        return refuse(m, TDX_SYS_CONFIG_NOT_PENDING, 0)
+        return refuse(m, TDX_SYS_INIT_NOT_PENDING, 0)
     yield
     m.sys.state = SysState.INITIALISED
     return TDX_SUCCESS
@@ -56,19 +57,30 @@ def tdh_sys_init(m):
 
 @process
 def tdh_sys_lp_init(m):
-    """TDH.SYS.LP.INIT: once on every LP."""
-    if m.sys.state == SysState.LOADED:
-        return refuse(m, TDX_SYS_NOT_READY, 0)
+    """TDH.SYS.LP.INIT: once on every LP, before SYS.CONFIG."""
+    no_error_information(m)
+    if m.sys.state != SysState.INITIALISED:
+        return refuse(m, TDX_SYS_LP_INIT_NOT_PENDING, 0)
+    if m.lp[me()].initialised:
+        return refuse(m, TDX_SYS_LP_INIT_DONE, 0)
     yield
     m.lp[me()].initialised = True
     return TDX_SUCCESS
+
+
+def no_error_information(m):
+    """RCX, RDX and R8 of SYS.INIT and LP.INIT would say which CPUID leaf or MSR is not as it has to be; here all are."""
+    answer = m.lp[me()].answer
+    answer.rcx = 0
+    answer.rdx = 0
+    answer.r8 = 0
 
 
 @process
 def tdh_sys_config(m):
     """TDH.SYS.CONFIG, tdx-module.md 2.1: the TDMRs of the host, checked one by one, and the global HKID."""
     lp = m.lp[me()]
-    if m.sys.state != SysState.INITIALISED:
+    if m.sys.state != SysState.INITIALISED or not all_initialised(m):
         return refuse(m, TDX_SYS_CONFIG_NOT_PENDING, 0)
     if not try_exclusive(m.sys.lock):
         return refuse(m, TDX_SYS_BUSY, 0)
@@ -80,7 +92,6 @@ def tdh_sys_config(m):
     m.sys.tdmrs = u8(lp.given.rdx)
     m.sys.global_hkid = u16(lp.given.r8 & 0xFFFF)
     m.sys.dynamic = lp.given.r8 >> 16 & 1 != 0
-    m.kot[Hkid(lp.given.r8 & 0xFFFF)].state = KotState.RESERVED
     for i in range(TDMRS):
         if i < m.sys.tdmrs:
             accept_tdmr(m, i)
@@ -89,10 +100,18 @@ def tdh_sys_config(m):
     return TDX_SUCCESS
 
 
+def all_initialised(m):
+    """Whether SYS.LP.INIT was called on every LP."""
+    for lp in each(ThreadId):
+        if not m.lp[lp].initialised:
+            return False
+    return True
+
+
 def configuration(m):
-    """The checks of SYS.CONFIG."""
+    """The checks of SYS.CONFIG. The HKID stays reserved also where a later one fails."""
     given = m.lp[me()].given
-    if given.rcx % 512 != 0:
+    if given.rcx % 512 != 0 or not is_shared(given.rcx):
         return refuse(m, TDX_OPERAND_INVALID, RCX)
     if given.rdx < 1 or given.rdx > TDMRS:
         return refuse(m, TDX_OPERAND_INVALID, RDX)
@@ -101,6 +120,7 @@ def configuration(m):
         return refuse(m, TDX_OPERAND_INVALID, R8)
     if given.r8 & 0xFFFF >= HKIDS or given.r8 & 0xFFFF < FIRST_HKID or (asked and PAGES > 1 << 36):
         return refuse(m, TDX_OPERAND_INVALID, R8)
+    m.kot[Hkid(given.r8 & 0xFFFF)].state = KotState.RESERVED
     return check_tdmrs(m, u8(given.rdx), asked)
 
 
@@ -123,7 +143,9 @@ def accept_tdmr(m, i: u8):
 def tdh_sys_key_config(m):
     """TDH.SYS.KEY.CONFIG: the module's key on this package; with the last package the module is ready."""
     if m.sys.state != SysState.CONFIGURED:
-        return refuse(m, TDX_SYS_CONFIG_NOT_PENDING, 0)
+        return refuse(m, TDX_SYS_KEY_CONFIG_NOT_PENDING, 0)
+    if m.package[m.lp[me()].package].configured:
+        return refuse(m, TDX_KEY_CONFIGURED, 0)
     yield
     m.package[m.lp[me()].package].configured = True
     for package in each(Package):
@@ -137,6 +159,7 @@ def tdh_sys_key_config(m):
 def tdh_sys_tdmr_init(m):
     """TDH.SYS.TDMR.INIT, tdx-module.md 2.1: the PAMT of the next pages; RDX is the next address, rounded down to 1G."""
     number = tdmr_at(m, m.lp[me()].given.rcx)
+    m.lp[me()].answer.rdx = 0
     if number == TDMRS:
         return refuse(m, TDX_OPERAND_INVALID, RCX)
     tdmr = m.sys.tdmr[number]
@@ -173,60 +196,6 @@ def tdmr_at(m, base: u64):
     return TDMRS
 
 
-MAX_TDMRS, MAX_RESERVED = 0x9100000100000008, 0x9100000100000009  # ids of global metadata fields
-PAMT_4K_ENTRY_SIZE, PAMT_2M_ENTRY_SIZE, PAMT_1G_ENTRY_SIZE = 0x9100000100000010, 0x9100000100000011, 0x9100000100000012
-PAMT_PAGE_BITMAP_ENTRY_BITS = 0x9100000100000013
-NUM_CMRS, CMR_BASE, CMR_SIZE = 0x9000000100000000, 0x9000000300000080, 0x9000000300000100
-TDCS_BASE_SIZE, TDVPS_BASE_SIZE = 0x9800000100000100, 0x9800000100000200
-TDX_FEATURES0 = 0x0A00000300000008
-FEATURES = 1 << 4 | 1 << 18  # relaxed concurrency, NO_RBP_MOD
-FEATURE_HOST_PRIORITY, FEATURE_DYNAMIC_PAMT, FEATURE_ENHANCED_DEMOTE = 1 << 10, 1 << 36, 1 << 51
-
-
-@process
-def tdh_sys_rd(m):
-    """TDH.SYS.RD: the global metadata field in RDX, its value in R8; the fields that Linux reads of a module's memory side."""
-    lp = m.lp[me()]
-    if not is_field(lp.given.rdx):
-        return refuse(m, TDX_METADATA_FIELD_ID_INCORRECT, 0)
-    yield
-    lp.answer.r8 = field_value(m, lp.given.rdx)
-    return TDX_SUCCESS
-
-
-def is_field(field: u64):
-    """Whether the emulator has a global metadata field."""
-    if field - CMR_BASE < CMRS and field >= CMR_BASE:
-        return True
-    if field - CMR_SIZE < CMRS and field >= CMR_SIZE:
-        return True
-    return field in (MAX_TDMRS, MAX_RESERVED, PAMT_4K_ENTRY_SIZE, PAMT_2M_ENTRY_SIZE, PAMT_1G_ENTRY_SIZE,
-                     PAMT_PAGE_BITMAP_ENTRY_BITS, NUM_CMRS, TDCS_BASE_SIZE, TDVPS_BASE_SIZE, TDX_FEATURES0)  # fmt: skip
-
-
-def field_value(m, field: u64):
-    """The value of a global metadata field."""
-    if field == TDX_FEATURES0:
-        dynamic = FEATURE_DYNAMIC_PAMT if DYNAMIC_PAMT else 0
-        priority = FEATURE_HOST_PRIORITY if HOST_PRIORITY else 0
-        return u64(FEATURES | dynamic | priority | (FEATURE_ENHANCED_DEMOTE if ENHANCED_DEMOTE else 0))
-    if field >= CMR_SIZE and field - CMR_SIZE < CMRS:
-        return m.sys.cmr[field - CMR_SIZE].size
-    if field >= CMR_BASE and field - CMR_BASE < CMRS:
-        return m.sys.cmr[field - CMR_BASE].base
-    if field == MAX_TDMRS:
-        return u64(TDMRS)
-    if field == MAX_RESERVED:
-        return u64(RESERVED_AREAS)
-    if field == NUM_CMRS:
-        return u64(m.sys.cmrs)
-    if field == TDCS_BASE_SIZE:
-        return u64(MIN_TDCX << PAGE_SHIFT)
-    if field == TDVPS_BASE_SIZE:
-        return u64(MIN_TDVPX << PAGE_SHIFT)
-    return u64(1) if field == PAMT_PAGE_BITMAP_ENTRY_BITS else u64(ENTRY_BYTES)
-
-
 @process
 def tdh_sys_info(m):
     """TDH.SYS.INFO: SYS.RD says the same; it writes to memory, which the emulator has not."""
@@ -236,7 +205,6 @@ def tdh_sys_info(m):
 
 @process
 def tdh_sys_lp_shutdown(m):
-    """TDH.SYS.LP.SHUTDOWN: the module answers no more."""
+    """TDH.SYS.LP.SHUTDOWN: deprecated, does nothing."""
     yield
-    m.sys.state = SysState.SHUT_DOWN
     return TDX_SUCCESS

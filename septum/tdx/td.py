@@ -1,11 +1,12 @@
 """A TD as the module knows it: TDR and TDCS with their locks, the epoch of TLB tracking, its life cycle."""
 
+from septum.host.entry import PAGE_SHIFT
 from septum.host.frames import PageType
-from septum.host.geometry import Cpus, Level, Pfn, VmId
+from septum.host.geometry import GFNS, LEVELS, Cpus, Level, Pfn, VmId
 from septum.lang import Enum, Slot, Struct, commutes, u8, u16, u32, u64
-from septum.tdx.geometry import BUILDS, MIN_TDCX, WHOLE, Epoch, Hkid, PageCount
+from septum.tdx.geometry import BUILDS, NARROW_GFNS, WHOLE, Epoch, Hkid, PageCount
 from septum.tdx.leaves import TRACKED, OpState, op_states
-from septum.tdx.locks import TryLock, release_exclusive, release_shared, try_exclusive, try_shared
+from septum.tdx.locks import TreeLock, TryLock, release_exclusive, release_shared, try_exclusive, try_shared
 from septum.tdx.operands import OP_STATE
 from septum.tdx.pamt import explicit, unlock_walk
 from septum.tdx.processor import ZeroStep, me, refuse
@@ -17,6 +18,7 @@ from septum.tdx.status import (
     TDX_TD_KEYS_NOT_CONFIGURED,
     TDX_TDCS_NOT_ALLOCATED,
 )
+from septum.tdx.versions import MIN_TDCX
 
 TD_BUILD = Slot("td.build")
 TDVPS_BUILD = Slot("tdvps.build")
@@ -33,10 +35,11 @@ class Lifecycle(Enum):
 
 
 class VcpuState(Enum):
-    """TDVPS.STATE; the reference names the states and not their numbers."""
+    """TDVPS.STATE, as the low bits of VCPU_STATE_INCORRECT name it. A vCPU that runs is ACTIVE."""
 
     UNINITIALIZED = 0
-    READY = 1
+    READY = 2
+    ACTIVE = 4
 
 
 class TdBuild(Struct):
@@ -51,6 +54,9 @@ class TdBuild(Struct):
     max_vcpus: u16
     associated: u16  # vCPUs that are associated with an LP
     pending_ve_disable: bool  # TD_CTLS.PENDING_VE_DISABLE: a PENDING page is the host's business
+    attributes: u64
+    levels: u8  # of the Secure EPT
+    wide: bool  # GPAW: the shared bit of a GPA is 51, not 47
     op_lock: TryLock  # of OP_STATE, which only migration takes exclusively
     hp_timeout: u32  # TDCS.HP_LOCK_TIMEOUT, in microseconds
 
@@ -65,7 +71,7 @@ class Td(Struct):
     epoch: Epoch  # TD_EPOCH
     refcount: u8[2]  # vCPUs in the guest, by the parity of the epoch they entered in
     tdr_lock: TryLock  # inside of a machine; the whole module has it in the PAMT
-    tree: TryLock
+    tree: TreeLock
     epoch_lock: TryLock
     build: TD_BUILD
 
@@ -78,8 +84,10 @@ class TdvpsBuild(Struct):
     state: VcpuState
     num_pages: u8
     x2apic: u32
+    index: u16  # which of the TD's vCPUs it is, in the order of VP.INIT
     lp: u8  # the LP that it is associated with, plus one
     in_guest: bool
+    trap: bool  # its last TD exit was trap-like
     busy_since: u64  # when TDCALLs began to end in OPERAND_BUSY_HOST_PRIORITY, plus one; 0: they do not
     stepping: ZeroStep
 
@@ -187,6 +195,16 @@ def td_state(m, vm: VmId, locked: bool):
             release_shared(td.build.op_lock)
         return refuse(m, TDX_OP_STATE_INCORRECT, u8(td.build.op_state))
     return TDX_SUCCESS
+
+
+def top_level(m, vm: VmId):
+    """The level of the entries in the root of a TD's Secure EPT."""
+    return Level(m.td[vm].build.levels) if WHOLE else Level(LEVELS)
+
+
+def is_private(m, vm: VmId, gpa: u64):
+    """Whether a GPA of a whole module's TD is private: below its shared bit, and below what its Secure EPT can map."""
+    return gpa >> PAGE_SHIFT < GFNS and (m.td[vm].build.wide or gpa >> PAGE_SHIFT < NARROW_GFNS)
 
 
 def must_track(m, vm: VmId):

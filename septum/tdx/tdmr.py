@@ -4,7 +4,7 @@ from septum.host.entry import PAGE_SHIFT
 from septum.host.geometry import ENTRIES, PAGES, Pfn
 from septum.lang import u8, u64
 from septum.tdx.geometry import CMRS, RESERVED_AREAS, TDMRS
-from septum.tdx.operands import TDMR_INFO
+from septum.tdx.operands import RCX
 from septum.tdx.processor import refuse
 from septum.tdx.status import (
     TDX_INVALID_PAMT,
@@ -40,6 +40,8 @@ def check_tdmrs(m, count: u8, dynamic: bool):
             if status == TDX_SUCCESS:
                 status = check_overlap(m, u8(i))
             if status == TDX_SUCCESS:
+                status = check_available(m, u8(i))
+            if status == TDX_SUCCESS:
                 status = check_convertible(m, u8(i))
             if status != TDX_SUCCESS:
                 return status
@@ -51,7 +53,7 @@ def check_range(m, i: u8):
     of = m.sys.offered[i]
     block = (ENTRIES * ENTRIES) << PAGE_SHIFT
     if of.misplaced:
-        return refuse(m, TDX_OPERAND_INVALID, TDMR_INFO)
+        return refuse(m, TDX_OPERAND_INVALID, RCX)
     if overflows(of.base, of.size):
         return refuse(m, TDX_INVALID_TDMR, i)
     if i > 0 and of.base < m.sys.offered[i - 1].base + m.sys.offered[i - 1].size:
@@ -69,33 +71,33 @@ def overflows(base: u64, size: u64):
 def check_reserved(m, i: u8):
     """The reserved areas: multiples of 4K, ascending and disjoint, inside of the TDMR; the first of no size ends them."""
     of = m.sys.offered[i]
-    ended = False
-    behind = u64(0)
     for k in range(RESERVED_AREAS):
         area = of.reserved[k]
         if area.size == 0:
-            ended = True
-        elif ended or area.base < behind:
-            return refuse(m, TDX_NON_ORDERED_RESERVED_IN_TDMR, i | (k << 8))
-        elif area.base % PAGE != 0 or area.size % PAGE != 0 or overflows(area.base, area.size) or area.base + area.size > of.size:
+            if k + 1 < RESERVED_AREAS and of.reserved[(k + 1) % RESERVED_AREAS].size != 0:
+                return refuse(m, TDX_NON_ORDERED_RESERVED_IN_TDMR, i | (k << 8))
+        elif overflows(area.base, area.size):
             return refuse(m, TDX_INVALID_RESERVED_IN_TDMR, i | (k << 8))
-        else:
-            behind = u64(area.base + area.size)
+        elif k > 0 and area.base < of.reserved[max(k, 1) - 1].base + of.reserved[max(k, 1) - 1].size:
+            return refuse(m, TDX_NON_ORDERED_RESERVED_IN_TDMR, i | (k << 8))
+        elif area.base % PAGE != 0 or area.size % PAGE != 0 or area.base + area.size > of.size:
+            return refuse(m, TDX_INVALID_RESERVED_IN_TDMR, i | (k << 8))
     return TDX_SUCCESS
 
 
 def pamt_bytes(size: u64, level: u8, dynamic: bool):
-    """What a PAMT area needs: an entry a page of its level (0: 1G, 1: 2M, 2: 4K), or a bit a 4K page with Dynamic PAMT."""
+    """What a PAMT area needs: an entry a page of its level (0: 4K, 1: 2M, 2: 1G), or a bit a 4K page with Dynamic PAMT."""
     pages = size >> PAGE_SHIFT
-    if level == 2:
+    if level == 0:
         return (pages + 7) // 8 if dynamic else pages * ENTRY_BYTES
     return pages // ENTRIES * ENTRY_BYTES if level == 1 else pages // (ENTRIES * ENTRIES) * ENTRY_BYTES
 
 
 def check_pamt(m, i: u8, dynamic: bool):
-    """Each PAMT area: aligned, in memory, big enough."""
+    """Each PAMT area, from 1G down: aligned, in memory, big enough."""
     of = m.sys.offered[i]
-    for level in range(3):
+    for k in range(3):
+        level = 2 - k
         area = of.pamt[level]
         if area.base % PAGE != 0 or area.size % PAGE != 0 or overflows(area.base, area.size):
             return refuse(m, TDX_INVALID_PAMT, i | (level << 8))
@@ -105,21 +107,42 @@ def check_pamt(m, i: u8, dynamic: bool):
 
 
 def check_overlap(m, i: u8):
-    """PAMT areas lie apart from each other, and from everything in a TDMR that is not reserved: this TDMR, and those before."""
-    for level in range(3):
-        area = m.sys.offered[i].pamt[level]
-        for k in range(TDMRS):
-            if k <= i:
+    """PAMT areas lie apart from each other: from those of the TDMRs before, then from those of this one; 4K first."""
+    for k in range(TDMRS):
+        if k < i:
+            for level in range(3):
                 for other in range(3):
-                    its = m.sys.offered[k].pamt[other]
-                    same = k == i and other == level
-                    if not same and overlap(area.base, area.size, its.base, its.size):
+                    if meet(m.sys.offered[i].pamt[level], m.sys.offered[k].pamt[other]):
                         return refuse(m, TDX_PAMT_OVERLAP, i | (level << 8) | (k << 16))
-                    if not only_reserved(m, i, its.base, its.size):
-                        return refuse(m, TDX_PAMT_OVERLAP, i | (other << 8) | (k << 16))
+    of = m.sys.offered[i]
+    for level in range(3):
+        for other in range(3):
+            if other > level and meet(of.pamt[level], of.pamt[other]):
+                return refuse(m, TDX_PAMT_OVERLAP, i | (level << 8) | (i << 16))
+    return TDX_SUCCESS
+
+
+def check_available(m, i: u8):
+    """PAMT areas lie apart from what a TDMR has not reserved: those of this one in it and in those before, those of these in it.
+
+    The error names the TDMR of the PAMT first.
+    """
+    for k in range(TDMRS):
+        if k <= i:
+            for level in range(3):
+                area = m.sys.offered[i].pamt[level]
                 if not only_reserved(m, u8(k), area.base, area.size):
                     return refuse(m, TDX_PAMT_OVERLAP, i | (level << 8) | (k << 16))
+            for level in range(3):
+                area = m.sys.offered[k].pamt[level]
+                if k < i and not only_reserved(m, i, area.base, area.size):
+                    return refuse(m, TDX_PAMT_OVERLAP, k | (level << 8) | (i << 16))
     return TDX_SUCCESS
+
+
+def meet(area, other):
+    """Whether two areas share a byte."""
+    return overlap(area.base, area.size, other.base, other.size)
 
 
 def overlap(base: u64, size: u64, other: u64, length: u64):
@@ -145,7 +168,8 @@ def only_reserved(m, k: u8, base: u64, size: u64):
 def check_convertible(m, i: u8):
     """PAMT areas and what is not reserved lie in convertible memory; neighbouring CMRs count as one."""
     of = m.sys.offered[i]
-    for level in range(3):
+    for k in range(3):
+        level = 2 - k
         if not convertible(m, of.pamt[level].base, u64(of.pamt[level].base + of.pamt[level].size)):
             return refuse(m, TDX_PAMT_OUTSIDE_CMRS, i | (level << 8))
     at = of.base

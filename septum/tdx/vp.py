@@ -2,12 +2,11 @@
 
 from septum.host.entry import PAGE_SHIFT
 from septum.host.frames import PageType, Role
-from septum.host.geometry import Gfn, Level, Pfn, VcpuId, VmId
+from septum.host.geometry import Level, Pfn, VcpuId, VmId
 from septum.lang import each, process, u8, u32, u64
-from septum.tdx.geometry import MAX_TDVPX, MIN_TDVPX, STEPPED_FAULTS, STEPPED_GPAS, ZERO_STEP_SHARED
-from septum.tdx.guest import would_fault
+from septum.tdx.geometry import MAX_TDVPX, MIN_TDVPX
 from septum.tdx.locks import release_shared, try_shared
-from septum.tdx.operands import RCX, RDX, SEPT_TREE, TD_EPOCH, TDR
+from septum.tdx.operands import RCX, RDX, TD_EPOCH, TDR
 from septum.tdx.pamt import assign, explicit, lock_page, try_lock, unlock, unlock_page, unlock_walk
 from septum.tdx.processor import GuestEvent, me, refuse
 from septum.tdx.status import (
@@ -22,13 +21,16 @@ from septum.tdx.status import (
     TDX_VCPU_STATE_INCORRECT,
     TDX_X2APIC_ID_NOT_UNIQUE,
 )
+from septum.tdx.stepping import filter_lock, forget_faults, stepped
 from septum.tdx.td import Lifecycle, VcpuState, add_children, enter_td, leave_td, td_state
 from septum.tdx.tlb import invept
+from septum.tdx.versions import ZERO_STEP_SHARED
 
 EPT_VIOLATION = 48  # exit reasons
 EXTERNAL_INTERRUPT = 1
 VMCALL = 77
-VP_ENTER_FLAGS = 3 << 52  # host_recoverability_hint, resume L1
+RECOVERABILITY_HINT, RESUME_L1 = 1 << 52, 1 << 53  # of VP.ENTER: legal after a trap-like TD exit, and out of an L2 VM
+VP_ENTER_FLAGS = RECOVERABILITY_HINT | RESUME_L1
 
 
 @process
@@ -51,6 +53,7 @@ def tdh_vp_create(m, vm: VmId, page: Pfn):
     build.num_pages = 1
     build.lp = 0
     build.in_guest = False
+    build.trap = False
     build.busy_since = 0
     m.tdvps[vcpu].epoch = 0
     forget_faults(m, vcpu)
@@ -172,6 +175,7 @@ def tdh_vp_init(m, vcpu: VcpuId, tdvpr: Pfn):
     td = m.td[build.vm]
     build.x2apic = u32(m.lp[me()].given.r8 & 0xFFFFFFFF) if m.lp[me()].version == 1 else u32(td.build.vcpus)
     build.state = VcpuState.READY
+    build.index = td.build.vcpus
     td.build.vcpus += 1
     associate(m, vcpu)
     leave_parent(m, build.vm, m.lp[me()].version == 1)
@@ -289,9 +293,9 @@ def enter_guest(m, vcpu: VcpuId, tdvpr: Pfn):
             leave_parent(m, vm, False)
             unlock_walk(m, tdvpr, Level(1), False)
             answer = m.lp[me()].answer
+            clear_exit(answer)
             answer.rax = EPT_VIOLATION
-            answer.rcx = 7  # the walk was for R, W and X; the entry has none
-            answer.rdx = 0
+            answer.rcx = 2  # a write, whatever the guest did
             answer.r8 = u64(gfn - 1) << PAGE_SHIFT
             m.lp[me()].event = GuestEvent.EXIT
             return TDX_SUCCESS
@@ -319,67 +323,31 @@ def enterable(m, vcpu: VcpuId):
     if build.num_pages < MIN_TDVPX:
         status = refuse(m, TDX_TDCX_NUM_INCORRECT, 0)
     if status == TDX_SUCCESS and (build.state != VcpuState.READY or build.in_guest):
-        status = refuse(m, TDX_VCPU_STATE_INCORRECT, u8(build.state))
+        status = refuse(m, TDX_VCPU_STATE_INCORRECT, u8(VcpuState.ACTIVE) if build.in_guest else u8(build.state))
     if status == TDX_SUCCESS and build.lp != 0 and build.lp != me() + 1:
         status = refuse(m, TDX_VCPU_ASSOCIATED, 0)
     if status == TDX_SUCCESS:
         associate(m, vcpu)
-        if not try_shared(m.td[build.vm].epoch_lock):
+        flags = m.lp[me()].given.rcx
+        if flags & RESUME_L1 != 0 or (flags & RECOVERABILITY_HINT != 0 and not build.trap):
+            status = refuse(m, TDX_OPERAND_INVALID, RCX)
+        elif not try_shared(m.td[build.vm].epoch_lock):
             status = refuse(m, TDX_OPERAND_BUSY, TD_EPOCH)
     if status != TDX_SUCCESS:
         leave_parent(m, build.vm, False)
     return status
 
 
-def filter_lock(m, vm: VmId):
-    """The S-EPT tree for the zero-step filter: exclusive in older modules, shared in newer ones."""
-    got = try_lock(m.td[vm].tree, ZERO_STEP_SHARED == 0)
-    return TDX_SUCCESS if got else refuse(m, TDX_OPERAND_BUSY, SEPT_TREE)
-
-
-def stepped(m, vcpu: VcpuId, vm: VmId):
-    """The first logged page that would still fault, plus one; 0 if none does."""
-    stepping = m.tdvps[vcpu].build.stepping
-    for i in range(STEPPED_GPAS):
-        if i < stepping.logged:
-            gfn = Gfn(stepping.gpa[i] >> PAGE_SHIFT)
-            if would_fault(m, vm, gfn):
-                return gfn + 1
-    return 0
-
-
-def log_fault(m, vcpu: VcpuId, gfn: Gfn):
-    """The zero-step log at a TD exit with a private EPT violation, tdx-module.md 9.3."""
-    stepping = m.tdvps[vcpu].build.stepping
-    note_rip(m, vcpu)
-    if stepping.faults < STEPPED_FAULTS:
-        stepping.faults += 1
-        return
-    for i in range(STEPPED_GPAS):
-        if i < stepping.logged and stepping.gpa[i] == u64(gfn) << PAGE_SHIFT:
-            return
-    if stepping.logged < STEPPED_GPAS:
-        stepping.gpa[stepping.logged] = u64(gfn) << PAGE_SHIFT
-        stepping.logged += 1
-
-
-def note_rip(m, vcpu: VcpuId):
-    """At every VM exit: a guest that got on is not being stepped."""
-    stepping = m.tdvps[vcpu].build.stepping
-    if stepping.rip != stepping.entry_rip:
-        forget_faults(m, vcpu)
-
-
-def get_on(m):
-    """The guest of this LP has done its instruction: RIP is not where it was."""
-    m.tdvps[m.lp[me()].vcpu].build.stepping.rip += 1
-
-
-def forget_faults(m, vcpu: VcpuId):
-    """The zero-step log begins anew."""
-    stepping = m.tdvps[vcpu].build.stepping
-    stepping.faults = 0
-    stepping.logged = 0
+def clear_exit(answer):
+    """An asynchronous TD exit shows the host none of the guest's registers."""
+    answer.rcx = 0
+    answer.rdx = 0
+    answer.r8 = 0
+    answer.r9 = 0
+    answer.r10 = 0
+    answer.r11 = 0
+    answer.r12 = 0
+    answer.r13 = 0
 
 
 def leave_guest(m, reason: u64):
@@ -388,6 +356,7 @@ def leave_guest(m, reason: u64):
     build = m.tdvps[vcpu].build
     m.td[build.vm].refcount[m.tdvps[vcpu].epoch % 2] -= 1
     build.in_guest = False
+    build.trap = False
     build.busy_since = 0
     unlock_parent(m, build.vm, False)
     unlock_walk(m, build.tdvpr, Level(1), False)

@@ -57,7 +57,7 @@ class Checker:
         return replace(found, design=model.name, scenario=scenario)
 
     def explain(self, token: str, design: str = "") -> Result:
-        if not token.startswith("s1-"):
+        if not token.startswith("s"):
             raise UserError(f"{token}: no token of this septum")
         return VIOLATED
 

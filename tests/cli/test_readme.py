@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
+import mypy.api
 import pytest
 
 from septum.cli import main
@@ -53,3 +55,8 @@ def test_the_readme_is_short_and_its_links_exist() -> None:
     assert len(README.splitlines()) <= 150
     for link in re.findall(r"\]\(([^)#]+)\)", README):
         assert (ROOT / link).exists(), link
+
+
+def test_a_type_checker_accepts_the_example(pool: Path) -> None:
+    out, err, status = mypy.api.run(["--cache-dir", os.devnull, "--follow-imports", "silent", pool.name])
+    assert (status, err) == (0, ""), out

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from septum.lang import automorphism, loops, symmetry
-from septum.lang.footprint import Footprint, Footprints
+from septum.reduce import apart, automorphism, symmetry
+from septum.reduce.footprint import Footprint, Footprints
 
 
 @dataclass(frozen=True)
@@ -58,13 +58,13 @@ def rename_one_page_too_many(monkeypatch):
 
 def take_all_to_be_alike(monkeypatch):
     """Nothing that a process or a property does is taken to tell threads or vCPUs apart."""
-    monkeypatch.setattr(symmetry, "told_apart", lambda unit, roots: set())
-    monkeypatch.setattr(automorphism, "told_apart", lambda unit, roots: set())
+    monkeypatch.setattr(symmetry, "told_apart", lambda roots: set())
+    monkeypatch.setattr(automorphism, "told_apart", lambda roots: set())
 
 
 def take_loops_to_have_no_order(monkeypatch):
     """A loop over vCPUs is taken to do the same in every order."""
-    monkeypatch.setattr(loops, "depends_on_order", lambda *of: False)
+    monkeypatch.setattr(apart, "depends_on_order", lambda *of: False)
 
 
 def rename_threads_and_not_sets_of_them(monkeypatch):

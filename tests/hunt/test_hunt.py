@@ -15,7 +15,7 @@ from septum.check.result import Verdict
 from septum.explore.build import build
 from septum.hunt.hunt import NOTHING_FOUND, hunt, least_chance
 from septum.lang import ModelError, UserError
-from septum.lang.compile import compiler
+from septum.translate.compile import compiler
 from tests.designs.mutate import mutated
 from tests.designs.mutations import MUTATIONS
 

@@ -9,8 +9,8 @@ import pytest
 
 from septum.check.loading import designs, load
 from septum.explore.build import build
-from septum.lang.compile import compiler
 from septum.lang.types import scope
+from septum.translate.compile import compiler
 from tests.lang.parity import assert_same
 
 SCHEDULES = 60

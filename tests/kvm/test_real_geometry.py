@@ -28,12 +28,13 @@ from septum.kvm.tdp.spte import is_shadow_present_pte
 from septum.kvm.tdp.tdp_mmu import table_at
 from septum.kvm.vmx.vcpu import touch
 from septum.lang import Setup
-from septum.lang.compile import compiled, load
 from septum.lang.engine import Engine, Status
-from septum.lang.translate import Translation
 from septum.lang.types import scope
 from septum.scenarios import kvm_model
 from septum.scenarios.world import World
+from septum.translate.compile import compiled, load
+from septum.translate.translation import Translation
+from septum.translate.unit import threads
 from tests.lang.parity import Step
 
 REAL = {
@@ -82,7 +83,8 @@ def test_one_fault_runs_in_both_engines_on_a_terabyte():
     with scope({**model.bindings, **REAL}):
         translation = Translation(model.world, 1)
         translation.entry(touch, 2)
-        library = load(compiled(translation.finish((), EXPORT)))
+        translation.judge(())
+        library = load(compiled(threads(translation, (), EXPORT)))
         assert translation.world_size > 1 << 40
         by_python, by_c = Memory(translation), Memory(translation)
         programs = [prepare(memory) for memory in (by_python, by_c)]

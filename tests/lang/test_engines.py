@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from septum.lang.compile import compiler
+from septum.translate.compile import compiler
 from tests.lang.parity import assert_same
 
 PROGRAMS = {

@@ -119,19 +119,22 @@ def merged(*texts: str) -> str:
 
 VALUE = re.compile(r"((?:old_|new_)?spte |old 0x|new )([0-9a-f]+)")
 BITS = ((1, 1), (5, 8), (6, 9), (7, 7), (9, 57), (10, 58), (11, 11))
+BITS_7_2 = ((1, 1), (5, 8), (6, 9), (7, 7), (9, 53), (10, 55), (11, 11))
+NX, EXECUTE, EXECUTE_7_2 = 1 << 63, 1 << 2, 1 << 2 | 1 << 10
 
 
-def ept(text: str, always: int, *, ad: bool = True, nonpresent: int = 1 << 63) -> str:
-    """The same trace of a kernel that uses EPT; `always` are the bits of every present entry beside R and X."""
+def ept(text: str, always: int, *, ad: bool = True, nonpresent: int = 1 << 63, modern: bool = False) -> str:
+    """The same trace of a kernel that uses EPT, from 7.2 on if `modern`; `always` are bits of every present entry beside R and X."""
+    bits, execute = (BITS_7_2, EXECUTE_7_2) if modern else (BITS, EXECUTE)
 
     def value(found: re.Match[str]) -> str:
         old = int(found[2], 16)
         if not old & 1 << 11:
             return f"{found[1]}{old & ~(1 << 63) | nonpresent:x}"
-        new = sum(1 << to for bit, to in BITS if old >> bit & 1 and (ad or bit not in (5, 6)))
+        new = sum(1 << to for bit, to in bits if old >> bit & 1 and (ad or bit not in (5, 6)))
         table = not old & 1 << 9 and not old & 1 << 7 and old & 0xFFF == 0x827
         accessed = 1 << 8 if table and ad else 0
-        return f"{found[1]}{new | accessed | old & 0xFFFFFFFFFF000 | always | 1 | 4 | (0 if table else 0x30):x}"
+        return f"{found[1]}{new | accessed | old & 0xFFFFFFFFFF000 | always | 1 | (0 if old & NX else execute) | (0 if table else 0x30):x}"
 
     changed = re.sub(
         r"^.*(?:kvm_mmu_s|spte_changed|fast_page).*$", lambda line: VALUE.sub(value, line[0]), text, flags=re.MULTILINE

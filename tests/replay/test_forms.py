@@ -45,7 +45,8 @@ def test_what_a_plugin_leaves_out_is_no_loss(expected, tmp_path):
     result = replayed(tmp_path, forms.trace_cmd_with_plugins(TEXT))
     assert steps(result) == {name: count for name, count in expected.items() if name != "announce the removal of a table"}
     assert (result.reading.unreadable, result.reading.losses) == (0, 0)
-    assert result.notes == ("without kvm_mmu_prepare_zap_page fewer rules can be checked",)
+    assert len(result.notes) == 1
+    assert "the text of kvm_mmu_prepare_zap_page has no GFN (13 lines)" in result.notes[0]
 
 
 @pytest.mark.parametrize("fields", ["gfn=4000", "role=6017", "gfn=16384 role=6016", "gfn=16384 role=6022"])
@@ -93,7 +94,7 @@ def test_a_binary_trace_goes_through_its_tool(magic, tool, expected, tmp_path, m
     assert steps(replay(str(file))) == expected
 
 
-@pytest.mark.parametrize(("magic", "tool"), [(b"\x17\x08\x44tracing", "trace-cmd report -N"), (b"PERFILE2", "perf script")])
+@pytest.mark.parametrize(("magic", "tool"), [(b"\x17\x08\x44tracing", "trace-cmd report -N"), (b"PERFILE2", "perf script .*")])
 def test_a_binary_trace_without_its_tool_says_what_to_do(magic, tool, tmp_path, monkeypatch):
     file = tmp_path / "trace.dat"
     file.write_bytes(magic)
@@ -116,7 +117,7 @@ def test_a_packed_trace_that_ends_early_is_followed_as_far_as_it_goes(tmp_path):
     result = replay(str(file))
     assert result.verdict is Verdict.FOLLOWED
     assert 0 < result.followed < 2893
-    assert "ends early" in result.reading.truncated
+    assert "is cut or damaged" in result.reading.truncated
 
 
 def test_standard_input_is_read_as_it_comes(expected, monkeypatch):

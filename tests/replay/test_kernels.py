@@ -12,7 +12,7 @@ from septum.replay.result import Verdict
 from tests.replay import forms
 from tests.replay.samples import SAMPLES, SMALL, lines_of, replayed, text_of
 
-VE, NO_AD = 1 << 63, 1 << 52
+VE, NO_AD, NO_AD_7_2 = 1 << 63, 1 << 52, 1 << 60
 TEXT = text_of("6.12-dirty-1g")
 
 
@@ -30,6 +30,59 @@ def test_ept_is_told_by_its_values(always, ad, name, tmp_path):
     assert result, result.groups
     assert result.format == name
     assert result.format_from == "by the values of SPTEs"
+
+
+@pytest.mark.parametrize("kernel", ["", "7.3.4"])
+@pytest.mark.parametrize(
+    ("always", "ad", "modern", "name"),
+    [
+        (VE, True, True, "EPT of 7.2 or newer"),
+        (VE | NO_AD_7_2, False, True, "EPT of 7.2 or newer, without A/D bits"),
+        (VE, True, False, "EPT with suppress-#VE"),
+    ],
+)
+def test_a_trace_of_7_3_is_followed_whole_with_the_bits_of_ept(always, ad, modern, name, kernel, tmp_path):
+    text = text_of("7.3-dirty-eager")
+    result = replayed(tmp_path, forms.ept(text, always, ad=ad, modern=modern), kernel=kernel)
+    assert result, result.groups
+    assert (result.kernel, result.format, result.leaves) == ("7.2 or newer", name, (0, 0, 0))
+    assert result.checked.learned == 0
+    wrong = forms.ept(text, always, ad=ad, modern=not modern)
+    assert replayed(tmp_path, wrong, kernel=kernel).format != name
+
+
+def test_the_bits_of_ept_tell_a_kernel_from_7_2_on(tmp_path):
+    result = replayed(tmp_path, trace(*first_fault(VE | 0xD07, 0x80A0000000000F37)))
+    assert result, result.groups
+    assert (result.kernel, result.kernel_from) == ("7.2 or newer", "by the bits of SPTEs")
+
+
+def test_from_7_2_on_an_aged_page_keeps_its_rights_elsewhere(tmp_path):
+    table, leaf = VE | NO_AD_7_2 | 0xC07, VE | NO_AD_7_2 | 5 << 53 | 0xC37
+    old = 0x123456000 | leaf
+    aged = old & ~0x407 | 1 << 52 | 1 << 54 | 1 << 62
+    again = f"fast_page_fault: vcpu 0 gva 10000 error_code P|W old {aged:#x} new {old:x} spurious 0 fixed 1"
+    events = [*first_fault(table, leaf), changed(0x10, 1, old, aged), again, changed(0x10, 1, old, NONE)]
+    result = replayed(tmp_path, trace(*events))
+    assert result, result.groups
+    assert result.steps["clear accessed"] == result.steps["fix a fault without the lock"] == 1
+
+
+@pytest.mark.parametrize(("form", "huge", "small"), [
+    ("NPT", VE | 0xEE7, 0xE67), ("EPT of 7.2 or newer", 0x80A0000000000BB3, 0x80A0000000000F37),
+])  # fmt: skip
+@pytest.mark.parametrize("kept", [False, True])
+def test_pages_of_a_split_huge_page_without_x_may_be_executed(form, huge, small, kept, tmp_path):
+    table = NPT_TABLE if form == "NPT" else VE | 0xD07
+    linked = first_fault(table, small)
+    map_ = [*fault(0x200, 0x400000, 2), changed(0x200, 2, NONE, 0x400000000 | huge),
+            f"kvm_mmu_set_spte: gfn 200 spte {0x400000000 | huge:x} (rw-u) level 2 at 2000008"]  # fmt: skip
+    split = [*fault(0x200, 0x400000, 1), page(1, 0x200), changed(0x200, 2, 0x400000000 | huge, 0x5000000 | table),
+             f"kvm_mmu_split_huge_page: gfn 200 spte {0x400000000 | huge:x} level 2 errno 0",
+             f"kvm_mmu_set_spte: gfn 200 spte {0x400000000 | small:x} (rwxu) level 1 at 5000000"]  # fmt: skip
+    child = (small ^ VE if form == "NPT" else small & ~0x404) if kept else small
+    result = replayed(tmp_path, trace(*linked, *map_, *split, changed(0x2FF, 1, 0x4000FF000 | child, NONE)))
+    assert result.verdict is (Verdict.DIVERGED if kept else Verdict.FOLLOWED), result.groups
 
 
 def test_a_root_may_have_five_levels(tmp_path):

@@ -14,7 +14,7 @@ from septum.explore.build import build
 from septum.lang.errors import UserError
 from septum.replay.result import Result, Verdict
 from septum.report.ftrace import written
-from tests.check import retries
+from tests.progress import retries
 from tests.replay.samples import replayed
 
 SCENARIOS = [

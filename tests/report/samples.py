@@ -31,9 +31,9 @@ def step(
 STEPS = (
     step("CPU 0", fault),
     step("CPU 0", in_topup, topup, choice=0, changes=(Change("vcpu[0].pool.nobjs", "0", "4"),)),
-    step("CPU 1", zap, write_lock, changes=(Change("vm[0].mmu_lock.writer", "0", "2"),), locks=WRITE),
-    step("CPU 1", zap, changes=(Change("vm[0].mmu_lock.writer", "2", "0"), Change("vm[0].zapped", "0", "1"))),
-    step("CPU 0", in_fault, read_lock, changes=(Change("vm[0].mmu_lock.readers", "0", "1"),), locks=READ),
+    step("CPU 1", zap, write_lock, changes=(Change("vm[0].mmu_lock.writer", "{}", "{threadid 1}"),), locks=WRITE),
+    step("CPU 1", zap, changes=(Change("vm[0].mmu_lock.writer", "{threadid 1}", "{}"), Change("vm[0].zapped", "0", "1"))),
+    step("CPU 0", in_fault, read_lock, changes=(Change("vm[0].mmu_lock.readers", "{}", "{threadid 0}"),), locks=READ),
     step("CPU 0", in_fault, link, locks=READ),
     step("CPU 1", zap),
     step("CPU 0", in_fault, publish, changes=(Change("page[4].spt[1]", "FROZEN_SPTE", "pfn 9, nonleaf"),), locks=READ),

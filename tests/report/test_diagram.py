@@ -7,7 +7,9 @@ from dataclasses import replace
 import pytest
 
 from septum.check.result import Call, Change, Counterexample, Result
-from septum.report.diagram import WIDTH, Holders, diagram, schedule, short, wrapped
+from septum.report.calltrace import short
+from septum.report.diagram import Holders, diagram, schedule
+from septum.report.text import WIDTH, wrapped
 from tests.report.golden import pinned
 from tests.report.samples import FOUND, STEPS, TOKEN, VIOLATED, in_fault, link, step, three_threads
 
@@ -116,10 +118,15 @@ def test_files_are_shown_from_here() -> None:
 @pytest.mark.parametrize(
     ("place", "old", "new", "shown"),
     [
-        ("vm[1].mmu_lock.readers", "0", "2", "vm[1].mmu_lock readers: none -> vCPU 1"),
-        ("vm[1].mmu_lock.readers", "2", "6", "vm[1].mmu_lock readers: vCPU 1 -> vCPU 1 and convert"),
-        ("vm[1].mmu_lock.writer", "4", "0", "vm[1].mmu_lock writer: convert -> none"),
-        ("vm[1].mmu_lock.writer", "0", "8", "vm[1].mmu_lock.writer: 0 -> 8"),
+        ("vm[1].mmu_lock.readers", "{}", "{threadid 1}", "vm[1].mmu_lock readers: none -> vCPU 1"),
+        (
+            "vm[1].mmu_lock.readers",
+            "{threadid 1}",
+            "{threadid 1, threadid 2}",
+            "vm[1].mmu_lock readers: vCPU 1 -> vCPU 1 and convert",
+        ),
+        ("vm[1].mmu_lock.writer", "{threadid 2}", "{}", "vm[1].mmu_lock writer: convert -> none"),
+        ("vm[1].mmu_lock.writer", "{}", "{threadid 3}", "vm[1].mmu_lock.writer: {} -> {threadid 3}"),
         ("pamt[3].lock.readers", "0", "1", "pamt[3].lock.readers: 0 -> 1"),
         ("vm[1].mmu_lock.waiters", "0", "1", "vm[1].mmu_lock.waiters: 0 -> 1"),
     ],

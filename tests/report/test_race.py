@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import itertools
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from septum.check.check import check
-from septum.check.result import Result
-from septum.report.race import drawn, race, state_that_matters
-from septum.report.terminal import finding
+from septum.check.result import Change, Result
+from septum.report.race import drawn, race, state_that_matters, telling
+from septum.report.terminal import Drawing, finding
 from tests.report.samples import VIOLATED
 
 INVERSION = """\
  20  RCU softirq | free_external_sp(spt=11)
      RCU softirq |   free_backed(page=12, EXTERNAL)
      RCU softirq |     pamt_put(page=12)
+     RCU softirq |       reads cpu[2].softirq: 1
      RCU softirq |       range 3: refcount 1 -> 0
  21  RCU softirq | pamt_put(page=12)
      RCU softirq |   lock_pamt()
@@ -62,7 +64,7 @@ def test_two_locks_in_opposite_orders_meet_after_one_switch(deadlock):
 @pytest.mark.parametrize("explained", [False, True])
 def test_no_line_is_too_long_for_a_mail(inversion, deadlock, explained):
     for result in (inversion, deadlock, VIOLATED):
-        text = finding(result, brief=True, explained=explained)
+        text = finding(result, Drawing.RACE, explained=explained)
         assert max(map(len, text.splitlines())) <= 75
         assert not any(line != line.rstrip() for line in text.splitlines())
 
@@ -82,3 +84,31 @@ def test_a_violation_without_steps_has_no_diagram():
 def test_the_diagram_of_the_documentation_is_what_is_drawn(inversion):
     shown = (Path(__file__).parents[2] / "docs" / "found.md").read_text().partition("```text\n")[2].partition("```")[0]
     assert shown == "\n".join(drawn(inversion.counterexample)) + "\n"
+
+
+def test_what_one_thread_did_alone_at_the_start_is_a_line(inversion):
+    lines = race(inversion).splitlines()
+    assert lines[0] == "  1  destroy     | (10 steps alone; only what matters is shown)"
+    assert not any("destroy     |" in line for line in lines[1:])
+
+
+@pytest.mark.parametrize(
+    ("place", "told"),
+    [
+        ("vm[1].design.pool.cnt", True),
+        ("vcpu[1].mmu_shadow_page_cache.nobjs", True),
+        ("vm[1].design.owner", True),
+        ("vm[1].design.pool.pages[3]", False),
+        ("pamt[1].count", False),
+    ],
+)
+def test_pools_and_what_a_design_keeps_of_its_own_are_told(place, told):
+    assert bool(telling(Change(place, "2", "1"))) == told
+
+
+def test_of_a_model_of_ones_own_every_field_is_told(tmp_path):
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    path = tmp_path / "pool.py"
+    path.write_text(next(text for text in re.findall(r"```python\n(.*?)```", readme, re.DOTALL) if "def take" in text))
+    text = race(check(str(path), "two_takers"))
+    assert all(line in text for line in ("reads nobjs: 2", " nobjs: 2 -> 1", " taken[1]: 0 -> 1", "reads taken[1]: 1"))

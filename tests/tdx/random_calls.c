@@ -249,7 +249,7 @@ static void end_of_a_life(world_t *w, unsigned lp)
     uint32_t td = 1 + dice(TDS), vcpu = 1 + dice(VCPUS), page = dice(PAGES);
     uint64_t tdr = (uint64_t)w->td.at[td].tdr << 12;
     memset(g, 0, sizeof *g);
-    for (int tries = 0; tries < 64 && (w->frame.at[page].owner != td || w->frame.at[page].type < REG || w->frame.at[page].type == TDR); tries++)
+    for (int tries = 0; tries < 64 && (w->frame.at[page].owner != w->td.at[td].tdr || w->frame.at[page].type < REG || w->frame.at[page].type == TDR); tries++)
         page = dice(PAGES);
     g->rcx = tdr;
     if (w->td.at[td].build.associated && w->td.at[td].lifecycle == 1)
@@ -392,7 +392,7 @@ static int check_leaf(world_t *w, report_t *report, unsigned td, uint64_t word, 
     uint8_t type = level == 2 ? w->gig.at[page / (ENTRIES * ENTRIES)].type : level == 1 ? w->pamt.at[page / ENTRIES].type : w->frame.at[page].type;
     uint32_t owner = level == 2 ? w->gig.at[page / (ENTRIES * ENTRIES)].owner : level == 1 ? w->pamt.at[page / ENTRIES].large.owner : w->frame.at[page].owner;
     uint64_t bepoch = level == 2 ? w->gig.at[page / (ENTRIES * ENTRIES)].bepoch : level == 1 ? w->pamt.at[page / ENTRIES].large.bepoch : w->frame.at[page].bepoch;
-    MUST(type == REG && owner == td, "a leaf of td %u at level %d names page %lu, which is type %u of td %u", td, level, (unsigned long)page, type, owner);
+    MUST(type == REG && owner == w->td.at[td].tdr, "a leaf of td %u at level %d names page %lu, which is type %u of TDR %u", td, level, (unsigned long)page, type, owner);
     MUST(level == 0 || !w->gig.at[page / (ENTRIES * ENTRIES)].type || level == 2, "page %lu is part of a 1G page too", (unsigned long)page);
     if (is_blocked_word(word))
         MUST(bepoch <= w->td.at[td].epoch, "BEPOCH of page %lu is ahead of TD_EPOCH", (unsigned long)page);
@@ -418,7 +418,7 @@ static int check_table(world_t *w, report_t *report, unsigned td, uint32_t table
         }
         uint32_t below = (uint32_t)HPA(word);
         MUST(level > 0, "a table below 4K in page %u", table);
-        MUST(w->frame.at[below].type == EPT && w->frame.at[below].owner == td, "td %u has a table %u that is type %u", td, below, w->frame.at[below].type);
+        MUST(w->frame.at[below].type == EPT && w->frame.at[below].owner == w->td.at[td].tdr, "td %u has a table %u that is type %u", td, below, w->frame.at[below].type);
         references[below]++;
         if (is_blocked_word(word))
             MUST(w->frame.at[below].bepoch <= w->td.at[td].epoch, "BEPOCH of table %u is ahead of TD_EPOCH", below);
@@ -441,20 +441,20 @@ static int check_tds(world_t *w, report_t *report)
             return 1;
         for (uint32_t page = 0; page < PAGES; page++) {
             uint8_t type = w->frame.at[page].type;
-            if (w->frame.at[page].owner == td && (type == REG || type == TDCX || type == TDVPR || type == EPT))
+            if (w->frame.at[page].owner == tdr && (type == REG || type == TDCX || type == TDVPR || type == EPT))
                 pages++;
-            if (w->td.at[td].lifecycle != 3 && w->frame.at[page].owner == td && (type == REG || type == EPT))
+            if (w->td.at[td].lifecycle != 3 && w->frame.at[page].owner == tdr && (type == REG || type == EPT))
                 MUST(references[page] == 1, "page %u of td %u (type %u) is named by %u entries", page, td, type, references[page]);
         }
         for (uint32_t r = 0; r < PAGES / ENTRIES; r++) {
-            if (w->pamt.at[r].type != REG || w->pamt.at[r].large.owner != td)
+            if (w->pamt.at[r].type != REG || w->pamt.at[r].large.owner != tdr)
                 continue;
             pages += ENTRIES;
             MUST(w->td.at[td].lifecycle == 3 || references[r * ENTRIES] == 1, "the 2M page %u of td %u is named by %u entries", r * ENTRIES, td, references[r * ENTRIES]);
         }
         for (uint32_t g = 0; g < PAGES / ENTRIES / ENTRIES; g++) {
             uint32_t first = g * ENTRIES * ENTRIES;
-            if (w->gig.at[g].type != REG || w->gig.at[g].owner != td)
+            if (w->gig.at[g].type != REG || w->gig.at[g].owner != tdr)
                 continue;
             pages += ENTRIES * ENTRIES;
             MUST(w->td.at[td].lifecycle == 3 || references[first] == 1, "the 1G page %u of td %u is named by %u entries", first, td, references[first]);

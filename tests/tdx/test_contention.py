@@ -64,7 +64,7 @@ def test_an_entry_is_read_again_when_it_is_locked():
 
 
 def test_an_entry_whose_table_was_promoted_away_is_busy():
-    module, host, td = made(finalized=False)
+    module, host, td = made(finalized=False, version="1.5.16")
     first = host.page(size=2 << 20)
     for offset in range(0, 2 << 20, PAGE):
         expect(module.seamcall(Leaf.MEM_PAGE_AUG, rcx=GPA + offset, rdx=td.tdr, r8=first + offset))
@@ -99,7 +99,7 @@ def test_a_guest_that_accepts_holds_its_entry_and_the_host_gets_priority():
     assert module.seamcall(Leaf.MEM_RANGE_BLOCK, lp=1, rcx=GPA, rdx=td.tdr).status == name("OPERAND_BUSY", "RCX")
     assert accepting.finish().ok
     accepts = lambda: module.tdcall(vcpu, GuestLeaf.MEM_PAGE_ACCEPT, rcx=GPA)  # noqa: E731
-    assert accepts().status == name("OPERAND_BUSY_HOST_PRIORITY", "RCX")
+    assert accepts().status == name("OPERAND_BUSY", "RCX")
     assert module.seamcall(Leaf.MEM_PAGE_REMOVE, lp=1, rcx=GPA, rdx=td.tdr).status == name("GPA_RANGE_NOT_BLOCKED", "RCX")
     assert accepts().code == Status.TDX_PAGE_ALREADY_ACCEPTED
 
@@ -179,30 +179,85 @@ def test_a_guest_leaves_that_a_host_keeps_waiting():
     expect(module.seamcall(Leaf.VP_ENTER, rcx=vcpu))
     module.m.table[table_of(module, td)].word[0] |= 1 << 52  # a host call was busy on this entry
     accept = lambda: module.tdcall(vcpu, GuestLeaf.MEM_PAGE_ACCEPT, rcx=GPA)  # noqa: E731
-    assert accept().code == Status.TDX_OPERAND_BUSY_HOST_PRIORITY
+    assert accept().code == Status.TDX_OPERAND_BUSY
     module.elapse(999_999)
-    assert accept().code == Status.TDX_OPERAND_BUSY_HOST_PRIORITY
-    module.tdcall(vcpu, GuestLeaf.MEM_PAGE_ATTR_RD, rcx=GPA)
+    assert accept().code == Status.TDX_OPERAND_BUSY
+    module.tdcall(vcpu, GuestLeaf.VP_INFO)
     module.elapse(999_999)
-    assert accept().code == Status.TDX_OPERAND_BUSY_HOST_PRIORITY, "another TDCALL resets the time"
+    assert accept().code == Status.TDX_OPERAND_BUSY, "another TDCALL resets the time"
     module.elapse(1_000_000)
     answer = accept()
     assert (answer.event, answer.status, answer.exit_reason) == (GuestEvent.EXIT, name("HOST_PRIORITY_BUSY_TIMEOUT"), None)
     assert not module.m.lp[0].vcpu
+    assert module.seamcall(Leaf.VP_ENTER, rcx=vcpu | 1 << 52).ok, "an exit behind an instruction: the hint is legal"
 
 
-def test_a_module_without_host_priority_leaves_no_mark():
-    module, _, td = made(host_priority=False)
+def test_attributes_are_read_under_the_lock_of_the_entry():
+    module, _, td = made()
     td.augment(GPA)
     vcpu = td.vcpus[0]
     expect(module.seamcall(Leaf.VP_ENTER, rcx=vcpu))
-    attributes = module.begin_tdcall(vcpu, GuestLeaf.MEM_PAGE_ATTR_WR, rcx=GPA)
-    attributes.step()
-    attributes.step()
+    reading = module.begin_tdcall(vcpu, GuestLeaf.MEM_PAGE_ATTR_RD, rcx=GPA)
+    reading.step()
+    reading.step()
     assert module.seamcall(Leaf.MEM_RANGE_BLOCK, lp=1, rcx=GPA, rdx=td.tdr).status == name("OPERAND_BUSY", "RCX")
-    assert attributes.finish().ok
-    assert module.tdcall(vcpu, GuestLeaf.MEM_PAGE_ACCEPT, rcx=GPA).ok
-    assert not module.seamcall(Leaf.SYS_RD, lp=1, rdx=0x0A00000300000008).r8 >> 10 & 1
+    assert reading.finish().rcx == GPA | 1 << 62, "pending"
+
+
+def pair_of_leaves(version):
+    """A module with a 2M page, blocked and tracked, at 2 * GPA, and a table at GPA."""
+    module, host, td = made(version=version)
+    td.link(2 * GPA, 2)
+    expect(td.call(Leaf.MEM_PAGE_AUG, 2 * GPA, 1, r8=host.page(size=2 << 20)))
+    expect(td.call(Leaf.MEM_RANGE_BLOCK, 2 * GPA, 1))
+    expect(module.seamcall(Leaf.MEM_TRACK, rcx=td.tdr))
+    return module, host, td
+
+
+@pytest.mark.parametrize(("version", "told"), [("1.5.16", False), ("1.5.25", True), ("1.5.28", False), ("2.0", False)])
+def test_a_demote_gives_way_to_a_call_that_lost_the_tree(version, told):
+    module, host, td = pair_of_leaves(version)
+    demote = {"rcx": 2 * GPA | 1, "rdx": td.tdr, "r8": host.page()}
+    call = module.begin(Leaf.MEM_PAGE_DEMOTE, lp=1, **demote)
+    call.step()
+    assert module.seamcall(Leaf.MEM_RANGE_BLOCK, rcx=GPA, rdx=td.tdr).status == name("OPERAND_BUSY", "SEPT_TREE")
+    answer = call.finish()
+    assert answer.status == (name("INTERRUPTED_BUSY") if told else 0)
+    if told:
+        assert (answer.rcx, answer.rdx) == (demote["rcx"], demote["rdx"])
+        expect(module.seamcall(Leaf.MEM_PAGE_DEMOTE, **demote))
+
+
+def test_a_call_that_gets_the_tree_takes_the_mark_away():
+    module, host, td = pair_of_leaves("1.5.25")
+    call = module.begin(Leaf.MEM_PAGE_DEMOTE, lp=1, rcx=2 * GPA | 1, rdx=td.tdr, r8=host.page())
+    call.step()
+    assert module.seamcall(Leaf.MEM_RANGE_BLOCK, rcx=GPA, rdx=td.tdr).status == name("OPERAND_BUSY", "SEPT_TREE")
+    expect(module.seamcall(Leaf.MEM_SEPT_RD, rcx=GPA, rdx=td.tdr))
+    assert call.finish().ok
+
+
+@pytest.mark.parametrize(("version", "exclusive"), [("1.5.16", False), ("1.5.25", True), ("1.5.28", True), ("2.0", True)])
+def test_a_promote_is_alone_with_the_tree_since_1_5_20(version, exclusive):
+    module, _, td = made(version=version)
+    reading = module.begin(Leaf.MEM_SEPT_RD, lp=1, rcx=GPA, rdx=td.tdr)
+    reading.step()
+    promoted = module.seamcall(Leaf.MEM_PAGE_PROMOTE, rcx=GPA | 1, rdx=td.tdr)
+    assert promoted.status == (name("OPERAND_BUSY", "SEPT_TREE") if exclusive else name("GPA_RANGE_NOT_BLOCKED", "RCX"))
+    reading.finish()
+
+
+@pytest.mark.parametrize(("version", "kept"), [("1.5.16", False), ("1.5.25", True)])
+def test_the_priority_of_a_host_outlives_what_a_leaf_writes(version, kept):
+    module, host, td = made(version=version)
+    vcpu, page = td.vcpus[0], host.page()
+    expect(module.seamcall(Leaf.VP_ENTER, rcx=vcpu))
+    call = module.begin(Leaf.MEM_PAGE_AUG, lp=1, rcx=GPA, rdx=td.tdr, r8=page)
+    call.step()
+    call.step()
+    assert module.seamcall(Leaf.MEM_SEPT_RD, lp=2, rcx=GPA, rdx=td.tdr).status == name("OPERAND_BUSY", "RCX")
+    expect(call.finish())
+    assert module.tdcall(vcpu, GuestLeaf.MEM_PAGE_ACCEPT, rcx=GPA).status == (name("OPERAND_BUSY", "RCX") if kept else 0)
 
 
 def test_a_pair_is_busy_while_a_page_of_its_range_is_in_a_call():

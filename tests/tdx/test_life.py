@@ -6,11 +6,11 @@ import subprocess
 
 import pytest
 
-from septum.lang.compile import compiler
 from septum.tdx import Geometry, Leaf, Module, Status
 from septum.tdx.bringup import Host, expect
 from septum.tdx.module import translated
 from septum.tdx.status import CODES
+from septum.translate.compile import compiler
 from tests.tdx.test_module import GPA, PAGE, made, name
 
 
@@ -68,7 +68,7 @@ def test_tdcs_pages_are_counted():
     other = host.page()
     expect(module.seamcall(Leaf.MNG_CREATE, rcx=other, rdx=50))
     expect(module.seamcall(Leaf.MNG_KEY_CONFIG, rcx=other))
-    for _ in range(12):
+    for _ in range(9):
         expect(module.seamcall(Leaf.MNG_ADDCX, rcx=host.page(), rdx=other))
     assert module.seamcall(Leaf.MNG_ADDCX, rcx=host.page(), rdx=other).status == name("TDCX_NUM_INCORRECT")
     assert module.seamcall(Leaf.MNG_INIT, rcx=other, rdx=8).status == name("OPERAND_INVALID", "RDX")

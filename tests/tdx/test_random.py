@@ -8,18 +8,14 @@ from pathlib import Path
 import pytest
 
 from septum.host.geometry import DYNAMIC_PAMT
-from septum.lang.compile import compiled, load
 from septum.tdx.bringup import Host
 from septum.tdx.geometry import (
     CMRS,
     FIRST_HKID,
     HKIDS,
-    MAX_TDCX,
     MAX_TDVPX,
-    MIN_TDCX,
     MIN_TDVPX,
     RESERVED_AREAS,
-    SEPT_ROOT_TDCX,
     STEPPED_FAULTS,
     STEPPED_GPAS,
     TDMRS,
@@ -28,6 +24,8 @@ from septum.tdx.geometry import (
 from septum.tdx.leaves import Leaf
 from septum.tdx.module import DRIVER, Geometry, Module, translated
 from septum.tdx.status import Status
+from septum.tdx.versions import EMULATED, MAX_TDCX, MIN_TDCX, SEPT_ROOT_TDCX
+from septum.translate.compile import compiled, load
 
 CALLS = Path(__file__).with_name("random_calls.c")
 SMALL = Geometry(
@@ -51,9 +49,9 @@ class Report(ctypes.Structure):
     ]  # fmt: skip
 
 
-def run(calls: int, seed: int, *, dynamic: bool, life: int = 20_000, planted: str = "", **options: bool) -> Report:
+def run(calls: int, seed: int, *, dynamic: bool, life: int = 20_000, planted: str = "", version: str = EMULATED) -> Report:
     """So many random calls in the C engine, from a module that is ready; `planted` names the defect that it has."""
-    module = Module(SMALL, dynamic_pamt=dynamic, cmrs=MEMORY, **options)
+    module = Module(SMALL, dynamic_pamt=dynamic, cmrs=MEMORY, version=version)
     Host(module, dynamic=dynamic)
     with module.scope():
         macros = {
@@ -82,22 +80,22 @@ def statuses(report: Report) -> set[tuple[str, str]]:
     return {(leaf.name, status.name) for leaf in Leaf for status in Status if report.seen[leaf][status]}
 
 
-@pytest.mark.parametrize("dynamic", [False, True], ids=["static", "dynamic"])
-def test_whatever_is_called_pages_and_secure_ept_agree(dynamic):
-    report = run(300_000, 7, dynamic=dynamic)
-    assert report.calls >= 300_000
+@pytest.mark.parametrize(("version", "dynamic"), [("1.5.16", False), ("1.5.25", True), ("2.0", False)])
+def test_whatever_is_called_pages_and_secure_ept_agree(version, dynamic):
+    report = run(150_000, 7, dynamic=dynamic, version=version)
+    assert report.calls >= 150_000
     assert report.errors > 1000
     assert report.races > 1000
-    assert report.checked > 1000
+    assert report.checked > 500
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("dynamic", "shared", "calls"), [(False, False, 4_000_000), (True, True, 4_000_000), (True, False, 2_000_000)]
+    ("version", "dynamic"), [("1.5.16", False), ("1.5.25", False), ("1.5.25", True), ("1.5.28", True), ("2.0", True)]
 )
-def test_ten_million_calls(dynamic, shared, calls):
-    """The same for 10^7 calls, which come to every leaf's success; modules as they are now and as they were."""
-    report = run(calls, 11, dynamic=dynamic, zero_step_shared=shared, enhanced_demote=shared)
+def test_ten_million_calls(version, dynamic):
+    """The same for 10^7 calls under each version, which come to every leaf's success."""
+    report = run(10_000_000, 11, dynamic=dynamic, version=version)
     reached = statuses(report)
     never = {Leaf.SYS_LP_SHUTDOWN, Leaf.SYS_INFO, Leaf.SYS_RD, Leaf.SYS_LP_INIT, Leaf.SYS_KEY_CONFIG, Leaf.SYS_INIT,
              Leaf.SYS_CONFIG, Leaf.SYS_TDMR_INIT}  # fmt: skip
@@ -105,5 +103,6 @@ def test_ten_million_calls(dynamic, shared, calls):
         never |= {Leaf.PHYMEM_PAMT_ADD, Leaf.PHYMEM_PAMT_REMOVE}
     assert {leaf.name for leaf in Leaf if leaf not in never} <= {leaf for leaf, status in reached if status == "TDX_SUCCESS"}
     assert report.merged and report.split, "no 1G page was made or split"
-    guest = {status for event in report.guest for status in Status if event[status]}
-    assert {Status.TDX_OPERAND_BUSY, Status.TDX_OPERAND_BUSY_HOST_PRIORITY} <= guest
+    assert any(event[Status.TDX_OPERAND_BUSY] for event in report.guest)
+    gave_way = {leaf for leaf, status in reached if status == "TDX_INTERRUPTED_BUSY"}
+    assert gave_way == {"1.5.16": set(), "1.5.25": {"MEM_PAGE_DEMOTE", "MEM_PAGE_PROMOTE"}}.get(version, {"MEM_PAGE_PROMOTE"})

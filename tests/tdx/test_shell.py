@@ -59,7 +59,8 @@ def test_a_module_is_brought_up_by_lines():
     shell = Shell(Module(cmrs=((1 << 30, 2 << 30),)), strict=True)
     assert shell.run("store 0x1000 0x2000").text == "8 bytes at 0x1000"
     shell.run("store 0x2000 1G 1G 2G 4K 2G+4K 8K 2G+12K 4M")
-    for line in ("SYS.INIT", "SYS.LP.INIT", "SYS.CONFIG rcx=0x1000 rdx=1 r8=32", "SYS.KEY.CONFIG", "SYS.TDMR.INIT rcx=1G"):
+    lps = [f"SYS.LP.INIT lp={lp}" for lp in range(4)]
+    for line in ("SYS.INIT", *lps, "SYS.CONFIG rcx=0x1000 rdx=1 r8=32", "SYS.KEY.CONFIG", "SYS.TDMR.INIT rcx=1G"):
         assert shell.run(line).expected, line
     with pytest.raises(UserError, match="name a page yourself"):
         shell.run("a = page")

@@ -235,7 +235,9 @@ def test_the_guest_meets_an_entry(what, asked, level, state, expected):
         assert answer.event is GuestEvent.VE
     elif expected == "OK":
         assert (answer.status, answer.event) == (0, GuestEvent.DONE)
-        assert answer.rcx == {"access": cell.page, "ATTR_RD": cell.gpa | level, "ATTR_WR": cell.gpa | asked}[what]
+        pending = (state == "PENDING") << 62
+        where = {"access": cell.page, "ATTR_RD": cell.gpa | level | pending, "ATTR_WR": cell.gpa | asked | pending}
+        assert answer.rcx == where[what]
     elif isinstance(expected, tuple):
         status, low = expected
         assert answer.status == CODES[Status[f"TDX_{status}"]] + low
@@ -246,8 +248,8 @@ def check_exit(cell: Cell, what: str, asked: int, level: int, state: str, answer
     assert (answer.event, answer.exit_reason, answer.status) == (GuestEvent.EXIT, 48, 0)
     leaf = state not in ("FREE", "NL_MAPPED", "NL_BLOCKED")
     info = asked | level << 3 | ref.REPORTED[state] << 6 | leaf << 14
-    assert answer.rdx == (ref.EXIT_TYPES[what] | info << 32 if what != "access" else 0)
-    assert answer.rcx == 2 | (cell.word() & 7) << 3
+    assert answer.rdx == (ref.EXIT_TYPES[what] | info << 32 if what in ref.EXIT_TYPES else 0)
+    assert answer.rcx == (2 | (cell.word() & 7) << 3 if what != "ATTR_RD" else 0)
     assert answer.r8 == cell.gpa
 
 

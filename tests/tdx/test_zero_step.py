@@ -27,9 +27,9 @@ def test_the_seventh_fault_is_logged_and_filtered():
     module.seamcall(Leaf.VP_ENTER, rcx=td.vcpus[0])
 
 
-@pytest.mark.parametrize(("shared", "status"), [(True, 0), (False, "OPERAND_BUSY")])
-def test_it_takes_the_tree_shared_or_exclusively(shared, status):
-    module, _, td = made(zero_step_shared=shared)
+@pytest.mark.parametrize(("version", "status"), [("1.5.25", 0), ("1.5.16", "OPERAND_BUSY")])
+def test_it_takes_the_tree_shared_or_exclusively(version, status):
+    module, _, td = made(version=version)
     fault(module, td, 7)
     reading = module.begin(Leaf.MEM_SEPT_RD, lp=1, rcx=GPA, rdx=td.tdr)
     reading.step()
@@ -42,7 +42,18 @@ def test_the_exit_of_the_filter_names_the_page_and_nothing_of_the_call():
     module, _, td = made()
     fault(module, td, 7)
     answer = module.seamcall(Leaf.VP_ENTER, rcx=td.vcpus[0], rdx=5)
-    assert (answer.exit_reason, answer.rcx, answer.rdx, answer.r8) == (48, 7, 0, GPA)
+    assert (answer.exit_reason, answer.rcx, answer.rdx, answer.r8) == (48, 2, 0, GPA)
+
+
+@pytest.mark.parametrize(("version", "ve_disable", "enters"), [("1.5.16", 0, False), ("1.5.25", 0, True), ("1.5.25", 1, False)])
+def test_a_pending_page_is_no_fault_since_1_5_20_where_the_guest_gets_a_ve(version, ve_disable, enters):
+    module, _, td = made(version=version)
+    module.m.td[1].build.pending_ve_disable = bool(ve_disable)
+    fault(module, td, 7)
+    td.augment(GPA)
+    answer = module.seamcall(Leaf.VP_ENTER, rcx=td.vcpus[0])
+    assert (answer.exit_reason is None) == enters
+    assert bool(module.m.lp[0].vcpu) == enters
 
 
 def test_a_guest_that_asked_for_it_is_told():

@@ -18,7 +18,7 @@ from septum.lang import MEASURING, Meter, Size, Witness, atomic, observe, proces
 from septum.tdx.geometry import BUILDS
 
 TOPS_UP = Size("TOPS_UP", 1)  # 0: faults find empty caches, to see what is done about it
-popped = Meter("popped", "a fault is done: so many pages it took from the design's pools of its vCPU")
+popped = Meter("popped", "a fault is done: so many pages it took from the design's pools of its vCPU and its VM")
 root_obsolete = Witness("root_obsolete", "a fault found its root invalid")
 stale_fault = Witness("stale_fault", "a fault found under mmu_lock that an invalidation came between")
 
@@ -36,6 +36,11 @@ def mmu_topup_memory_caches(m: Machine, vcpu: VcpuId):
     return (yield from kvm_mmu_topup_memory_cache(m, m.vcpu[vcpu].mmu_shadow_page_cache, PT64_ROOT_MAX_LEVEL))
 
 
+def pool_pages(m: Machine, vcpu: VcpuId):
+    """How many pages wait in the design's pools where a fault of the vCPU may take them."""
+    return ops.vcpu_pool_pages(m, vcpu) + ops.vm_pool_pages(m, m.vcpu[vcpu].vm)
+
+
 @process
 def kvm_tdp_mmu_page_fault(m: Machine, vcpu: VcpuId, gfn: Gfn):
     """kvm_tdp_mmu_page_fault() [7.1] of a private GPA, kvm-mmu.md 4.2."""
@@ -43,7 +48,7 @@ def kvm_tdp_mmu_page_fault(m: Machine, vcpu: VcpuId, gfn: Gfn):
     if error != OK:
         return Fault.NO_MEMORY
     if MEASURING:
-        pooled = ops.vcpu_pool_pages(m, vcpu)
+        pooled = pool_pages(m, vcpu)
     yield
     atomic("whoever changes the VM between these reads is found again under mmu_lock")
     vm = m.vcpu[vcpu].vm
@@ -79,7 +84,7 @@ def kvm_tdp_mmu_page_fault(m: Machine, vcpu: VcpuId, gfn: Gfn):
         result = yield from kvm_tdp_mmu_map(m, vcpu, gfn, goal, target)
     put_page(m, page)
     if MEASURING:
-        observe(popped, pooled - ops.vcpu_pool_pages(m, vcpu))
+        observe(popped, pooled - min(pooled, pool_pages(m, vcpu)))
     read_unlock(m, m.vm[vm].mmu_lock)
     return result
 

@@ -5,7 +5,7 @@ from septum.host.geometry import Level
 from septum.lang import each, u8
 from septum.replay.traced.events import Kind, Step
 from septum.replay.traced.followed import Followed, RootId, TableId
-from septum.replay.traced.layout import UNKNOWN, Word, frame_of, restored, word_of
+from septum.replay.traced.layout import UNKNOWN, Word, frame_of, restored, same_but_hardware, word_of
 from septum.replay.traced.removals import advance, announce, unlink
 from septum.replay.traced.seamcalls import call_made, mirror_changed
 from septum.replay.traced.tables import attach, fill_split, forget, new_root, new_table, store, word
@@ -42,6 +42,7 @@ def apply(m: Followed, kept: u8):
     elif kind == Kind.SET:
         if m.at != 0 and m.table[m.at].pfn == 0:
             m.table[m.at].pfn = e.sptep >> 12
+        k.faulting = False
     elif kind == Kind.FAST:
         if m.step == Step.FIX_FAST:
             store(m, m.at, m.index, fixed_fast(m))
@@ -84,7 +85,10 @@ def change(m: Followed, kept: u8):
     elif held == FROZEN_SPTE:
         m.unfrozen = m.unfrozen + 1
     elif held != e.old:
-        m.hardware = m.hardware + 1
+        if same_but_hardware(m, held, e.old):
+            m.hardware = m.hardware + 1
+        else:
+            m.refixed = m.refixed + 1
     child = m.child[m.at].table[m.index] if e.level != 1 else TableId(0)
     before = word_of(m, e.old, e.level)
     if child != 0 and before != Word.TABLE:
@@ -110,9 +114,10 @@ def change(m: Followed, kept: u8):
     elif m.step == Step.MAP or m.step == Step.REMAP or m.step == Step.COLLAPSE:
         if k.faulting and e.level < k.goal:
             m.lowered = m.lowered + 1
-        k.owes_set = k.faulting
+        k.owes_set = k.faulting and m.traced.set_spte
         k.owed_gfn = e.gfn
         k.owed_level = e.level
+        k.faulting = k.owes_set
     if m.table[m.at].mirror:
         mirror_changed(m, below)
     if child != 0 and word_of(m, e.new, e.level) != Word.TABLE:

@@ -84,6 +84,7 @@ class Step(Enum):
     PAGE_DEMOTE = 37
     SEAMCALL = 38
     ZAP_ALL = 39
+    FAST_SPURIOUS = 40
 
 
 class Guard(Enum):
@@ -127,3 +128,4 @@ class Guard(Enum):
     NO_TRACK = 35
     NOT_ZAPPED = 36
     MIRROR = 37
+    NOT_ALLOWED = 38

@@ -28,6 +28,8 @@ class Event(Struct):
     as_id: u8
     level: Level
     failed: bool  # a split with an errno, a fast page fault that did not fix
+    access: u8  # of a fast page fault: what the guest wanted, ACCESS_WRITE and ACCESS_FETCH
+    spurious: bool  # a fast page fault that found the access allowed
     task: TaskId
     gfn: u64
     pfn: u64
@@ -45,6 +47,7 @@ class Traced(Struct):
     get_page: bool
     zap_page: bool
     split: bool
+    fast: bool
     calls: u16  # a bit for each Call
 
 
@@ -130,6 +133,7 @@ class Table(Struct):
     parent: TableId
     slot: u16
     epoch: u32
+    remover: TaskId  # the task that removes it
     next_free: TableId
 
 
@@ -162,6 +166,7 @@ class Followed(Struct):
     births: u64
     removals: u32
     learned: u64
+    refixed: u64  # old values with W that a fast page fault set, which was not recorded
     hardware: u64  # old values with A or D that a CPU set
     in_removed: u64  # changes of tables that another task was removing
     unfrozen: u64  # frozen entries that became non-present without an event

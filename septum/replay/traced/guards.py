@@ -6,7 +6,7 @@ A guard only reads. It answers what stands in the way first, or Guard.NONE; effe
 from septum.host.geometry import Level
 from septum.replay.traced.events import Guard
 from septum.replay.traced.followed import Followed, TableId, TaskId
-from septum.replay.traced.layout import SAVED_RIGHTS, Word, frame_of, is_leaf_spte, is_nonleaf_spte, word_of
+from septum.replay.traced.layout import Word, frame_of, is_leaf_spte, is_nonleaf_spte, saved, word_of
 from septum.replay.traced.tables import first_gfn, index_of, kind_at
 
 
@@ -132,19 +132,16 @@ def age(m: Followed):
     if guard != Guard.NONE:
         return guard
     rights = e.old & m.layout.access_track
-    return Guard.NONE if rights != 0 and e.new == (e.old ^ rights) | ((rights & 5) << SAVED_RIGHTS) else Guard.OTHER_BITS
+    return Guard.NONE if rights != 0 and e.new == (e.old ^ rights) | saved(m, rights) else Guard.OTHER_BITS
 
 
 def split(m: Followed):
-    """tdp_mmu_split_huge_page() [6.1] in a fault, or for dirty logging; kvm-mmu.md 4.12."""
+    """tdp_mmu_split_huge_page() [6.1] in a fault, or for dirty logging, by a vCPU's thread too; kvm-mmu.md 4.12."""
     e = m.event
     if m.traced.requested and m.task[e.task].faulting:
         if not m.layout.splits:
             return Guard.VERSION
-        guard = in_fault(m, e.task, e.gfn, e.level)
-        if guard != Guard.NONE:
-            return guard
-        if e.level <= m.task[e.task].goal:
+        if in_fault(m, e.task, e.gfn, e.level) == Guard.NONE and e.level <= m.task[e.task].goal:
             return Guard.OTHER_LEVEL
     return new_table_guards(m)
 

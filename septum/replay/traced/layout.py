@@ -12,7 +12,8 @@ SPTE_MMU_PRESENT_MASK = 1 << 11
 PT_PAGE_SIZE_MASK = 1 << 7
 UNKNOWN = 0  # an entry that no event has shown yet
 ENTRIES_SHIFT = 9
-SAVED_RIGHTS = 54  # SHADOW_ACC_TRACK_SAVED_BITS_SHIFT
+READ, EXECUTE, USER_EXECUTE = 1 << 0, 1 << 2, 1 << 10  # of EPT
+ACCESS_WRITE, ACCESS_FETCH = 1 << 1, 1 << 4  # PFERR_WRITE_MASK, PFERR_FETCH_MASK
 FRAME_ALIGNMENT = 511
 
 
@@ -27,7 +28,13 @@ class Layout(Struct):
     host_writable: u64
     accessed: u64
     dirty: u64
+    readable: u64  # R of EPT; present of NPT
+    executable: u64  # what a leaf that may be executed has
+    no_execute: u64  # what it has not
     access_track: u64  # without A/D bits: what an aged leaf has not
+    saved_read: u64  # where an aged leaf keeps them
+    saved_execute: u64
+    saved_user: u64
     mmio_mask: u64
     mmio_value: u64
     mmio_ve: bool  # a TD's MMIO SPTE has no RWX bits and no suppress-#VE
@@ -71,10 +78,15 @@ def frame_of(spte):
     return (spte & ADDRESS_MASK) >> PAGE_SHIFT
 
 
-def small_spte(huge, level: Level, i):
-    """make_small_spte() [6.1]: the i-th of the 512 leaves at `level - 1` that map what the leaf `huge` maps at `level`."""
-    size = huge ^ PT_PAGE_SIZE_MASK if level == 2 else huge
-    return size | (i << (PAGE_SHIFT + (ENTRIES_SHIFT if level == 3 else 0)))
+def small_spte(m, huge, level: Level, i):
+    """make_small_spte() [6.1]: the i-th of the 512 leaves at `level - 1` that map what the leaf `huge` maps at `level`.
+
+    A huge leaf that may not be executed is one of nx_huge_pages, which leaves 4K pages alone: make_spte_executable() [6.1].
+    """
+    if level == 2:
+        small = huge ^ PT_PAGE_SIZE_MASK ^ (huge & m.layout.no_execute)
+        return small | m.layout.executable | (i << PAGE_SHIFT)
+    return huge | (i << (PAGE_SHIFT + ENTRIES_SHIFT))
 
 
 def same_but_hardware(m, held, seen):
@@ -89,12 +101,39 @@ def same_but_hardware(m, held, seen):
     return held & m.layout.writable != 0 and (gained == m.layout.dirty or gained == m.layout.dirty | m.layout.accessed)
 
 
+def fixed_unseen(m, held):
+    """What fast_page_fault() [6.1] makes of a leaf, where its event was not recorded; `held` where it changes nothing."""
+    if held & SPTE_MMU_PRESENT_MASK == 0 or held & m.layout.mmu_writable == 0:
+        return restored(m, held)
+    return restored(m, held) | m.layout.writable
+
+
+def saved(m, rights):
+    """The bits in which mark_spte_for_access_track() [6.1] keeps the rights of a leaf; W is not kept."""
+    kept = m.layout.saved_read if rights & READ != 0 else u64(0)
+    if rights & EXECUTE != 0:
+        kept = kept | m.layout.saved_execute
+    return kept | m.layout.saved_user if rights & USER_EXECUTE != 0 else kept
+
+
 def restored(m, spte):
     """restore_acc_track_spte() [6.1]: an aged leaf with its rights, but W; any other as it is."""
     if m.layout.access_track == 0 or spte & m.layout.access_track != 0:
         return spte
-    saved = spte & (5 << SAVED_RIGHTS)
-    return (spte ^ saved) | (saved >> SAVED_RIGHTS)
+    kept = spte & (m.layout.saved_read | m.layout.saved_execute | m.layout.saved_user)
+    rights = u64(READ) if kept & m.layout.saved_read != 0 else u64(0)
+    if kept & m.layout.saved_execute != 0:
+        rights = rights | EXECUTE
+    if kept & m.layout.saved_user != 0:
+        rights = rights | USER_EXECUTE
+    return (spte ^ kept) | rights
+
+
+def is_access_allowed(m, spte, access):
+    """is_access_allowed() [6.1]: what a guest wanted is what the leaf lets it do."""
+    if access & ACCESS_FETCH != 0:
+        return spte & m.layout.executable == m.layout.executable and spte & m.layout.no_execute == 0
+    return spte & (m.layout.writable if access & ACCESS_WRITE != 0 else m.layout.readable) != 0
 
 
 def is_leaf_spte(m, spte, level: Level):

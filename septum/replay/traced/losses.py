@@ -4,11 +4,11 @@ from septum.host.geometry import Level
 from septum.lang import u8, u32
 from septum.replay.traced.effects import change
 from septum.replay.traced.events import Call, Guard, Kind, Step
-from septum.replay.traced.followed import Followed, RootId, TableId
+from septum.replay.traced.followed import Followed, RootId, TableId, TaskId
 from septum.replay.traced.layout import UNKNOWN, Word, frame_of, word_of
 from septum.replay.traced.removals import removals_kept
 from septum.replay.traced.steps import follow
-from septum.replay.traced.tables import attach, fill_split, forget, index_of, new_table, store, walk
+from septum.replay.traced.tables import attach, end_removal, fill_split, forget, index_of, new_table, store, walk
 
 
 def lose(m: Followed):
@@ -17,28 +17,34 @@ def lose(m: Followed):
     m.epoch = u32(m.epoch + 1)
 
 
+def blind(m: Followed, task: TaskId):
+    """Nothing is known of what a task is in the middle of; what it had unlinked is gone."""
+    k = m.task[task]
+    while k.depth != 0:
+        k.depth = u8(k.depth - 1)
+        table = k.removal[k.depth].table
+        end_removal(m, task)
+        if m.table[table].parent == 0:
+            forget(m, table)
+    k.owes_set = False
+    k.owes_split = False
+    k.faulting = False
+    k.linked = False
+    k.has_page = False
+    k.call = Call.NONE
+    k.owes_call = Call.NONE
+    k.blind = True
+
+
 def adopt(m: Followed):
     """After an event that no step explains: the entry holds what the event says, and the task may be anywhere."""
     e = m.event
-    k = m.task[e.task]
     kept = removals_kept(m)
     m.guard = follow(m)
     if m.step == Step.FREEZE_ENTRY and kept != 0 and m.at != 0:
         change(m, kept)
         return
-    while k.depth != 0:
-        k.depth = u8(k.depth - 1)
-        if m.table[k.removal[k.depth].table].parent == 0:
-            forget(m, k.removal[k.depth].table)
-        k.removal[k.depth].table = 0
-        m.removals = m.removals - 1
-    k.owes_set = False
-    k.owes_split = False
-    k.faulting = False
-    k.has_page = False
-    k.call = Call.NONE
-    k.owes_call = Call.NONE
-    k.blind = True
+    blind(m, e.task)
     m.guard = follow(m)
     if m.guard != Guard.NONE and e.kind == Kind.CHANGED:
         overwrite(m)

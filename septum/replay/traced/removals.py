@@ -6,7 +6,7 @@ from septum.replay.traced.events import Guard, Kind, Step
 from septum.replay.traced.followed import ROOTS, Followed, RootId, TableId
 from septum.replay.traced.guards import first_present, freeze_entry
 from septum.replay.traced.layout import Word, word_of
-from septum.replay.traced.tables import detach, forget, index_of, kind_at, matches, table_gfn, unseen_root, walk
+from septum.replay.traced.tables import abandon, detach, forget, index_of, kind_at, matches, table_gfn, unseen_root, walk
 from septum.replay.traced.transitions import permitted
 
 
@@ -86,13 +86,17 @@ def judge_announcement(m: Followed, kept: u8):
     for n in range(ROOTS):
         root = k.root if n == 0 else RootId(n)
         if m.at == 0 and root != 0 and m.root[root].table != 0:
-            m.at = walk(m, root, e.gfn, e.level)
+            m.at = removable(m, walk(m, root, e.gfn, e.level))
     if m.at == 0 and m.midlife:
         unseen = unseen_root(m)
-        m.at = walk(m, unseen, e.gfn, e.level)
-    if m.at == 0:
-        return Guard.NO_TABLE
-    return Guard.NONE
+        m.at = removable(m, walk(m, unseen, e.gfn, e.level))
+    return Guard.NO_TABLE if m.at == 0 else Guard.NONE
+
+
+def removable(m: Followed, table: TableId):
+    """A table that nobody else removes, and that is no root, which goes without an announcement; or else none."""
+    other = m.table[table].remover
+    return table if m.table[table].parent != 0 and (other == 0 or other == m.event.task) else TableId(0)
 
 
 def announce(m: Followed, kept: u8):
@@ -108,8 +112,11 @@ def announce(m: Followed, kept: u8):
 def begin_removal(m: Followed, table: TableId, unlinked):
     """handle_removed_pt() begins."""
     k = m.task[m.event.task]
+    if m.table[table].remover != 0:
+        abandon(m, m.table[table].remover, table)
     r = k.removal[k.depth]
     r.table = table
+    m.table[table].remover = m.event.task
     r.next = 0
     r.announced = False
     r.unlinked = unlinked

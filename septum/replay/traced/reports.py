@@ -5,7 +5,7 @@ from septum.lang import each, u16
 from septum.replay.traced.events import Guard, Step
 from septum.replay.traced.followed import ROOTS, Followed, RootId, TableId, TaskId
 from septum.replay.traced.guards import page_wanted
-from septum.replay.traced.layout import Word, frame_of, restored, word_of
+from septum.replay.traced.layout import Word, frame_of, is_access_allowed, restored, word_of
 from septum.replay.traced.roots import is_candidate
 from septum.replay.traced.tables import first_gfn, index_of, kind_at, matches, table_gfn, walk, walk_known
 
@@ -27,7 +27,7 @@ def judge_set(m: Followed):
     for n in range(ROOTS):
         root = k.root if n == 0 else RootId(n)
         if best != Guard.NONE and root != 0 and m.root[root].table != 0 and (n == 0 or is_candidate(m, root)):
-            table = walk(m, root, e.gfn, e.level)
+            table = walk(m, root, e.gfn, e.level) if n == 0 else walk_known(m, root, e.gfn, e.level)
             if table != 0:
                 guard = reported(m, table)
                 if guard == Guard.NONE or place == 0:
@@ -68,6 +68,9 @@ def judge_split(m: Followed):
 
 def judge_fast(m: Followed):
     """fast_page_fault() [6.1], kvm-mmu.md 4.3: W comes without an event of its own."""
+    if m.event.spurious:
+        m.step = Step.FAST_SPURIOUS
+        return Guard.NONE if is_access_allowed(m, m.event.old, m.event.access) else Guard.NOT_ALLOWED
     m.step = Step.FAST_OTHER
     if m.event.failed:
         return Guard.NONE

@@ -4,7 +4,7 @@ from septum.host.entry import FROZEN_SPTE
 from septum.lang import each, u16, u32
 from septum.replay.traced.events import Guard, Kind, Step
 from septum.replay.traced.followed import ANY_SPACE, Followed, RootId, TableId, TaskId
-from septum.replay.traced.tables import index_of, table_gfn, unseen_root, walk
+from septum.replay.traced.tables import index_of, table_gfn, unseen_root, walk, walk_known
 from septum.replay.traced.transitions import holds_old, permitted
 
 
@@ -15,10 +15,13 @@ def judge_change(m: Followed):
     place = TableId(0)
     own = m.task[e.task].root
     if own != 0 and not m.root[own].invalid and is_candidate(m, own):
-        best = consider(m, own)
+        best = consider(m, own, True)
         place = m.at
     if best != Guard.NONE:
         best = best_root(m, best, place)
+        place = m.at
+    if best != Guard.NONE and m.midlife:
+        best = made_up_root(m, best, place)
         place = m.at
     if best != Guard.NONE and m.removals != 0:
         for other in each(TaskId):
@@ -29,7 +32,7 @@ def judge_change(m: Followed):
                     place = m.at
     if best != Guard.NONE and m.midlife and own == 0 and (m.roots == 0 or m.last_resort):
         unseen = unseen_root(m)
-        best = consider(m, unseen)
+        best = consider(m, unseen, True)
         place = m.at
     m.at = place
     m.index = u16(index_of(e.gfn, e.level))
@@ -48,7 +51,7 @@ def best_root(m: Followed, before: Guard, at: TableId):
     found = RootId(0)
     for r in each(RootId):
         if m.root[r].table != 0 and is_candidate(m, RootId(r)):
-            guard = consider(m, RootId(r))
+            guard = consider(m, RootId(r), False)
             if guard == Guard.NONE:
                 if found != 0 and m.task[m.event.task].vm == 0 and not m.root[found].midlife and not m.root[r].midlife:
                     m.ambiguous = m.ambiguous + 1
@@ -60,6 +63,22 @@ def best_root(m: Followed, before: Guard, at: TableId):
                 best = guard
                 place = m.at
     m.at = place
+    return best
+
+
+def made_up_root(m: Followed, before: Guard, at: TableId):
+    """In the middle of a VM's life: the likeliest root that may have tables which no event has told of."""
+    best = before
+    found = RootId(0)
+    for r in each(RootId):
+        if m.root[r].table != 0 and is_candidate(m, RootId(r)) and walk_known(m, RootId(r), m.event.gfn, m.event.level) == 0:
+            if found == 0 or is_likelier(m, RootId(r), found):
+                found = RootId(r)
+    if found != 0:
+        best = consider(m, found, True)
+    if best != Guard.NONE and (found == 0 or m.at == 0 or at != 0):
+        m.at = at
+        best = before
     return best
 
 
@@ -86,9 +105,10 @@ def distance(a, b):
     return u32(a - b) if a > b else u32(b - a)
 
 
-def consider(m: Followed, root: RootId):
-    """What stands in the way if the event is about the entry of this root; m.at is its table."""
-    m.at = walk(m, root, m.event.gfn, m.event.level)
+def consider(m: Followed, root: RootId, make):
+    """What stands in the way if the event is about the entry of this root; m.at is its table, which `make` may make up."""
+    e = m.event
+    m.at = walk(m, root, e.gfn, e.level) if make else walk_known(m, root, e.gfn, e.level)
     if m.at == 0:
         return Guard.NO_TABLE
     m.index = u16(index_of(m.event.gfn, m.event.level))

@@ -13,7 +13,7 @@ from septum.replay.traced.removals import judge_announcement, judge_removal, rem
 from septum.replay.traced.reports import judge_fast, judge_set, judge_split
 from septum.replay.traced.roots import judge_change
 from septum.replay.traced.seamcalls import calls_owed, judge_call
-from septum.replay.traced.tables import first_gfn, forget
+from septum.replay.traced.tables import end_removal, first_gfn, forget
 
 
 def follow(m: Followed):
@@ -76,9 +76,9 @@ def settle(m: Followed, kept: u8):
     k = m.task[m.event.task]
     while k.depth != kept:
         k.depth = u8(k.depth - 1)
-        forget(m, k.removal[k.depth].table)
-        k.removal[k.depth].table = 0
-        m.removals = m.removals - 1
+        table = k.removal[k.depth].table
+        end_removal(m, m.event.task)
+        forget(m, table)
     if kept == 0 and m.event.kind != Kind.ZAP_PAGE:
         k.owes_set = False
         k.owes_split = False

@@ -2,9 +2,9 @@
 
 from septum.host.entry import SHADOW_NONPRESENT_VALUE
 from septum.host.geometry import Level
-from septum.lang import each, u16, u64
+from septum.lang import each, u8, u16, u64
 from septum.replay.traced.followed import ANY_SPACE, ENTRIES, TABLES, Followed, RootId, Sept, TableId, TaskId
-from septum.replay.traced.layout import ENTRIES_SHIFT, UNKNOWN, Word, same_but_hardware, small_spte, word_of
+from septum.replay.traced.layout import ENTRIES_SHIFT, UNKNOWN, Word, fixed_unseen, same_but_hardware, small_spte, word_of
 
 
 def index_of(gfn, level: Level):
@@ -39,6 +39,7 @@ def new_table(m: Followed, pfn, gfn, level: Level, known):
     t.parent = 0
     t.slot = 0
     t.epoch = m.epoch
+    t.remover = 0
     t.next_free = 0
     value = SHADOW_NONPRESENT_VALUE if known else UNKNOWN
     for i in range(ENTRIES):
@@ -55,11 +56,34 @@ def new_table(m: Followed, pfn, gfn, level: Level, known):
 
 
 def free_table(m: Followed, table: TableId):
-    """The number of a table may be used again."""
+    """The number of a table may be used again; who removes it has nothing to go on with."""
+    if m.table[table].remover != 0:
+        abandon(m, m.table[table].remover, table)
     m.table[table].next_free = m.free
     m.table[table].level = 0
     m.free = table
     m.tables = m.tables - 1
+
+
+def abandon(m: Followed, task: TaskId, table: TableId):
+    """A task's removal of a table, and those within it, end without their events."""
+    k = m.task[task]
+    found = False
+    for d in range(k.depth):
+        found = found or k.removal[d].table == table
+    while found and k.depth != 0:
+        k.depth = u8(k.depth - 1)
+        found = k.removal[k.depth].table != table
+        end_removal(m, task)
+    k.blind = True
+
+
+def end_removal(m: Followed, task: TaskId):
+    """The removal behind a task's last is over."""
+    k = m.task[task]
+    m.table[k.removal[k.depth].table].remover = 0
+    k.removal[k.depth].table = 0
+    m.removals = m.removals - 1
 
 
 def first_child(m: Followed, table: TableId):
@@ -139,7 +163,7 @@ def kind_at(m: Followed, table: TableId, i):
 def fill_split(m: Followed, table: TableId, huge, level: Level):
     """split_huge_page() [6.1]: the 512 children, which have no events; kvm-mmu.md 4.12."""
     for i in range(ENTRIES):
-        m.words[table].word[i] = u64(small_spte(huge, level, i))
+        m.words[table].word[i] = u64(small_spte(m, huge, level, i))
     below = Level(level - 1)
     m.mapped[below] = m.mapped[below] + ENTRIES
 
@@ -175,7 +199,9 @@ def walk_known(m: Followed, root: RootId, gfn, level: Level):
 def matches(m: Followed, table: TableId, i, old):
     """Whether an event that saw `old` may be about this entry."""
     held = word(m, table, i)
-    return held == UNKNOWN or same_but_hardware(m, held, old)
+    if held == UNKNOWN or same_but_hardware(m, held, old):
+        return True
+    return not m.traced.fast and m.table[table].level != 5 and same_but_hardware(m, fixed_unseen(m, held), old)
 
 
 def is_empty(m: Followed, table: TableId):
@@ -202,7 +228,7 @@ def new_root(m: Followed, task: TaskId, levels: Level, known):
     if place == 0:
         place = oldest
     if m.root[place].table != 0:
-        free_table(m, m.root[place].table)
+        forget(m, m.root[place].table)
     else:
         m.roots = m.roots + 1
     m.births = m.births + 1

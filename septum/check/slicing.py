@@ -1,0 +1,159 @@
+"""A slice of a counterexample: the steps on which the failed clause depends, backwards through data and locks."""
+
+from __future__ import annotations
+
+import ctypes
+import linecache
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from septum.check.dependence import BEFORE, Access, Node, Recorder
+from septum.check.result import Touch
+from septum.explore.build import Build
+from septum.lang.engine import Engine
+from septum.lang.noted import noted
+from septum.lang.places import Places
+from septum.lang.source import shown_path
+from septum.lang.struct import allocate
+from septum.lang.types import Scalar, Unsigned
+
+DOUBTS, VALUES, REACH = -1, 0, 1
+
+
+class Watched:
+    """A run of a build in a world that tells who touches it; the scope of the build must be active."""
+
+    def __init__(self, build: Build) -> None:
+        files = {one.source.function.__code__.co_filename for one in build.translation.functions}
+        self.recorder = Recorder(frozenset(files), str(build.model.file or ""))
+        self.places = Places(build.model.world, build.translation.realised)
+        m, memory = allocate(noted(build.model.world, self.recorder.note))
+        memory[: len(build.world)] = build.world[: len(memory)]
+        self.engine = Engine(build.translation, build.threads, (m, memory))
+        self.engine.judged = build.judged
+        self.recorder.memory, self.recorder.base = memory, ctypes.addressof(m)
+        self.threads: list[int] = []
+        self.asked: list[Node] = []
+        self._shown: dict[int, tuple[str, Scalar]] = {}
+
+    def scalar(self, offset: int) -> tuple[str, Scalar]:
+        """Name and type of the scalar at an offset."""
+        if offset not in self._shown:
+            self._shown[offset] = self.places.scalar(offset)
+        return self._shown[offset]
+
+    def thread(self, step: int) -> int:
+        """Who took a step; BEFORE for what no thread did."""
+        return self.threads[step] if 0 <= step < len(self.threads) else BEFORE
+
+    def touch(self, access: Access) -> Touch:
+        place, of = self.scalar(access.offset)
+        function, file, line = access.at or ("", "", 0)
+        text = linecache.getline(file, line).strip() if file else ""
+        return Touch(place, of.show(access.value), access.written, function, shown_path(file) if file else "", line, text)
+
+    def begins(self, step: int, function: str) -> tuple[Touch, ...]:
+        """What the first line of a step that touches anything reads, if it is one of the function's own."""
+        accesses = self.recorder.accesses.get(step, [])
+        first = accesses[0].at if accesses else None
+        if first is None or first[0] != function:
+            return ()
+        reads = [one for one in accesses if one.at == first and not one.written]
+        return tuple(dict.fromkeys(self.touch(one) for one in reads))
+
+
+class Slice:
+    """Goes back from what failed: with REACH through all that the clause says, with VALUES through what gave a value, with DOUBTS
+    through what gave an address, of which only that counts which somebody else changed meanwhile, or counts.
+
+    `parts` has, by the number of its step, the accesses of it that are found.
+    """
+
+    def __init__(self, watched: Watched, locks: Sequence[Sequence[str]]) -> None:
+        """`locks` are those that the thread of each step holds after it."""
+        self.watched, self.recorder, self.locks = watched, watched.recorder, locks
+        self.parts: dict[int, set[Access]] = {}
+        self._reached: dict[Node, int] = {}
+
+    def touches(self, step: int) -> tuple[Touch, ...]:
+        """What of a step is found, in the order of the run."""
+        found = sorted(self.parts.get(step, ()), key=lambda access: access.number)
+        return tuple(dict.fromkeys(self.watched.touch(access) for access in found))
+
+    def of_failure(self) -> Slice:
+        """From the statement that failed, and the branches around it."""
+        failed = self.recorder.failed
+        return self.follow([failed, *failed.branches] if failed else [])
+
+    def of_waits(self, threads: Iterable[int]) -> Slice:
+        """From what the threads wait for."""
+        asked = []
+        for number in threads:
+            with self.recorder.watching(len(self.watched.threads)) as node:
+                self.watched.engine.can_step(number)
+            asked.append(node)
+        return self.follow(asked)
+
+    def follow(self, seeds: Iterable[Node], reach: int = REACH) -> Slice:
+        self._follow(seeds, reach)
+        self._handovers()
+        return self
+
+    def _follow(self, seeds: Iterable[Node], reach: int) -> None:
+        waiting = [(node, reach) for node in seeds]
+        while waiting:
+            node, reach = waiting.pop()
+            if self._reached.get(node, DOUBTS - 1) < reach:
+                self._reached[node] = reach
+                waiting += self._causes(node, reach)
+
+    def _causes(self, node: Node, reach: int) -> Iterator[tuple[Node, int]]:
+        if node.chosen and reach >= VALUES:
+            self.parts.setdefault(node.step, set())
+        yield from ((one, reach) for one in node.sources())
+        if reach > DOUBTS:
+            yield from ((one, reach - 1) for one in node.addresses)
+        if reach == REACH:
+            yield from ((one, VALUES) for one in node.deciders())
+        for access in node.reads:
+            left = reach - access.index
+            if left >= VALUES or self._doubtful(access, node):
+                yield from ((one, max(left, VALUES)) for one in self._read(access))
+            elif access.writer and access.writer.step == access.step:
+                yield access.writer, DOUBTS
+
+    def _doubtful(self, access: Access, user: Node) -> bool:
+        """Another thread wrote the place after it was read and before the value was used; or before, and it is a number."""
+        thread = self.watched.thread
+        here = thread(access.step)
+        if access.writer and thread(access.writer.step) not in (here, BEFORE):
+            return isinstance(self.watched.scalar(access.offset)[1], Unsigned)
+        later = (step for step in self.recorder.writes.get(access.offset, ()) if access.step < step <= user.step)
+        return any(thread(step) != here for step in later)
+
+    def _read(self, access: Access) -> Iterator[Node]:
+        """A read whose value matters stands in its step, and its writer in that of its own. What never changes is no news."""
+        if access.offset not in self.recorder.writes:
+            return
+        if access.step < len(self.watched.threads):
+            self.parts.setdefault(access.step, set()).add(access)
+        if access.writer is not None:
+            self.parts.setdefault(access.writer.step, set()).add(access.writer.writes[access.offset])
+            yield access.writer
+
+    def _handovers(self) -> None:
+        """What a step of the slice waited for and another thread brought about: a lock's release, if that thread did under it
+        what is in the slice."""
+        for number in sorted(one for one in self.parts if one < len(self.watched.asked)):
+            for access in self.watched.asked[number].reads:
+                if access.writer and self.watched.thread(access.writer.step) != self.watched.thread(number):
+                    lock = self.watched.scalar(access.offset)[0].rpartition(".")[0]
+                    if not self._locks(lock) or self._locks(lock, self.watched.thread(access.writer.step), access.writer.step):
+                        self._follow(self._read(access), VALUES)
+
+    def _locks(self, lock: str, thread: int | None = None, before: int = 0) -> bool:
+        """Whether this is a lock that a thread holds in the schedule; or this thread, in a step of the slice before another."""
+        steps: Any = range(len(self.locks))
+        if thread is not None:
+            steps = [one for one in self.parts if one < before and self.watched.thread(one) == thread]
+        return any(held.startswith(f"{lock} (") for one in steps for held in self.locks[one])

@@ -1,0 +1,144 @@
+"""The tables of footprints.c: for every place where a thread of a scenario may stand, what it touches next and later, as bits.
+
+A bit stands for places that are told apart: a field, for an index that is known or for all others. Only places that one thread
+writes and another touches, or a property reads, have one; places that the same steps touch share it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterable, Iterator
+from typing import ClassVar
+
+from septum.reduce.footprint import Context, Footprint, Footprints, Path, Spot
+
+MOST_CALLS, MOST_PLACES = 32, 1024
+
+
+class _Spot(ctypes.Structure):
+    """spot_t."""
+
+    _fields_: ClassVar = [
+        ("inner", ctypes.c_uint32), ("end", ctypes.c_uint16), ("leaves", ctypes.c_uint8), ("loops", ctypes.c_uint8),
+        ("empty", ctypes.c_uint8), ("calls", ctypes.c_uint8), ("padding", ctypes.c_uint8 * 6),
+    ]  # fmt: skip
+
+
+class AloneTables:
+    """What footprints.c needs to know of a scenario; `give` hands it to a compiled model and keeps it alive."""
+
+    def __init__(self, footprints: Footprints) -> None:
+        self._first: dict[Context, int] = {}
+        self.stands: list[tuple[Context, Spot]] = []
+        spots: list[Spot] = []
+        for context in footprints.contexts():
+            self._first[context] = len(spots)
+            spots += context.spots
+            self.stands += [(context, spot) for spot in context.spots]
+        self._bits = _Bits(footprints, [spot.step for spot in spots])
+        self.words = max((self._bits.count + 63) // 64, 1)
+        self._spots = (_Spot * len(spots))(*(self._spot(spot) for spot in spots))
+        masks = [mask for spot in spots for of in (spot.step, spot.later) for mask in self._masks(of)]
+        self._sets, self._judged = self._words(masks), self._words([self._masks(footprints.judged).reads])
+        first = [[self._first[call] for call in program] + [0] * (MOST_CALLS - len(program)) for program in footprints.programs]
+        self._roots = (ctypes.c_uint32 * (len(first) * MOST_CALLS))(*(number for program in first for number in program))
+        self._rest = self._words([mask for program in footprints.programs for of in _rests(program) for mask in self._masks(of)])
+
+    def give(self, library: ctypes.CDLL) -> None:
+        """Makes these the footprints by which `library` reduces."""
+        library.septum_footprints(self.words, self._spots, self._sets, self._judged, self._roots, self._rest)
+        library.given_footprints = self  # type: ignore[attr-defined]
+
+    def _spot(self, spot: Spot) -> _Spot:
+        inner = self._first[spot.inner] if spot.inner else 0
+        return _Spot(inner, spot.end, spot.leaves, spot.turns, spot.step == Footprint(), spot.inner is not None)
+
+    def _masks(self, of: Footprint) -> Footprint:
+        return Footprint(self._bits.of(of.reads), self._bits.of(of.writes))
+
+    def _words(self, masks: list[int]) -> ctypes.Array[ctypes.c_uint64]:
+        data = b"".join(mask.to_bytes(8 * self.words, "little") for mask in masks)
+        return (ctypes.c_uint64 * (len(data) // 8)).from_buffer_copy(data)
+
+
+def _rests(program: list[Context]) -> Iterator[Footprint]:
+    """For each call, what the calls after it touch."""
+    for number in range(MOST_CALLS):
+        rest = Footprint()
+        for context in program[number + 1 :]:
+            rest |= context.total
+        yield rest
+
+
+class _Bits:
+    """Which bits stand for which paths."""
+
+    def __init__(self, footprints: Footprints, steps: Iterable[Footprint]) -> None:
+        self._of_paths: dict[int, int] = {}
+        paths = list(footprints.paths)
+        places = _places(paths)
+        totals = [_total(program) for program in footprints.programs]
+        steps = list(steps)
+        signatures: dict[object, int] = {}
+        self.count = 0
+        self._paths = [0] * len(paths)
+        for members in places:
+            mask = sum(1 << number for number in members)
+            if not _matters(mask, totals, footprints.judged):
+                continue
+            readers = tuple(number for number, step in enumerate(steps) if step.reads & mask)
+            writers = tuple(number for number, step in enumerate(steps) if step.writes & mask)
+            signature = (readers, writers, bool(footprints.judged.reads & mask))
+            bit = signatures.setdefault(signature, min(len(signatures), MOST_PLACES - 1))
+            self.count = max(self.count, bit + 1)
+            for number in members:
+                self._paths[number] |= 1 << bit
+
+    def of(self, paths: int) -> int:
+        """The bits of a set of paths."""
+        if paths not in self._of_paths:
+            found, left = 0, paths
+            while left:
+                lowest = left & -left
+                found |= self._paths[lowest.bit_length() - 1]
+                left ^= lowest
+            self._of_paths[paths] = found
+        return self._of_paths[paths]
+
+
+def _total(program: list[Context]) -> Footprint:
+    total = Footprint()
+    for context in program:
+        total |= context.total
+    return total
+
+
+def _matters(mask: int, totals: list[Footprint], judged: Footprint) -> bool:
+    """Whether a thread writes it, and another thread, or a property, touches it."""
+    writers = [number for number, total in enumerate(totals) if total.writes & mask]
+    others = [number for number, total in enumerate(totals) if (total.reads | total.writes) & mask and [number] != writers]
+    return bool(writers) and bool(others or judged.reads & mask)
+
+
+def _places(paths: list[Path]) -> Iterator[list[int]]:
+    """The numbers of the paths that may name one place: for each place that is named in full, and for others that overlap."""
+    kinds: dict[Path, list[int]] = {}
+    for number, path in enumerate(paths):
+        kinds.setdefault(tuple(step if isinstance(step, str) else None for step in path), []).append(number)
+    for numbers in kinds.values():
+        for exact in numbers:
+            if None not in paths[exact]:
+                yield [number for number in numbers if _overlap(paths[number], paths[exact])]
+        vague = [number for number in numbers if None in paths[number]]
+        while vague:
+            together = [vague.pop()]
+            for member in together:
+                near = [number for number in vague if _overlap(paths[number], paths[member])]
+                together += near
+                vague = [number for number in vague if number not in near]
+            yield together
+
+
+def _overlap(one: Path, other: Path) -> bool:
+    """Whether two paths of one kind may name one place."""
+    return all(a is None or b is None or a == b for a, b in zip(one, other, strict=True))

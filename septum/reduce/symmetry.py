@@ -1,0 +1,209 @@
+"""The tables of the symmetry reduction: where in a state the values of an index type stand, and which elements belong to one.
+
+Those of scalarsets come first: symmetry.c renames them as it meets them. Of other types automorphism.py says what may be renamed.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from septum.lang.errors import UserError
+from septum.lang.frames import Point
+from septum.lang.struct import realise
+from septum.lang.types import Array, Index, Packed, Scalar, SetOf
+from septum.lang.values import Kind, Num, Of, Ref
+from septum.reduce.apart import thread_types, told_apart
+from septum.translate.translation import Translation
+from septum.translate.tree import Function, Invoke
+
+DECLARATIONS = """
+enum { PLACE_NUMBER, PLACE_PACKED, PLACE_REFERENCE, PLACE_MEMBERS };
+typedef struct place { uint64_t offset, mask; uint8_t bytes, kind, set, low; } place_t;
+typedef struct member { uint64_t offset; uint32_t stride, set, count; const place_t *places; } member_t;
+typedef struct scalarset { uint32_t first, limit; } scalarset_t;
+/* Of `all` places the first `names` are of scalarsets, or references. */
+typedef void visit_t(void *with, const uint8_t *at, const place_t *places, uint32_t names, uint32_t all);
+"""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A value of an index type in the state: a number, some bits of a word, a reference into an element, a set of them."""
+
+    offset: int
+    bytes: int
+    kind: str
+    index: Index | None = None
+    low: int = 0
+    mask: int = 0
+
+    def c(self, sets: list[Index]) -> str:
+        number = sets.index(self.index) if self.index else 0
+        return f"{{ {self.offset}ull, {self.mask:#x}ull, {self.bytes}, PLACE_{self.kind}, {number}, {self.low} }}"
+
+
+def is_scalarset(index: Index) -> bool:
+    return index.scalarset and index.fixed < index.limit
+
+
+def of_scalar(scalar: Scalar, offset: int) -> Iterator[Place]:
+    """The value of an index type in a scalar, if it has one."""
+    if isinstance(scalar, Packed):
+        yield Place(offset, 8, "PACKED", scalar.index, scalar.low, (1 << scalar.high - scalar.low) - 1)
+    if isinstance(scalar, Index):
+        yield Place(offset, scalar.bits // 8, "NUMBER", scalar)
+    if isinstance(scalar, SetOf):
+        yield Place(offset, scalar.bits // 8, "MEMBERS", scalar.index)
+
+
+def of_kind(kind: Kind, offset: int, reference_bits: int) -> Iterator[Place]:
+    if isinstance(kind, Ref):
+        yield Place(offset, reference_bits // 8, "REFERENCE")
+    elif isinstance(kind, Num) and kind.packed:
+        yield from of_scalar(kind.packed, offset)
+    elif isinstance(kind, Of):
+        yield from of_scalar(kind.scalar, offset)
+
+
+class Tables:
+    """Walks the types of a model and collects its places."""
+
+    def __init__(self, unit: Translation) -> None:
+        self.unit = unit
+        self.alike = alike_somewhere(unit)
+        self.members: list[tuple[int, int, Index, list[Place]]] = []
+        self.world = list(self._places(unit.world, 0, True))
+        used = {place.index for place in self.world if place.index} | {member[2] for member in self.members}
+        used |= {place.index for member in self.members for place in member[3] if place.index}
+        saved = (
+            saved for function in unit.functions if function.frames for point in function.frames.points for saved in point.saved
+        )
+        found = {place.index for one in saved for place in of_kind(one.kind, 0, 32) if place.index}
+        used |= {index for index in found if is_scalarset(index)}
+        self.scalarsets = len(used)
+        self.sets = [*sorted(used, key=lambda index: index.name), *sorted(self.alike, key=lambda index: index.name)]
+
+    def of_frame(self, point: Point) -> tuple[list[Place], int]:
+        """The places of what a process keeps at a yield; those of scalarsets and the references come first: how many."""
+        places = [place for saved in point.saved for place in of_kind(saved.kind, saved.offset, self.unit.reference_bits)]
+        first = [place for place in places if not place.index or is_scalarset(place.index)]
+        return [*first, *(place for place in places if place.index in self.alike)], len(first)
+
+    def _places(self, of: object, offset: int, top: bool) -> Iterator[Place]:
+        if isinstance(of, Scalar):
+            yield from (place for place in of_scalar(of, offset) if place.index and is_scalarset(place.index))
+        elif isinstance(of, Array):
+            yield from self._elements(of, offset, top)
+        else:
+            layout = realise(of, self.unit.realised)
+            for name, field_type in self.unit.fields(of).items():
+                yield from self._places(field_type, offset + getattr(layout, name).offset, top)
+
+    def _elements(self, of: Array, offset: int, top: bool) -> Iterator[Place]:
+        stride = ctypes.sizeof(realise(of.element, self.unit.realised))
+        if of.index and is_scalarset(of.index):
+            if not top:
+                raise UserError(
+                    f"{of}: an array indexed by a scalarset may not lie inside of another array; move it to the world"
+                )
+            self.members.append((offset, stride, of.index, list(self._places(of.element, 0, False))))
+            return
+        if next(self._places(of.element, 0, False), None) is None:
+            return
+        for place in range(of.length):
+            yield from self._places(of.element, offset + place * stride, False)
+
+
+def alike_somewhere(unit: Translation) -> set[Index]:
+    """The index types, scalarsets apart, whose values are alike for the properties and for some process that a thread may run."""
+    judged = told_apart(unit.properties)
+    distinct = [judged | told_apart([entry]) for entry in unit.entries]
+    types = {index for function in unit.functions for index in _types_of(function)} | thread_types(unit.functions)
+    return {index for index in types if index.limit > 1 and not all(index in of or None in of for of in distinct)}
+
+
+def _types_of(function: Function) -> Iterator[Index]:
+    """The index types of a function's locals, scalarsets apart."""
+    for kind in function.kinds.values():
+        for place in () if isinstance(kind, Ref) else of_kind(kind, 0, 32):
+            if place.index and place.kind != "PACKED" and not is_scalarset(place.index):
+                yield place.index
+
+
+def symmetry_tables(unit: Translation) -> str:
+    """The C tables that symmetry.c walks."""
+    tables = Tables(unit)
+    sets = tables.sets
+    lines = [DECLARATIONS, f"#define SCALARSETS {tables.scalarsets}", f"#define RENAMED {len(sets)}",
+             f"#define MEMBERS {len(tables.members)}",
+             f"#define WORLD_PLACES {len(tables.world)}",
+             f"#define SCALARSET_LIMIT {max([index.limit for index in sets[: tables.scalarsets]], default=1)}"]  # fmt: skip
+    if tables.scalarsets:
+        lines += _scalarsets(tables)
+    lines += [_visitor(tables, function) for function in _in_call_order(unit)]
+    return "\n".join([*lines, _roots(unit)])
+
+
+def _scalarsets(tables: Tables) -> Iterator[str]:
+    """Their sizes, where the world names their values, and the arrays that they index."""
+    limits = [f"{{ {index.fixed}, {index.limit} }}" for index in tables.sets[: tables.scalarsets]]
+    yield _array("scalarset_t", "scalarsets", limits)
+    yield _array("place_t", "world_places", [place.c(tables.sets) for place in tables.world])
+    members = []
+    for number, (offset, stride, index, places) in enumerate(tables.members):
+        yield _array("place_t", f"member_places_{number}", [place.c(tables.sets) for place in places])
+        members.append(f"{{ {offset}ull, {stride}, {tables.sets.index(index)}, {len(places)}, member_places_{number} }}")
+    yield _array("member_t", "members", members)
+
+
+def _array(of: str, name: str, items: list[str]) -> str:
+    return f"static const {of} {name}[{len(items) + 1}] = {{ {', '.join([*items, '{ 0 }'])} }};"
+
+
+def _in_call_order(unit: Translation) -> list[Function]:
+    """The processes, callees first."""
+    order: list[Function] = []
+
+    def add(function: Function) -> None:
+        if function not in order:
+            for pause in function.pauses:
+                if isinstance(pause, Invoke):
+                    add(pause.callee)
+            order.append(function)
+
+    for entry in unit.entries:
+        add(entry)
+    return order
+
+
+VISIT = "visit_t *visit, void *with"
+
+
+def _visitor(tables: Tables, function: Function) -> str:
+    arrays, cases, name = [], [], function.name
+    points = function.frames.points if function.frames else ()
+    for pause, point in zip(function.pauses, points, strict=True):
+        places, first = tables.of_frame(point)
+        actions = []
+        if places:
+            arrays.append(_array("place_t", f"{name}_{point.number}", [place.c(tables.sets) for place in places]))
+            actions.append(f"visit(with, at, {name}_{point.number}, {first}, {len(places)});")
+        if isinstance(pause, Invoke):
+            actions.append(f"visit_{pause.callee.name}(at + {point.end}, visit, with);")
+        if actions:
+            cases.append(f"    case {point.number}: {' '.join(actions)} break;")
+    head = f"static void visit_{name}(const uint8_t *at, {VISIT})\n{{\n    (void)visit; (void)with;\n    switch (at[0]) {{"
+    return "\n".join([*arrays, head, *cases, "    default: break;", "    }", "}"])
+
+
+def _roots(unit: Translation) -> str:
+    cases = [
+        f"        case {number}: visit_{entry.name}(frame + 1, visit, with); break;" for number, entry in enumerate(unit.entries)
+    ]
+    return "\n".join([
+        f"static void frame_visit(const uint8_t *frame, unsigned thread, {VISIT})", "{", "    (void)visit; (void)with;",
+        "    if (frame[0] != ENDED && frame[1])", "        switch (model_program[thread].calls[frame[0]].entry) {", *cases,
+        "        default: break;", "        }", "}",
+    ])  # fmt: skip

@@ -1,0 +1,147 @@
+/* What every generated model stands on: its context, its checks, its way out of a failed assertion. */
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { STEP_DONE, STEP_BLOCKED, STEP_FAILED, STEP_PRUNED, STEP_RETURNED };
+enum { ENDED = 255, MAX_ARGUMENTS = 8, MAX_CALLS = 32, FUEL = 1 << 20 };
+
+typedef struct step {
+    uint32_t choice;
+    int32_t failure;
+    uint64_t witnesses;
+} step_t;
+
+/* One step in progress. With `probe` a process only says how many choices the yield has where it stands. */
+typedef struct context {
+    uint64_t result, witnesses;
+    uint32_t choice, choices, fuel;
+    int32_t failure;
+    uint32_t place;
+    uint8_t thread, probe, checking;
+    jmp_buf out;
+} context_t;
+
+/* A scalar of the state that is read or written. WATCHED: every access is told to the one who watches (watch.c). */
+#ifdef WATCHED
+#define READ(place, word, site) (*(__typeof__(place) *)touched(w, &(place), &(word), sizeof(place), 0, site))
+#define WRITE(place, word, site) (*(__typeof__(place) *)touched(w, &(place), &(word), sizeof(place), 1, site))
+#define PIECE(call, kind) ({ uint32_t outer_ = begin_piece(kind); __typeof__(call) result_ = call; end_piece(outer_); result_; })
+#define PIECE_DONE(call, kind) ({ uint32_t outer_ = begin_piece(kind); call; end_piece(outer_); })
+static void *touched(const void *world, void *place, void *word, size_t size, int written, uint32_t site);
+enum { ATOMIC, COMMUTES };
+static uint32_t begin_piece(int kind);
+static void end_piece(uint32_t outer);
+static void say_atomic(void);
+#else
+#define READ(place, word, site) (place)
+#define WRITE(place, word, site) (place)
+#define PIECE(call, kind) (call)
+#define PIECE_DONE(call, kind) (call)
+#define say_atomic() ((void)0)
+#endif
+
+typedef struct call {
+    uint32_t entry;
+    uint64_t arguments[MAX_ARGUMENTS];
+} call_t;
+
+static uint8_t model_ignored[];
+
+static __attribute__((noreturn, noinline, cold)) void fail(context_t *c, int32_t site)
+{
+    c->failure = site;
+    longjmp(c->out, 1);
+}
+
+static inline void holds(context_t *c, int condition, int32_t site)
+{
+    if (__builtin_expect(!condition, 0) && !(c->checking && model_ignored[site]))
+        fail(c, site);
+}
+
+/* WARN_ON(): where it is not judged, the kernel goes on; whether it would have warned. */
+static inline int holds_not(context_t *c, int condition, int32_t site)
+{
+    if (!condition && model_ignored[site])
+        return 1;
+    holds(c, condition, site);
+    return 0;
+}
+
+static inline void fuel(context_t *c, int32_t site)
+{
+    if (__builtin_expect(++c->fuel > FUEL, 0))
+        fail(c, site);
+}
+
+static inline uint64_t bounded(context_t *c, uint64_t index, uint64_t length, int32_t site)
+{
+    if (__builtin_expect(index >= length, 0))
+        fail(c, site);
+    return index;
+}
+
+static inline uint64_t nonzero(context_t *c, uint64_t divisor, int32_t site)
+{
+    if (__builtin_expect(divisor == 0, 0))
+        fail(c, site);
+    return divisor;
+}
+
+static inline uint64_t shift_count(context_t *c, __int128 count, int32_t site)
+{
+    if (__builtin_expect(count < 0, 0))
+        fail(c, site);
+    return count > 64 ? 64 : (uint64_t)count;
+}
+
+static inline uint64_t shifted_right(uint64_t value, uint64_t count)
+{
+    return count > 63 ? 0 : value >> count;
+}
+
+static inline uint64_t fit(context_t *c, uint64_t value, uint64_t last, int32_t site)
+{
+    if (__builtin_expect(value > last, 0))
+        fail(c, site);
+    return value;
+}
+
+static inline uint64_t fit_signed(context_t *c, int64_t value, uint64_t last, int32_t site)
+{
+    if (__builtin_expect(value < 0 || (uint64_t)value > last, 0))
+        fail(c, site);
+    return (uint64_t)value;
+}
+
+static inline uint64_t fit_wide(context_t *c, __int128 value, uint64_t last, int32_t site)
+{
+    if (__builtin_expect(value < 0 || value > (__int128)last, 0))
+        fail(c, site);
+    return (uint64_t)value;
+}
+
+#define LOAD_AND_STORE(bits)                                         \
+    static inline uint##bits##_t load##bits(const uint8_t *from)     \
+    {                                                                \
+        uint##bits##_t value;                                        \
+        memcpy(&value, from, sizeof value);                          \
+        return value;                                                \
+    }                                                                \
+    static inline void store##bits(uint8_t *to, uint##bits##_t value) \
+    {                                                                \
+        memcpy(to, &value, sizeof value);                            \
+    }
+LOAD_AND_STORE(8)
+LOAD_AND_STORE(16)
+LOAD_AND_STORE(32)
+LOAD_AND_STORE(64)

@@ -1,0 +1,395 @@
+"""The typed tree of a function: what its source says under a scope, each node with its kind and its place in the source.
+
+read.py makes it from Python's tree, once for the kinds of a function's arguments. Passes are functions from it to facts, or to C
+(print_c.py). A kind has bounds, so a tree needs no check but those that stand in it.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, TypeVar, dataclass_transform
+
+from septum.lang.frames import Frames
+from septum.lang.processes import Meter, Witness
+from septum.lang.source import Source
+from septum.lang.types import Array, Index
+from septum.lang.values import Kind
+from septum.translate.sites import At, Site
+
+Fact = TypeVar("Fact")
+
+
+@dataclass_transform(frozen_default=True, eq_default=False, field_specifiers=(field,))
+@dataclass(frozen=True, eq=False)
+class Node:
+    """Any piece of a tree; every kind of node is a frozen dataclass. `inside` names its fields that hold others."""
+
+    at: At
+    inside: ClassVar[tuple[str, ...]] = ()
+
+    def __init_subclass__(cls) -> None:
+        dataclass(frozen=True, eq=False)(cls)
+        held = [one.name for one in fields(cls) if any(name in str(one.type) for name in ("Expression", "Place", "Statement"))]
+        cls.inside = tuple(held)
+
+
+class Expression(Node):
+    """What has a value. `reads`: it reads the state; `changes`: it changes the state, or notes an event."""
+
+    kind: Kind
+
+    reads: bool = field(init=False, default=False)
+    changes: bool = field(init=False, default=False)
+
+    def __post_init__(self) -> None:
+        inside: list[Any] = [*parts(self)]
+        if reads(self) or any(part.reads for part in inside):
+            self.__dict__["reads"] = True
+        if changes(self) or any(part.changes for part in inside):
+            self.__dict__["changes"] = True
+
+
+class Statement(Node):
+    """What is done."""
+
+
+# -- places: where something lies. A place that is a struct or an array is a value too, a reference.
+
+
+class Field(Expression):
+    """A field of the struct at `base`."""
+
+    base: Expression
+    struct: Any
+    name: str
+
+
+class Element(Expression):
+    """An element of the array at `base`."""
+
+    base: Expression
+    array: Array
+    index: Expression
+
+
+Place = Field | Element
+
+
+# -- values
+
+
+class Const(Expression):
+    """A number, a truth value, a member of an enum, or the value of an index type that a number names."""
+
+    number: int
+
+
+class Local(Expression):
+    """A parameter or a local: its value, or the place that it refers to; the world among them."""
+
+    name: str
+
+
+class Load(Expression):
+    """The scalar at a place; `text` is what the source calls it."""
+
+    place: Place
+    text: str = ""
+
+
+class Register(Expression):
+    """What the engine knows of the step: its "thread", the "choice" taken, the "place" in the source."""
+
+    name: str
+
+
+class Unary(Expression):
+    """`not`; `only`, the set of one value; `address`, where a place lies in the world."""
+
+    operator: str
+    value: Expression
+
+
+class Binary(Expression):
+    """Arithmetic as C writes it, `min` or `max`; computed so widely that nothing wraps."""
+
+    operator: str
+    left: Expression
+    right: Expression
+
+
+class Compare(Expression):
+    """A comparison of two values of like kinds."""
+
+    operator: str
+    left: Expression
+    right: Expression
+
+
+class Junction(Expression):
+    """`and`, `or`: of truth values, up to the one that decides."""
+
+    operator: str
+    parts: tuple[Expression, ...]
+
+
+class Conditional(Expression):
+    """One of two values, or places."""
+
+    test: Expression
+    then: Expression
+    otherwise: Expression
+
+
+class Convert(Expression):
+    """A value as one of another kind, which holds it."""
+
+    value: Expression
+
+
+class Checked(Expression):
+    """A number of which is checked that it is in 0 .. limit-1 ("fit", "index"), not 0 ("nonzero"), or not negative ("shift")."""
+
+    check: str
+    value: Expression
+    limit: int
+    site: Site
+
+
+class Call(Expression):
+    """What a routine gives for these arguments."""
+
+    callee: Function
+    arguments: tuple[Expression, ...]
+
+
+class Assertion(Expression):
+    """The run ends where `test` does not hold. Where a warn_on is not judged, the run goes on; its value is whether it failed."""
+
+    test: Expression
+    site: Site
+
+
+class Note(Expression):
+    """An event that is reached, a value that is observed, or what the source says of itself ("alike", "atomic", "commutes")."""
+
+    what: Witness | Meter | str
+    value: Expression | None = None
+
+
+class Outcome(Expression):
+    """What a process gave that has just come to its end."""
+
+    of: Invoke
+
+
+# -- statements
+
+
+class Assign(Statement):
+    """Gives a local its value."""
+
+    name: str
+    value: Expression
+
+
+class Store(Statement):
+    """Writes a scalar of the state; `text` is what the source calls it."""
+
+    place: Place
+    value: Expression
+    text: str = ""
+
+
+class Evaluate(Statement):
+    """An expression for what it does; None does nothing."""
+
+    value: Expression | None
+
+
+class If(Statement):
+    """A branch that the scope does not decide."""
+
+    test: Expression
+    body: tuple[Statement, ...]
+    otherwise: tuple[Statement, ...]
+
+
+class While(Statement):
+    """A loop; `site` fails where it does not end within one step. `for_ever`: it is written `while True`."""
+
+    test: Expression
+    body: tuple[Statement, ...]
+    site: Site
+    for_ever: bool = False
+
+
+class For(Statement):
+    """A loop over numbers, or the values of `over`. `alike`: the source says that nobody can tell in which order."""
+
+    name: str
+    first: Expression
+    last: Expression
+    step: int
+    over: Index | None
+    alike: bool
+    body: tuple[Statement, ...]
+    number: int = 0
+
+
+class Jump(Statement):
+    """`break` or `continue`."""
+
+    to: str
+
+
+class Return(Statement):
+    """The end of the function."""
+
+    value: Expression | None
+
+
+class Pause(Statement):
+    """A yield, by its number from 1: another thread may run here."""
+
+    number: int
+
+
+class Yield(Pause):
+    """A bare yield."""
+
+
+class Wait(Pause):
+    """Goes on only where `test` holds."""
+
+    test: Expression
+
+
+class Choose(Pause):
+    """Goes on in `count` ways; the way is in the register "choice". `site` fails where there is none."""
+
+    count: Expression
+    site: Site | None
+
+
+class Invoke(Pause):
+    """Runs a process to its end."""
+
+    callee: Function
+    arguments: tuple[Expression, ...]
+
+
+@dataclass(eq=False)
+class Function:
+    """A function for given kinds of its arguments. `piece`: it says that it is "atomic", or that it "commutes"."""
+
+    source: Source
+    name: str
+    parameters: dict[str, Kind]
+    kinds: dict[str, Kind]
+    returns: Kind
+    body: tuple[Statement, ...]
+    is_process: bool = False
+    piece: str = ""
+    loops: int = 0
+    frames: Frames | None = None
+    facts: dict[object, Any] = field(default_factory=dict)
+
+    @property
+    def line(self) -> int:
+        """Where it begins."""
+        return self.source.tree.lineno
+
+    @functools.cached_property
+    def nodes(self) -> list[Node]:
+        """Every node of its statements, in the order of the source."""
+        return [*walk(self.body)]
+
+    @functools.cached_property
+    def reads(self) -> bool:
+        return self.is_process or any(map(reads, self.nodes))
+
+    @functools.cached_property
+    def changes(self) -> bool:
+        """Whether it changes the state; a process always may."""
+        return self.is_process or any(map(changes, self.nodes))
+
+    @functools.cached_property
+    def calls(self) -> tuple[Function, ...]:
+        """The routines and processes that it calls, each once."""
+        return tuple(dict.fromkeys(node.callee for node in self.nodes if isinstance(node, Call | Invoke)))
+
+    @functools.cached_property
+    def pauses(self) -> tuple[Pause, ...]:
+        """Its yields, by number."""
+        return tuple(node for node in self.nodes if isinstance(node, Pause))
+
+
+def fact(derive: Callable[[Function], Fact]) -> Callable[[Function], Fact]:
+    """Of a pass over a function: that it is made once, and what it finds kept with the function."""
+
+    @functools.wraps(derive)
+    def known(function: Function) -> Fact:
+        if derive not in function.facts:
+            function.facts[derive] = derive(function)
+        return function.facts[derive]  # type: ignore[no-any-return]
+
+    return known
+
+
+def parts(node: Node) -> Iterator[Node]:
+    """The nodes in a node, in the order of the source."""
+    for name in node.inside:
+        found = getattr(node, name)
+        if isinstance(found, tuple):
+            yield from found
+        elif found is not None:
+            yield found
+
+
+def walk(*of: Node | Iterable[Node]) -> Iterator[Node]:
+    """Every node of these trees, each before what is in it."""
+    todo: list[Node] = []
+    for one in reversed(of):
+        todo += [one] if isinstance(one, Node) else reversed([*one])
+    while todo:
+        node = todo.pop()
+        yield node
+        for name in reversed(node.inside):
+            found = getattr(node, name)
+            if found.__class__ is tuple:
+                todo += found[::-1]
+            elif found is not None:
+                todo.append(found)
+
+
+def reads(node: Node) -> bool:
+    """Whether a node of itself reads the state."""
+    return isinstance(node, Load) or (isinstance(node, Call) and node.callee.reads)
+
+
+def changes(node: Node) -> bool:
+    """Whether a node of itself changes the state, or notes an event."""
+    if isinstance(node, Note):
+        return isinstance(node.what, Witness)
+    return isinstance(node, Store) or (isinstance(node, Call) and node.callee.changes)
+
+
+def constant(node: Expression) -> int | None:
+    """The number that an expression is, whatever the state."""
+    while isinstance(node, Convert):
+        node = node.value
+    return node.number if isinstance(node, Const) else None
+
+
+def called(roots: Iterable[Function]) -> set[Function]:
+    """The functions that are called from `roots`, with these."""
+    todo, found = [*roots], set[Function]()
+    while todo:
+        function = todo.pop()
+        if function not in found:
+            found.add(function)
+            todo += function.calls
+    return found

@@ -1,0 +1,77 @@
+"""One translation unit: the structs of a model, its functions, its threads, and a program that runs them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from septum.lang.model import Property
+from septum.lang.values import Ref
+from septum.translate.print_c import c_of, print_function, signature
+from septum.translate.translation import Translation
+from septum.translate.tree import Choose, Function, called
+
+HERE = Path(__file__).parent
+
+
+def threads(unit: Translation, properties: Sequence[Property], *behind: str) -> str:
+    """The C of a model whose processes threads run, with a program `behind` that steps them; it is kept as the unit's code.
+
+    The unit has read its entries, and judges these properties.
+    """
+    parts = [*_functions(unit, [*unit.entries, *unit.properties]), _enter(unit), _check(unit, properties)]
+    unit.code = "\n".join([*parts, (HERE / "threads.c").read_text(), *behind])
+    return unit.code
+
+
+def library(unit: Translation, routines: Mapping[str, Callable[..., Any]], program: str) -> str:
+    """The C of a program that calls routines itself, each by the name it is given here; no threads.
+
+    A routine's parameters need annotations, but the world. It is called with the context, the world and its numbers.
+    """
+    roots = {name: unit.called_from_outside(function) for name, function in routines.items()}
+    names = "\n".join(f"#define {name} {function.name}" for name, function in roots.items())
+    unit.code = "\n".join([*_functions(unit, roots.values()), names, program])
+    return unit.code
+
+
+def _functions(unit: Translation, roots: Iterable[Function]) -> list[str]:
+    """What every unit begins with: the runtime, the structs, and the functions that are called from `roots`."""
+    used = called(roots)
+    functions = [function for function in unit.functions if function in used]
+    texts = [print_function(unit, function) for function in functions]
+    heads = [f"{signature(unit, function)} __attribute__((unused));" for function in functions]
+    measure = (HERE / "measure.c").read_text() if unit.measuring else ""
+    return [(HERE / "runtime.h").read_text(), _constants(unit, functions), *unit.types, measure, *heads, *texts]
+
+
+def _constants(unit: Translation, functions: Iterable[Function]) -> str:
+    choices = any(isinstance(pause, Choose) for function in functions for pause in function.pauses)
+    return "\n".join([
+        f"#define WORLD_SIZE {unit.world_size}ull", f"#define STATE_SIZE {unit.state_size}ull",
+        f"#define FRAME_SIZE {unit.frame_size}", f"#define MAX_THREADS {unit.threads}",
+        f"#define WITNESSES {len(unit.witnesses)}", f"#define COVERAGE {len(unit.covered_lines)}",
+        *(["#define MEASURING"] if unit.measuring else []),
+        f"#define HAS_CHOICES {int(choices)}", f"static uint8_t model_ignored[{len(unit.sites) + 1}];",
+        f"static uint8_t model_covered[{len(unit.covered_lines) + 1}];",
+    ])  # fmt: skip
+
+
+def _enter(unit: Translation) -> str:
+    cases = []
+    for number, entry in enumerate(unit.entries):
+        kinds = [kind for kind in entry.parameters.values() if not isinstance(kind, Ref)]
+        arguments = [f"({c_of(unit, kind)})call->arguments[{i}]" for i, kind in enumerate(kinds)]
+        cases.append(f"    case {number}: return {entry.name}({', '.join(['c', 'w', 'in', 'out', *arguments])});")
+    head = "static int enter(context_t *c, world_t *w, const uint8_t *in, uint8_t *out, const call_t *call)"
+    none = "    default: (void)c; (void)w; (void)in; (void)out; return STEP_RETURNED;"
+    return "\n".join([head, "{", "    switch (call->entry) {", *cases, none, "    }", "}", ""])
+
+
+def _check(unit: Translation, properties: Sequence[Property]) -> str:
+    judged = [one for one in properties if one.check]
+    calls = [f"    {'if (at_rest) ' if one.at_rest else ''}{check.name}(c, w);"
+             for one, check in zip(judged, unit.properties, strict=True)]  # fmt: skip
+    head = "static void check_properties(context_t *c, world_t *w, int at_rest)\n{\n    (void)c; (void)w; (void)at_rest;"
+    return "\n".join([head, *calls, "}", ""])
