@@ -51,9 +51,13 @@ def test_the_loop_of_the_guide_is_what_its_example_shows(tmp_path, monkeypatch):
     assert found == shown
 
 
-@pytest.mark.parametrize(("design", "scenario"), re.findall(r"^septum check (\w+) --scenario (\w+)$", FOUND, re.MULTILINE))
-def test_what_was_found_is_still_found(design, scenario):
-    assert check(design, scenario).verdict is Verdict.VIOLATED
+COMMAND = r"^septum check (\w+)(?: --scope (\w+))? --scenario (\w+)(?: --kernel (\S+))?( --progress)?$"
+
+
+@pytest.mark.parametrize(("design", "scope", "scenario", "kernel", "progress"), re.findall(COMMAND, FOUND, re.MULTILINE))
+def test_what_was_found_is_still_found(design, scope, scenario, kernel, progress):
+    result = check(design, scenario, scope_name=scope, kernel=kernel, livelocks=bool(progress))
+    assert result.verdict is Verdict.VIOLATED
 
 
 @pytest.mark.parametrize(("design", "scenario"), re.findall(r"`septum check (\w+) --scenario (\w+)` holds", FOUND))

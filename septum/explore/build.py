@@ -30,7 +30,7 @@ from septum.translate.compile import compiled, load
 from septum.translate.translation import Translation
 from septum.translate.tree import Function, called
 
-MAX_ARGUMENTS, MAX_CALLS, MOST_THREADS, MOST_WORLD = 6, 32, 32, 1 << 20
+MAX_ARGUMENTS, MAX_CALLS, MOST_THREADS, MOST_WORLD = 8, 32, 32, 1 << 20
 LANGUAGE = Path(source_module.__file__).parent
 ASSERTS, DEADLOCK, PROGRESS, RACE = "asserts", "deadlock", "progress", "race"
 
