@@ -10,6 +10,7 @@ from septum.lang import (
     Setup,
     Size,
     Struct,
+    Word,
     alike,
     array,
     atomic,
@@ -46,7 +47,7 @@ class Sept(Enum):
     BLOCKED = 2
 
 
-class Entry(Struct):
+class Entry(Word):
     """A mirror entry: NONP, FROZEN, or PRESENT with a table or a leaf's GFN; 0 in a page that is no mirror table."""
 
     state: u8

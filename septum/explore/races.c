@@ -297,6 +297,14 @@ static int have_met(const accesses_t *a, const accesses_t *b)
 	return 0;
 }
 
+static int stores_to_condition(const accesses_t *one)
+{
+	for (uint32_t i = 0; i < one->count; i++)
+		if (one->at[i].until)
+			return 1;
+	return 0;
+}
+
 static void look_between(struct watcher *watcher, const uint8_t *from, const struct watched *one, const struct watched *other,
 			 struct race *race)
 {
@@ -314,10 +322,12 @@ static void look_between(struct watcher *watcher, const uint8_t *from, const str
 	split.last = last;
 	step_t step = { .choice = one->choice };
 	again.of = &split;
-	again.between = note_first_stores;
-	memcpy(watcher->half, from, STATE_SIZE);
-	watch_step(watcher->half, one->thread, &step, &again);
-	note_first_stores(&split, one->accesses.count, watcher->half);
+	if (stores_to_condition(&one->accesses)) {
+		again.between = note_first_stores;
+		memcpy(watcher->half, from, STATE_SIZE);
+		watch_step(watcher->half, one->thread, &step, &again);
+		note_first_stores(&split, one->accesses.count, watcher->half);
+	}
 	again.between = come_between;
 	memcpy(watcher->half, from, STATE_SIZE);
 	watch_step(watcher->half, one->thread, &step, &again);

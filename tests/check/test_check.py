@@ -43,7 +43,7 @@ MODEL = """
 
     {body}
 
-    model = Model("mine", World, (Scenario("s", "a scenario", start, ({witness},)),), (Property("custody", "one holder"),))
+    model = Model("mine", World, (Scenario("s", "a scenario", start, ({witness},)),), (Property("custody", "one holder"), Property("context", "")))
 """
 
 HOLDS = """
