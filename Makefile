@@ -1,6 +1,6 @@
 # septum: what a person does with the sources. Every target sets up what it needs in .venv first.
 
-.PHONY: demo test check-large bench docs clean
+.PHONY: demo test check-large bench fuzz docs clean
 
 # What ends a check well: verdicts (0), findings (1) and budgets that ended (3) are results; bad input (2) is a failure.
 RESULT = status=$$?; [ $$status -ne 2 ] && [ $$status -le 3 ]
@@ -24,6 +24,10 @@ check-large: .venv/.run
 bench: .venv/.test
 	.venv/bin/python benchmarks/explorer.py
 	.venv/bin/python benchmarks/protocol/measure.py
+
+# Try a million mutated traces on the readers, with sanitizers: a part of an hour.
+fuzz: .venv/.test
+	.venv/bin/python -m tests.fuzz.readers
 
 # Build the documentation as a web site, in site/.
 docs: .venv/.docs

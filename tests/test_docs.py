@@ -120,12 +120,12 @@ def test_the_table_of_mutations_is_the_one_that_is_tested():
 
 def test_every_page_is_in_the_navigation():
     navigation = (DOCS.parent / "mkdocs.yml").read_text()
-    assert {page.name for page in DOCS.glob("*.md")} == set(re.findall(r"(\w+\.md)", navigation))
+    assert {page.name for page in DOCS.glob("*.md")} == set(re.findall(r"([\w-]+\.md)", navigation))
 
 
 def test_the_front_page_names_every_page():
-    navigation = re.findall(r"(\w+\.md)", (DOCS.parent / "mkdocs.yml").read_text())
-    assert set(re.findall(r"\((\w+\.md)\)", (DOCS / "index.md").read_text())) == set(navigation) - {"index.md"}
+    navigation = re.findall(r"([\w-]+\.md)", (DOCS.parent / "mkdocs.yml").read_text())
+    assert set(re.findall(r"\(([\w-]+\.md)\)", (DOCS / "index.md").read_text())) == set(navigation) - {"index.md"}
 
 
 def test_every_command_has_its_place_in_the_list_of_commands():
