@@ -1,6 +1,6 @@
 # septum: what a person does with the sources. Every target sets up what it needs in .venv first.
 
-.PHONY: demo test check-large bench docs clean
+.PHONY: demo test check-large bench fuzz docs clean
 
 # What ends a check well: verdicts (0), findings (1) and budgets that ended (3) are results; bad input (2) is a failure.
 RESULT = status=$$?; [ $$status -ne 2 ] && [ $$status -le 3 ]
@@ -24,6 +24,10 @@ check-large: .venv/.run
 bench: .venv/.test
 	.venv/bin/python benchmarks/explorer.py
 	.venv/bin/python benchmarks/protocol/measure.py
+
+# Try damaged, forged and hostile inputs of every kind, FUZZ_SECONDS each, and print how many and what came out: docs/promises.md.
+fuzz: .venv/.test
+	@failed=0; for kind in fuzz/[a-z]*.py; do .venv/bin/python $$kind || failed=1; done; exit $$failed
 
 # Build the documentation as a web site, in site/.
 docs: .venv/.docs

@@ -120,3 +120,18 @@ def test_the_table_of_mutations_is_the_one_that_is_tested():
 def test_every_page_is_in_the_navigation():
     navigation = (DOCS.parent / "mkdocs.yml").read_text()
     assert {page.name for page in DOCS.glob("*.md")} == set(re.findall(r"(\w+\.md)", navigation))
+
+
+PROMISES = re.findall(r"`((?:\w+/)*test_\w+\.py)::(test_\w+)`", (DOCS / "promises.md").read_text())
+
+
+@pytest.mark.parametrize(("file", "test"), PROMISES)
+def test_every_promise_has_its_test(file, test):
+    assert f"\ndef {test}(" in (DOCS.parent / "tests" / file).read_text()
+
+
+def test_no_promise_is_without_a_test():
+    text = (DOCS / "promises.md").read_text().split("## Exit statuses")[1]
+    for promise in re.split(r"\n(?:\* |\n)", text):
+        assert not promise or promise.startswith(("#", "Compiled models lie")) or "`" in promise, promise
+    assert len(PROMISES) > 25

@@ -14,9 +14,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from septum.lang.errors import SeptumError, UserError
+from septum.lang.errors import OutOfTime, SeptumError, UserError
 from septum.lang.model import Model, Property, Scenario
-from septum.lang.source import shown_path
+from septum.lang.paths import shown_path
 
 USER = "septum_user_"
 """The modules that files are imported as begin so."""
@@ -72,9 +72,9 @@ def _imported(path: Path) -> ModuleType:
         raise UserError(
             f"{shown_path(error.filename or str(path))}:{error.lineno}: {error.msg}\n    {(error.text or '').strip()}"
         ) from None
-    except SeptumError:
+    except (SeptumError, KeyboardInterrupt, OutOfTime):
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         where = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path.resolve())]
         line = f":{where[-1].lineno}" if where else ""
         text = f"{type(error).__name__}: {error}\n    {where[-1].line if where else ''}{_moved(error)}"

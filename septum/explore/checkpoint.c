@@ -17,6 +17,7 @@ struct checkpoint {
 	uint64_t state_size, coverage;
 	struct septum_progress progress;
 	double seconds;
+	struct race race;
 	uint64_t witnesses, deeper, crowded, slots, chunks;
 	uint64_t batches[2];		/* of this level, not yet expanded, and of the next one */
 	uint64_t body_bytes, body_seal;
@@ -141,8 +142,13 @@ static struct checkpoint describe(const struct explorer *x)
 	};
 
 	memcpy(header.identity, run->identity, IDENTITY_BYTES);
-	for (unsigned i = 0; i < x->workers; i++)
+	for (unsigned i = 0; i < x->workers; i++) {
+		const struct watcher *watcher = x->worker[i].watcher;
+
 		header.witnesses |= x->worker[i].step.witnesses;
+		if (watcher && races_less(&watcher->race, &header.race))
+			header.race = watcher->race;
+	}
 	header.note = (struct note){ run->progress.states, run->progress.depth, header.seconds };
 	return header;
 }
@@ -277,7 +283,8 @@ static void note_progress(struct explorer *x)
 	if (x->checkpoint_file < 0 || time < x->next_note)
 		return;
 	x->next_note = time + SECONDS_BETWEEN_NOTES;
-	struct note note = { run->progress.states, run->progress.depth, x->earlier + time - x->began };
+	uint64_t states = __atomic_load_n(&run->progress.states, __ATOMIC_RELAXED);
+	struct note note = { states, run->progress.depth, x->earlier + time - x->began };
 	if (!write_at(x->checkpoint_file, &note, sizeof note, offsetof(struct checkpoint, note)))
 		return;
 }

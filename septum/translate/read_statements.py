@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from septum.lang import processes
+from septum.lang.processes import MOST_ROUNDS
 from septum.lang.struct import resolve
 from septum.lang.types import Index, Scalar
 from septum.lang.values import NOTHING, Kind, Nothing, Num, Of, Ref, kind_of, stored
@@ -184,13 +185,29 @@ def _for(r: Reader, node: ast.For) -> Iterator[tree.Statement]:
         r.refuse(node, f"the loop variable {name} is assigned in the body", "another name, or while")
     if not over.is_constant and r.pauses > pauses:
         r.refuse(node, "a yield inside of a loop whose bounds are not constant", "while, with a counter")
+    rounds = _rounds(over)
+    site = None
+    if rounds > MOST_ROUNDS and over.is_constant:
+        r.refuse(node, f"a loop of {rounds:,} rounds; at most {MOST_ROUNDS:,} can be taken in a step", "a smaller range")
+    if rounds > MOST_ROUNDS:
+        site = r.site(node, "endless", "the loop does not end within one step")
     first = body[0].value if isinstance(body[0], tree.Evaluate) else None
     alike = isinstance(first, tree.Note) and first.what == "alike"
     if is_interchangeable(over.index) and not alike:
         for part, what in order_dependent(body, name):
             advice = 'alike("why it does not matter which comes first") as the first line of the loop'
             refuse_at(r.source, part, f"{what} in a loop over a scalarset, whose values have no order", advice)
-    yield tree.For(r.at(node), name, over.first, over.last, over.step, over.index, alike, body, number)
+    yield tree.For(r.at(node), name, over.first, over.last, over.step, over.index, alike, body, number, site)
+
+
+def _rounds(over: _Range) -> int:
+    """How often a loop over the range is gone round at most; 0 of one over the values of an index."""
+    if over.index:
+        return 0
+    a, b = over.first.kind, over.last.kind
+    assert isinstance(a, Num) and isinstance(b, Num)
+    most = b.hi - a.lo if over.step > 0 else a.hi - b.lo
+    return max(0, -(-most // abs(over.step)))
 
 
 def _range(r: Reader, node: ast.For) -> _Range:

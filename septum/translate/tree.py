@@ -237,6 +237,7 @@ class For(Statement):
     alike: bool
     body: tuple[Statement, ...]
     number: int = 0
+    site: Site | None = None
 
 
 class Jump(Statement):

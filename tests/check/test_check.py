@@ -14,7 +14,7 @@ from septum.check.loading import load
 from septum.check.result import Verdict
 from septum.explore.explore import Budget
 from septum.lang import LanguageError, ModelError, UserError
-from septum.lang import compile as compiling
+from septum.translate import compile as compiling
 
 MIRROR_FAULT = str(Path(__file__).parents[2] / "examples" / "mirror_fault.py")
 

@@ -311,7 +311,7 @@ static int model_step(uint8_t *state, unsigned thread, step_t *step)
 	struct toy *m = (struct toy *)state;
 	struct toy_thread *at = &m->thread[thread];
 
-	model_covered[at->mark] = 1;
+	__atomic_store_n(&model_covered[at->mark], 1, __ATOMIC_RELAXED);
 	return zaps(thread) ? zap(m, at, gfn_of(thread), step) : fault(m, at, gfn_of(thread), step);
 }
 
