@@ -12,15 +12,15 @@ from typing import Any
 
 from septum.check import tokens
 from septum.check.deadline import Clock, deadline
-from septum.check.granularity import refuse_races
 from septum.check.loading import designs, load, sides
+from septum.check.races import race_at, racing_trace, sites_said
 from septum.check.result import Counterexample, Result, Verdict
 from septum.check.search import Search
 from septum.check.switches import fewest_switches
-from septum.check.trace import Trace, trace
-from septum.explore.build import ASSERTS, DEADLOCK, PROGRESS, Build, build, sizes_given
+from septum.check.trace import End, Trace, trace
+from septum.explore.build import ASSERTS, DEADLOCK, PROGRESS, RACE, Build, build, sizes_given
 from septum.explore.checkpoint import Checkpoint, remove_stale
-from septum.explore.explore import Budget, Exploration, Outcome, Progress, explore
+from septum.explore.explore import Budget, Exploration, Outcome, Progress, Watching, explore
 from septum.host import geometry
 from septum.kvm.versions import release
 from septum.lang.errors import EnginesDisagree, ModelError, OutOfTime, UserError
@@ -70,7 +70,7 @@ def check(
     resume: bool = False,
     notice: Notice | None = None,
     livelocks: bool = False,
-    granularity: bool = False,
+    races: bool = True,
 ) -> Result:
     """Explores one scenario of a design; the Result says what came out.
 
@@ -82,8 +82,8 @@ def check(
     and `notice` is told from where, and what was lost.
 
     A scenario that is explored to the end is searched for fair cycles with `livelocks`, or where `property` is progress. With
-    `granularity` its steps are watched, and ModelError names those that touch several places which race. Raises UserError for a
-    design or a name that cannot be used.
+    `races` its steps are watched for those that another thread may come into, unless another property is judged alone. Raises
+    UserError for a design or a name that cannot be used.
     """
     if not reduce <= REDUCTIONS:
         unknown, known = (", ".join(sorted(names)) for names in (reduce - REDUCTIONS, REDUCTIONS))
@@ -104,13 +104,20 @@ def check(
             if livelocks and engine == "python":
                 raise UserError(f"progress is judged by the C engine{f'; {NO_COMPILER}' if lacks_compiler else ''}")
             built, threads = build(model, chosen, sizes, property), threads or os.cpu_count() or 1
-            watched = granularity and engine == "c"
-            one = _Check(built, sizes, budget, began, engine, threads, reduce, progress, resume, notice, livelocks, watched)
+            watching = _watching(property, races) if engine == "c" else Watching.NOTHING
+            one = _Check(built, sizes, budget, began, engine, threads, reduce, progress, resume, notice, livelocks, watching)
             result = one.result()
             return replace(result, reason=result.reason or NO_COMPILER) if lacks_compiler else result
     except OutOfTime:
         name = design if isinstance(design, str) else design.name
         return Result(name, scenario, Verdict.INCOMPLETE, reason=REASONS[Outcome.OUT_OF_TIME], engine=engine)
+
+
+def _watching(property: str, races: bool) -> Watching:
+    """Races are judged with all else, or alone; what else is wrong is told first, and so they are told at the end."""
+    if property == RACE:
+        return Watching.UNTIL_FOUND
+    return Watching.TO_THE_END if races and not property else Watching.NOTHING
 
 
 def spill_directory() -> Path | None:
@@ -139,10 +146,13 @@ def _explained(model: Model, read: tokens.Token, token: str) -> Result:
     if tokens.digest(built) != read.digest:
         raise UserError(f"the token was made with another version of {model.name} or of the model; check again for a new one")
     try:
-        found = trace(built, read.schedule, read.deadlock, read.loop)
+        racing = racing_trace(built, read.schedule) if read.race else None
+        end = End.DEADLOCK if read.deadlock else End.VIOLATION
+        found = racing.trace if racing else trace(built, read.schedule, end, read.loop)
     except EnginesDisagree as error:  # the check that wrote a token has replayed it: this is one that nobody wrote
         raise UserError(f"the token does not end as it claims: {error}") from None
-    counterexample = Counterexample(found.steps, found.threads, token, None, read.loop)
+    race = racing.race if racing else None
+    counterexample = Counterexample(found.steps, found.threads, token, None, read.loop, race)
     return Result(
         model.name,
         scenario.name,
@@ -157,7 +167,7 @@ def _explained(model: Model, read: tokens.Token, token: str) -> Result:
 
 def _judged(model: Model, read: tokens.Token) -> str:
     """The one property that the token's check judged, "" if it judged all."""
-    names = [ASSERTS, DEADLOCK, PROGRESS, *(one.name for one in model.properties)]
+    names = [ASSERTS, DEADLOCK, PROGRESS, RACE, *(one.name for one in model.properties)]
     judged = [name for name in names if tokens.name_hash(name) == read.judged]
     if read.judged and not judged:
         raise UserError(f"the token judges a property that {model.name} does not have; check again for a new one")
@@ -187,11 +197,11 @@ class _Check:
         resume: bool,
         notice: Notice | None,
         livelocks: bool,
-        granularity: bool,
+        watching: Watching,
     ) -> None:
         self.built, self.sizes, self.whole, self.clock, self.engine = built, dict(sizes), budget, clock, engine
         self.threads, self.reduce, self.progress = threads, reduce, progress
-        self.resume, self.notice, self.livelocks, self.granularity = resume, notice, livelocks, granularity
+        self.resume, self.notice, self.livelocks, self.watching = resume, notice, livelocks, watching
 
     @property
     def budget(self) -> Budget:
@@ -201,8 +211,10 @@ class _Check:
     def result(self) -> Result:
         with scope(self.built.bindings):
             found = self._kept()
-            if self.granularity and found.outcome is Outcome.COMPLETE and not refuse_races(self.built, self.budget):
-                return self._summary(found, Verdict.INCOMPLETE, reason="not every step was watched within the budget")
+            if found.race and found.outcome not in BROKEN:
+                return self._raced(found)
+            if found.unwatched and found.outcome is Outcome.COMPLETE:
+                return self._summary(found, Verdict.INCOMPLETE, reason="a step touches more than is watched for races")
             if self.livelocks and found.outcome is Outcome.COMPLETE:
                 return self._judged_for_progress(found)
             if found.outcome not in BROKEN:
@@ -226,7 +238,7 @@ class _Check:
         if self.resume and others and checkpoint.path not in others:
             self._tell(f"begins anew; {others[0]} is of another version of the model, another scope or other reductions")
         remove_stale(checkpoint.path.parent)
-        found = self._explore(self.reduce, self.threads, checkpoint=checkpoint)
+        found = self._explore(self.reduce, self.threads, checkpoint=checkpoint, watching=self.watching)
         if found.failed_checkpoints and self.resume:
             self._tell(f"{checkpoint.path} could not be written; the check can only go on from the one before it, if at all")
         return found
@@ -248,20 +260,46 @@ class _Check:
             self.notice(f"{self.built.model.name} {self.built.scenario.name}: {text}")
 
     def _explore(
-        self, reduce: frozenset[str], workers: int, max_depth: int = 0, checkpoint: Checkpoint | None = None
+        self,
+        reduce: frozenset[str],
+        workers: int,
+        max_depth: int = 0,
+        checkpoint: Checkpoint | None = None,
+        watching: Watching = Watching.NOTHING,
     ) -> Exploration:
         """One search. A second one, by one worker and without fused steps, gives a shortest schedule, and always the same."""
         if self.engine == "python":
             return Search(self.built, self.budget, self.progress).run()
         found = explore(
-            self.built.reducible(), self.built.initial, len(self.built.threads), daemons=self.built.daemons, workers=workers,
+            self.built.reducible(watching is not Watching.NOTHING),
+            self.built.initial, len(self.built.threads), daemons=self.built.daemons, workers=workers,
             budget=self.budget, max_depth=max_depth, **{name: name in reduce for name in REDUCTIONS},
             progress=self.progress, directory=spill_directory(), checkpoint=checkpoint, resumed=self._tell,
+            watching=watching,
         )  # fmt: skip
         if found.outcome in BROKEN and not found.traced and "symmetry" in reduce:
             again = self._explore(reduce - {"symmetry"}, workers, found.depth + 1)
             return again if again.outcome in BROKEN else found
         return found
+
+    def _raced(self, found: Exploration) -> Result:
+        """Nothing else is wrong. The nearest race is looked for again without fused steps, for a shortest schedule."""
+        assert found.race
+        fused = self.reduce - {"symmetry"}
+        shortest = found
+        if found.traced and (fused or self.threads > 1):
+            shortest = self._explore(self.reduce - fused, 1, max(len(found.schedule), 1), watching=Watching.UNTIL_FOUND)
+        proved = bool(shortest.race and shortest.traced)
+        schedule = shortest.schedule if proved else found.schedule
+        if not found.traced or race_at(self.built, schedule) is None:
+            reason = "the schedule could not be rebuilt within the budget; check again with a larger one or --reduce none"
+            return self._summary(found, Verdict.VIOLATED, RACE, sites_said(self.built, found.race), reason=reason)
+        replayed = racing_trace(self.built, schedule)
+        token = tokens.write(self.built, schedule, self.sizes, False, Path("."), race=True)
+        of = replayed.trace
+        counterexample = Counterexample(of.steps, of.threads, token, proved or not fused, race=replayed.race)
+        result = self._summary(found, Verdict.VIOLATED, of.property, of.clause, counterexample=counterexample)
+        return replace(result, depth=len(of.steps))
 
     def _judged_for_progress(self, found: Exploration) -> Result:
         """After all else holds. Of the reductions, symmetry alone is used: the others leave out states that a cycle may need."""
@@ -295,15 +333,11 @@ class _Check:
         return self._summary(found, Verdict.VIOLATED, property_of(clause) if site else DEADLOCK, clause, reason=reason)
 
     def _model_mistake(self, found: Exploration) -> None:
-        """A value out of range and its like are no violation of the design but a mistake in it: UserError with the place."""
+        """A step that does not end is no violation of the design but a mistake in it: UserError with the place."""
         if found.failure is None:
             return
-        if found.failure < 0:
-            raise ModelError(
-                f"{self.built.model.name}, {self.built.scenario.name}: a thread takes steps that touch nothing for ever"
-            )
         site = self.built.translation.sites[found.failure]
-        if not site.is_assertion:
+        if site.kind == "endless":
             raise ModelError(
                 f"{site.file}:{site.line}: {site.message}\n    {site.text}\n"
                 f"  in scenario {self.built.scenario.name}, after {len(found.schedule)} steps"
@@ -320,7 +354,7 @@ class _Check:
 
     def _violated(self, found: Exploration, shortest: Exploration, proved: bool) -> Result:
         schedule = shortest.schedule if self.engine == "python" else fewest_switches(self.built, shortest.schedule)
-        replayed: Trace = trace(self.built, schedule, shortest.outcome is Outcome.DEADLOCK)
+        replayed: Trace = trace(self.built, schedule, End.DEADLOCK if shortest.outcome is Outcome.DEADLOCK else End.VIOLATION)
         token = tokens.write(self.built, schedule, self.sizes, shortest.outcome is Outcome.DEADLOCK, Path("."))
         counterexample = Counterexample(replayed.steps, replayed.threads, token, proved)
         result = self._summary(found, Verdict.VIOLATED, replayed.property, replayed.clause, counterexample=counterexample)

@@ -16,7 +16,7 @@ from typing import Any
 
 from septum.lang.errors import OutOfTime, SeptumError, UserError
 from septum.lang.model import Model, Property, Scenario
-from septum.lang.source import shown_path
+from septum.lang.paths import shown_path
 
 USER = "septum_user_"
 """The modules that files are imported as begin so."""

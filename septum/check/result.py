@@ -88,11 +88,37 @@ class Standing:
 
 
 @dataclass(frozen=True)
+class Access:
+    """One access to a scalar of the state: its place, as shown, and the expression that names it."""
+
+    place: str
+    written: bool
+    function: str
+    file: str
+    line: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Race:
+    """A step that is no whole: `partner` may come between its two accesses, and touches with effect what both touch.
+
+    Where both stand, and what they hold, is how it is before the step. `apart`: the partner does so by two steps of its own.
+    """
+
+    thread: Standing
+    partner: Standing
+    accesses: tuple[Access, Access]
+    partner_accesses: tuple[Access, Access]
+    apart: bool = False
+
+
+@dataclass(frozen=True)
 class Counterexample:
     """A schedule to a violation. `shortest` is False where no shorter one was looked for to the end, None in a replay.
 
-    With `loop`, the steps from that index on lead back to the state before them, and may go round for ever; the way to the loop
-    is the shortest.
+    With `race`, they lead to where the two threads stand whose next steps race. With `loop`, the steps from that index on lead
+    back to the state before them, and may go round for ever; the way to the loop is the shortest.
     """
 
     steps: tuple[Step, ...]
@@ -100,6 +126,7 @@ class Counterexample:
     token: str
     shortest: bool | None = True
     loop: int | None = None
+    race: Race | None = None
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from septum.check.trace import at_rest, first_failure
 from septum.explore.build import Build
 from septum.explore.explore import POLL_SECONDS, Budget, Exploration, Outcome, Progress
-from septum.lang.engine import Engine, Status
+from septum.lang.engine import OUT_OF_RANGE, Engine, Status
 from septum.lang.processes import property_of
 
 Path = tuple[tuple[int, int], ...]
@@ -87,6 +87,8 @@ class Search:
     def _counts(self, engine: Engine) -> bool:
         assert engine.failure
         wanted = {property_of(site.message) for n, site in enumerate(self.build.translation.sites) if n not in self.build.ignored}
+        if engine.failure.kind == OUT_OF_RANGE:
+            return True
         return not self.build.ignored or property_of(engine.failure.clause) in wanted
 
     def _replay(self, path: Path) -> Engine:

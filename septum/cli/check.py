@@ -41,9 +41,9 @@ NUMBER = click.IntRange(min=1)
 @click.option("--threads", metavar="N", type=NUMBER, help="How many cores to use (default: all).")
 @click.option("--progress", "livelocks", is_flag=True, help="Also look for threads that may go round for ever.")
 @click.option(
-    "--granularity/--no-granularity",
-    default=None,
-    help="Refuse steps that touch several places which race (default: where the design is a file).",
+    "--races/--no-races",
+    default=True,
+    help="Look for steps that another thread may come into, as no lock keeps it out (default: yes).",
 )
 @click.option("--resume", is_flag=True, help="Keep each check on disk, and go on with one that was killed or ran out of budget.")
 @click.option("--json", "form", flag_value="json", help="Print one JSON document.")

@@ -13,6 +13,7 @@ from septum.lang.model import Model
 ALWAYS = {
     "asserts": "no other assertion, WARN_ON or BUG_ON of the model fails",
     "deadlock": "no thread waits for ever",
+    "race": "no step is one that another thread may come into, as no lock keeps it out",
     "progress": "no thread goes round for ever; judged with --progress",
 }
 

@@ -74,12 +74,9 @@ def run(jobs: Sequence[Job], options: dict[str, Any]) -> Iterator[Result]:
 
 
 def _run(job: Job, options: dict[str, Any], line: ProgressLine, interrupt: Interrupt) -> Result:
-    from septum.check.check import check, designs, sides
+    from septum.check.check import check
 
-    options = {
-        "granularity": job.design not in [*designs(), *sides()],
-        **{key: value for key, value in options.items() if value is not None},
-    }
+    options = {key: value for key, value in options.items() if value is not None}
     try:
         interrupt.running = True
         try:

@@ -16,8 +16,9 @@ from septum.lang import source as source_module
 from septum.lang.engine import Engine
 from septum.lang.errors import LanguageError, OutOfTime, SeptumError, UserError
 from septum.lang.model import Model, Scenario, Setup, Thread
+from septum.lang.paths import shown_path
 from septum.lang.processes import property_of
-from septum.lang.source import Source, shown_path
+from septum.lang.source import Source
 from septum.lang.struct import allocate, fields, size_of
 from septum.lang.types import Size, scope
 from septum.lang.values import Num, Of, Ref, bits
@@ -30,7 +31,7 @@ from septum.translate.tree import Function
 
 MAX_ARGUMENTS, MAX_CALLS, MOST_THREADS, MOST_WORLD = 6, 32, 32, 1 << 20
 LANGUAGE = Path(source_module.__file__).parent
-ASSERTS, DEADLOCK, PROGRESS = "asserts", "deadlock", "progress"
+ASSERTS, DEADLOCK, PROGRESS, RACE = "asserts", "deadlock", "progress", "race"
 
 
 class _Call(ctypes.Structure):
@@ -80,9 +81,12 @@ class Build:
         library.septum_automorphisms(0, None)
         return library
 
-    def reducible(self) -> ctypes.CDLL:
-        """The library, with what it needs to reduce: footprints, and automorphisms; use it inside of `scope(build.bindings)`."""
-        library = self.library()
+    def reducible(self, watched: bool = False) -> ctypes.CDLL:
+        """The library, with what it needs to reduce: footprints, and automorphisms; use it inside of `scope(build.bindings)`.
+
+        With `watched` it also tells every access.
+        """
+        library = self.library("WATCHED" if watched else "")
         self.tables().give(library)
         self.automorphisms().give(library)
         return library
@@ -94,7 +98,7 @@ class Build:
 
     def watched(self) -> ctypes.CDLL:
         """The model compiled so that it tells every access; use it inside of `scope(build.bindings)`."""
-        library = self._programmed(load(compiled(self.translation.code, ("-DWATCHED",))))
+        library = self.library("WATCHED")
         self.tables().give(library)
         return library
 

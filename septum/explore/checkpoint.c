@@ -17,6 +17,7 @@ struct checkpoint {
 	uint64_t state_size, coverage;
 	struct septum_progress progress;
 	double seconds;
+	struct race race;
 	uint64_t witnesses, deeper, crowded, slots, chunks;
 	uint64_t batches[2];		/* of this level, not yet expanded, and of the next one */
 	uint64_t body_bytes, body_seal;
@@ -141,8 +142,13 @@ static struct checkpoint describe(const struct explorer *x)
 	};
 
 	memcpy(header.identity, run->identity, IDENTITY_BYTES);
-	for (unsigned i = 0; i < x->workers; i++)
+	for (unsigned i = 0; i < x->workers; i++) {
+		const struct watcher *watcher = x->worker[i].watcher;
+
 		header.witnesses |= x->worker[i].step.witnesses;
+		if (watcher && races_less(&watcher->race, &header.race))
+			header.race = watcher->race;
+	}
 	header.note = (struct note){ run->progress.states, run->progress.depth, header.seconds };
 	return header;
 }

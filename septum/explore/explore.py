@@ -12,13 +12,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import IO, ClassVar
+from typing import IO
 
 from septum.explore.checkpoint import IN_USE, REFUSALS, Checkpoint, Resumed
+from septum.explore.run import FoundRace, Run
 from septum.lang.errors import UserError
-
-ENDLESS = -2
-"""The failure of a thread that takes steps which nobody else can see for ever."""
 
 POLL_SECONDS = 0.1
 
@@ -26,7 +24,7 @@ HERE = Path(__file__).parent
 
 LIVELOCKS, HUNTS = "LIVELOCKS", "HUNTS"
 SOURCES = {
-    "": "run.h fingerprints.c frontier.c spill.c moves.c workers.c races.c expand.c schedule.c seal.c checkpoint.c resume.c "
+    "": "run.h fingerprints.c frontier.c spill.c races.c moves.c workers.c expand.c schedule.c seal.c checkpoint.c resume.c "
     "explorer.c exports.c",
     LIVELOCKS: "../progress/graph.c ../progress/fair.c ../progress/lasso.c",
     HUNTS: "../hunt/pct.c ../hunt/shrink.c ../hunt/hunt.c",
@@ -74,12 +72,22 @@ class Progress:
     seconds: float
 
 
+class Watching(Enum):
+    """Whether an exploration looks for races; one that is found is told at the end, or ends it."""
+
+    NOTHING = 0
+    TO_THE_END = 1
+    UNTIL_FOUND = 2
+
+
 @dataclass(frozen=True)
 class Exploration:
     """What an exploration found, and what it covered.
 
     `schedule` is the way to a violation or a deadlock: the thread of every step, and its choice. Under symmetry it may be
-    missing (`traced` is False): the model then gives several representatives to states that differ in names only.
+    missing (`traced` is False): the model then gives several representatives to states that differ in names only. Of a run that
+    found nothing but a `race`, the schedule leads to the state from which its steps are taken. `unwatched`: some steps touched
+    more than could be watched.
     """
 
     outcome: Outcome
@@ -98,112 +106,13 @@ class Exploration:
     checkpoints: int = 0
     failed_checkpoints: int = 0
     resumed: Resumed | None = None
+    race: FoundRace | None = None
+    unwatched: bool = False
 
     @property
     def collision_chance(self) -> float:
         """At most the chance that two of the states generated had one fingerprint, so that one of them went unseen."""
         return min(1.0, (self.transitions + 1) ** 2 / 2**129)
-
-
-class _Progress(ctypes.Structure):
-    """struct septum_progress."""
-
-    _fields_: ClassVar = [
-        (name, ctypes.c_uint64) for name in ("states", "transitions", "final_states", "frontier", "depth", "bytes")
-    ]
-
-    states: int
-    transitions: int
-    final_states: int
-    frontier: int
-    depth: int
-    bytes: int
-
-
-class _Resumed(ctypes.Structure):
-    """struct septum_resumed."""
-
-    _fields_: ClassVar = [
-        ("depth", ctypes.c_uint64),
-        ("states", ctypes.c_uint64),
-        ("seconds", ctypes.c_double),
-        ("lost_depth", ctypes.c_uint64),
-        ("lost_states", ctypes.c_uint64),
-        ("lost_seconds", ctypes.c_double),
-    ]
-
-    depth: int
-    states: int
-    seconds: float
-    lost_depth: int
-    lost_states: int
-    lost_seconds: float
-
-
-class Run(ctypes.Structure):
-    """struct septum_run."""
-
-    _fields_: ClassVar = [
-        ("initial", ctypes.c_char_p),
-        ("most_states", ctypes.c_uint64),
-        ("most_bytes", ctypes.c_uint64),
-        ("most_depth", ctypes.c_uint64),
-        ("most_seconds", ctypes.c_double),
-        ("spill_bytes", ctypes.c_uint64),
-        ("threads", ctypes.c_uint32),
-        ("daemons", ctypes.c_uint32),
-        ("workers", ctypes.c_uint32),
-        ("symmetry", ctypes.c_uint32),
-        ("reductions", ctypes.c_uint32),
-        ("resume", ctypes.c_uint32),
-        ("keep_at_end", ctypes.c_uint32),
-        ("checkpoint", ctypes.c_char_p),
-        ("unfinished_checkpoint", ctypes.c_char_p),
-        ("identity", ctypes.c_char_p),
-        ("key", ctypes.c_char_p),
-        ("checkpoint_seconds", ctypes.c_double),
-        ("spill_files", ctypes.c_int32 * 2),
-        ("stop", ctypes.c_uint32),
-        ("progress", _Progress),
-        ("outcome", ctypes.c_int32),
-        ("failure", ctypes.c_int32),
-        ("peak_bytes", ctypes.c_uint64),
-        ("frontier_bytes", ctypes.c_uint64),
-        ("spilled_bytes", ctypes.c_uint64),
-        ("checkpoints", ctypes.c_uint64),
-        ("failed_checkpoints", ctypes.c_uint64),
-        ("resumed", _Resumed),
-        ("refusal", ctypes.c_uint32),
-        ("witnesses", ctypes.c_uint64),
-        ("seconds", ctypes.c_double),
-        ("schedule", ctypes.POINTER(ctypes.c_uint32)),
-        ("steps", ctypes.c_uint64),
-        ("traced", ctypes.c_uint32),
-    ]
-
-    progress: _Progress
-    spill_files: ctypes.Array[ctypes.c_int32]
-    resume: int
-    keep_at_end: int
-    checkpoint: bytes
-    unfinished_checkpoint: bytes
-    identity: bytes
-    key: bytes
-    checkpoint_seconds: float
-    stop: int
-    outcome: int
-    failure: int
-    peak_bytes: int
-    spilled_bytes: int
-    checkpoints: int
-    failed_checkpoints: int
-    resumed: _Resumed
-    refusal: int
-    witnesses: int
-    seconds: float
-    schedule: ctypes._Pointer[ctypes.c_uint32]
-    steps: int
-    traced: int
 
 
 def sources() -> dict[str, tuple[Path, ...]]:
@@ -234,11 +143,13 @@ def explore(
     spill_bytes: int | None = None,
     checkpoint: Checkpoint | None = None,
     resumed: Callable[[Resumed], None] | None = None,
+    watching: Watching = Watching.NOTHING,
 ) -> Exploration:
     """Explore all schedules of `threads` threads from the state `initial`, one exploration of a library at a time.
 
     `daemons` is the mask of the threads that may be blocked for ever. With `max_depth`, schedules of up to so many moves are
-    judged; COMPLETE then means that there are no longer ones. `fusion` and `partial` want a library that was given footprints.
+    judged; COMPLETE then means that there are no longer ones. `fusion` and `partial` want a library that was given footprints,
+    and `watching` one that tells its accesses as well.
     An interrupt from the keyboard ends the run as STOPPED.
 
     With `directory`, states that wait to be expanded go there, to files without a name, once they take `spill_bytes` of memory
@@ -257,14 +168,15 @@ def explore(
         workers=workers,
         symmetry=symmetry,
         reductions=fusion + 2 * partial,
+        watch=watching.value,
         spill_bytes=0 if directory is None else limit(spill_bytes or _spill_bytes(budget)),
         outcome=Outcome.STOPPED.value,
         failure=_NO_FAILURE,
     )
     with ExitStack() as stack:
         if checkpoint:
-            identity = checkpoint.identity(initial, (threads, daemons, max_depth, symmetry, fusion, partial))
-            checkpoint = _kept(run, checkpoint, identity, stack)
+            options = (threads, daemons, max_depth, symmetry, fusion, partial, watching.value)
+            checkpoint = _kept(run, checkpoint, initial, options, stack)
         if directory is not None:
             run.spill_files[:] = [stack.enter_context(_unnamed_file(directory)).fileno() for _ in range(2)]
         stack.callback(library.septum_free, ctypes.byref(run))
@@ -277,14 +189,14 @@ def explore(
         return found
 
 
-def _kept(run: Run, checkpoint: Checkpoint, identity: bytes, stack: ExitStack) -> Checkpoint | None:
+def _kept(run: Run, checkpoint: Checkpoint, initial: bytes, options: tuple[int, ...], stack: ExitStack) -> Checkpoint | None:
     """Tells the run of its checkpoint, which is its own as long as the stack; where another run has it, it does without."""
     if not stack.enter_context(checkpoint.held()):
         if checkpoint.resume:
             raise UserError(f"{checkpoint.path}: {REFUSALS[IN_USE]}")
         return None
     run.checkpoint, run.unfinished_checkpoint = bytes(checkpoint.path), bytes(checkpoint.unfinished)
-    run.identity, run.key = identity, checkpoint.key
+    run.identity, run.key = checkpoint.identity(initial, options), checkpoint.key
     run.resume, run.keep_at_end, run.checkpoint_seconds = checkpoint.resume, checkpoint.kept, checkpoint.seconds
     return checkpoint
 
@@ -394,4 +306,6 @@ def _exploration(library: ctypes.CDLL, run: Run) -> Exploration:
         checkpoints=run.checkpoints,
         failed_checkpoints=run.failed_checkpoints,
         resumed=_resumed(run),
+        race=run.race.read(),
+        unwatched=bool(run.unwatched),
     )

@@ -152,6 +152,8 @@ static int take_over(struct explorer *x, int file, const struct checkpoint *head
 	run->progress = header->progress;
 	run->progress.bytes = bytes;
 	x->worker[0].step.witnesses = header->witnesses;
+	if (x->worker[0].watcher)
+		x->worker[0].watcher->race = header->race;
 	x->worker[0].frontier = 0;
 	x->deeper = header->deeper != 0;
 	x->earlier = header->seconds;

@@ -41,6 +41,7 @@ struct worker {
 	unsigned head, waiting;
 	int fresh;			/* the next scratch state still equals the source */
 	int pruned;			/* a move from the source was */
+	struct watcher *watcher;	/* NULL where races are not looked for */
 	struct successor successor[WAITING];
 	struct fingerprint recent[1 << RECENT_BITS];
 	_Alignas(64) uint8_t raw[STRIDE];
@@ -116,6 +117,14 @@ static int collect_level(struct explorer *x)
 	return x->level || x->spill.readable;
 }
 
+static int a_race(const struct explorer *x)
+{
+	for (const struct worker *w = x->worker; w < x->worker + x->workers; w++)
+		if (w->watcher && w->watcher->race.found)
+			return 1;
+	return 0;
+}
+
 static void save_if_due(struct explorer *x);
 static void save_at_end(struct explorer *x);
 
@@ -126,7 +135,7 @@ static void next_level(struct explorer *x)
 	for (struct worker *w = x->worker; w < x->worker + x->workers; w++)
 		if (is_less(&w->finding, best))
 			*best = w->finding;
-	if (!collect_level(x) || best->outcome) {
+	if (!collect_level(x) || best->outcome || (x->run->watch == WATCH_UNTIL_FOUND && a_race(x))) {
 		x->over = 1;
 		return;
 	}

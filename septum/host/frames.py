@@ -170,12 +170,12 @@ def free_page(m, page: Pfn, holder: Role):
     if frame.range != 0:
         m.range[frame.range].placed -= 1
         frame.range = 0
-    frame.role = Role.FREE
     frame.refcount = 0
     if MEASURING:
         observe(freed, frame.origin * 8 + u64(holder))
         frame.origin = 0
     fill(m, page, 0)
+    frame.role = Role.FREE
 
 
 def gift(m, page: Pfn, of: Role, to: PageType, owner: VmId):

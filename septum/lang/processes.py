@@ -146,6 +146,14 @@ def commutes(reason: str) -> None:
     """Why what a routine touches may join any step: it commutes with what others may do there meanwhile."""
 
 
+def piece_begins() -> None:
+    """What the step touches from here to `piece_ends` is one access; words.py says it, and no model."""
+
+
+def piece_ends() -> None:
+    """See `piece_begins`."""
+
+
 def current() -> int:
     """The number of the thread that runs this step."""
     return running.thread

@@ -15,8 +15,8 @@ import re
 import sys
 from typing import Any, ClassVar, cast
 
-from septum.lang.errors import ModelError, UserError
-from septum.lang.source import shown_path
+from septum.lang.errors import ModelError, OutOfRange, UserError
+from septum.lang.paths import shown_path
 from septum.lang.types import Array, Boolean, EnumType, Scalar, Size, Slot, Type, boolean, bound, type_name
 
 _UNSIGNED = {8: ctypes.c_uint8, 16: ctypes.c_uint16, 32: ctypes.c_uint32, 64: ctypes.c_uint64}
@@ -146,7 +146,7 @@ class RealisedArray:
     def _place(self, index: Any) -> int:
         place = operator.index(index)
         if not 0 <= place < self._length_:
-            raise ModelError(f"index {place} is outside of an array of {self._length_}")
+            raise OutOfRange(f"index {place} is outside of an array of {self._length_}")
         return place
 
 
@@ -160,9 +160,9 @@ def _checked(of: object, value: Any, place: str) -> int:
         raise ModelError(f"{place} is a whole {what}: assign its {parts} one by one")
     number = operator.index(value)
     if isinstance(of, Boolean) and number not in (0, 1):
-        raise ModelError(f"{place} = {number}: a truth value is 0 or 1")
+        raise OutOfRange(f"{place} = {number}: a truth value is 0 or 1")
     if not 0 <= number < (1 << of.bits if isinstance(of, EnumType) else of.limit):
-        raise ModelError(f"{place} = {number} does not fit {of.name} (0 .. {of.limit - 1})")
+        raise OutOfRange(f"{place} = {number} does not fit {of.name} (0 .. {of.limit - 1})")
     return number
 
 

@@ -38,7 +38,7 @@ class AloneTables:
         self._bits = _Bits(footprints, [spot.step for spot in spots])
         self.words = max((self._bits.count + 63) // 64, 1)
         self._spots = (_Spot * len(spots))(*(self._spot(spot) for spot in spots))
-        masks = [mask for spot in spots for of in (spot.step, spot.later) for mask in self._masks(of)]
+        masks = [mask for spot in spots for mask in self._sets_of(spot)]
         self._sets, self._judged = self._words(masks), self._words([self._masks(footprints.judged).reads])
         first = [[self._first[call] for call in program] + [0] * (MOST_CALLS - len(program)) for program in footprints.programs]
         self._roots = (ctypes.c_uint32 * (len(first) * MOST_CALLS))(*(number for program in first for number in program))
@@ -52,6 +52,9 @@ class AloneTables:
     def _spot(self, spot: Spot) -> _Spot:
         inner = self._first[spot.inner] if spot.inner else 0
         return _Spot(inner, spot.end, spot.leaves, spot.turns, spot.step == Footprint(), spot.inner is not None)
+
+    def _sets_of(self, spot: Spot) -> tuple[int, ...]:
+        return *self._masks(spot.step), *self._masks(spot.later), self._masks(spot.waits).reads
 
     def _masks(self, of: Footprint) -> Footprint:
         return Footprint(self._bits.of(of.reads), self._bits.of(of.writes))

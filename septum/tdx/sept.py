@@ -139,6 +139,7 @@ def refuse_entry(m, status, word, level: Level):
 
 def host_lock(m, table: Pfn, i):
     """The host takes the lock of an entry; a failure gives it priority over guests. tdx-module.md 3."""
+    atomic("the module takes the lock of an entry by compare-and-exchange")
     word = m.table[table].word[i]
     if word & TDEL != 0:
         m.table[table].word[i] = word | TDHP

@@ -200,7 +200,9 @@ class Printer:
             return f"(void)(c->witnesses |= 1ull << {self.unit.witnesses.number(node.what)})"
         if isinstance(node.what, Meter) and node.value and self.unit.measuring:
             return f"observe(c, w, {self.unit.meters.number(node.what)}, (uint64_t)({self.c(node.value)}))"
-        return "say_atomic()" if node.what == "atomic" and self.function.is_process else "(void)0"
+        if node.what == "atomic" and self.function.is_process:
+            return "say_atomic()"
+        return f"{node.what}()" if node.what in ("one_piece", "no_piece") else "(void)0"
 
     # -- statements
 
@@ -256,7 +258,7 @@ class Printer:
                 self._suspend(node)
             case tree.Wait(test=test):
                 self._suspend(node)
-                self.out(f"if (!{self.c(test)}) return STEP_BLOCKED;")
+                self.out(f"if (!PIECE({self.c(test)}, WAITS)) return STEP_BLOCKED;")
             case tree.Choose():
                 self._choose(node)
             case tree.Invoke():

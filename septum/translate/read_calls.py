@@ -160,6 +160,10 @@ def _reason(says: str, example: str) -> Callable[[Reader, ast.Call], tree.Expres
     return read
 
 
+def _marked(says: str) -> Callable[[Reader, ast.Call], tree.Expression]:
+    return lambda r, node: tree.Note(r.at(node), NOTHING, says)
+
+
 def _length(r: Reader, node: ast.Call) -> tree.Expression:
     array = element_type(_argument(r, node))
     if array is None:
@@ -199,6 +203,7 @@ BUILTINS: Mapping[Any, Callable[[Reader, ast.Call], tree.Expression]] = {
     processes.alike: _reason("alike", 'alike("free pages are alike")'),
     processes.atomic: _reason("atomic", 'atomic("one word in the kernel")'),
     processes.commutes: _reason("commutes", 'commutes("an unlock can only let others go on sooner")'),
+    processes.piece_begins: _marked("one_piece"), processes.piece_ends: _marked("no_piece"),
     processes.warn_on: _kernel_assertion("warn_on"), processes.bug_on: _kernel_assertion("bug_on"),
     processes.when: _misplaced, processes.choose: _misplaced, processes.each: _misplaced, range: _misplaced,
 }  # fmt: skip

@@ -48,6 +48,7 @@ def test_the_token_replays(pool: Path, capsys: pytest.CaptureFixture[str]) -> No
     command = re.search(r"septum explain (\S+) pool.py", found)
     assert command
     assert main(["explain", command[1], pool.name]) == 1
+    found = found.replace(", the shortest schedule", "")  # a replay did not search for it
     assert capsys.readouterr().out.splitlines()[3:] == found.splitlines()[found.splitlines().index("") + 6 : -2]
 
 

@@ -124,7 +124,7 @@ NX, EXECUTE, EXECUTE_7_2 = 1 << 63, 1 << 2, 1 << 2 | 1 << 10
 
 
 def ept(text: str, always: int, *, ad: bool = True, nonpresent: int = 1 << 63, modern: bool = False) -> str:
-    """The same trace of a kernel that uses EPT, from 7.2 on if `modern`; `always` are bits of every present entry beside R and X."""
+    """The same trace of a kernel that uses EPT, 7.2 or newer if `modern`; `always`: bits of each present entry beside R and X."""
     bits, execute = (BITS_7_2, EXECUTE_7_2) if modern else (BITS, EXECUTE)
 
     def value(found: re.Match[str]) -> str:
@@ -134,7 +134,8 @@ def ept(text: str, always: int, *, ad: bool = True, nonpresent: int = 1 << 63, m
         new = sum(1 << to for bit, to in bits if old >> bit & 1 and (ad or bit not in (5, 6)))
         table = not old & 1 << 9 and not old & 1 << 7 and old & 0xFFF == 0x827
         accessed = 1 << 8 if table and ad else 0
-        return f"{found[1]}{new | accessed | old & 0xFFFFFFFFFF000 | always | 1 | (0 if old & NX else execute) | (0 if table else 0x30):x}"
+        always_so = always | 1 | (0 if old & NX else execute) | (0 if table else 0x30)
+        return f"{found[1]}{new | accessed | old & 0xFFFFFFFFFF000 | always_so:x}"
 
     changed = re.sub(
         r"^.*(?:kvm_mmu_s|spte_changed|fast_page).*$", lambda line: VALUE.sub(value, line[0]), text, flags=re.MULTILINE

@@ -27,7 +27,7 @@ from septum.kvm.tdp.spte import (
 from septum.kvm.tdp.tdp_mmu import Fault, kvm_tdp_mmu_map
 from septum.kvm.tdp.walk import walk_to
 from septum.kvm.virt.notifier import wp_page_copy
-from septum.lang import Witness, atomic, process, reached
+from septum.lang import Witness, atomic, cmpxchg, process, reached
 
 fixed_fast = Witness("fixed_fast", "a fast page fault gave W back without mmu_lock")
 restored = Witness("restored", "a fast page fault met a leaf that was aged, and gives R and X back")
@@ -152,8 +152,8 @@ def fast_page_fault(m: Machine, vcpu: VcpuId, gfn: Gfn, write: bool):
                 result = Fault.SPURIOUS
             elif is_access_allowed(write, new):
                 yield
-                if m.table[spt].word[i] == old:
-                    m.table[spt].word[i] = new
+                was = cmpxchg(m.table[spt].word[i], old, new)
+                if was == old:
                     if write:
                         yield
                         mark_page_dirty_in_slot(m, vm, m.vcpu[vcpu].direct.fault.slot, gfn)

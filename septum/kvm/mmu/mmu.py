@@ -113,6 +113,7 @@ def has_obsolete_root(m: Machine, vcpu: VcpuId):
 
 def mmu_invalidate_retry_gfn(m: Machine, vm: VmId, mmu_seq, gfn: Gfn):
     """mmu_invalidate_retry_gfn() [7.1]: an invalidation of `gfn` goes on, or one has ended since `mmu_seq` was read."""
+    atomic("who reads this without mmu_lock looks at it again under the lock")
     kvm = m.vm[vm]
     if kvm.mmu_invalidate_in_progress != 0 and kvm.invalidate_first <= gfn and gfn <= kvm.invalidate_last:
         return True

@@ -11,7 +11,7 @@ from septum.host.pools import ENOMEM, OK, alloc_or_fail, kvm_mmu_memory_cache_al
 from septum.host.ranges import place, range_of
 from septum.kvm.machine import Machine
 from septum.kvm.ops import ops
-from septum.lang import Size, Witness, process, reached
+from septum.lang import Size, Witness, atomic, commutes, process, reached
 from septum.tdx.pairs import tdh_phymem_pamt_add
 from septum.tdx.status import TDX_SUCCESS
 
@@ -75,6 +75,7 @@ def tdx_alloc_control_page(m: Machine, gfp: Gfp):
 
 def inc_not_zero(m: Machine, page: Pfn):
     """atomic_inc_not_zero() of a range's refcount."""
+    atomic("one locked instruction")
     r = range_of(m, page)
     if m.range[r].refcount == 0:
         return False
@@ -132,5 +133,6 @@ def free_pair(m: Machine, r: RangeId):
 
 def check_counted(m: Machine, page: Pfn):
     """A reference that is put was taken, and the page has not been freed."""
+    commutes("the check reads this, and no kernel")
     assert m.frame[page].role != Role.FREE, f"custody: page {page} is put after it was freed"
     assert m.range[range_of(m, page)].refcount != 0, f"backing: the PAMT refcount of range {range_of(m, page)} is put below zero"

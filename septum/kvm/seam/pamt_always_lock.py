@@ -7,8 +7,8 @@ from septum.host.geometry import Pfn
 from septum.host.pools import EIO, OK
 from septum.host.ranges import range_of
 from septum.kvm.machine import Machine
-from septum.kvm.seam.pamt import check_counted, free_pair, free_unused, lock_pamt, pair_shared, pamt_add, unlock_pamt
-from septum.lang import process, reached
+from septum.kvm.seam.pamt import check_counted, free_pair, free_unused, inc_not_zero, lock_pamt, pamt_add, unlock_pamt
+from septum.lang import process
 from septum.tdx.pairs import tdh_phymem_pamt_remove
 from septum.tdx.status import TDX_OPERAND_BUSY, TDX_SUCCESS
 
@@ -18,11 +18,9 @@ def pamt_back(m: Machine, page: Pfn, page0: Pfn, page1: Pfn):
     """tdx_pamt_get() from the lock on: the first user of a range adds the pair, others free theirs."""
     yield from lock_pamt(m)
     r = range_of(m, page)
-    if m.range[r].refcount != 0:
-        m.range[r].refcount += 1
+    if inc_not_zero(m, page):
         unlock_pamt(m)
         free_unused(m, page0, page1)
-        reached(pair_shared)
         return OK
     status = yield from pamt_add(m, r, page0, page1)
     if status == TDX_SUCCESS:

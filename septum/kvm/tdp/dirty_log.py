@@ -219,7 +219,10 @@ def clear_dirty_pt_masked(m: Machine, vm: VmId, root: Pfn, mask: u64):
                 if is_leaf(old, Level(1)) and old & bit != 0:
                     bug_on(is_mirror_sp(m, spt), "asserts: KVM_BUG_ON: a mirror SPTE is changed from present to present")
                     yield
-                    now: Entry = m.table[spt].word[i] if spte_needs_atomic_update(old) else old
+                    now: Entry = old
+                    if spte_needs_atomic_update(old):
+                        atomic("atomic64_fetch_and()")
+                        now = m.table[spt].word[i]
                     m.table[spt].word[i] = Entry(now ^ (now & bit))
                     reached(write_protected)
     rcu_read_unlock(m)

@@ -21,7 +21,7 @@ from septum.kvm.tdp.direct import (
 )
 from septum.kvm.tdp.spte import AD_DISABLED, SHADOW_ACCESSED_MASK, is_accessed_spte, mark_spte_for_access_track
 from septum.kvm.tdp.walk import walk_to
-from septum.lang import Witness, bug_on, process, reached
+from septum.lang import Witness, atomic, bug_on, process, reached
 
 aged = Witness("aged", "aging took an A bit")
 aged_too_late = Witness("aged_too_late", "aging took the A bit of an entry that was zapped or frozen meanwhile")
@@ -69,6 +69,7 @@ def age_leaf(m: Machine, vm: VmId, root: Pfn, gfn: Gfn, level: Level):
         if is_leaf(old, level) and is_accessed_spte(old):
             bug_on(is_mirror_sp(m, spt), "asserts: WARN_ON_ONCE: a mirror SPTE is aged")
             yield
+            atomic("one locked instruction")
             now = read_direct(m, spt, i)
             if not AD_DISABLED:
                 m.table[spt].word[i] = Entry(now ^ (now & SHADOW_ACCESSED_MASK))

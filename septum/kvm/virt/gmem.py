@@ -23,6 +23,7 @@ def kvm_gmem_get_pfn(m: Machine, vm: VmId, gfn: Gfn):
     Of a file whose last reference is gone nothing can be had: get_file_active() fails. Nor a page whose memory failed.
     """
     yield
+    atomic("filemap_grab_folio() finds the folio or adds it under the lock of the file's mapping, and has it locked")
     if HWPOISON:
         atomic("a page that fails after this look is found by its invalidation")
         if is_poisoned(m, vm, gfn):
@@ -37,6 +38,7 @@ def kvm_gmem_get_pfn(m: Machine, vm: VmId, gfn: Gfn):
         if failing != 0:
             note_failure(m)
             return Pfn(0)
+        atomic("as above")
     page = m.vm[vm].gmem[gfn]
     if page == 0:
         page = alloc_page(m, Gfp.KERNEL_ACCOUNT, Content.ZEROED)

@@ -167,6 +167,7 @@ def no_vcpus_enter_start(m: Machine, vm: VmId):
 
 def no_vcpus_enter_stop(m: Machine, vm: VmId):
     """tdx_no_vcpus_enter_stop() [6.16]."""
+    commutes("a vCPU that enters before what follows gets an IPI that is late")
     m.vm[vm].wait_for_sept_zap = False
 
 

@@ -17,7 +17,7 @@ from septum.kvm.tdp.tdp_mmu import BACKED_AT_ALLOCATION, tdp_mmu_free_sp
 from septum.kvm.virt.attributes import has_private_leaf
 from septum.kvm.virt.gmem import truncate
 from septum.kvm.virt.gmem_file import CLOSES_FILE, forget_file
-from septum.lang import Witness, each, process, reached, when
+from septum.lang import Witness, atomic, each, process, reached, when
 from septum.tdx.building import tdh_vp_flush
 from septum.tdx.geometry import BUILDS
 from septum.tdx.phymem import release_hkid, tdh_phymem_page_reclaim, tdh_phymem_page_wbinvd
@@ -31,6 +31,7 @@ vm_destroyed = Witness("vm_destroyed", "a VM was destroyed to the last page")
 def close_vcpu(m: Machine, vcpu: VcpuId):
     """The VMM is done with a vCPU: its thread has ended, its descriptor is closed."""
     yield
+    atomic("refcount_dec_and_test() of users_count")
     m.vm[m.vcpu[vcpu].vm].users -= 1
 
 
