@@ -16,15 +16,17 @@ from septum.check.loading import designs, load, sides
 from septum.check.races import race_at, racing_trace, sites_said
 from septum.check.result import Counterexample, Result, Verdict
 from septum.check.search import Search
+from septum.check.stuck import deadlock_clause
 from septum.check.switches import fewest_switches
 from septum.check.trace import End, Trace, trace
-from septum.explore.build import ASSERTS, DEADLOCK, PROGRESS, RACE, Build, build, sizes_given
+from septum.explore.build import ASSERTS, DEADLOCK, PROGRESS, RACE, Build, build, judges, sizes_given
 from septum.explore.checkpoint import Checkpoint, remove_stale
 from septum.explore.explore import Budget, Exploration, Outcome, Progress, Watching, explore
 from septum.host import geometry
 from septum.kvm.versions import release
 from septum.lang.errors import EnginesDisagree, ModelError, OutOfTime, UserError
 from septum.lang.model import Model, Scenario
+from septum.lang.paths import shown_path
 from septum.lang.processes import property_of
 from septum.lang.types import Size, scope
 from septum.progress.livelock import Livelock, find_livelock
@@ -105,6 +107,10 @@ def check(
                 raise UserError(f"progress is judged by the C engine{f'; {NO_COMPILER}' if lacks_compiler else ''}")
             built, threads = build(model, chosen, sizes, property), threads or os.cpu_count() or 1
             watching = _watching(property, races) if engine == "c" else Watching.NOTHING
+            with scope(built.bindings):
+                if property and not judges(built, property):
+                    reason = f"nothing that it runs belongs to {property}"
+                    return Result(model.name, scenario, Verdict.VACUOUS, reason=reason, engine=engine)
             one = _Check(built, sizes, budget, began, engine, threads, reduce, progress, resume, notice, livelocks, watching)
             result = one.result()
             return replace(result, reason=result.reason or NO_COMPILER) if lacks_compiler else result
@@ -151,6 +157,8 @@ def _explained(model: Model, read: tokens.Token, token: str) -> Result:
         found = racing.trace if racing else trace(built, read.schedule, end, read.loop)
     except EnginesDisagree as error:  # the check that wrote a token has replayed it: this is one that nobody wrote
         raise UserError(f"the token does not end as it claims: {error}") from None
+    if found.property == DEADLOCK:
+        found = replace(found, clause=deadlock_clause(built, read.schedule, found))
     race = racing.race if racing else None
     counterexample = Counterexample(found.steps, found.threads, token, None, read.loop, race)
     return Result(
@@ -355,6 +363,8 @@ class _Check:
     def _violated(self, found: Exploration, shortest: Exploration, proved: bool) -> Result:
         schedule = shortest.schedule if self.engine == "python" else fewest_switches(self.built, shortest.schedule)
         replayed: Trace = trace(self.built, schedule, End.DEADLOCK if shortest.outcome is Outcome.DEADLOCK else End.VIOLATION)
+        if replayed.property == DEADLOCK:
+            replayed = replace(replayed, clause=deadlock_clause(self.built, schedule, replayed))
         token = tokens.write(self.built, schedule, self.sizes, shortest.outcome is Outcome.DEADLOCK, Path("."))
         counterexample = Counterexample(replayed.steps, replayed.threads, token, proved)
         result = self._summary(found, Verdict.VIOLATED, replayed.property, replayed.clause, counterexample=counterexample)
@@ -365,7 +375,8 @@ class _Check:
             self.built.model.name, self.built.scenario.name, verdict, property, clause,
             states=found.states, transitions=found.transitions,
             depth=found.depth, seconds=found.seconds, collision=found.collision_chance, engine=self.engine, scope=self._scope(),
-            witnesses=self._witnesses(found), unexecuted=self._unexecuted(found), **more,
+            witnesses=self._witnesses(found), unexecuted=self._unexecuted(found),
+            file=shown_path(str(self.built.model.file or "")) if self.built.model.file else "", **more,
         )  # fmt: skip
 
     def _scope(self) -> dict[str, int]:

@@ -129,13 +129,17 @@ class Counterexample:
     race: Race | None = None
 
 
+denied: list[Result] = []
+"""The last Result of which `holds` was asked and was not so: what a test that fails then is about."""
+
+
 @dataclass(frozen=True)
 class Result:
     """One design in one scenario. A test asserts on `holds`, or on the fields.
 
     `property` and `clause` say what broke ("custody", "page 7 is freed twice"); `witnesses` maps each declared event to whether
-    it was reached; `scope` are the sizes of the world by name; `unexecuted` are lines of the
-    design's file that no schedule ran; `collision` is the chance that a fingerprint collision hid a state.
+    it was reached; `scope` are the sizes of the world by name; `unexecuted` are lines of
+    `file`, the design's, that no schedule ran; `collision` is the chance that a fingerprint collision hid a state.
     """
 
     design: str
@@ -153,10 +157,13 @@ class Result:
     scope: dict[str, int] = field(default_factory=dict)
     witnesses: dict[str, bool] = field(default_factory=dict)
     unexecuted: tuple[int, ...] = ()
+    file: str = ""
     counterexample: Counterexample | None = None
 
     @builtins.property  # the field `property` hides the decorator here
     def holds(self) -> bool:
+        if self.verdict is not Verdict.HOLDS:
+            denied[:] = [self]
         return self.verdict is Verdict.HOLDS
 
     def __bool__(self) -> bool:

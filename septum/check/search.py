@@ -48,7 +48,7 @@ class Search:
     def _expand(self, path: Path) -> tuple[Outcome, Path] | None:
         engine = self._replay(path)
         moves = list(self._moves(engine))
-        if not moves and not at_rest(engine):
+        if self._is_stuck(engine, {thread for thread, _ in moves}):
             return Outcome.DEADLOCK, path
         self.final += all(actor.ended for actor in engine.threads)
         for number, move in enumerate(moves):
@@ -65,6 +65,14 @@ class Search:
                     self.depth += 1
                     return Outcome.VIOLATED, (*path, move)
         return None
+
+    def _is_stuck(self, engine: Engine, able: set[int]) -> bool:
+        """Whether a thread that waits can never go on, whatever the others do."""
+        waiting = {number for number, actor in enumerate(engine.threads) if not actor.ended} - able
+        if all(engine.threads[number].thread.daemon for number in waiting):
+            return False
+        stuck = self.build.tables().stuck([engine.frame(number) for number in range(len(engine.threads))], waiting)
+        return not able or any(not engine.threads[number].thread.daemon for number in stuck)
 
     def _moves(self, engine: Engine) -> Iterator[tuple[int, int]]:
         for thread in range(len(engine.threads)):

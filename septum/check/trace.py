@@ -117,6 +117,8 @@ class _Replay:
         standing = tuple(self._standing(number) for number in range(len(self.engine.threads)))
         found = Slice(self.watched, [step.locks for step in steps])
         if failure is None:
+            if end is End.RACE:  # nothing failed from which a slice could be cut
+                return Trace(tuple(steps), standing, DEADLOCK, "")
             blocked = [number for number, one in enumerate(standing) if one.state == "blocked"]
             return Trace(_marked(steps, found.of_waits(blocked)), standing, DEADLOCK, _deadlock(standing))
         return Trace(_marked(steps, found.of_failure()), standing, property_of(failure.clause), failure.clause)
@@ -268,12 +270,11 @@ class _Replay:
         for value in frames[-1].f_locals.values() if frames else ():
             if isinstance(value, Realised) and issubclass(value._struct, Lock):
                 path = self._path(value)
-                owners = [
-                    a.thread.name
-                    for n, a in enumerate(self.engine.threads)
-                    if n != number and any(h.startswith(path + " ") for h in self.held(n))
-                ]
-                return f"{path}, held by {', '.join(owners)}" if owners else path
+                owners = [n for n in range(len(self.engine.threads)) if any(h.startswith(path + " ") for h in self.held(n))]
+                if number in owners:
+                    return f"{path}, which it holds itself"
+                names = [self.engine.threads[n].thread.name for n in owners]
+                return f"{path}, held by {', '.join(names)}" if owners else path
         return stack[-1].source if (stack := self.stack(number)) else ""
 
 

@@ -1,5 +1,8 @@
 """The command line, one file a command. Nothing is imported before it can be said that there is no memory for it."""
 
+import os
+import signal
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -7,6 +10,11 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 INCOMPLETE = 3
+
+# Until the commands are there, which takes some tenths of a second, Ctrl-C ends the program without a word.
+_quiet = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+if _quiet:
+    signal.signal(signal.SIGINT, lambda *_: os._exit(INCOMPLETE))
 
 
 def main(arguments: "Sequence[str] | None" = None) -> int:
@@ -23,4 +31,6 @@ def main(arguments: "Sequence[str] | None" = None) -> int:
 def _main(arguments: "Sequence[str] | None" = None) -> int:
     from septum.cli.app import main as run
 
+    if _quiet:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     return run(arguments)

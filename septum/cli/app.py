@@ -23,6 +23,7 @@ PACKAGE = Path(__file__).parents[1]
 
 MODULES = {
     "check": "check", "hunt": "hunt", "compare": "compare", "provenance": "provenance", "claims": "claims", "replay": "replay",
+    "record": "record",
     "new": "new", "sources": "sources", "list": "listing", "show": "show", "footprints": "footprints", "explain": "explain",
     "tdx": "tdx",
 }  # fmt: skip

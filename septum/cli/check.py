@@ -29,7 +29,11 @@ NUMBER = click.IntRange(min=1)
 @click.option("--vcpus", metavar="N", type=NUMBER, help="How many vCPUs the scenario runs.")
 @click.option("--pages", metavar="N", type=NUMBER, help="How many physical pages there are.")
 @click.option("--module", metavar="VERSION", help="Which TDX module: 1.5.16, 1.5.25, 1.5.28 or 2.0 (default: 1.5.16).")
-@click.option("--kernel", metavar="RELEASE", help="Which kernel to follow: 6.16, 6.18 or 7.2 (default: 7.2).")
+@click.option(
+    "--kernel",
+    metavar="RELEASE",
+    help="Which kernel to follow: 6.16, 6.18, 7.1, 7.2, 7.3 or next (default: 7.3; with Dynamic PAMT next, the tree after it).",
+)
 @click.option(
     "--budget",
     metavar="LIMIT",
@@ -135,13 +139,17 @@ def _write_ftrace(result: Result, name: str, options: dict[str, Any]) -> None:
     """The counterexample of a check, or a run of its scenario, as a kernel's trace."""
     from septum.check.schedules import schedule
     from septum.explore.build import sizes_given
+    from septum.kvm.versions import release
     from septum.report.ftrace import written
+    from septum.tdx.versions import version_number
 
     if not result.states:
         raise UserError(f"--ftrace: {result.scenario} did not run: {result.reason}")
     model = names.load(result.design)
     scenario = next(one for one in model.scenarios if one.name == result.scenario)
-    sizes = sizes_given(model, scenario, options["scope_name"], {"VCPUS": options["vcpus"], "PAGES": options["pages"]})
+    versions = {"KERNEL": release(options["kernel"]), "MODULE": version_number(options["module"])}
+    given = {"VCPUS": options["vcpus"], "PAGES": options["pages"], **versions}
+    sizes = sizes_given(model, scenario, options["scope_name"], given)
     build, steps = schedule(model, result, sizes)
     what = f"the counterexample: {result.clause}" if result.counterexample else "a run"
     try:

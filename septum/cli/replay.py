@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+import sys
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from septum.cli import duration
 from septum.cli.output import width, write, write_json
+
+if TYPE_CHECKING:
+    from septum.replay.result import Result
 
 INCOMPLETE = 3
 EPILOG = (
@@ -17,7 +22,9 @@ EPILOG = (
 
 
 @click.command(epilog=EPILOG, no_args_is_help=True, short_help="Follow a trace of a real kernel.")
-@click.argument("trace")
+@click.argument("trace", required=False)
+@click.option("--follow", is_flag=True, help="Follow the kernel that runs, with a line a second, until Ctrl-C (needs root).")
+@click.option("--for", "seconds", type=duration.seconds, metavar="TIME", help="With --follow: how long, as 10s.")
 @click.option("--kernel", metavar="VERSION", default="", help="The kernel that was traced, as 6.12 (default: inferred).")
 @click.option("--formats", metavar="FILE", help="Its event formats: events/kvmmmu of tracefs, or its files in one.")
 @click.option("--midlife", is_flag=True, help="VMs were running before the trace began (default: inferred).")
@@ -26,20 +33,24 @@ EPILOG = (
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option("--plot", metavar="FILE", help="Also draw mapped memory by page size, as .png or .html (needs septum[plot]).")
 @click.pass_context
-def replay(context: click.Context, /, trace: str, strict: bool, as_json: bool, plot: str | None, **options: Any) -> None:
+def replay(
+    context: click.Context, /, trace: str | None, follow: bool, seconds: float | None, strict: bool, as_json: bool,
+    plot: str | None, **options: Any,
+) -> None:  # fmt: skip
     """Follow the KVM events of a trace in the model, at real geometry: which change of a page table could no kernel make?
 
     TRACE is the text of tracefs (trace, trace_pipe), trace-cmd report or perf script, plain or compressed (gzip, xz, zstd);
-    trace.dat or perf.data where their tools are installed; or - for standard input.
+    trace.dat or perf.data where their tools are installed; or - for standard input. septum record makes one.
     """
-    from septum.replay.replay import replay as run
     from septum.replay.result import Verdict
 
+    if (trace is None) != follow:
+        raise click.UsageError("give either TRACE or --follow")
     if plot:
         from septum.report.plot import check_plot
 
         check_plot(plot)
-    result = run(trace, **options)
+    result = followed(seconds, options) if trace is None else read(trace, options)
     if plot:
         from septum.report.plot import draw
 
@@ -54,3 +65,18 @@ def replay(context: click.Context, /, trace: str, strict: bool, as_json: bool, p
         write(render(result, width=width()))
     whole = INCOMPLETE if result.reading.truncated or (strict and result.checked.poorly) else 0
     context.exit({Verdict.FOLLOWED: whole, Verdict.DIVERGED: 1, Verdict.NOTHING: INCOMPLETE}[result.verdict])
+
+
+def read(trace: str, options: dict[str, Any]) -> Result:
+    """A trace that was recorded."""
+    from septum.replay.replay import replay as run
+
+    return run(trace, **options)
+
+
+def followed(seconds: float | None, options: dict[str, Any]) -> Result:
+    """The kernel that runs."""
+    from septum.replay.live import follow
+    from septum.replay.replay import Options
+
+    return follow(Options(**options), seconds, lambda line: print(line, file=sys.stderr, flush=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import difflib
 import functools
 import inspect
 import traceback
@@ -16,7 +17,7 @@ from septum.lang import source as source_module
 from septum.lang.engine import Engine
 from septum.lang.errors import LanguageError, OutOfTime, SeptumError, UserError
 from septum.lang.model import Model, Scenario, Setup, Thread
-from septum.lang.paths import shown_path
+from septum.lang.paths import is_built_in, shown_path
 from septum.lang.processes import property_of
 from septum.lang.source import Source
 from septum.lang.struct import allocate, fields, size_of
@@ -27,9 +28,9 @@ from septum.reduce.automorphism import Automorphisms
 from septum.reduce.footprint import Footprints
 from septum.translate.compile import compiled, load
 from septum.translate.translation import Translation
-from septum.translate.tree import Function
+from septum.translate.tree import Function, called
 
-MAX_ARGUMENTS, MAX_CALLS, MOST_THREADS, MOST_WORLD = 6, 32, 32, 1 << 20
+MAX_ARGUMENTS, MAX_CALLS, MOST_THREADS, MOST_WORLD = 8, 32, 32, 1 << 20
 LANGUAGE = Path(source_module.__file__).parent
 ASSERTS, DEADLOCK, PROGRESS, RACE = "asserts", "deadlock", "progress", "race"
 
@@ -233,6 +234,7 @@ def _translated(model: Model, peers: Sequence[Scenario]) -> tuple[Translation, l
                 entry = translation.entries[translation.entry(call.process, len(call.arguments))]
                 _check_arguments(entry, call.arguments)
     explored(translation, model.properties, source())
+    _check_properties(model, translation)
     return translation, programs, worlds
 
 
@@ -244,6 +246,34 @@ def _deepest(error: RecursionError) -> str:
         if isinstance(source, Source) and line:
             found = f"{source.file}:{line}"
     return found or "its source"
+
+
+def _check_properties(model: Model, translation: Translation) -> None:
+    """UserError where an assertion of the user's own files belongs to none of the properties that the model declares, if any."""
+    if not model.properties:
+        return
+    names = {ASSERTS, *(one.name for one in model.properties)}
+    for site in translation.sites:
+        if site.is_assertion and site.property not in names and not is_built_in(site.file):
+            near = difflib.get_close_matches(site.property, names, 1)
+            hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(sorted(names))}"
+            raise UserError(f"{site.file}:{site.line}: {model.name} has no property {site.property}; {hint}\n    {site.text}")
+
+
+def judges(built: Build, property: str) -> bool:
+    """Whether anything that the scenario's threads run, or that the model declares, belongs to a property."""
+    if property in (DEADLOCK, PROGRESS, RACE) or any(one.check and one.name == property for one in built.model.properties):
+        return True
+    translation = built.translation
+    run = [
+        translation.entries[translation.entry(call.process, len(call.arguments))] for one in built.threads for call in one.calls
+    ]
+    sources = [instance.source for instance in called(run)]
+    return any(
+        site.property == property
+        and any(of.file == site.file and of.tree.lineno <= site.line <= (of.tree.end_lineno or 0) for of in sources)
+        for site in translation.sites
+    )
 
 
 def _start(scenario: Scenario, setup: Setup) -> None:

@@ -43,8 +43,8 @@ struct watcher {
 	uint32_t steps, used, lost;
 	struct race race;
 	struct meeting meeting[MOST_ACCESSES];
-	access_t arena[MOST_ACCESSES], again[MOST_ACCESSES], other[MOST_ACCESSES];
-	_Alignas(64) uint8_t whole[STRIDE], half[STRIDE], middle[STRIDE], seen[STRIDE];
+	access_t arena[MOST_ACCESSES], again[MOST_ACCESSES], other[MOST_ACCESSES], sequel[MOST_ACCESSES];
+	_Alignas(64) uint8_t whole[STRIDE], half[STRIDE], middle[STRIDE], seen[STRIDE], real[STRIDE];
 };
 
 static int overlap(const access_t *a, const access_t *b)
@@ -72,15 +72,22 @@ static int keep(struct watcher *watcher, accesses_t *accesses)
 /* The words of the condition that a step waited for, and what the step does to them, are one piece. */
 static void join_condition(accesses_t *one)
 {
-	for (uint32_t i = 0; i < one->count && one->at[i].piece == AWAITED; i++)
-		for (uint32_t k = i + 1; k < one->count; k++)
-			if (one->at[k].word == one->at[i].word && is_plain(&one->at[k]))
-				one->at[k].piece = AWAITED - 1 - i;
-}
+	for (uint32_t i = 0; i < one->count && one->at[i].piece == AWAITED; i++) {
+		access_t *first = NULL;
 
-static int is_joined_to_condition(const accesses_t *one, const access_t *access)
-{
-	return access->piece < AWAITED && access->piece > AWAITED - 1 - one->count;
+		for (uint32_t k = i + 1; k < one->count; k++) {
+			access_t *access = &one->at[k];
+
+			if (access->word == one->at[i].word && is_plain(access))
+				access->piece = AWAITED - 1 - i;
+			if (!access->written || access->offset != one->at[i].offset)
+				continue;
+			if (first && first->until == one->count)
+				first->until = k;
+			if (!first && !access->until)
+				(first = access)->until = one->count;
+		}
+	}
 }
 
 /* S taken again, and T in the middle of it. */
@@ -90,20 +97,40 @@ struct split {
 	const struct watched *one, *other;
 	uint32_t first, last;		/* the plain accesses of S between which T may come */
 	int taken;			/* T was, in the world that is in watcher->seen */
+	uint32_t point;			/* the access of S before which it was */
+	uint32_t steps, end[MOST_FOLLOWED + 1];	/* of T's thread, and where the accesses of each end in watcher->other */
 	struct race *race;		/* what is found first */
 };
 
-/* The world as it is between two accesses of S; what S does to the words that it waited for is done. */
-static void middle_of(struct split *split, const void *world)
+/* What S first stores to the words that it waited for, in watcher->whole. */
+static void note_first_stores(void *of, uint32_t count, const void *world)
+{
+	struct split *split = of;
+	const accesses_t *one = &split->one->accesses;
+
+	for (uint32_t i = 0; i < count && i < one->count; i++)
+		if (one->at[i].until && count <= one->at[i].until)
+			memcpy(split->watcher->whole + one->at[i].offset, (const uint8_t *)world + one->at[i].offset, one->at[i].size);
+}
+
+/* What S first does to the words that it waited for is done, wherever in it. */
+static void patch_condition(const struct split *split, uint32_t point, uint8_t *world)
+{
+	const accesses_t *one = &split->one->accesses;
+
+	for (uint32_t i = 0; i < one->count; i++)
+		if (one->at[i].until && point <= one->at[i].until)
+			memcpy(world + one->at[i].offset, split->watcher->whole + one->at[i].offset, one->at[i].size);
+}
+
+/* The state in the middle of S, before its access `point`. */
+static void middle_of(struct split *split, uint32_t point, const void *world)
 {
 	struct watcher *watcher = split->watcher;
-	const accesses_t *one = &split->one->accesses;
 
 	memcpy(watcher->middle, world, WORLD_SIZE);
 	memcpy(watcher->middle + WORLD_SIZE, split->from + WORLD_SIZE, STATE_SIZE - WORLD_SIZE);
-	for (uint32_t i = 0; i < one->count; i++)
-		if (one->at[i].written && is_joined_to_condition(one, &one->at[i]))
-			memcpy(watcher->middle + one->at[i].offset, watcher->whole + one->at[i].offset, one->at[i].size);
+	patch_condition(split, point, watcher->middle);
 }
 
 /* Notes what a step of the other thread meets of S; whether anything. */
@@ -134,11 +161,11 @@ static void take_other(struct split *split)
 {
 	struct watcher *watcher = split->watcher;
 	unsigned thread = split->other->thread;
-	uint32_t used = 0, choice = split->other->choice;
+	uint32_t choice = split->other->choice, met = 0;
 
 	memset(watcher->meeting, 0, split->one->accesses.count * sizeof *watcher->meeting);
-	for (uint32_t number = 1, met = 0; number <= MOST_FOLLOWED ; number++, choice = 0) {
-		uint32_t choices = model_choices(watcher->middle, thread);
+	for (split->steps = 0; split->steps < MOST_FOLLOWED; choice = 0) {
+		uint32_t used = split->steps ? split->end[split->steps] : 0, choices = model_choices(watcher->middle, thread);
 		step_t step = { .choice = choice < choices ? choice : 0 };
 		accesses_t late = { .at = watcher->other + used, .room = MOST_ACCESSES - used };
 
@@ -146,11 +173,55 @@ static void take_other(struct split *split)
 			return;
 		if (late.count > late.room)	/* of what follows, as much as there is room for */
 			late.count = late.room;
-		used += late.count;
-		met |= (uint32_t)meet_accesses(split, number, &late);
+		split->end[++split->steps] = used + late.count;
+		met |= (uint32_t)meet_accesses(split, split->steps, &late);
 		if (!met)
 			return;
 	}
+}
+
+/* S once more, as it goes on after the other thread's steps have been taken in it: the world is theirs as well. */
+static void go_on_after(void *of, uint32_t count, const void *world)
+{
+	struct split *split = of;
+	accesses_t *outer = watching;
+	(void)world;
+
+	if (count != split->point)
+		return;
+	watching = NULL;
+	patch_condition(split, count, split->watcher->real);
+	for (uint32_t number = 0; number < split->steps; number++) {
+		unsigned thread = split->other->thread;
+		uint32_t choice = number ? 0 : split->other->choice;
+		step_t step = { .choice = choice < model_choices(split->watcher->real, thread) ? choice : 0 };
+
+		model_step(split->watcher->real, thread, &step);
+	}
+	watching = outer;
+}
+
+/*
+ * Whether S, as it goes on, fails, or touches in another piece what the other thread touched, in its step `first` or later: it may
+ * take another page now, where the other one took the page that it would have taken.
+ */
+static int still_meets(struct split *split, const access_t *before, uint32_t first)
+{
+	struct watcher *watcher = split->watcher;
+	accesses_t all = { .at = watcher->sequel, .room = MOST_ACCESSES, .between = go_on_after, .of = split };
+	step_t step = { .choice = split->one->choice };
+
+	memcpy(watcher->real, split->from, STATE_SIZE);
+	int rc = watch_step(watcher->real, split->one->thread, &step, &all);
+	if (!keep(watcher, &all) || rc == STEP_FAILED)
+		return rc == STEP_FAILED;
+	join_condition(&all);
+	for (uint32_t i = split->point; i < all.count; i++)
+		for (uint32_t k = first > 1 ? split->end[first - 1] : 0; k < split->end[split->steps]; k++)
+			if (is_plain(&all.at[i]) && watcher->other[k].piece != COMMUTING && overlap(&all.at[i], &watcher->other[k]) &&
+			    !same_piece(before, &all.at[i]))
+				return 1;
+	return 0;
 }
 
 /* Nobody comes into a routine that is one piece. */
@@ -162,21 +233,23 @@ static int is_inside_piece(const accesses_t *one, uint32_t count)
 }
 
 /* Whether what the other thread met before the access `point` of S, and what it met then or later after it, are two. */
-static void judge_split(struct split *split, uint32_t point)
+static void judge_split(struct split *split)
 {
 	const accesses_t *one = &split->one->accesses;
 	const struct meeting *meeting = split->watcher->meeting;
 
-	for (uint32_t i = split->first; i < point; i++)
-		for (uint32_t k = point; meeting[i].first && k <= split->last; k++) {
+	for (uint32_t i = split->first; i < split->point; i++)
+		for (uint32_t k = split->point; meeting[i].first && k <= split->last; k++) {
 			if (meeting[k].last < meeting[i].first || same_piece(&one->at[i], &one->at[k]))
 				continue;
+			if (!still_meets(split, &one->at[i], meeting[i].first))
+				break;
 			int sooner = meeting[k].first >= meeting[i].first;
 			const access_t *x = meeting[i].by_first, *y = sooner ? meeting[k].by_first : meeting[k].by_last;
 			*split->race = (struct race){
-				.found = 1,
-				.apart = meeting[i].first != (sooner ? meeting[k].first : meeting[k].last), .thread = split->one->thread,
-				.choice = split->one->choice, .partner = split->other->thread, .partner_choice = split->other->choice,
+				.found = 1, .apart = meeting[i].first != (sooner ? meeting[k].first : meeting[k].last),
+				.thread = split->one->thread, .choice = split->one->choice,
+				.partner = split->other->thread, .partner_choice = split->other->choice,
 				.site = { one->at[i].site, one->at[k].site }, .partner_site = { x->site, y->site },
 				.offset = { one->at[i].offset, one->at[k].offset, x->offset, y->offset },
 				.written = (uint32_t)(one->at[i].written | one->at[k].written << 1 | x->written << 2 | y->written << 3),
@@ -198,11 +271,12 @@ static void come_between(void *of, uint32_t count, const void *world)
 		watching = NULL;
 		memcpy(watcher->seen, world, WORLD_SIZE);
 		split->taken = 1;
-		middle_of(split, world);
+		middle_of(split, count, world);
 		take_other(split);
 		watching = outer;
 	}
-	judge_split(split, count);
+	split->point = count;
+	judge_split(split);
 }
 
 /* Whether T could meet S at all: S touches several pieces, and they have a word in common. */
@@ -239,10 +313,12 @@ static void look_between(struct watcher *watcher, const uint8_t *from, const str
 	split.first = first;
 	split.last = last;
 	step_t step = { .choice = one->choice };
-	memcpy(watcher->whole, from, STATE_SIZE);
-	model_step(watcher->whole, one->thread, &step);
-	again.between = come_between;
 	again.of = &split;
+	again.between = note_first_stores;
+	memcpy(watcher->half, from, STATE_SIZE);
+	watch_step(watcher->half, one->thread, &step, &again);
+	note_first_stores(&split, one->accesses.count, watcher->half);
+	again.between = come_between;
 	memcpy(watcher->half, from, STATE_SIZE);
 	watch_step(watcher->half, one->thread, &step, &again);
 }

@@ -6,7 +6,8 @@ static const uint32_t COMMUTING = UINT32_MAX, AWAITED = UINT32_MAX - 1;
 typedef struct access {
     uint32_t offset, site;      /* of the place in the world; of the expression in the code */
     uint32_t word, piece;       /* where the word begins that holds it; the atomic routine that touched it, COMMUTING, AWAITED, or 0 */
-    uint8_t size, written, joined, padding[5];  /* joined: the word has more in it than this place */
+    uint8_t size, written, joined, padding;     /* joined: the word has more in it than this place */
+    uint32_t until;             /* of the first store to what the step waited for: the access that is the next one, or the end */
 } access_t;
 
 typedef struct accesses {
@@ -16,7 +17,6 @@ typedef struct accesses {
     uint32_t plain;             /* accesses that are in no routine that commutes, and in no condition that is waited for */
     uint32_t nested, outer;
     uint64_t reads, writes;     /* of the words touched: a bit stands for many */
-    uint64_t signature;
     access_t *at;
     void (*between)(void *of, uint32_t count, const void *world);  /* called before each access, if there is one */
     void *of;
@@ -37,7 +37,6 @@ static __attribute__((noinline)) void note_access(const void *world, access_t ac
     else
         all->reads |= bit;
     all->plain += access.piece < AWAITED;
-    all->signature = (all->signature ^ access.site ^ (uint64_t)access.offset << 32) * 0x9e3779b97f4a7c15ull;
     if (all->count < all->room)
         all->at[all->count] = access;
     all->count++;
@@ -95,7 +94,7 @@ static inline void no_piece(void)
 static void begin_accesses(accesses_t *accesses)
 {
     accesses->count = accesses->atomic = accesses->piece = accesses->pieces = accesses->plain = accesses->nested = 0;
-    accesses->reads = accesses->writes = accesses->signature = 0;
+    accesses->reads = accesses->writes = 0;
     watching = accesses;
 }
 

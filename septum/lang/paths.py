@@ -13,3 +13,9 @@ def shown_path(file: str) -> str:
     package_parent = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     relative = os.path.relpath(file, package_parent)
     return file if relative.startswith("..") else relative
+
+
+def is_built_in(file: str) -> bool:
+    """Whether a path, as `shown_path` gives it, is one of septum's own files."""
+    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    return os.path.abspath(file).startswith(package + os.sep) or not os.path.exists(file)

@@ -77,9 +77,10 @@ def _annotations(struct: type[Struct]) -> dict[str, Any]:
             f"the class, the same for all, is written in capitals; everything starts at zero"
         )
     found: dict[str, Any] = {}
+    module = sys.modules.get(struct.__module__)
+    known = vars(module) if module else {}
     for name, annotation in inspect.get_annotations(struct).items():
         try:
-            known = vars(sys.modules[struct.__module__])
             found[name] = eval(annotation, known, dict(vars(struct))) if isinstance(annotation, str) else annotation
         except NameError as error:
             raise UserError(f"{_place(struct, name)}: {struct.__name__}.{name}: no type is called {error.name}") from None

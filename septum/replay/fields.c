@@ -14,7 +14,7 @@ typedef struct record {
     int16_t vcpu;
     uint16_t loses;                 /* losses that begin behind this event of its CPU */
     uint16_t seen;                  /* SEEN_ flags, of the line's head */
-    uint8_t kind, as_id, level, failed, done, access, spurious;
+    uint8_t kind, as_id, level, failed, done, access, spurious, learned;
 } record_t;
 
 enum { FORM_NO_TASK, FORM_NO_TIME, FORM_RAW, FORM_HEX, FORM_PERF_TRACE, FORM_VERBOSE, FORM_QUOTED, FORMS };

@@ -270,7 +270,8 @@ static int follow_record(replay_t *p, uint64_t i)
         r->done = 1;
         if (r->kind == K_CHANGED) {
             p->changes++;
-            p->learned += p->world->learned - learned;
+            r->learned = p->world->learned != learned;
+            p->learned += r->learned;
             p->unseen += p->world->step == STEP_UNSEEN;
         }
         account(p, r);

@@ -59,7 +59,7 @@ class Record(ctypes.Structure):
         *((name, u64) for name in ("offset", "line", "time", "gfn", "pfn", "old", "value", "sptep")),
         *((name, u32) for name in ("length", "pid", "tgid", "comm")),
         ("cpu", u16), ("task", u16), ("vcpu", ctypes.c_int16), ("loses", u16), ("seen", u16),
-        *((name, ctypes.c_uint8) for name in ("kind", "as_id", "level", "failed", "done", "access", "spurious")),
+        *((name, ctypes.c_uint8) for name in ("kind", "as_id", "level", "failed", "done", "access", "spurious", "learned")),
     ]  # fmt: skip
 
 

@@ -1,6 +1,6 @@
 /* Records in the order of their time stamps, from the lines of a trace to the model; what Python calls. */
 
-enum { LONGEST = 1 << 16 };
+enum { LONGEST = 1 << 16, NEAR = 1 << 10 };
 
 static void sample(replay_t *p, uint64_t time)
 {
@@ -26,12 +26,38 @@ static int last_resort(replay_t *p, uint64_t i)
     return found;
 }
 
+/* The entry was unknown when another event taught what it holds, so nobody saw that this one came before that: it leaves what that
+ * one found. */
+static int before_learned(replay_t *p, uint64_t i, int guard)
+{
+    record_t *r = at(p, i);
+    if (r->kind != K_CHANGED || guard != GUARD_OLD_VALUE)
+        return 0;
+    for (uint64_t j = i; j > 0 && i - j < NEAR; j--) {
+        record_t *other = at(p, j - 1);
+        if (other->kind != K_CHANGED || other->gfn != r->gfn || other->level != r->level || other->as_id != r->as_id)
+            continue;
+        if (!other->learned || other->pid == r->pid || (in_model(p, other->old) ^ in_model(p, r->value)) & kept_bits(p))
+            return 0;
+        blind(p, r->task);
+        p->world->step = STEP_UNSEEN;
+        p->overtaken++;
+        p->changes++;
+        p->unseen++;
+        r->done = 1;
+        account(p, r);
+        p->lossy += r->loses;
+        return 1;
+    }
+    return 0;
+}
+
 static void step(replay_t *p)
 {
     record_t *r = at(p, p->next);
     if (!r->done) {
         int guard = follow_record(p, p->next);
-        if (guard != GUARD_NONE && !p->stop && !earlier(p, p->next, 0) && !last_resort(p, p->next)) {
+        if (guard != GUARD_NONE && !p->stop && !earlier(p, p->next, 0) && !before_learned(p, p->next, guard) && !last_resort(p, p->next)) {
             if (!p->stop)
                 p->stop = STOP_DIVERGED;
             p->diverged_at = p->next;

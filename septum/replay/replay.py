@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from dataclasses import replace as with_fields
 from pathlib import Path
 
@@ -19,20 +20,32 @@ from septum.replay.words import STEPS
 SPURIOUS_SHOWN = 16
 
 
+@dataclass(frozen=True)
+class Options:
+    """What a user says of a trace, and wants: --kernel, --formats, --midlife and --keep-going."""
+
+    kernel: str = ""
+    formats: str | None = None
+    midlife: bool = False
+    keep_going: bool = False
+
+
 def replay(
-    trace: str,
-    *,
-    kernel: str = "",
-    formats: str | None = None,
-    midlife: bool = False,
-    keep_going: bool = False,
-    progress: Callable[[int], None] | None = None,
+    trace: str, *, kernel: str = "", formats: str | None = None, midlife: bool = False, keep_going: bool = False
 ) -> Result:
     """Follows a trace: the name of a file, or `-` for standard input.
 
     `kernel` is a version as 6.12, `formats` a file (or a directory of files) with the kernel's event formats; without both the
-    kernel is inferred. `midlife` says that VMs were running before the trace began. `progress` is told the lines read.
-    UserError if the trace cannot be read.
+    kernel is inferred. `midlife` says that VMs were running before the trace began. UserError if the trace cannot be read.
+    """
+    with chunks(trace) as pieces:
+        return followed(trace, pieces, Options(kernel, formats, midlife, keep_going))
+
+
+def followed(trace: str, pieces: Iterable[bytes], options: Options, tell: Callable[[Session, int], None] | None = None) -> Result:
+    """Follows pieces of text as they come; an empty one says that nothing is there for the moment.
+
+    `tell` gets the session and the number of divergences after each piece.
     """
     groups: dict[tuple[str, str], Group] = {}
 
@@ -44,20 +57,23 @@ def replay(
             lines = (*known.lines, line) if len(known.lines) < GROUP_LINES else known.lines
             groups[kind] = with_fields(known, count=known.count + 1, lines=lines)
 
-    session = Session(Settings(kernel, _formats(formats), midlife, keep_going), note)
+    settings = Settings(options.kernel, _formats(options.formats), options.midlife, options.keep_going)
+    session = Session(settings, note)
     begun, truncated = time.monotonic(), ""
-    with chunks(trace) as pieces:
-        try:
-            for piece in pieces:
+    try:
+        for piece in pieces:
+            if piece:
                 session.feed(piece)
-                if progress:
-                    progress(session.state.scan.lines)
-                if session.stopped:
-                    break
-        except Truncated as error:
-            truncated = str(error)
-        except KeyboardInterrupt:
-            truncated = "interrupted: what had been read by then was followed"
+            else:
+                session.catch_up()
+            if tell:
+                tell(session, sum(group.count for group in groups.values()))
+            if session.stopped:
+                break
+    except Truncated as error:
+        truncated = str(error)
+    except KeyboardInterrupt:
+        truncated = "interrupted: what had been read by then was followed"
     session.finish()
     return _result(trace, session, groups, truncated, time.monotonic() - begun)
 

@@ -92,15 +92,22 @@ class Session:
         """Follows what can be followed of the next piece."""
         self._scan(self._rest + piece, last=False)
 
+    def catch_up(self) -> None:
+        """Follows all that was read, as nothing earlier can come any more."""
+        self._scan(self._rest, last=False)
+        if self.choice is None and self.state.tail:
+            self._choose()
+        while self.choice and not self.stopped:
+            self.library.c.replay_drain(ctypes.byref(self.state))
+            if not self._went_on():
+                break
+
     def finish(self) -> None:
         """Follows the rest. If the header's numbers are those of the lines, none was missing: then suspects are divergences."""
         self._scan(self._rest, last=True)
         if self.choice is None:
             self._choose()
-        while not self.stopped:
-            self.library.c.replay_drain(ctypes.byref(self.state))
-            if not self._went_on():
-                break
+        self.catch_up()
         scan = self.state.scan
         whole = scan.in_buffer and scan.entries + scan.unreadable == scan.in_buffer
         if whole and not self.stopped:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
 from itertools import groupby
+from pathlib import Path
 
 from septum.check.result import Call, Counterexample, Result, Verdict
 from septum.report.calltrace import short
@@ -195,14 +196,16 @@ def witnesses(results: Iterable[Result]) -> Iterator[str]:
 
 
 def unexecuted(results: Iterable[Result]) -> Iterator[str]:
-    """Per design, the lines that none of its scenarios executed."""
-    lines: dict[str, set[int]] = {}
+    """Per design, the lines that none of its scenarios executed; of another file than that of its name, with the file."""
+    lines: dict[tuple[str, str], set[int]] = {}
     for result in results:
         if result.states:
-            lines[result.design] = lines.get(result.design, set(result.unexecuted)) & set(result.unexecuted)
-    for design, missed in lines.items():
+            key = (result.design, result.file)
+            lines[key] = lines.get(key, set(result.unexecuted)) & set(result.unexecuted)
+    for (design, file), missed in lines.items():
         if missed:
-            yield f"{design}: {ranges(missed)}"
+            named = Path(file).stem == Path(design).stem
+            yield f"{design}{'' if named or not file else f', {file}'}: {ranges(missed)}"
 
 
 def not_applicable(results: Iterable[Result]) -> Iterator[str]:

@@ -6,14 +6,16 @@ behind the last one that it has, or at the top.
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from textwrap import wrap
 
 from septum.kvm.design import Design
+from septum.sources.citations import citations
 from septum.sources.patch import Kind, Touched
-from septum.sources.stands_for import Place, function_at, line_of, operations, operations_called, places
+from septum.sources.stands_for import Place, function_at, line_of, operations, operations_called, place_of, places
 
 MARK = "# patch:"
 
@@ -42,7 +44,7 @@ def begin(found: Sequence[Touched], base: Design) -> list[Begun]:
 
 
 def _begun(one: Touched, base: Design) -> Begun:
-    known = places().get(one.name, ())
+    known = tuple(dict.fromkeys(_of_base(place, base) for place in places().get(one.name, ())))
     if not known:
         return Begun(one)
     ways = operations(base, frozenset(known))
@@ -51,6 +53,12 @@ def _begun(one: Touched, base: Design) -> Begun:
         function = function_at(place)
         around |= operations_called(function) & base.operations if function else set()
     return Begun(one, known, ways, tuple(sorted(around)))
+
+
+def _of_base(place: Place, base: Design) -> Place:
+    """The base's own operation for one of another design."""
+    own = place[0].startswith("designs/") and place[1] in base.operations
+    return place_of(base.function(place[1])) if own else place
 
 
 def annotated(source: str, operation: str, begun: Sequence[Begun]) -> str:
@@ -183,7 +191,8 @@ def preface(begun: Sequence[Begun], scenarios: Mapping[str, Sequence[str]]) -> l
 def told(one: Begun) -> str:
     """What the model has for a function that a patch touches, in a line."""
     if not one.places:
-        return "the model has nothing that stands for it"
+        near = difflib.get_close_matches(one.touched.name, sorted({cited.name for cited in citations()}), 1, 0.8)
+        return "the model has nothing that stands for it" + (f"; its nearest name is {near[0]}()" if near else "")
     where = ", ".join(f"{place[1]}() in septum/{place[0]}:{line_of(place)}" for place in one.places)
     if one.ways:
         return f"{where}; copied: {', '.join(one.ways)}"

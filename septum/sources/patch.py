@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import email
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -86,13 +87,26 @@ def touched(text: str) -> list[Touched]:
     """The functions that a unified diff touches, in its order; a series may be patches one after the other. UserError if none."""
     found: dict[tuple[str, str], Touched] = {}
     hunks = 0
-    for file, heading, lines in _hunks(text):
+    for file, heading, lines in _hunks(_decoded(text)):
         hunks += 1
         if file.endswith((".c", ".h")):
             _take(found, file, heading, lines)
     if not hunks:
         raise UserError("the patch holds no hunk of a unified diff (@@ -1,2 +3,4 @@); git diff and git format-patch write such")
     return [one for one in found.values() if one.added or one.removed]
+
+
+def _decoded(text: str) -> str:
+    """The text of mails, one after the other, of which some are encoded for transport."""
+    if not re.search(r"^content-transfer-encoding:\s*(?:quoted-printable|base64)", text, re.MULTILINE | re.IGNORECASE):
+        return text
+    told: list[str] = []
+    for mail in re.split(r"^(?=From \S+ .*\d{4}$)", text, flags=re.MULTILINE):
+        for part in email.message_from_string(mail).walk():
+            body = part.get_payload(decode=True)
+            if isinstance(body, bytes) and part.get_content_maintype() == "text":
+                told.append(body.decode("utf-8", errors="replace").replace("\r\n", "\n"))
+    return "\n".join(told)
 
 
 def _hunks(text: str) -> Iterator[tuple[str, str, list[str]]]:
@@ -141,13 +155,16 @@ def _take(found: dict[tuple[str, str], Touched], file: str, heading: str, lines:
 
 
 def _calls(lines: list[str]) -> dict[int, list[Call]]:
-    """The calls of one side of a hunk by line; a comment that began above the hunk is left out."""
+    """The calls of one side of a hunk by line; a comment that began above the hunk, or ends below it, is left out."""
     for number, line in enumerate(lines):
         if "/*" in line:
             break
         if "*/" in line:
             lines[: number + 1] = ["" for _ in lines[:number]] + [line.partition("*/")[2]]
             break
+    last = max((number for number, line in enumerate(lines) if "/*" in line), default=len(lines))
+    if not any("*/" in line for line in lines[last:]):
+        lines[last:] = ["" for _ in lines[last:]]
     lines = [_DEFINE.sub("", line).rstrip("\\ \t") for line in lines]
     found: dict[int, list[Call]] = {}
     for call in named_calls([one for one in tokens("\n".join(lines)) if one.kind != "directive"]):

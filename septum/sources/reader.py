@@ -150,9 +150,12 @@ def _fields(found: Sequence[Token]) -> Iterator[tuple[str, str]]:
 
 def _stumble(node: Any) -> int:
     """The row of the first error in a tree."""
-    if node.is_error or node.is_missing:
-        return int(node.start_point[0])
-    return next((_stumble(child) for child in node.children if child.has_error), int(node.start_point[0]))
+    while not (node.is_error or node.is_missing):
+        inside = next((child for child in node.children if child.has_error), None)
+        if inside is None:
+            break
+        node = inside
+    return int(node.start_point[0])
 
 
 def _function(piece: Piece, file: str, calls: tuple[Call, ...], whole: Sequence[Token]) -> Function:

@@ -80,13 +80,13 @@ def conditionals(found: Sequence[Token], first: bool = False) -> list[Token]:
 
 def _kept(conditional: _Conditional, first: bool) -> list[Token]:
     branches = conditional.branches[1:] if conditional.never else conditional.branches
-    if len(branches) > 1 and (first or any(_balance(branch) for branch in branches)):
+    if len(branches) > 1 and (first or any(unbalanced(branch) for branch in branches)):
         branches = branches[:1]
     return [token for branch in branches for token in branch]
 
 
-def _balance(found: Sequence[Token]) -> bool:
-    """Whether brackets are left open or closed."""
+def unbalanced(found: Sequence[Token]) -> bool:
+    """Whether brackets are left open, or closed that were not opened."""
     depth = 0
     for token in found:
         depth += (token.text in OPENING) - (token.text in CLOSING)

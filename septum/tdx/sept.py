@@ -233,8 +233,13 @@ def leave_tree(m, vm: VmId, exclusive: bool):
 
 def end(m, vm: VmId, gfn: Gfn, level: Level, exclusive: bool):
     """Releases all that `begin` took."""
-    unlock_entry(m, sept_table(m, vm, gfn, level), index_at(gfn, level))
+    unlock_entry(m, walked_to(m, vm, gfn, level), index_at(gfn, level))
     leave_tree(m, vm, exclusive)
+
+
+def walked_to(m, vm: VmId, gfn: Gfn, level: Level):
+    """The S-EPT page with the entry that `begin` locked; the whole module remembers it."""
+    return m.lp[me()].walked if WHOLE else sept_table(m, vm, gfn, level)
 
 
 def entry_of(m, vm: VmId, gfn: Gfn, level: Level):
@@ -245,7 +250,7 @@ def entry_of(m, vm: VmId, gfn: Gfn, level: Level):
 def set_entry(m, vm: VmId, gfn: Gfn, level: Level, word):
     """Writes an entry that is locked; it stays locked."""
     atomic("the module walks once, when it locks the entry, and the tree is locked against who removes tables")
-    table = sept_table(m, vm, gfn, level)
+    table = walked_to(m, vm, gfn, level)
     i = index_at(gfn, level)
     if KEEPS_PRIORITY:
         m.table[table].word[i] = word | TDEL | (m.table[table].word[i] & TDHP)

@@ -170,6 +170,8 @@ class Reader:
         advice = f"u8(...) or another type that says how it narrows: {what} is {kind}" if isinstance(kind, Num) else str(kind)
         if is_set(kind):
             advice = "only(x), the set that holds one value, or 0"
+        if isinstance(kind, Of) and isinstance(value.kind, Num):
+            advice = _instead(node, kind.scalar, known)
         self.refuse(node, f"{what} is {kind} and would get {value.kind}", advice)
 
     def joined(self, node: ast.AST, a: Expression, b: Expression) -> tuple[Kind, Expression, Expression]:
@@ -188,7 +190,7 @@ class Reader:
     def assigned(self, node: ast.AST, name: str, value: Expression) -> Expression:
         """A value as that of a local, whose kind it may widen."""
         if isinstance(value.kind, Nothing):
-            self.refuse(node, "a call without a result is assigned", "a routine that returns on every path")
+            self.refuse(node, "a call without a result is assigned", "a routine that returns on every path, or the call alone")
         if name not in self.fixed:
             if isinstance(value.kind, Num) and value.kind.lo < 0:
                 said = written(node.value) if isinstance(node, ast.Assign) else "..."
@@ -253,3 +255,16 @@ def as_packed(value: Expression, kind: Kind) -> Expression:
 def element_type(array: Expression) -> Array | None:
     """The type of an array that a place is."""
     return array.kind.to if isinstance(array.kind, Ref) and isinstance(array.kind.to, Array) else None
+
+
+def _instead(node: ast.AST, of: Scalar, known: int | None) -> str:
+    """A number as a value of this type."""
+    said = written(node.value) if isinstance(node, ast.Assign | ast.AnnAssign) and node.value else "..."
+    if isinstance(of, Boolean):
+        return f"{said} != 0" if known is None else str(known != 0)
+    if isinstance(of, EnumType):
+        member = of.members._value2member_map_.get(known)
+        return f"{of.name}.{member.name}" if member is not None else f"{of.name}({said})"
+    if isinstance(of, SetOf):
+        return "only(x), the set that holds one value, or 0"
+    return f"{of.name}({said})"

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 enum { STEP_DONE, STEP_BLOCKED, STEP_FAILED, STEP_PRUNED, STEP_RETURNED };
-enum { ENDED = 255, MAX_ARGUMENTS = 6, MAX_CALLS = 32, FUEL = 1 << 20 };
+enum { ENDED = 255, MAX_ARGUMENTS = 8, MAX_CALLS = 32, FUEL = 1 << 20 };
 
 typedef struct step {
     uint32_t choice;

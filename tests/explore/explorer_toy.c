@@ -343,6 +343,12 @@ static enum alone model_alone(const uint8_t *state, unsigned thread, const other
 	return reductions & REDUCE_LOCAL && ((mark == START && zaps(thread)) || mark == ZAP_LEAVE || mark == COIN);
 }
 
+static uint32_t model_stuck(const uint8_t *state, unsigned threads, uint32_t waiting)
+{
+	(void)state, (void)threads, (void)waiting;
+	return 0;
+}
+
 /* While nobody holds the lock for write, what the mirror says is present is mapped in the S-EPT. */
 static int32_t model_check(const uint8_t *state, int at_rest)
 {

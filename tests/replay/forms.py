@@ -36,18 +36,18 @@ def trace_cmd(text: str) -> str:
     return "\n".join(["cpus=6", *lines, ""])
 
 
-PAGE = re.compile(r"sp gen 0 (gfn (\w+)) l(\d) 8-byte (q0 direct wux) nxe ad (root 0 sync)(?: (new))?$", re.MULTILINE)
+PAGE = re.compile(r"sp gen 0 (gfn (\w+)) l(\d) 8-byte (q0 direct r?wux) nxe ad (root 0 sync)(?: (new))?$", re.MULTILINE)
+
+
+def _fields(found: re.Match[str]) -> str:
+    role = int(found[3]) | 1 << 7 | 7 << 8 | 1 << 12
+    created = " created=1" if found[6] else ""
+    return f"[FAILED TO PARSE] mmu_valid_gen=0 gfn={int(found[2], 16)} role={role} root_count=0 unsync=0{created}"
 
 
 def trace_cmd_without_plugins(text: str) -> str:
     """As `trace-cmd report -N` prints it: of the page events only the fields."""
-
-    def fields(found: re.Match[str]) -> str:
-        role = int(found[3]) | 1 << 7 | 7 << 8 | 1 << 12
-        created = " created=1" if found[6] else ""
-        return f"[FAILED TO PARSE] mmu_valid_gen=0 gfn={int(found[2], 16)} role={role} root_count=0 unsync=0{created}"
-
-    return trace_cmd(PAGE.sub(fields, text))
+    return trace_cmd(PAGE.sub(_fields, text))
 
 
 def trace_cmd_with_plugins(text: str) -> str:
@@ -72,6 +72,75 @@ def perf_script(text: str, tgid: str = "4711/") -> str:
 def perf_script_of_tids(text: str) -> str:
     """As `perf script` prints it, without thread groups."""
     return perf_script(text, "")
+
+
+FRAMES = (" => trace_event_raw_event_kvm_tdp_mmu_spte_changed", " => kvm_tdp_mmu_map", " => do_syscall_64")
+
+
+def with_stacks(text: str) -> str:
+    """As tracefs prints it with options/stacktrace."""
+    lines = []
+    for line in text.splitlines():
+        lines.append(line)
+        if found := LINE.match(line):
+            lines += [line[: found.start(7)] + "<stack trace>", *FRAMES]
+    return "\n".join([*lines, ""])
+
+
+def perf_script_with_chains(text: str) -> str:
+    """As `perf script` prints what was recorded with -g."""
+    frames = "\tffffffffc0946d94 kvm_tdp_mmu_map+0x12 ([kvm])\n\tffffffffc0962eaf [unknown] ([kvm])\n"
+    return "".join(f"{line.lstrip()}\n{frames}\n" for line in perf_script(text).splitlines())
+
+
+def latency(text: str) -> str:
+    """As `trace-cmd report -l` prints it."""
+    lines = [
+        f"{task:>8}-{pid:<5} {int(cpu):>3}{flags} {seconds:>5}.{micros}: {event + ': ':<22}{fields}"
+        for task, pid, cpu, flags, seconds, micros, event, fields in events(text)
+    ]
+    return "\n".join(["cpus=6", *lines, ""])
+
+
+def boot_clock(text: str) -> str:
+    """As trace-cmd report prints a clock of nanoseconds: flags and time run together."""
+    lines = [
+        f"{task:>16}-{pid:<5} [{cpu}] {flags}{int(seconds + micros) * 1000:>12}: {event + ': ':<22}{fields}"
+        for task, pid, cpu, flags, seconds, micros, event, fields in events(text)
+    ]
+    return "\n".join(["cpus=6", *lines, ""])
+
+
+def differences(text: str) -> str:
+    """As `trace-cmd report --ts-diff` prints it."""
+    lines = [
+        f"{task:>16}-{pid:<5} [{cpu}] {flags} {seconds:>6}.{micros}: (+7)     {event + ': ':<22}{fields}"
+        for task, pid, cpu, flags, seconds, micros, event, fields in events(text)
+    ]
+    return "\n".join(["cpus=6", *lines, ""])
+
+
+RAW = {
+    "kvm_tdp_mmu_spte_changed": (r"as id (\d+) gfn (\w+) level (\d) old_spte (\w+) new_spte (\w+)",
+                                 " gfn={1} old_spte={3} new_spte={4} level={2} as_id={0}"),
+    "kvm_mmu_spte_requested": (r"gfn (\w+) pfn (\w+) level (\d)(?: access (\w+))?", " gfn={0} pfn={1} level={2}"),
+    "kvm_mmu_set_spte": (r"gfn (\w+) spte (\w+) \(\S+\) level (\d) at (\w+)",
+                         " gfn={0} spte={1} sptep={3} level={2} r=1 x=1 u=1"),
+    "kvm_mmu_split_huge_page": (r"gfn (\w+) spte (\w+) level (\d) errno (-?\d+)", " gfn={0} spte={1} level={2} errno={3}"),
+    "kvm_page_fault": (r"vcpu (\d+) rip (\w+) address (\w+) error_code (\w+)",
+                       " vcpu_id={0} guest_rip={1} fault_address={2} error_code={3}"),
+}  # fmt: skip
+
+
+def raw(text: str) -> str:
+    """As `trace-cmd report -R` prints it: the fields of each event, in hexadecimal without 0x."""
+    lines = []
+    for task, pid, cpu, _, seconds, micros, event, fields in events(text):
+        pattern, form = RAW.get(event, ("", ""))
+        found = re.match(pattern, PAGE.sub(_fields, fields)) if pattern else None
+        fields = form.format(*found.groups()) if found else PAGE.sub(_fields, fields).replace("[FAILED TO PARSE]", "")
+        lines.append(f"{task:>16}-{pid:<5} [{cpu}]-0x0 {seconds:>6}.{micros}: {event + ': ':<22}{fields}")
+    return "\n".join(["cpus=6", *lines, ""])
 
 
 def shuffled(text: str, micros: int = 3000, seed: int = 1) -> str:
@@ -124,7 +193,7 @@ NX, EXECUTE, EXECUTE_7_2 = 1 << 63, 1 << 2, 1 << 2 | 1 << 10
 
 
 def ept(text: str, always: int, *, ad: bool = True, nonpresent: int = 1 << 63, modern: bool = False) -> str:
-    """The same trace of a kernel that uses EPT, 7.2 or newer if `modern`; `always`: bits of each present entry beside R and X."""
+    """The same trace of a kernel that uses EPT, from 7.2 on if `modern`; `always` are bits of each present entry but R and X."""
     bits, execute = (BITS_7_2, EXECUTE_7_2) if modern else (BITS, EXECUTE)
 
     def value(found: re.Match[str]) -> str:
@@ -134,8 +203,8 @@ def ept(text: str, always: int, *, ad: bool = True, nonpresent: int = 1 << 63, m
         new = sum(1 << to for bit, to in bits if old >> bit & 1 and (ad or bit not in (5, 6)))
         table = not old & 1 << 9 and not old & 1 << 7 and old & 0xFFF == 0x827
         accessed = 1 << 8 if table and ad else 0
-        always_so = always | 1 | (0 if old & NX else execute) | (0 if table else 0x30)
-        return f"{found[1]}{new | accessed | old & 0xFFFFFFFFFF000 | always_so:x}"
+        rights = 1 | (0 if old & NX else execute) | (0 if table else 0x30)
+        return f"{found[1]}{new | accessed | old & 0xFFFFFFFFFF000 | always | rights:x}"
 
     changed = re.sub(
         r"^.*(?:kvm_mmu_s|spte_changed|fast_page).*$", lambda line: VALUE.sub(value, line[0]), text, flags=re.MULTILINE

@@ -6,15 +6,20 @@ A mutation is found if the first divergence comes at its line, or by the next ev
 from __future__ import annotations
 
 import random
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import pytest
 
 from septum.replay.session import Session, Settings
+from tests.replay import forms
 from tests.replay.mutations import MUTATIONS, Mutation, Trace, mutations
 from tests.replay.samples import SAMPLES, lines_of
 
 WANTED = 0.99
 LONGEST = 24_000  # lines
+IN_A_FORM = 4
 SPLITS = 40  # the samples have no more of them
 
 
@@ -62,6 +67,71 @@ def test_the_originals_diverge_nowhere(traces):
 
 def test_over_99_percent_of_mutations_are_found(traces):
     check(rates(traces, 15, seed=7), 15)
+
+
+@dataclass(frozen=True)
+class Form:
+    """Another text of the same events. `lost`: a loss is told at a quarter, of a CPU that had no event before."""
+
+    name: str
+    write: Callable[[str], str]
+    lost: bool = False
+    twice: bool = True  # whether a line that comes twice counts twice: perf prints samples twice
+
+    def trace(self, name: str) -> Trace:
+        """A sample; after a loss only what was seen again is known."""
+        trace = Trace(name, lines_of(name)[:SHORTER])
+        if self.lost:
+            begin, seen, known = len(trace.lines) // 4, set(), []
+            for number in trace.changed:
+                if number > begin and trace.changes[number].entry in seen:
+                    known.append(number)
+                if number > begin:
+                    seen.add(trace.changes[number].entry)
+            trace.changed = known
+        return trace
+
+    def first_divergence(self, lines: list[str]) -> int | None:
+        """The index, in tracefs' lines, of the event that the replay reports first."""
+        begin = len(lines) // 4
+        marked = [*lines[:begin], "CPU:7 [LOST 3 EVENTS]", *lines[begin:]] if self.lost else lines
+        text = self.write("\n".join(marked) + "\n").splitlines()
+        reported = first_divergence(text)
+        if reported is None:
+            return None
+        before = sum(1 for line in text[:reported] if EVENT.search(line))
+        return [number for number, line in enumerate(lines) if EVENT.search(line)][before]
+
+
+EVENT = re.compile(r"\d: (?:\(\+\d+\) +)?(?:kvm\w*:)?(?:kvm_\w+|fast_page_fault): ")
+SHORTER = 2500
+FORMS = (
+    Form("trace-cmd", forms.trace_cmd_without_plugins), Form("trace-cmd -R", forms.raw), Form("trace-cmd -l", forms.latency),
+    Form("trace-cmd, another clock", forms.boot_clock), Form("trace-cmd --ts-diff", forms.differences),
+    Form("tracefs with stacks", forms.with_stacks), Form("tracefs with losses", str, lost=True),
+    Form("perf with call chains", forms.perf_script_with_chains, twice=False),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
+def test_in_every_form_over_99_percent_of_mutations_are_found(form):
+    traces = [form.trace(name) for name in SAMPLES]
+    rng = random.Random(3)
+    found, missed = 0, []
+    for kind in MUTATIONS:
+        if kind == "a doubled change" and not form.twice:
+            continue
+        for trace, mutation in mutations(traces, kind, IN_A_FORM, rng):
+            if mutation.limit is None:
+                continue  # the piece ends before anybody could notice
+            at = form.first_divergence(mutation.lines)
+            if at is not None and at <= mutation.limit:
+                found += 1
+            else:
+                missed.append((kind, trace.name, mutation.first, at))
+    assert [trace.name for trace in traces if form.first_divergence(trace.lines) is not None] == []
+    assert found > 20
+    assert found > WANTED * (found + len(missed)), missed
 
 
 @pytest.mark.slow

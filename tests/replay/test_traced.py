@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import pytest
 
+from septum.host.geometry import LEVELS
+from septum.lang.struct import allocate, realise
 from septum.lang.types import scope
-from septum.replay.native import GEOMETRY, library
 from septum.replay.session import Session, Settings
 from septum.replay.traced.events import Guard
+from septum.replay.traced.followed import MAX_LEVEL, Followed
 from septum.replay.traced.steps import follow
 from tests.replay.samples import lines_of
 
 EVENTS = 400
-FIELDS = ("kind", "call", "as_id", "level", "failed", "task", "gfn", "pfn", "old", "new", "sptep", "vcpu")
+FIELDS = ("kind", "call", "as_id", "level", "failed", "task", "gfn", "pfn", "old", "new", "sptep", "vcpu", "access", "spurious")
 
 
 @pytest.mark.parametrize("name", ["6.1-dirty-lazy", "6.12-race-exits", "7.3-dirty-eager"])
@@ -21,8 +23,8 @@ def test_python_follows_as_c_does(name):
     session = Session(Settings(), lambda kind, line, describe: pytest.fail(str(kind)))
     session.feed(("\n".join(lines) + "\n").encode())
     session.finish()
-    python = library().world()
-    with scope(GEOMETRY):
+    with scope({LEVELS: MAX_LEVEL}):
+        python = allocate(realise(Followed, {}))[0]
         begin(python, session.m)
         for number in range(EVENTS):
             record = session.record(number)

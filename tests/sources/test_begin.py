@@ -69,6 +69,13 @@ def test_a_function_that_the_model_has_not_is_named():
     assert found["kvm_gmem_punch_hole"].endswith("which no design replaces")
 
 
+def test_what_another_design_has_for_a_function_is_the_operation_of_the_base():
+    split, other = begin(touched((PATCHES / "split.patch").read_text()), designs()["dpamt_merged_split"])
+    assert split.operations == ("split_external_spte",)
+    assert split.places == (("designs/dpamt_merged_split.py", "split_external_spte"),)
+    assert told(other) == "the model has nothing that stands for it; its nearest name is tdx_sept_free_private_spt()"
+
+
 def test_the_scenarios_that_come_there_are_those_of_the_design():
     found = scenarios("dpamt_merged", begun("holes"))
     assert list(found) == [""]

@@ -73,3 +73,18 @@ def test_the_kind_of_a_call_follows_from_its_name(names, kind):
 def test_what_is_no_patch_is_refused(patch, message):
     with pytest.raises(UserError, match=message):
         touched(patch)
+
+
+def test_a_mail_that_is_encoded_for_transport_is_read_as_what_it_says():
+    head = "From 0 Mon Sep 17 00:00:00 2001\nContent-Type: text/plain\nContent-Transfer-Encoding: quoted-printable\n\n"
+    first, second, third = PATCH.split("From 0")
+    body = second.partition("\n\n")[2].replace("=", "=3D").replace("\t", "=09")
+    found = touched(f"{head}{body}From 0{third}")
+    assert [(one.name, told(one)) for one in found] == [(one.name, told(one)) for one in touched(PATCH)]
+    assert not first
+
+
+def test_a_comment_that_a_hunk_cuts_off_is_no_call():
+    hunk = "@@ -1,5 +1,5 @@ static void f(void)\n  * ends() here\n  */\n-\tfirst();\n+\tsecond();\n \t/*\n \t * begins() here\n"
+    (one,) = touched(f"--- a/f.c\n+++ b/f.c\n{hunk}")
+    assert told(one) == ["-first()", "+second()"]

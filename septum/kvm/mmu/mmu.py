@@ -3,7 +3,7 @@
 from septum.host.frames import put_page
 from septum.host.geometry import ENTRIES, PT64_ROOT_MAX_LEVEL, Gfn, Level, VcpuId, VmId, leaf_base, table_base
 from septum.host.locks import holds_exclusively, read_lock, read_unlock
-from septum.host.pools import EFAULT, EHWPOISON, OK, kvm_mmu_topup_memory_cache
+from septum.host.pools import EFAULT, EHWPOISON, ENOMEM, OK, kvm_mmu_topup_memory_cache
 from septum.kvm.exits import kvm_prepare_memory_fault_exit
 from septum.kvm.machine import Machine
 from septum.kvm.memslots import MEMSLOTS, gfn_to_memslot, is_dying, met_dying_slot
@@ -58,12 +58,12 @@ def kvm_tdp_mmu_page_fault(m: Machine, vcpu: VcpuId, gfn: Gfn):
         return Fault.MEMORY_FAULT
     if MEMSLOTS:
         slot = gfn_to_memslot(m, vm, gfn)
+        if slot != 0 and is_dying(m, vm, slot):
+            reached(met_dying_slot)
+            return Fault.INVALID_SLOT
         if slot == 0 or not m.vm[vm].memslots.memslot[slot].gmem:
             kvm_prepare_memory_fault_exit(m, vcpu, gfn, True, EFAULT)
             return Fault.MEMORY_FAULT
-        if is_dying(m, vm, slot):
-            reached(met_dying_slot)
-            return Fault.INVALID_SLOT
     if mmu_invalidate_retry_gfn(m, vm, mmu_seq, gfn):
         return Fault.RETRY
     if FILES:
@@ -90,7 +90,7 @@ def kvm_tdp_mmu_page_fault(m: Machine, vcpu: VcpuId, gfn: Gfn):
 
 
 def without_page(m: Machine, vcpu: VcpuId, gfn: Gfn):
-    """guest_memfd gave no page: a memory fault where file, slot or memory are gone, else userspace runs the vCPU again."""
+    """kvm_mmu_faultin_pfn_gmem() [7.1] without a page: every failure is a memory fault; after -ENOMEM userspace tries again."""
     if FILES:
         kvm_prepare_memory_fault_exit(m, vcpu, gfn, True, EFAULT)
         return Fault.MEMORY_FAULT
@@ -102,6 +102,7 @@ def without_page(m: Machine, vcpu: VcpuId, gfn: Gfn):
         if m.vm[m.vcpu[vcpu].vm].file.dying:
             kvm_prepare_memory_fault_exit(m, vcpu, gfn, True, EFAULT)
             return Fault.MEMORY_FAULT
+    kvm_prepare_memory_fault_exit(m, vcpu, gfn, True, ENOMEM)
     return Fault.NO_MEMORY
 
 

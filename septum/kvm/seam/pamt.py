@@ -1,7 +1,8 @@
 """Dynamic PAMT references: a pair is taken, then the algorithm of the design uses it or frees it; designs.md 4.
 
-A page is (or was) used at 4K; `pool` is where the pair comes from. An operation that fails for want of a pair asserts: the
-top-up promised it. The algorithms are septum/kvm/pamt_*.py; a design names one among its parts.
+A page is (or was) used at 4K; `pool` is where the pair comes from. A get that fails for want of a pair asserts, for the top-up
+promised it; it is -ENOMEM, and the page that was taken goes back to the allocator. The algorithms are septum/kvm/seam/pamt_*.py;
+a design names one among its parts.
 """
 
 from septum.host.frames import Content, Gfp, Role, free_page, take, tdx_quirk_reset_paddr
@@ -35,9 +36,12 @@ def pamt_get(m: Machine, page: Pfn, pool):
         page1 = yield from kvm_mmu_memory_cache_alloc(m, pool)
     else:
         assert pool.cnt >= PAMT_PAGES, "provision: no pair is left of what the top-up promised"
-        if pool.cnt < PAMT_PAGES:
+        if pool.cnt == 0:
             return ENOMEM
         page0 = pop(m, pool)
+        if pool.cnt == 0:
+            free_page(m, page0, Role.HAND)
+            return ENOMEM
         page1 = pop(m, pool)
     return (yield from ops.pamt_back(m, page, page0, page1))
 
