@@ -12,9 +12,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import IO, ClassVar
+from typing import IO
 
 from septum.explore.checkpoint import IN_USE, REFUSALS, Checkpoint, Resumed
+from septum.explore.run import FoundRace, Run
 from septum.lang.errors import UserError
 
 POLL_SECONDS = 0.1
@@ -80,24 +81,6 @@ class Watching(Enum):
 
 
 @dataclass(frozen=True)
-class FoundRace:
-    """A step of `thread` that `partner` may come into: the two accesses of either, as numbers of expressions, in order.
-
-    `apart`: the partner makes its two accesses in two steps.
-    """
-
-    thread: int
-    choice: int
-    partner: int
-    partner_choice: int
-    sites: tuple[int, int]
-    partner_sites: tuple[int, int]
-    written: int
-    offsets: tuple[int, int, int, int]
-    apart: bool
-
-
-@dataclass(frozen=True)
 class Exploration:
     """What an exploration found, and what it covered.
 
@@ -130,132 +113,6 @@ class Exploration:
     def collision_chance(self) -> float:
         """At most the chance that two of the states generated had one fingerprint, so that one of them went unseen."""
         return min(1.0, (self.transitions + 1) ** 2 / 2**129)
-
-
-class _Progress(ctypes.Structure):
-    """struct septum_progress."""
-
-    _fields_: ClassVar = [
-        (name, ctypes.c_uint64) for name in ("states", "transitions", "final_states", "frontier", "depth", "bytes")
-    ]
-
-    states: int
-    transitions: int
-    final_states: int
-    frontier: int
-    depth: int
-    bytes: int
-
-
-class _Resumed(ctypes.Structure):
-    """struct septum_resumed."""
-
-    _fields_: ClassVar = [
-        ("depth", ctypes.c_uint64),
-        ("states", ctypes.c_uint64),
-        ("seconds", ctypes.c_double),
-        ("lost_depth", ctypes.c_uint64),
-        ("lost_states", ctypes.c_uint64),
-        ("lost_seconds", ctypes.c_double),
-    ]
-
-    depth: int
-    states: int
-    seconds: float
-    lost_depth: int
-    lost_states: int
-    lost_seconds: float
-
-
-class RaceRecord(ctypes.Structure):
-    """struct race."""
-
-    _fields_: ClassVar = [
-        *((name, ctypes.c_uint32) for name in ("found", "apart", "thread", "choice", "partner", "partner_choice")),
-        ("site", ctypes.c_uint32 * 2), ("partner_site", ctypes.c_uint32 * 2), ("written", ctypes.c_uint32),
-        ("offset", ctypes.c_uint32 * 4),
-        ("moves", ctypes.c_uint64), ("where", ctypes.c_uint64 * 2), ("state", ctypes.c_uint64),
-    ]  # fmt: skip
-
-    def read(self) -> FoundRace | None:
-        if not self.found:
-            return None
-        (a, b), (x, y), (p, q, r, s) = self.site, self.partner_site, self.offset
-        return FoundRace(
-            self.thread, self.choice, self.partner, self.partner_choice, (a, b), (x, y), self.written, (p, q, r, s),
-            bool(self.apart),
-        )  # fmt: skip
-
-
-class Run(ctypes.Structure):
-    """struct septum_run."""
-
-    _fields_: ClassVar = [
-        ("initial", ctypes.c_char_p),
-        ("most_states", ctypes.c_uint64),
-        ("most_bytes", ctypes.c_uint64),
-        ("most_depth", ctypes.c_uint64),
-        ("most_seconds", ctypes.c_double),
-        ("spill_bytes", ctypes.c_uint64),
-        ("threads", ctypes.c_uint32),
-        ("daemons", ctypes.c_uint32),
-        ("workers", ctypes.c_uint32),
-        ("symmetry", ctypes.c_uint32),
-        ("reductions", ctypes.c_uint32),
-        ("watch", ctypes.c_uint32),
-        ("resume", ctypes.c_uint32),
-        ("keep_at_end", ctypes.c_uint32),
-        ("checkpoint", ctypes.c_char_p),
-        ("unfinished_checkpoint", ctypes.c_char_p),
-        ("identity", ctypes.c_char_p),
-        ("key", ctypes.c_char_p),
-        ("checkpoint_seconds", ctypes.c_double),
-        ("spill_files", ctypes.c_int32 * 2),
-        ("stop", ctypes.c_uint32),
-        ("progress", _Progress),
-        ("outcome", ctypes.c_int32),
-        ("failure", ctypes.c_int32),
-        ("peak_bytes", ctypes.c_uint64),
-        ("frontier_bytes", ctypes.c_uint64),
-        ("spilled_bytes", ctypes.c_uint64),
-        ("checkpoints", ctypes.c_uint64),
-        ("failed_checkpoints", ctypes.c_uint64),
-        ("resumed", _Resumed),
-        ("refusal", ctypes.c_uint32),
-        ("witnesses", ctypes.c_uint64),
-        ("seconds", ctypes.c_double),
-        ("schedule", ctypes.POINTER(ctypes.c_uint32)),
-        ("steps", ctypes.c_uint64),
-        ("race", RaceRecord),
-        ("unwatched", ctypes.c_uint32),
-        ("traced", ctypes.c_uint32),
-    ]
-
-    progress: _Progress
-    spill_files: ctypes.Array[ctypes.c_int32]
-    resume: int
-    keep_at_end: int
-    checkpoint: bytes
-    unfinished_checkpoint: bytes
-    identity: bytes
-    key: bytes
-    checkpoint_seconds: float
-    stop: int
-    outcome: int
-    failure: int
-    peak_bytes: int
-    spilled_bytes: int
-    checkpoints: int
-    failed_checkpoints: int
-    resumed: _Resumed
-    refusal: int
-    witnesses: int
-    seconds: float
-    schedule: ctypes._Pointer[ctypes.c_uint32]
-    steps: int
-    race: RaceRecord
-    unwatched: int
-    traced: int
 
 
 def sources() -> dict[str, tuple[Path, ...]]:
@@ -318,8 +175,8 @@ def explore(
     )
     with ExitStack() as stack:
         if checkpoint:
-            identity = checkpoint.identity(initial, (threads, daemons, max_depth, symmetry, fusion, partial, watching.value))
-            checkpoint = _kept(run, checkpoint, identity, stack)
+            options = (threads, daemons, max_depth, symmetry, fusion, partial, watching.value)
+            checkpoint = _kept(run, checkpoint, initial, options, stack)
         if directory is not None:
             run.spill_files[:] = [stack.enter_context(_unnamed_file(directory)).fileno() for _ in range(2)]
         stack.callback(library.septum_free, ctypes.byref(run))
@@ -332,14 +189,14 @@ def explore(
         return found
 
 
-def _kept(run: Run, checkpoint: Checkpoint, identity: bytes, stack: ExitStack) -> Checkpoint | None:
+def _kept(run: Run, checkpoint: Checkpoint, initial: bytes, options: tuple[int, ...], stack: ExitStack) -> Checkpoint | None:
     """Tells the run of its checkpoint, which is its own as long as the stack; where another run has it, it does without."""
     if not stack.enter_context(checkpoint.held()):
         if checkpoint.resume:
             raise UserError(f"{checkpoint.path}: {REFUSALS[IN_USE]}")
         return None
     run.checkpoint, run.unfinished_checkpoint = bytes(checkpoint.path), bytes(checkpoint.unfinished)
-    run.identity, run.key = identity, checkpoint.key
+    run.identity, run.key = checkpoint.identity(initial, options), checkpoint.key
     run.resume, run.keep_at_end, run.checkpoint_seconds = checkpoint.resume, checkpoint.kept, checkpoint.seconds
     return checkpoint
 

@@ -131,10 +131,8 @@ class Engine:
             send = None
         else:
             send = choice if isinstance(actor.request, Choose) else None
-            if isinstance(actor.request, Choose) and actor.request.count() < 1:
-                actor.generator.throw(OutOfRange("a choice among none"))
-            if isinstance(actor.request, Choose) and actor.request.count() > MOST_CHOICES:
-                raise ModelError(f"{actor.thread.name}: a choice among more than {MOST_CHOICES:,}")
+            if isinstance(actor.request, Choose) and not 1 <= actor.request.count() <= MOST_CHOICES:
+                actor.generator.throw(OutOfRange(f"a choice among none, or more than {MOST_CHOICES:,}"))
         try:
             request = actor.generator.send(send)
         except StopIteration:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from septum.explore.build import Build
-from septum.explore.explore import LIVELOCKS, Budget, Outcome, Progress, Run, limit, watch
+from septum.explore.explore import LIVELOCKS, Budget, Outcome, Progress, limit, watch
+from septum.explore.run import Run
 
 Schedule = tuple[tuple[int, int], ...]
 
