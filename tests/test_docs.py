@@ -11,6 +11,7 @@ import pytest
 from septum.check.check import check
 from septum.check.loading import designs
 from septum.check.result import Verdict
+from septum.cli.app import MODULES
 from septum.report.diagram import schedule
 from tests.designs.mutations import MUTATIONS
 from tests.kvm.mutations_direct import MUTATIONS as DIRECT
@@ -50,9 +51,13 @@ def test_the_loop_of_the_guide_is_what_its_example_shows(tmp_path, monkeypatch):
     assert found == shown
 
 
-@pytest.mark.parametrize(("design", "scenario"), re.findall(r"^septum check (\w+) --scenario (\w+)$", FOUND, re.MULTILINE))
-def test_what_was_found_is_still_found(design, scenario):
-    assert check(design, scenario).verdict is Verdict.VIOLATED
+COMMAND = r"^septum check (\w+)(?: --scope (\w+))? --scenario (\w+)(?: --kernel (\S+))?( --progress)?$"
+
+
+@pytest.mark.parametrize(("design", "scope", "scenario", "kernel", "progress"), re.findall(COMMAND, FOUND, re.MULTILINE))
+def test_what_was_found_is_still_found(design, scope, scenario, kernel, progress):
+    result = check(design, scenario, scope_name=scope, kernel=kernel, livelocks=bool(progress))
+    assert result.verdict is Verdict.VIOLATED
 
 
 @pytest.mark.parametrize(("design", "scenario"), re.findall(r"`septum check (\w+) --scenario (\w+)` holds", FOUND))
@@ -120,3 +125,38 @@ def test_the_table_of_mutations_is_the_one_that_is_tested():
 def test_every_page_is_in_the_navigation():
     navigation = (DOCS.parent / "mkdocs.yml").read_text()
     assert {page.name for page in DOCS.glob("*.md")} == set(re.findall(r"(\w+\.md)", navigation))
+
+
+PROMISES = re.findall(r"`((?:\w+/)*test_\w+\.py)::(test_\w+)`", (DOCS / "promises.md").read_text())
+
+
+@pytest.mark.parametrize(("file", "test"), PROMISES)
+def test_every_promise_has_its_test(file, test):
+    assert f"\ndef {test}(" in (DOCS.parent / "tests" / file).read_text()
+
+
+def test_no_promise_is_without_a_test():
+    text = (DOCS / "promises.md").read_text().split("## Exit statuses")[1]
+    for promise in re.split(r"\n(?:\* |\n)", text):
+        assert not promise or promise.startswith(("#", "Compiled models lie")) or "`" in promise, promise
+    assert len(PROMISES) > 25
+
+
+def test_the_front_page_names_every_page():
+    navigation = re.findall(r"(\w+\.md)", (DOCS.parent / "mkdocs.yml").read_text())
+    assert set(re.findall(r"\((\w+\.md)\)", (DOCS / "index.md").read_text())) == set(navigation) - {"index.md"}
+
+
+def test_every_command_has_its_place_in_the_list_of_commands():
+    text = (DOCS / "commands.md").read_text()
+    listed = set(re.findall(r"^septum (\w+)", text.split("```")[1], re.MULTILINE))
+    assert listed == set(MODULES)
+
+
+def test_the_kernels_locks_in_a_model_of_ones_own_are_used_as_the_language_page_shows(tmp_path):
+    blocks = re.findall(r"```python\n(.*?)```", (DOCS / "language.md").read_text(), re.DOTALL)
+    path = tmp_path / "counts.py"
+    path.write_text(next(text for text in blocks if "spin_lock" in text))
+    assert check(str(path), "two", engine="python").holds
+    path.write_text(path.read_text().replace("    spin_unlock(m, m.lock)\n", ""))
+    assert check(str(path), "two", engine="python").property == "deadlock"

@@ -153,12 +153,12 @@ def septum(reduce: str, threads: int) -> Callable[[Path, str], list[str]]:
     """septum on the same protocol, written in its language; start, translation and compilation count (see `run`).
 
     The other tools check asserts and deadlocks and nothing more, so septum is not asked either whether each step of the
-    protocol is one that a machine could take at once (`--granularity`).
+    protocol is one that a machine could take at once (`--races`).
     """
 
     def prepare(directory: Path, configuration: str) -> list[str]:
         model = str(HERE.parents[1] / "examples" / "mirror_fault.py")
-        options = ["--scenario", configuration, "--reduce", reduce, "--threads", str(threads), "--no-granularity", "--json"]
+        options = ["--scenario", configuration, "--reduce", reduce, "--threads", str(threads), "--no-races", "--json"]
         return [sys.executable, "-m", "septum", "check", model, *options]
 
     return prepare

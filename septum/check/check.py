@@ -11,23 +11,27 @@ from pathlib import Path
 from typing import Any
 
 from septum.check import tokens
-from septum.check.granularity import refuse_races
+from septum.check.deadline import Clock, deadline
 from septum.check.loading import designs, load, sides
+from septum.check.races import race_at, racing_trace, sites_said
 from septum.check.result import Counterexample, Result, Verdict
 from septum.check.search import Search
+from septum.check.stuck import deadlock_clause
 from septum.check.switches import fewest_switches
-from septum.check.trace import Trace, trace
-from septum.explore.build import ASSERTS, DEADLOCK, PROGRESS, Build, build, sizes_given
+from septum.check.trace import End, Trace, trace
+from septum.explore.build import ASSERTS, DEADLOCK, PROGRESS, RACE, Build, build, judges, sizes_given
 from septum.explore.checkpoint import Checkpoint, remove_stale
-from septum.explore.explore import Budget, Exploration, Outcome, Progress, explore
+from septum.explore.explore import Budget, Exploration, Outcome, Progress, Watching, explore
 from septum.host import geometry
 from septum.kvm.versions import release
-from septum.lang.errors import EnginesDisagree, ModelError, UserError
+from septum.lang.errors import EnginesDisagree, ModelError, OutOfTime, UserError
 from septum.lang.model import Model, Scenario
+from septum.lang.paths import shown_path
 from septum.lang.processes import property_of
 from septum.lang.types import Size, scope
 from septum.progress.livelock import Livelock, find_livelock
-from septum.translate.cache import cache_directory
+from septum.tdx.versions import version_number
+from septum.translate.cache import cache_directory, secret
 from septum.translate.compile import has_compiler
 
 Watch = Callable[[Progress], None]
@@ -59,6 +63,7 @@ def check(
     vcpus: int | None = None,
     pages: int | None = None,
     kernel: str = "",
+    module: str = "",
     budget: Budget = Budget(),
     engine: str = "c",
     threads: int | None = None,
@@ -67,40 +72,58 @@ def check(
     resume: bool = False,
     notice: Notice | None = None,
     livelocks: bool = False,
-    granularity: bool = False,
+    races: bool = True,
 ) -> Result:
     """Explores one scenario of a design; the Result says what came out.
 
     `design` is a built-in name, a path, or a Model. With `property` only that one is judged.
-    `scope_name` names sizes, `vcpus` and `pages` override them; `kernel` is the release to follow where they differ. `threads`
-    are the cores to use (default: all), `reduce` names the reductions to use, of REDUCTIONS. Without a C compiler the Python
+    `scope_name` names sizes, `vcpus` and `pages` override them; `kernel` is the release to follow where they differ, and `module`
+    the version of the TDX module, of septum.tdx.versions.VERSIONS. `threads` are the cores to use (default: all), `reduce`
+    names the reductions to use, of REDUCTIONS. Without a C compiler the Python
     engine does it all, and the Result says so. A long check is kept in the cache directory; with `resume` it goes on from there,
     and `notice` is told from where, and what was lost.
 
     A scenario that is explored to the end is searched for fair cycles with `livelocks`, or where `property` is progress. With
-    `granularity` its steps are watched, and ModelError names those that touch several places which race. Raises UserError for a
-    design or a name that cannot be used.
+    `races` its steps are watched for those that another thread may come into, unless another property is judged alone. Raises
+    UserError for a design or a name that cannot be used.
     """
     if not reduce <= REDUCTIONS:
         unknown, known = (", ".join(sorted(names)) for names in (reduce - REDUCTIONS, REDUCTIONS))
         raise UserError(f"no reduction is called {unknown}; there are {known}")
-    model = load(design) if isinstance(design, str) else design
-    chosen = _scenario(model, scenario)
-    missing = chosen.needs - model.operations
-    if missing:
-        return Result(
-            model.name, scenario, Verdict.NOT_APPLICABLE, reason=f"the design has no {', '.join(sorted(missing))}", engine=engine
-        )
-    sizes = sizes_given(model, chosen, scope_name, {"VCPUS": vcpus, "PAGES": pages, "KERNEL": release(kernel)})
-    lacks_compiler = engine == "c" and not has_compiler()
-    engine = "python" if lacks_compiler else engine
-    livelocks |= property == PROGRESS
-    if livelocks and engine == "python":
-        raise UserError(f"progress is judged by the C engine{f'; {NO_COMPILER}' if lacks_compiler else ''}")
-    built, threads = build(model, chosen, sizes, property), threads or os.cpu_count() or 1
-    watched = granularity and engine == "c"
-    result = _Check(built, sizes, budget, engine, threads, reduce, progress, resume, notice, livelocks, watched).result()
-    return replace(result, reason=result.reason or NO_COMPILER) if lacks_compiler else result
+    began = Clock(budget.seconds)
+    try:
+        with deadline(budget.seconds):
+            model = load(design) if isinstance(design, str) else design
+            chosen = _scenario(model, scenario)
+            missing = ", ".join(sorted(chosen.needs - model.operations))
+            if missing:
+                return Result(model.name, scenario, Verdict.NOT_APPLICABLE, reason=f"the design has no {missing}", engine=engine)
+            versions = {"KERNEL": release(kernel), "MODULE": version_number(module)}
+            sizes = sizes_given(model, chosen, scope_name, {"VCPUS": vcpus, "PAGES": pages, **versions})
+            lacks_compiler = engine == "c" and not has_compiler()
+            engine = "python" if lacks_compiler else engine
+            livelocks |= property == PROGRESS
+            if livelocks and engine == "python":
+                raise UserError(f"progress is judged by the C engine{f'; {NO_COMPILER}' if lacks_compiler else ''}")
+            built, threads = build(model, chosen, sizes, property), threads or os.cpu_count() or 1
+            watching = _watching(property, races) if engine == "c" else Watching.NOTHING
+            with scope(built.bindings):
+                if property and not judges(built, property):
+                    reason = f"nothing that it runs belongs to {property}"
+                    return Result(model.name, scenario, Verdict.VACUOUS, reason=reason, engine=engine)
+            one = _Check(built, sizes, budget, began, engine, threads, reduce, progress, resume, notice, livelocks, watching)
+            result = one.result()
+            return replace(result, reason=result.reason or NO_COMPILER) if lacks_compiler else result
+    except OutOfTime:
+        name = design if isinstance(design, str) else design.name
+        return Result(name, scenario, Verdict.INCOMPLETE, reason=REASONS[Outcome.OUT_OF_TIME], engine=engine)
+
+
+def _watching(property: str, races: bool) -> Watching:
+    """Races are judged with all else, or alone; what else is wrong is told first, and so they are told at the end."""
+    if property == RACE:
+        return Watching.UNTIL_FOUND
+    return Watching.TO_THE_END if races and not property else Watching.NOTHING
 
 
 def spill_directory() -> Path | None:
@@ -129,10 +152,15 @@ def _explained(model: Model, read: tokens.Token, token: str) -> Result:
     if tokens.digest(built) != read.digest:
         raise UserError(f"the token was made with another version of {model.name} or of the model; check again for a new one")
     try:
-        found = trace(built, read.schedule, read.deadlock, read.loop)
+        racing = racing_trace(built, read.schedule) if read.race else None
+        end = End.DEADLOCK if read.deadlock else End.VIOLATION
+        found = racing.trace if racing else trace(built, read.schedule, end, read.loop)
     except EnginesDisagree as error:  # the check that wrote a token has replayed it: this is one that nobody wrote
         raise UserError(f"the token does not end as it claims: {error}") from None
-    counterexample = Counterexample(found.steps, found.threads, token, None, read.loop)
+    if found.property == DEADLOCK:
+        found = replace(found, clause=deadlock_clause(built, read.schedule, found))
+    race = racing.race if racing else None
+    counterexample = Counterexample(found.steps, found.threads, token, None, read.loop, race)
     return Result(
         model.name,
         scenario.name,
@@ -147,7 +175,7 @@ def _explained(model: Model, read: tokens.Token, token: str) -> Result:
 
 def _judged(model: Model, read: tokens.Token) -> str:
     """The one property that the token's check judged, "" if it judged all."""
-    names = [ASSERTS, DEADLOCK, PROGRESS, *(one.name for one in model.properties)]
+    names = [ASSERTS, DEADLOCK, PROGRESS, RACE, *(one.name for one in model.properties)]
     judged = [name for name in names if tokens.name_hash(name) == read.judged]
     if read.judged and not judged:
         raise UserError(f"the token judges a property that {model.name} does not have; check again for a new one")
@@ -169,6 +197,7 @@ class _Check:
         built: Build,
         sizes: Mapping[str, int],
         budget: Budget,
+        clock: Clock,
         engine: str,
         threads: int,
         reduce: frozenset[str],
@@ -176,17 +205,24 @@ class _Check:
         resume: bool,
         notice: Notice | None,
         livelocks: bool,
-        granularity: bool,
+        watching: Watching,
     ) -> None:
-        self.built, self.sizes, self.budget, self.engine = built, dict(sizes), budget, engine
+        self.built, self.sizes, self.whole, self.clock, self.engine = built, dict(sizes), budget, clock, engine
         self.threads, self.reduce, self.progress = threads, reduce, progress
-        self.resume, self.notice, self.livelocks, self.granularity = resume, notice, livelocks, granularity
+        self.resume, self.notice, self.livelocks, self.watching = resume, notice, livelocks, watching
+
+    @property
+    def budget(self) -> Budget:
+        """What is left of it: all searches of a check share its time."""
+        return replace(self.whole, seconds=self.clock.left)
 
     def result(self) -> Result:
         with scope(self.built.bindings):
             found = self._kept()
-            if self.granularity and found.outcome is Outcome.COMPLETE and not refuse_races(self.built, self.budget):
-                return self._summary(found, Verdict.INCOMPLETE, reason="not every step was watched within the budget")
+            if found.race and found.outcome not in BROKEN:
+                return self._raced(found)
+            if found.unwatched and found.outcome is Outcome.COMPLETE:
+                return self._summary(found, Verdict.INCOMPLETE, reason="a step touches more than is watched for races")
             if self.livelocks and found.outcome is Outcome.COMPLETE:
                 return self._judged_for_progress(found)
             if found.outcome not in BROKEN:
@@ -210,9 +246,7 @@ class _Check:
         if self.resume and others and checkpoint.path not in others:
             self._tell(f"begins anew; {others[0]} is of another version of the model, another scope or other reductions")
         remove_stale(checkpoint.path.parent)
-        found = self._explore(self.reduce, self.threads, checkpoint=checkpoint)
-        if found.checkpoints and not self.resume and found.outcome is not Outcome.STOPPED:
-            checkpoint.remove()
+        found = self._explore(self.reduce, self.threads, checkpoint=checkpoint, watching=self.watching)
         if found.failed_checkpoints and self.resume:
             self._tell(f"{checkpoint.path} could not be written; the check can only go on from the one before it, if at all")
         return found
@@ -227,27 +261,53 @@ class _Check:
         model = hashlib.sha256(repr(parts).encode()).digest()
         name = re.sub(r"[^\w.-]", "_", f"{built.model.name}-{built.scenario.name}-{model.hex()[:16]}.checkpoint")
         seconds = RESUMED_SECONDS if self.resume else UNASKED_SECONDS
-        return Checkpoint(cache_directory() / name, model, self.resume, seconds)
+        return Checkpoint(cache_directory() / name, model, self.resume, seconds, self.resume, secret())
 
     def _tell(self, text: object) -> None:
         if self.notice:
             self.notice(f"{self.built.model.name} {self.built.scenario.name}: {text}")
 
     def _explore(
-        self, reduce: frozenset[str], workers: int, max_depth: int = 0, checkpoint: Checkpoint | None = None
+        self,
+        reduce: frozenset[str],
+        workers: int,
+        max_depth: int = 0,
+        checkpoint: Checkpoint | None = None,
+        watching: Watching = Watching.NOTHING,
     ) -> Exploration:
         """One search. A second one, by one worker and without fused steps, gives a shortest schedule, and always the same."""
         if self.engine == "python":
             return Search(self.built, self.budget, self.progress).run()
         found = explore(
-            self.built.reducible(), self.built.initial, len(self.built.threads), daemons=self.built.daemons, workers=workers,
+            self.built.reducible(watching is not Watching.NOTHING),
+            self.built.initial, len(self.built.threads), daemons=self.built.daemons, workers=workers,
             budget=self.budget, max_depth=max_depth, **{name: name in reduce for name in REDUCTIONS},
             progress=self.progress, directory=spill_directory(), checkpoint=checkpoint, resumed=self._tell,
+            watching=watching,
         )  # fmt: skip
         if found.outcome in BROKEN and not found.traced and "symmetry" in reduce:
             again = self._explore(reduce - {"symmetry"}, workers, found.depth + 1)
             return again if again.outcome in BROKEN else found
         return found
+
+    def _raced(self, found: Exploration) -> Result:
+        """Nothing else is wrong. The nearest race is looked for again without fused steps, for a shortest schedule."""
+        assert found.race
+        fused = self.reduce - {"symmetry"}
+        shortest = found
+        if found.traced and (fused or self.threads > 1):
+            shortest = self._explore(self.reduce - fused, 1, max(len(found.schedule), 1), watching=Watching.UNTIL_FOUND)
+        proved = bool(shortest.race and shortest.traced)
+        schedule = shortest.schedule if proved else found.schedule
+        if not found.traced or race_at(self.built, schedule) is None:
+            reason = "the schedule could not be rebuilt within the budget; check again with a larger one or --reduce none"
+            return self._summary(found, Verdict.VIOLATED, RACE, sites_said(self.built, found.race), reason=reason)
+        replayed = racing_trace(self.built, schedule)
+        token = tokens.write(self.built, schedule, self.sizes, False, Path("."), race=True)
+        of = replayed.trace
+        counterexample = Counterexample(of.steps, of.threads, token, proved or not fused, race=replayed.race)
+        result = self._summary(found, Verdict.VIOLATED, of.property, of.clause, counterexample=counterexample)
+        return replace(result, depth=len(of.steps))
 
     def _judged_for_progress(self, found: Exploration) -> Result:
         """After all else holds. Of the reductions, symmetry alone is used: the others leave out states that a cycle may need."""
@@ -281,15 +341,11 @@ class _Check:
         return self._summary(found, Verdict.VIOLATED, property_of(clause) if site else DEADLOCK, clause, reason=reason)
 
     def _model_mistake(self, found: Exploration) -> None:
-        """A value out of range and its like are no violation of the design but a mistake in it: UserError with the place."""
+        """A step that does not end is no violation of the design but a mistake in it: UserError with the place."""
         if found.failure is None:
             return
-        if found.failure < 0:
-            raise ModelError(
-                f"{self.built.model.name}, {self.built.scenario.name}: a thread takes steps that touch nothing for ever"
-            )
         site = self.built.translation.sites[found.failure]
-        if not site.is_assertion:
+        if site.kind == "endless":
             raise ModelError(
                 f"{site.file}:{site.line}: {site.message}\n    {site.text}\n"
                 f"  in scenario {self.built.scenario.name}, after {len(found.schedule)} steps"
@@ -306,7 +362,9 @@ class _Check:
 
     def _violated(self, found: Exploration, shortest: Exploration, proved: bool) -> Result:
         schedule = shortest.schedule if self.engine == "python" else fewest_switches(self.built, shortest.schedule)
-        replayed: Trace = trace(self.built, schedule, shortest.outcome is Outcome.DEADLOCK)
+        replayed: Trace = trace(self.built, schedule, End.DEADLOCK if shortest.outcome is Outcome.DEADLOCK else End.VIOLATION)
+        if replayed.property == DEADLOCK:
+            replayed = replace(replayed, clause=deadlock_clause(self.built, schedule, replayed))
         token = tokens.write(self.built, schedule, self.sizes, shortest.outcome is Outcome.DEADLOCK, Path("."))
         counterexample = Counterexample(replayed.steps, replayed.threads, token, proved)
         result = self._summary(found, Verdict.VIOLATED, replayed.property, replayed.clause, counterexample=counterexample)
@@ -317,7 +375,8 @@ class _Check:
             self.built.model.name, self.built.scenario.name, verdict, property, clause,
             states=found.states, transitions=found.transitions,
             depth=found.depth, seconds=found.seconds, collision=found.collision_chance, engine=self.engine, scope=self._scope(),
-            witnesses=self._witnesses(found), unexecuted=self._unexecuted(found), **more,
+            witnesses=self._witnesses(found), unexecuted=self._unexecuted(found),
+            file=shown_path(str(self.built.model.file or "")) if self.built.model.file else "", **more,
         )  # fmt: skip
 
     def _scope(self) -> dict[str, int]:

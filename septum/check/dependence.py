@@ -23,7 +23,7 @@ BEFORE = -1
 """The step in which everything was that the scenario's start wrote."""
 
 
-@dataclass(eq=False, repr=False)
+@dataclass(eq=False, repr=False, slots=True)
 class Access:
     """A scalar that a statement read or wrote: its offset in the world, its value then, in which step, where in the code.
 
@@ -41,7 +41,7 @@ class Access:
     writer: Node | None
 
 
-@dataclass(eq=False, repr=False)
+@dataclass(eq=False, repr=False, slots=True)
 class Node:
     """A statement that ran, or an argument of its call; `step` is the one in which it came to its end.
 
@@ -109,7 +109,7 @@ class Frame:
 
     def indexes(self) -> bool:
         """An index of the current statement is being computed."""
-        if self.current is None or self.current.statement is None:
+        if self.current is None or self.current.statement is None or not self.current.statement.indexes:
             return False
         here = _span(self.frame)
         return any(one.holds(here) for one in self.current.statement.indexes)
@@ -144,6 +144,7 @@ class Recorder:
         self.failed: Node | None = None
         self._raised: BaseException | None = None
         self._numbers = itertools.count()
+        self._statements: dict[str, dict[int, Statement]] = {}
         self._frames: dict[FrameType, Frame] = {}
         self._stack: list[Frame] = []
         self._asked = Node(BEFORE)
@@ -190,10 +191,11 @@ class Recorder:
 
     def _place(self) -> tuple[str, str, int] | None:
         """Function, file and line that runs: the innermost, or the innermost of the file whose lines say most."""
-        own = [one for one in self._stack if one.frame.f_code.co_filename == self._own]
-        for one in (own or self._stack)[-1:]:
-            return one.frame.f_code.co_name, one.frame.f_code.co_filename, one.frame.f_lineno
-        return None
+        if not self._stack:
+            return None
+        own = (one for one in reversed(self._stack) if one.frame.f_code.co_filename == self._own)
+        found = next(own, self._stack[-1]).frame
+        return found.f_code.co_name, found.f_code.co_filename, found.f_lineno
 
     def _called(self, frame: FrameType, event: str, _argument: object) -> Any:
         code = frame.f_code
@@ -201,7 +203,9 @@ class Recorder:
             return None
         known = self._frames.get(frame)
         if known is None:
-            known = self._frames[frame] = Frame(frame, statements(code.co_filename))
+            if code.co_filename not in self._statements:
+                self._statements[code.co_filename] = statements(code.co_filename)
+            known = self._frames[frame] = Frame(frame, self._statements[code.co_filename])
             if self._stack:
                 self._bind(known, self._stack[-1])
         elif known.current:

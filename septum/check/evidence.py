@@ -139,7 +139,7 @@ def evidence(
         holds=held,
         idle_of_vcpu=fault.largest(idle_of_vcpu) if fault else None,
         idle_pairs=fault.largest(idle_pairs) if fault else None,
-        idle_of_vm=split.largest(idle_of_vm) if split else None,
+        idle_of_vm=_of_vm(fault, split),
         popped=fault.largest(popped) if fault else None,
         popped_if_backed=backed.largest(popped) if backed else None,
         splits="split_external_spte" in model.operations,
@@ -153,6 +153,12 @@ def evidence(
         ),
         seconds=sum(run.seconds for run in (*judged.values(), *worst.values()) if run),
     )
+
+
+def _of_vm(fault: Measured | None, split: Measured | None) -> int | None:
+    """The most pages in the pools of a VM; None where nothing fills one, and no split would."""
+    idle = [run.largest(idle_of_vm) or 0 for run in (fault, split) if run]
+    return max(idle) if split or any(idle) else None
 
 
 def _cut_short(model: Model, judged: Mapping[str, Measured]) -> list[str]:

@@ -7,14 +7,19 @@ import importlib.util
 import linecache
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from septum.lang.errors import SeptumError, UserError
-from septum.lang.model import Model
-from septum.lang.source import shown_path
+from septum.lang.errors import OutOfTime, SeptumError, UserError
+from septum.lang.model import Model, Property, Scenario
+from septum.lang.paths import shown_path
+
+USER = "septum_user_"
+"""The modules that files are imported as begin so."""
 
 
 def designs() -> dict[str, Any]:
@@ -54,32 +59,64 @@ def load(name: str) -> Model:
 def _imported(path: Path) -> ModuleType:
     if not path.is_file():
         raise UserError(f"{path}: no such file and no built-in design; there are {', '.join(designs())}")
-    spec = importlib.util.spec_from_file_location(f"septum_user_{path.stem}", path.resolve())
+    spec = importlib.util.spec_from_file_location(f"{USER}{path.stem}", path.resolve())
     if spec is None or spec.loader is None:
         raise UserError(f"{path}: not a Python file; a design is a file that ends with .py")
     linecache.checkcache(str(path.resolve()))  # the file may have changed since it was read
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     try:
-        spec.loader.exec_module(module)
+        with _beside(path.resolve().parent):
+            spec.loader.exec_module(module)
     except SyntaxError as error:
         raise UserError(
             f"{shown_path(error.filename or str(path))}:{error.lineno}: {error.msg}\n    {(error.text or '').strip()}"
         ) from None
-    except SeptumError:
+    except (SeptumError, KeyboardInterrupt, OutOfTime):
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         where = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path.resolve())]
         line = f":{where[-1].lineno}" if where else ""
-        raise UserError(f"{path}{line}: {type(error).__name__}: {error}\n    {where[-1].line if where else ''}") from error
+        text = f"{type(error).__name__}: {error}\n    {where[-1].line if where else ''}{_moved(error)}"
+        raise UserError(f"{shown_path(str(path))}{line}: {text}") from error
     return module
+
+
+@contextmanager
+def _beside(directory: Path) -> Iterator[None]:
+    """Inside, modules of a file's own directory can be imported; then they are forgotten, as another file may have others."""
+    known = set(sys.modules)
+    sys.path.insert(0, str(directory))
+    importlib.invalidate_caches()
+    try:
+        yield
+    finally:
+        sys.path.remove(str(directory))
+        for name in set(sys.modules) - known:
+            file = getattr(sys.modules[name], "__file__", None) or ""
+            if Path(file).parent == directory and not name.startswith(USER):
+                linecache.checkcache(file)
+                del sys.modules[name]
+
+
+def _moved(error: BaseException) -> str:
+    """Where in septum a module or a name is that was looked for elsewhere in it."""
+    name = getattr(error, "name", None) or ""
+    if not isinstance(error, ImportError) or not name.startswith("septum."):
+        return ""
+    package = Path(__file__).parents[1]
+    _, room, *_, last = name.split(".")
+    files = sorted((package / room).rglob(f"{last}.py"))
+    found = [".".join(file.relative_to(package.parent).with_suffix("").parts) for file in files]
+    return f"\n  there is {' and '.join(found)}" if found else ""
 
 
 def _model_in(module: ModuleType, name: str) -> Model:
     from septum.designs import Design
     from septum.scenarios import kvm_model
 
-    made = [value for value in vars(module).values() if isinstance(value, Model | Design) and not _is_built_in(value)]
+    named = {id(value): value for value in vars(module).values() if isinstance(value, Model | Design) and not _is_built_in(value)}
+    made = list(named.values())
     if len(made) == 1 and isinstance(made[0], Model) and not made[0].scenarios:
         raise UserError(f"{name}: the model has no scenario, so there is nothing to check; scenarios=(Scenario(...),)")
     if len(made) != 1:
@@ -89,7 +126,19 @@ def _model_in(module: ModuleType, name: str) -> Model:
     if isinstance(made[0], Model):
         return made[0]
     _check_marks(module, made[0], name)
-    return kvm_model(made[0])
+    return _with_own(kvm_model(made[0]), module, name)
+
+
+def _with_own(model: Model, module: ModuleType, name: str) -> Model:
+    """The model with the scenarios and properties of the file too; one that is named like a built-in one would hide it."""
+    values = {id(one): one for one in vars(module).values()}
+    known = {id(one) for one in (*model.scenarios, *model.properties)}
+    new = tuple(one for key, one in values.items() if isinstance(one, Scenario) and key not in known)
+    for one in new:
+        if any(one.name == other.name for other in model.scenarios):
+            raise UserError(f"{name}: there is a scenario {one.name} already; call this one otherwise")
+    added = tuple(one for key, one in values.items() if isinstance(one, Property) and key not in known)
+    return replace(model, scenarios=(*new, *model.scenarios), properties=(*model.properties, *added))
 
 
 def _check_marks(module: ModuleType, design: Any, name: str) -> None:

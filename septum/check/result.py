@@ -88,11 +88,37 @@ class Standing:
 
 
 @dataclass(frozen=True)
+class Access:
+    """One access to a scalar of the state: its place, as shown, and the expression that names it."""
+
+    place: str
+    written: bool
+    function: str
+    file: str
+    line: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Race:
+    """A step that is no whole: `partner` may come between its two accesses, and touches with effect what both touch.
+
+    Where both stand, and what they hold, is how it is before the step. `apart`: the partner does so by two steps of its own.
+    """
+
+    thread: Standing
+    partner: Standing
+    accesses: tuple[Access, Access]
+    partner_accesses: tuple[Access, Access]
+    apart: bool = False
+
+
+@dataclass(frozen=True)
 class Counterexample:
     """A schedule to a violation. `shortest` is False where no shorter one was looked for to the end, None in a replay.
 
-    With `loop`, the steps from that index on lead back to the state before them, and may go round for ever; the way to the loop
-    is the shortest.
+    With `race`, they lead to where the two threads stand whose next steps race. With `loop`, the steps from that index on lead
+    back to the state before them, and may go round for ever; the way to the loop is the shortest.
     """
 
     steps: tuple[Step, ...]
@@ -100,6 +126,11 @@ class Counterexample:
     token: str
     shortest: bool | None = True
     loop: int | None = None
+    race: Race | None = None
+
+
+denied: list[Result] = []
+"""The last Result of which `holds` was asked and was not so: what a test that fails then is about."""
 
 
 @dataclass(frozen=True)
@@ -107,8 +138,8 @@ class Result:
     """One design in one scenario. A test asserts on `holds`, or on the fields.
 
     `property` and `clause` say what broke ("custody", "page 7 is freed twice"); `witnesses` maps each declared event to whether
-    it was reached; `scope` are the sizes of the world by name; `unexecuted` are lines of the
-    design's file that no schedule ran; `collision` is the chance that a fingerprint collision hid a state.
+    it was reached; `scope` are the sizes of the world by name; `unexecuted` are lines of
+    `file`, the design's, that no schedule ran; `collision` is the chance that a fingerprint collision hid a state.
     """
 
     design: str
@@ -126,10 +157,13 @@ class Result:
     scope: dict[str, int] = field(default_factory=dict)
     witnesses: dict[str, bool] = field(default_factory=dict)
     unexecuted: tuple[int, ...] = ()
+    file: str = ""
     counterexample: Counterexample | None = None
 
     @builtins.property  # the field `property` hides the decorator here
     def holds(self) -> bool:
+        if self.verdict is not Verdict.HOLDS:
+            denied[:] = [self]
         return self.verdict is Verdict.HOLDS
 
     def __bool__(self) -> bool:

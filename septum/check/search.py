@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from septum.check.trace import at_rest, first_failure
 from septum.explore.build import Build
 from septum.explore.explore import POLL_SECONDS, Budget, Exploration, Outcome, Progress
-from septum.lang.engine import Engine, Status
+from septum.lang.engine import OUT_OF_RANGE, Engine, Status
 from septum.lang.processes import property_of
 
 Path = tuple[tuple[int, int], ...]
@@ -48,7 +48,7 @@ class Search:
     def _expand(self, path: Path) -> tuple[Outcome, Path] | None:
         engine = self._replay(path)
         moves = list(self._moves(engine))
-        if not moves and not at_rest(engine):
+        if self._is_stuck(engine, {thread for thread, _ in moves}):
             return Outcome.DEADLOCK, path
         self.final += all(actor.ended for actor in engine.threads)
         for number, move in enumerate(moves):
@@ -65,6 +65,14 @@ class Search:
                     self.depth += 1
                     return Outcome.VIOLATED, (*path, move)
         return None
+
+    def _is_stuck(self, engine: Engine, able: set[int]) -> bool:
+        """Whether a thread that waits can never go on, whatever the others do."""
+        waiting = {number for number, actor in enumerate(engine.threads) if not actor.ended} - able
+        if all(engine.threads[number].thread.daemon for number in waiting):
+            return False
+        stuck = self.build.tables().stuck([engine.frame(number) for number in range(len(engine.threads))], waiting)
+        return not able or any(not engine.threads[number].thread.daemon for number in stuck)
 
     def _moves(self, engine: Engine) -> Iterator[tuple[int, int]]:
         for thread in range(len(engine.threads)):
@@ -87,6 +95,8 @@ class Search:
     def _counts(self, engine: Engine) -> bool:
         assert engine.failure
         wanted = {property_of(site.message) for n, site in enumerate(self.build.translation.sites) if n not in self.build.ignored}
+        if engine.failure.kind == OUT_OF_RANGE:
+            return True
         return not self.build.ignored or property_of(engine.failure.clause) in wanted
 
     def _replay(self, path: Path) -> Engine:

@@ -12,8 +12,8 @@ from septum.check.result import Touch
 from septum.explore.build import Build
 from septum.lang.engine import Engine
 from septum.lang.noted import noted
+from septum.lang.paths import shown_path
 from septum.lang.places import Places
-from septum.lang.source import shown_path
 from septum.lang.struct import allocate
 from septum.lang.types import Scalar, Unsigned
 

@@ -22,7 +22,7 @@ from septum.lang.types import Size
 LONGEST, LARGEST_FILE = 80, 1 << 24
 VERSION = "s2"
 CHECK, NAMES, DIGEST, LOOP_BYTES = 4, 4, 4, 4
-DEADLOCKS, SIZES, JUDGED, LOOPS = 1, 2, 4, 8
+DEADLOCKS, SIZES, JUDGED, LOOPS, RACES = 1, 2, 4, 8, 16
 MOST_THREADS, CHOICE_BYTES = 32, 4
 SIZE = re.compile(r"([A-Za-z_][A-Za-z_0-9]{0,63})=(0|[1-9][0-9]{0,8})")
 
@@ -34,7 +34,7 @@ class Token:
     """What a word says: hashes of names and code, sizes that were overridden, how the schedule ends, the schedule.
 
     `judged` is the hash of the one property that was judged, or nothing. `loop` is the step from which the schedule goes round
-    for ever, if it does.
+    for ever, if it does. With `race` it leads to where two next steps race.
     """
 
     design: bytes
@@ -45,6 +45,7 @@ class Token:
     judged: bytes
     schedule: Schedule
     loop: int | None = None
+    race: bool = False
 
 
 def name_hash(name: str) -> bytes:
@@ -62,11 +63,18 @@ def digest(build: Build) -> bytes:
 
 
 def write(
-    build: Build, schedule: Schedule, sizes: dict[str, int], deadlock: bool, directory: Path, loop: int | None = None
+    build: Build,
+    schedule: Schedule,
+    sizes: dict[str, int],
+    deadlock: bool,
+    directory: Path,
+    loop: int | None = None,
+    race: bool = False,
 ) -> str:
     """A word of at most 80 characters, or the name of a file in `directory`."""
     loops = loop is not None
-    flags = bytes([DEADLOCKS * deadlock | SIZES * bool(sizes) | JUDGED * bool(build.judged) | LOOPS * loops])
+    kinds = DEADLOCKS * deadlock | LOOPS * loops | RACES * race
+    flags = bytes([kinds | SIZES * bool(sizes) | JUDGED * bool(build.judged)])
     packed = (
         name_hash(build.model.name)
         + name_hash(build.scenario.name)
@@ -150,7 +158,7 @@ def _token(packed: bytes) -> Token:
     """ValueError for what no septum writes."""
     rest = _Bytes(packed)
     names, made_of, [flags] = rest.take(NAMES), rest.take(DIGEST), rest.take(1)
-    if flags >= 2 * LOOPS or (flags & DEADLOCKS and flags & LOOPS):
+    if flags >= 2 * RACES or (flags & (DEADLOCKS | LOOPS | RACES)).bit_count() > 1:
         raise ValueError("no such end")
     judged = rest.take(2) if flags & JUDGED else b""
     sizes = _sizes(rest.take_text()) if flags & SIZES else {}
@@ -158,7 +166,7 @@ def _token(packed: bytes) -> Token:
     schedule = _unpacked(rest)
     if loop is not None and loop >= len(schedule):
         raise ValueError("no step of the schedule is in the loop")
-    return Token(names[:2], names[2:], made_of, sizes, bool(flags & DEADLOCKS), judged, schedule, loop)
+    return Token(names[:2], names[2:], made_of, sizes, bool(flags & DEADLOCKS), judged, schedule, loop, bool(flags & RACES))
 
 
 def _sizes(text: str) -> dict[str, int]:

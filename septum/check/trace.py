@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from enum import Enum
 from typing import Any
 
 from septum.check.result import Call, Change, Standing, Step
@@ -21,6 +22,7 @@ from septum.lang.processes import Choose, property_of
 from septum.lang.struct import Realised
 from septum.lang.types import EnumType, scope
 from septum.lang.values import Ref
+from septum.translate.compile import has_compiler
 
 Schedule = Sequence[tuple[int, int]]
 
@@ -35,11 +37,19 @@ class Trace:
     clause: str
 
 
-def trace(build: Build, schedule: Schedule, ends_in_deadlock: bool = False, loop: int | None = None) -> Trace:
-    """Replays a schedule that ends in a violation or goes round for ever from step `loop` on; EnginesDisagree if it does not."""
+class End(Enum):
+    """What a schedule leads to."""
+
+    VIOLATION = "a violation"
+    DEADLOCK = "a deadlock"
+    RACE = "a state without a violation"
+
+
+def trace(build: Build, schedule: Schedule, end: End = End.VIOLATION, loop: int | None = None) -> Trace:
+    """Replays a schedule that ends so, or goes round for ever from step `loop` on; EnginesDisagree if it does not."""
     with scope(build.bindings):
         replay = _Replay(build)
-        return replay.run(schedule, ends_in_deadlock) if loop is None else replay.go_round(schedule, loop)
+        return replay.run(schedule, end) if loop is None else replay.go_round(schedule, loop)
 
 
 def first_failure(build: Build, engine: Engine, at_rest: bool) -> Failure | None:
@@ -57,9 +67,18 @@ def at_rest(engine: Engine) -> bool:
     return all(actor.ended or actor.thread.daemon for actor in engine.threads)
 
 
-def is_stuck(engine: Engine) -> bool:
-    """Nobody can take a step, and somebody who is no daemon has not ended."""
-    return not at_rest(engine) and not any(engine.can_step(number) for number in range(len(engine.threads)))
+def is_stuck(build: Build, engine: Engine) -> bool:
+    """Somebody who is no daemon waits, and can never go on: nobody can, or what the others may still do cannot help.
+
+    The latter is known from footprints, which takes a C compiler; without one only the former is seen.
+    """
+    waiting = {n for n, actor in enumerate(engine.threads) if not actor.ended and not engine.can_step(n)}
+    if at_rest(engine) or len(waiting) == sum(not actor.ended for actor in engine.threads):
+        return not at_rest(engine)
+    if not has_compiler():
+        return False
+    stuck = build.reducible().septum_stuck(engine.state(), len(engine.threads), sum(1 << thread for thread in waiting))
+    return bool(stuck & ~build.daemons)
 
 
 def _ignored(build: Build, failure: Failure) -> bool:
@@ -83,7 +102,7 @@ class _Replay:
         self.engine, self.recorder, self.places = self.watched.engine, self.watched.recorder, self.watched.places
         self.locks = list(self.places.structs(Lock))
 
-    def run(self, schedule: Schedule, ends_in_deadlock: bool) -> Trace:
+    def run(self, schedule: Schedule, end: End) -> Trace:
         steps, failure = [], None
         for thread, choice in schedule:
             if failure:
@@ -93,12 +112,13 @@ class _Replay:
         if failure is None:
             with self.recorder.watching(len(steps)):
                 failure = first_failure(self.build, self.engine, at_rest(self.engine))
-        if (failure is None) != ends_in_deadlock or (ends_in_deadlock and not is_stuck(self.engine)):
-            expected = "a deadlock" if ends_in_deadlock else "a violation"
-            raise EnginesDisagree(f"{self.build.scenario.name}: the schedule ends without {expected} in the Python engine")
+        if (failure is None) is (end is End.VIOLATION) or (end is End.DEADLOCK and not is_stuck(self.build, self.engine)):
+            raise EnginesDisagree(f"{self.build.scenario.name}: the schedule ends without {end.value} in the Python engine")
         standing = tuple(self._standing(number) for number in range(len(self.engine.threads)))
         found = Slice(self.watched, [step.locks for step in steps])
         if failure is None:
+            if end is End.RACE:  # nothing failed from which a slice could be cut
+                return Trace(tuple(steps), standing, DEADLOCK, "")
             blocked = [number for number, one in enumerate(standing) if one.state == "blocked"]
             return Trace(_marked(steps, found.of_waits(blocked)), standing, DEADLOCK, _deadlock(standing))
         return Trace(_marked(steps, found.of_failure()), standing, property_of(failure.clause), failure.clause)
@@ -250,12 +270,11 @@ class _Replay:
         for value in frames[-1].f_locals.values() if frames else ():
             if isinstance(value, Realised) and issubclass(value._struct, Lock):
                 path = self._path(value)
-                owners = [
-                    a.thread.name
-                    for n, a in enumerate(self.engine.threads)
-                    if n != number and any(h.startswith(path + " ") for h in self.held(n))
-                ]
-                return f"{path}, held by {', '.join(owners)}" if owners else path
+                owners = [n for n in range(len(self.engine.threads)) if any(h.startswith(path + " ") for h in self.held(n))]
+                if number in owners:
+                    return f"{path}, which it holds itself"
+                names = [self.engine.threads[n].thread.name for n in owners]
+                return f"{path}, held by {', '.join(names)}" if owners else path
         return stack[-1].source if (stack := self.stack(number)) else ""
 
 

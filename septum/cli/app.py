@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import os
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
@@ -11,7 +14,7 @@ from pathlib import Path
 
 import click  # and not typer, which rests on pydantic and takes 0.1 s more to start
 
-from septum.lang.errors import EnginesDisagree, SeptumError
+from septum.lang.errors import EnginesDisagree, OutOfTime, SeptumError
 
 BAD_INPUT, INCOMPLETE = 2, 3
 DEFECT = "a defect of septum, please report it"
@@ -32,6 +35,13 @@ class _Commands(click.Group):
     def list_commands(self, context: click.Context) -> list[str]:
         return list(MODULES)
 
+    def resolve_command(self, context: click.Context, arguments: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        """An unknown command is met with the nearest known."""
+        near = difflib.get_close_matches(arguments[0], MODULES, n=1)
+        if arguments[0] not in MODULES and near and not arguments[0].startswith("-"):
+            context.fail(f"No such command '{arguments[0]}'; did you mean {near[0]}?")
+        return super().resolve_command(context, arguments)
+
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         if name not in MODULES:
             return None
@@ -49,6 +59,8 @@ def app() -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command line; the exit status."""
     _open_streams()
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what was checked is told
     try:
         return _run(arguments)
     except Exception as error:  # the last resort: whatever comes here is nobody's bad input
@@ -63,6 +75,10 @@ def _run(arguments: Sequence[str] | None) -> int:
         return BAD_INPUT
     except click.Abort:  # Ctrl-C before or after the checks
         return INCOMPLETE
+    except OutOfTime:
+        return _complain("the time ended before anything was checked: reading the design took it", INCOMPLETE)
+    except MemoryError:
+        return _complain("the memory ended", INCOMPLETE)
     except EnginesDisagree as error:
         return _complain(f"{DEFECT}: {error}")
     except (SeptumError, OSError) as error:
@@ -90,6 +106,6 @@ def _described(error: Exception) -> str:
     return what + "".join(places[-1:])
 
 
-def _complain(message: str) -> int:
+def _complain(message: str, status: int = BAD_INPUT) -> int:
     print(f"septum: {message}", file=sys.stderr)
-    return BAD_INPUT
+    return status

@@ -28,7 +28,12 @@ NUMBER = click.IntRange(min=1)
 @click.option("--scope", "scope_name", metavar="NAME", default="", help="How large; see `septum list scopes` (default: small).")
 @click.option("--vcpus", metavar="N", type=NUMBER, help="How many vCPUs the scenario runs.")
 @click.option("--pages", metavar="N", type=NUMBER, help="How many physical pages there are.")
-@click.option("--kernel", metavar="RELEASE", help="Which kernel to follow: 6.16, 6.18 or 7.2 (default: 7.2).")
+@click.option("--module", metavar="VERSION", help="Which TDX module: 1.5.16, 1.5.25, 1.5.28 or 2.0 (default: 1.5.16).")
+@click.option(
+    "--kernel",
+    metavar="RELEASE",
+    help="Which kernel to follow: 6.16, 6.18, 7.1, 7.2, 7.3 or next (default: 7.3; with Dynamic PAMT next, the tree after it).",
+)
 @click.option(
     "--budget",
     metavar="LIMIT",
@@ -40,9 +45,9 @@ NUMBER = click.IntRange(min=1)
 @click.option("--threads", metavar="N", type=NUMBER, help="How many cores to use (default: all).")
 @click.option("--progress", "livelocks", is_flag=True, help="Also look for threads that may go round for ever.")
 @click.option(
-    "--granularity/--no-granularity",
-    default=None,
-    help="Refuse steps that touch several places which race (default: where the design is a file).",
+    "--races/--no-races",
+    default=True,
+    help="Look for steps that another thread may come into, as no lock keeps it out (default: yes).",
 )
 @click.option("--resume", is_flag=True, help="Keep each check on disk, and go on with one that was killed or ran out of budget.")
 @click.option("--json", "form", flag_value="json", help="Print one JSON document.")
@@ -112,11 +117,13 @@ def _resume(engine: str) -> dict[str, Any]:
 
 def _check(designs: list[str], scenarios: Sequence[str], options: dict[str, Any], form: str, ftrace: str | None) -> int:
     """Runs and reports; also what is known when an error ends the run early. The exit status."""
+    from septum.check.deadline import deadline
     from septum.cli.runs import plan, run, status
 
     results: list[Result] = []
     try:
-        jobs = plan(designs, scenarios, [options["property"]] if options["property"] else [], options["scope_name"])
+        with deadline(options["budget"].seconds):
+            jobs = plan(designs, scenarios, [options["property"]] if options["property"] else [], options["scope_name"])
         results.extend(run(jobs, options))
     except Exception:
         if results:
@@ -132,13 +139,17 @@ def _write_ftrace(result: Result, name: str, options: dict[str, Any]) -> None:
     """The counterexample of a check, or a run of its scenario, as a kernel's trace."""
     from septum.check.schedules import schedule
     from septum.explore.build import sizes_given
+    from septum.kvm.versions import release
     from septum.report.ftrace import written
+    from septum.tdx.versions import version_number
 
     if not result.states:
         raise UserError(f"--ftrace: {result.scenario} did not run: {result.reason}")
     model = names.load(result.design)
     scenario = next(one for one in model.scenarios if one.name == result.scenario)
-    sizes = sizes_given(model, scenario, options["scope_name"], {"VCPUS": options["vcpus"], "PAGES": options["pages"]})
+    versions = {"KERNEL": release(options["kernel"]), "MODULE": version_number(options["module"])}
+    given = {"VCPUS": options["vcpus"], "PAGES": options["pages"], **versions}
+    sizes = sizes_given(model, scenario, options["scope_name"], given)
     build, steps = schedule(model, result, sizes)
     what = f"the counterexample: {result.clause}" if result.counterexample else "a run"
     try:
@@ -172,7 +183,7 @@ def mail(results: Sequence[Result], options: dict[str, Any]) -> str:
     words = ["septum", "check", *designs]
     for scenario in dict.fromkeys(one.scenario for one in results):
         words += ["--scenario", scenario]
-    named = {"property": "property", "scope": "scope_name", "vcpus": "vcpus", "pages": "pages", "kernel": "kernel"}
+    named = {"scope": "scope_name"} | {name: name for name in ("property", "vcpus", "pages", "kernel", "module")}
     for name, key in named.items():
         words += [f"--{name}", str(options[key])] if options[key] else []
     words += ["--progress"] if options["livelocks"] else []

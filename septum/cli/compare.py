@@ -25,13 +25,16 @@ if TYPE_CHECKING:
     "--budget", metavar="LIMIT", multiple=True, help="End each exploration at a time, a memory size or a number of states."
 )
 @click.option("--threads", metavar="N", type=NUMBER, help="How many designs to explore at a time (default: as many as cores).")
+@click.option(
+    "--module", metavar="VERSION", default="", help="Which TDX module: 1.5.16, 1.5.25, 1.5.28 or 2.0 (default: 1.5.16)."
+)
 @click.option("--no-verdicts", is_flag=True, help="Only the worst cases of one actor alone: pages and pairs, no verdicts.")
 @click.option("--json", "form", flag_value="json", help="Print one JSON document.")
 @click.option("--csv", "form", flag_value="csv", help="Print a row of comma-separated values for each design.")
 @click.pass_context
 def compare(
-    context: click.Context, /, designs: Sequence[str], every: bool, budget: Sequence[str], threads: int | None, no_verdicts: bool,
-    form: str | None,
+    context: click.Context, /, designs: Sequence[str], every: bool, budget: Sequence[str], threads: int | None, module: str,
+    no_verdicts: bool, form: str | None,
 ) -> None:  # fmt: skip
     """Measure designs by exploring them, and print the figures beside each other.
 
@@ -41,8 +44,8 @@ def compare(
 
     chosen = _designs(designs, every)
     for name in chosen:
-        names.load(name)
-    found = list(measure_all(chosen, _budget(budget), threads or os.cpu_count() or 1, not no_verdicts))
+        names.load_design(name, "compare")
+    found = list(measure_all(chosen, _budget(budget), threads or os.cpu_count() or 1, not no_verdicts, module))
     if form == "json":
         write_json(report.document(found))
     elif form == "csv":
@@ -52,23 +55,27 @@ def compare(
     context.exit(0)
 
 
-def measure_all(designs: Sequence[str], budget: Any, workers: int, judge: bool) -> Iterator[Evidence]:
-    """The evidence of each design, in order; several are explored at a time, each by one worker."""
+def measure_all(designs: Sequence[str], budget: Any, workers: int, judge: bool, module: str = "") -> Iterator[Evidence]:
+    """The evidence of each design with a version of the TDX module, in order; several are explored at a time."""
     if workers == 1 or len(designs) == 1:
         for name in designs:
-            yield _one(name, budget, workers, judge)
+            yield _one(name, budget, workers, judge, module)
         return
-    with ProcessPoolExecutor(min(workers, len(designs))) as pool:
-        yield from pool.map(_one, designs, [budget] * len(designs), [1] * len(designs), [judge] * len(designs))
+    many = len(designs)
+    with ProcessPoolExecutor(min(workers, many)) as pool:
+        yield from pool.map(_one, designs, [budget] * many, [1] * many, [judge] * many, [module] * many)
 
 
-def _one(design: str, budget: Any, threads: int, judge: bool) -> Evidence:
+def _one(design: str, budget: Any, threads: int, judge: bool, module: str) -> Evidence:
     from dataclasses import replace
 
     from septum.check.evidence import evidence
+    from septum.tdx.versions import MODULE, version_number
 
-    found = evidence(names.load(design), budget, threads, _tell, judge)
-    return replace(found, design=design)
+    model, version = names.load(design), version_number(module)
+    if version is not None:
+        model = replace(model, bindings={**model.bindings, MODULE: version})
+    return replace(evidence(model, budget, threads, _tell, judge), design=design)
 
 
 def _tell(text: str) -> None:

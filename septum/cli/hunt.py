@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from septum.cli.runs import Interrupt, Job
     from septum.hunt.hunt import Hunted
 
-EPILOG = "Exit status: 0 nothing found, which proves nothing, 1 something is violated, 2 bad input."
+EPILOG = "Exit status: 0 nothing found, which proves nothing, 1 something is violated, 2 bad input, 3 interrupted."
 NUMBER = click.IntRange(min=1)
+INTERRUPTED, NOT_STARTED, STOPPED = "interrupted", "not started", "stopped"
 
 
 @click.command(epilog=EPILOG, no_args_is_help=True, short_help="Run random schedules of a design.")
@@ -88,7 +89,13 @@ def _hunt(jobs: Sequence[Job], seconds: float | None, options: dict[str, Any], a
             report(hunts, as_json)
         raise
     report(hunts, as_json)
-    return int(any(one.found for one in hunts))
+    return (
+        1
+        if any(one.found for one in hunts)
+        else 3
+        if any(one.reason in (INTERRUPTED, NOT_STARTED, STOPPED) for one in hunts)
+        else 0
+    )
 
 
 def _hunts(jobs: Sequence[Job], seconds: float | None, options: dict[str, Any]) -> Iterator[Hunted]:
@@ -100,7 +107,7 @@ def _hunts(jobs: Sequence[Job], seconds: float | None, options: dict[str, Any]) 
     with Interrupt() as interrupt:
         for number, job in enumerate(jobs):
             if interrupt.seen:
-                yield Hunted(job.design, job.scenario, NOTHING_FOUND, reason="not started")
+                yield Hunted(job.design, job.scenario, NOTHING_FOUND, reason=NOT_STARTED)
                 continue
             share = None if seconds is None else max(left, 0.0) / (len(jobs) - number)
             line = HuntLine(f"{number + 1}/{len(jobs)} {job.design} {job.scenario}")
@@ -118,9 +125,9 @@ def _one(job: Job, options: dict[str, Any], line: HuntLine, interrupt: Interrupt
             found = hunt(job.model, job.scenario, progress=line.tell, **options)
         finally:
             interrupt.running = False
-        return replace(found, design=job.design)
+        return replace(found, design=job.design, reason=found.reason or (INTERRUPTED if interrupt.seen else ""))
     except KeyboardInterrupt:
-        return Hunted(job.design, job.scenario, NOTHING_FOUND, reason="interrupted")
+        return Hunted(job.design, job.scenario, NOTHING_FOUND, reason=INTERRUPTED)
     finally:
         line.clear()
 

@@ -13,6 +13,7 @@ from septum.lang.model import Model
 ALWAYS = {
     "asserts": "no other assertion, WARN_ON or BUG_ON of the model fails",
     "deadlock": "no thread waits for ever",
+    "race": "no step is one that another thread may come into, as no lock keeps it out",
     "progress": "no thread goes round for ever; judged with --progress",
 }
 
@@ -35,9 +36,21 @@ def load(design: str) -> Model:
         if not Path(design).is_file():
             wrong = "is a directory" if Path(design).is_dir() else "no such file"
             raise UserError(f"{design}: {wrong}; DESIGN is a name or a Python file")
+    elif Path(f"{design}.py").is_file() and design not in [*check.designs(), *check.sides()]:
+        raise UserError(f"unknown design {design}; did you mean {design}.py?")
     else:
         known("design", design, [*check.designs(), *check.sides()])
     return check.load(design)
+
+
+def load_design(design: str, command: str) -> Model:
+    """The model of a design of KVM: only of such a one a command can tell where pages come from."""
+    from septum.kvm.machine import Machine
+
+    model = load(design)
+    if model.world is not Machine:
+        raise UserError(f"{design} is a model of its own; {command} wants designs of KVM")
+    return model
 
 
 def _is_file(design: str) -> bool:

@@ -1,19 +1,20 @@
-"""`septum new`: a design of one's own, begun as a commented file."""
+"""`septum new`: a design of one's own, begun as a commented file, or from a patch of the kernel."""
 
 from __future__ import annotations
 
 import ast
 import inspect
 import keyword
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
 from septum.cli import names
 from septum.cli.output import write
 from septum.lang.errors import UserError
+from septum.sources.begin import Begun, annotated, preface, told
 
 if TYPE_CHECKING:
     from septum.kvm.design import Design
@@ -25,10 +26,17 @@ if TYPE_CHECKING:
     "--from", "base", metavar="DESIGN", default="dpamt_merged", help="The design that it changes (default: dpamt_merged)."
 )
 @click.option("--op", "operations", metavar="NAME", multiple=True, help="Copy this operation, to be changed; may be repeated.")
-def new(design: str, base: str, operations: tuple[str, ...]) -> None:
+@click.option(
+    "--patch",
+    type=click.File(errors="replace"),
+    help="Begin with what a patch of the kernel touches; - reads it from standard input.",
+)
+def new(design: str, base: str, operations: tuple[str, ...], patch: TextIO | None) -> None:
     """Write DESIGN.py, a design that is like another one until it is changed.
 
-    The file says what may be changed, and shows the operations of the design that it is based on.
+    The file says what may be changed, and shows the operations of the design that it is based on. With --patch it copies those
+    that stand for kernel functions which the patch touches, marks what the patch adds and takes away, and names the scenarios
+    to check. It does not translate C.
     """
     path = Path(design if design.endswith(".py") else f"{design}.py")
     name = path.stem
@@ -36,15 +44,41 @@ def new(design: str, base: str, operations: tuple[str, ...]) -> None:
         raise UserError(f"{name} is no name for a design; letters, digits and _ make one")
     if path.exists():
         raise UserError(f"{path} is there already; choose another name, or remove it")
-    source = text(name, base, operations)
+    begun, scenarios = from_patch(patch.read(), base) if patch else ([], {})
+    source = text(name, base, operations, begun, scenarios)
     if not path.parent.is_dir():
         raise UserError(f"{path}: there is no directory {path.parent}")
     path.write_text(source, encoding="utf-8")
-    write(f"{path} is written. It is {base} until you change it:\n  septum check ./{path} --scenario same_gfn")
+    lines = [f"{path} is written. It is {base} until you change it:"]
+    if patch:
+        lines = [f"{path} is written. It is {base} until you translate the patch, which touches"]
+        lines += [f"  {one.touched.name}(): {told(one)}" for one in begun]
+        lines += [f"septum check {model} has {', '.join(names)}" for model, names in scenarios.items() if model]
+        lines += [f"The scenarios that come there: {', '.join(scenarios[''])}"] if "" in scenarios else []
+    lines += [f"  septum check ./{path} --scenario {one}" for one in (scenarios.get("", [])[:1] if patch else ["same_gfn"])]
+    write("\n".join(lines))
 
 
-def text(name: str, base: str, operations: tuple[str, ...] = ()) -> str:
-    """The file: imports, the design, what each operation has to do, and copies of those that were asked for."""
+def from_patch(patch: str, base: str) -> tuple[list[Begun], dict[str, list[str]]]:
+    """What a patch touches, with what the design `base` has for it, and the scenarios that come there."""
+    from septum.check.check import designs
+    from septum.sources.begin import begin
+    from septum.sources.patch import touched
+    from septum.sources.reached import scenarios
+
+    names.known("design", base, designs())
+    begun = begin(touched(patch), designs()[base])
+    return begun, scenarios(base, begun)
+
+
+def text(
+    name: str,
+    base: str,
+    operations: tuple[str, ...] = (),
+    begun: Sequence[Begun] = (),
+    scenarios: Mapping[str, Sequence[str]] | None = None,
+) -> str:
+    """The file: imports, the design, what each operation has to do, copies of those that were asked for or that a patch needs."""
     from septum.check.check import designs
     from septum.kvm.ops import OPERATIONS
 
@@ -52,7 +86,9 @@ def text(name: str, base: str, operations: tuple[str, ...] = ()) -> str:
     found = designs()[base]
     for operation in operations:
         names.known("operation", operation, found.operations, base)
-    copies = [copied(found, operation) for operation in operations]
+    asked = dict.fromkeys([*operations, *(operation for one in begun for operation in one.operations)])
+    copies = [copied(found, operation) for operation in asked]
+    notes = [annotated(source, operation, begun) for operation, (source, _) in zip(asked, copies, strict=True)]
     homes: dict[str, set[str]] = {"septum.kvm.design": {"Design"}}
     for home, wanted in (item for _, names_of in copies for item in names_of):
         homes.setdefault(home, set()).add(wanted)
@@ -61,7 +97,8 @@ def text(name: str, base: str, operations: tuple[str, ...] = ()) -> str:
         f'"""{name}: say here in one line what is new about it. So far it is {base}."""\n',
         "\n".join([f"from septum.designs.{base} import design as {base}", *imports]) + "\n",
         f'design = Design("{name}", base={base})\n',
-        *(f"\n{source}" for source, _ in copies),
+        *(["\n".join(preface(begun, scenarios or {})) + "\n"] if begun else []),
+        *(f"\n{source}" for source in notes),
         "\n" + "\n".join(advice(found, OPERATIONS)) + "\n",
     ]
     return "\n".join(parts)

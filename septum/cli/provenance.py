@@ -38,7 +38,7 @@ def provenance(design: str, scenarios: Sequence[str], budget: Sequence[str], thr
     from septum.report import provenance as report
     from septum.scenarios.measures import dry_fault
 
-    model = names.load(design)
+    model = names.load_design(design, "provenance")
     for scenario in scenarios:
         names.known("scenario", scenario, names.scenarios([model]), design)
     wanted = scenarios or list(names.scenarios([model]))

@@ -44,17 +44,18 @@ def plan(designs: Sequence[str], scenarios: Sequence[str], properties: Sequence[
 
 
 class Interrupt:
-    """The first Ctrl-C ends the running check, whose result may still come, and is remembered so that no other one starts."""
+    """The first Ctrl-C or SIGTERM ends the running check, whose result may still come, and no other one starts."""
 
     def __init__(self) -> None:
         self.seen = self.running = False
 
     def __enter__(self) -> Interrupt:
-        self._before = signal.signal(signal.SIGINT, self._note)
+        self._before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
         return self
 
     def __exit__(self, *_: object) -> None:
-        signal.signal(signal.SIGINT, self._before)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
     def _note(self, _signal: int, _frame: FrameType | None) -> None:
         first, self.seen = not self.seen, True
@@ -73,12 +74,9 @@ def run(jobs: Sequence[Job], options: dict[str, Any]) -> Iterator[Result]:
 
 
 def _run(job: Job, options: dict[str, Any], line: ProgressLine, interrupt: Interrupt) -> Result:
-    from septum.check.check import check, designs, sides
+    from septum.check.check import check
 
-    options = {
-        "granularity": job.design not in [*designs(), *sides()],
-        **{key: value for key, value in options.items() if value is not None},
-    }
+    options = {key: value for key, value in options.items() if value is not None}
     try:
         interrupt.running = True
         try:

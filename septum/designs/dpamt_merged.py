@@ -3,12 +3,13 @@
 from septum.designs.upstream import design as upstream
 from septum.host.frames import Gfp, Role, free_page
 from septum.host.geometry import CACHE_CAPACITY, DYNAMIC_PAMT, PAMT_PAGES, PT64_ROOT_MAX_LEVEL, Pfn
-from septum.host.pools import OK, MemoryCache, free_list, kvm_mmu_free_memory_cache, kvm_mmu_topup_memory_cache, topup_list
+from septum.host.pools import EIO, OK, MemoryCache, free_list, kvm_mmu_free_memory_cache, kvm_mmu_topup_memory_cache, topup_list
 from septum.kvm.bug import vm_bugged
 from septum.kvm.design import VCPU_POOL, Design
 from septum.kvm.ops import ops
 from septum.kvm.seam import pamt_always_lock
 from septum.kvm.seam.pamt import pamt_get
+from septum.kvm.vmx.loaded import kvm_get_running_vcpu
 from septum.kvm.vmx.tdx import tdx_mem_page_aug, tdx_sept_free_private_spt, tdx_sept_map_nonleaf_spte, tdx_sept_remove_leaf_spte
 from septum.lang import Struct, u8
 
@@ -49,7 +50,11 @@ def topup_external_cache(m, vcpu, tables):
 
 @design.process
 def link_external_spt(m, vcpu, gfn, level, external):
-    error = yield from pamt_get(m, external, ops.pair_pool(m, vcpu))
+    """The pair is one of the running vCPU: without one it is a KVM_BUG_ON."""
+    running = kvm_get_running_vcpu(m, vcpu)
+    if running == 0:
+        return vm_bugged(m, m.vcpu[vcpu].vm, EIO)
+    error = yield from pamt_get(m, external, ops.pair_pool(m, running))
     if error != OK:
         return vm_bugged(m, m.vcpu[vcpu].vm, error)
     error = yield from tdx_sept_map_nonleaf_spte(m, m.vcpu[vcpu].vm, gfn, level, external)
@@ -60,7 +65,10 @@ def link_external_spt(m, vcpu, gfn, level, external):
 
 @design.process
 def set_external_spte(m, vcpu, gfn, level, page):
-    error = yield from pamt_get(m, page, ops.pair_pool(m, vcpu))
+    running = kvm_get_running_vcpu(m, vcpu)
+    if running == 0:
+        return vm_bugged(m, m.vcpu[vcpu].vm, EIO)
+    error = yield from pamt_get(m, page, ops.pair_pool(m, running))
     if error != OK:
         return vm_bugged(m, m.vcpu[vcpu].vm, error)
     error = yield from tdx_mem_page_aug(m, m.vcpu[vcpu].vm, gfn, level, page)

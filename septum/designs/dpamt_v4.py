@@ -15,7 +15,7 @@ from septum.kvm.seam.pamt import pamt_get
 from septum.kvm.tdp import accept_level, split_unlocked
 from septum.kvm.tdp.split import SPLIT_ZEROED
 from septum.kvm.vmx.demote import DEMOTE_GUARDED, block_and_track, tdx_demote
-from septum.lang import Size, Struct, process, u8, warn_on
+from septum.lang import Size, Struct, commutes, process, u8, warn_on
 
 SPLIT_CHARGED = Size("SPLIT_CHARGED", 1)  # pages of the pool for splits are charged to the VM
 SPLIT_PAGES = PAMT_PAGES * 2  # a pair for the S-EPT page, a pair for the guest range
@@ -57,10 +57,16 @@ def split_pool(m, vm):
     return m.vm[vm].design.prealloc_split_cache
 
 
+def is_short(m, vm):
+    """Whether the pool wants pages for one split, read without the cache lock."""
+    commutes("who looks too early brings more pages than were asked for, and who looks too late looks again under mmu_lock")
+    return split_pool(m, vm).cnt < SPLIT_PAGES
+
+
 @design.routine
 def need_topup_split(m, vm, vcpu):
     """Read without the cache lock: exact, since who pops holds mmu_lock for write."""
-    return split_pool(m, vm).cnt < SPLIT_PAGES
+    return is_short(m, vm)
 
 
 @design.process
@@ -68,7 +74,7 @@ def topup_split(m, vm, vcpu):
     """tdx_topup_external_per_vm_split_cache(): page by page, each added under the cache lock."""
     yield
     gfp = Gfp.KERNEL_ACCOUNT if SPLIT_CHARGED else Gfp.KERNEL
-    while split_pool(m, vm).cnt < SPLIT_PAGES:
+    while is_short(m, vm):
         page = yield from alloc_or_fail(m, gfp, Content.UNDEFINED)
         if page == 0:
             return ENOMEM

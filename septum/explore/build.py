@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import difflib
 import functools
+import inspect
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,11 +15,12 @@ from septum.explore.explore import source
 from septum.explore.unit import explored
 from septum.lang import source as source_module
 from septum.lang.engine import Engine
-from septum.lang.errors import LanguageError, SeptumError, UserError
+from septum.lang.errors import LanguageError, OutOfTime, SeptumError, UserError
 from septum.lang.model import Model, Scenario, Setup, Thread
+from septum.lang.paths import is_built_in, shown_path
 from septum.lang.processes import property_of
-from septum.lang.source import shown_path
-from septum.lang.struct import allocate
+from septum.lang.source import Source
+from septum.lang.struct import allocate, fields, size_of
 from septum.lang.types import Size, scope
 from septum.lang.values import Num, Of, Ref, bits
 from septum.reduce.alone import AloneTables
@@ -25,11 +28,11 @@ from septum.reduce.automorphism import Automorphisms
 from septum.reduce.footprint import Footprints
 from septum.translate.compile import compiled, load
 from septum.translate.translation import Translation
-from septum.translate.tree import Function
+from septum.translate.tree import Function, called
 
-MAX_ARGUMENTS, MAX_CALLS = 6, 32
+MAX_ARGUMENTS, MAX_CALLS, MOST_THREADS, MOST_WORLD = 8, 32, 32, 1 << 20
 LANGUAGE = Path(source_module.__file__).parent
-ASSERTS, DEADLOCK, PROGRESS = "asserts", "deadlock", "progress"
+ASSERTS, DEADLOCK, PROGRESS, RACE = "asserts", "deadlock", "progress", "race"
 
 
 class _Call(ctypes.Structure):
@@ -79,9 +82,12 @@ class Build:
         library.septum_automorphisms(0, None)
         return library
 
-    def reducible(self) -> ctypes.CDLL:
-        """The library, with what it needs to reduce: footprints, and automorphisms; use it inside of `scope(build.bindings)`."""
-        library = self.library()
+    def reducible(self, watched: bool = False) -> ctypes.CDLL:
+        """The library, with what it needs to reduce: footprints, and automorphisms; use it inside of `scope(build.bindings)`.
+
+        With `watched` it also tells every access.
+        """
+        library = self.library("WATCHED" if watched else "")
         self.tables().give(library)
         self.automorphisms().give(library)
         return library
@@ -93,7 +99,7 @@ class Build:
 
     def watched(self) -> ctypes.CDLL:
         """The model compiled so that it tells every access; use it inside of `scope(build.bindings)`."""
-        library = self._programmed(load(compiled(self.translation.code, ("-DWATCHED",))))
+        library = self.library("WATCHED")
         self.tables().give(library)
         return library
 
@@ -199,7 +205,10 @@ def _unit(model: Model, bindings: Mapping[object, object], peers: Sequence[Scena
     for unit in _recent:
         if unit.model is model and unit.bindings == bindings and unit.peers == names:
             return unit
-    translation, threads, worlds = _translated(model, peers)
+    try:
+        translation, threads, worlds = _translated(model, peers)
+    except RecursionError as error:
+        raise UserError(f"{model.name}: {_deepest(error)}: too many expressions, blocks or calls in each other") from None
     options = ("-O0",) if all(one.few_states for one in peers) else ()
     library = functools.cache(lambda part: load(compiled(translation.code, (*options, f"-D{part}") if part else options)))
     _recent[:] = [_Unit(model, bindings, names, translation, threads, worlds, library), *_recent[: RECENT - 1]]
@@ -207,6 +216,7 @@ def _unit(model: Model, bindings: Mapping[object, object], peers: Sequence[Scena
 
 
 def _translated(model: Model, peers: Sequence[Scenario]) -> tuple[Translation, list[tuple[Thread, ...]], list[bytes]]:
+    _check_world(model)
     probe = Translation(model.world, 1)
     worlds, programs = [], []
     for scenario in peers:
@@ -224,18 +234,58 @@ def _translated(model: Model, peers: Sequence[Scenario]) -> tuple[Translation, l
                 entry = translation.entries[translation.entry(call.process, len(call.arguments))]
                 _check_arguments(entry, call.arguments)
     explored(translation, model.properties, source())
+    _check_properties(model, translation)
     return translation, programs, worlds
+
+
+def _deepest(error: RecursionError) -> str:
+    """The line of the model that was read when there was no room to go deeper."""
+    found = ""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        source, line = getattr(frame.f_locals.get("r"), "source", None), getattr(frame.f_locals.get("node"), "lineno", None)
+        if isinstance(source, Source) and line:
+            found = f"{source.file}:{line}"
+    return found or "its source"
+
+
+def _check_properties(model: Model, translation: Translation) -> None:
+    """UserError where an assertion of the user's own files belongs to none of the properties that the model declares, if any."""
+    if not model.properties:
+        return
+    names = {ASSERTS, *(one.name for one in model.properties)}
+    for site in translation.sites:
+        if site.is_assertion and site.property not in names and not is_built_in(site.file):
+            near = difflib.get_close_matches(site.property, names, 1)
+            hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(sorted(names))}"
+            raise UserError(f"{site.file}:{site.line}: {model.name} has no property {site.property}; {hint}\n    {site.text}")
+
+
+def judges(built: Build, property: str) -> bool:
+    """Whether anything that the scenario's threads run, or that the model declares, belongs to a property."""
+    if property in (DEADLOCK, PROGRESS, RACE) or any(one.check and one.name == property for one in built.model.properties):
+        return True
+    translation = built.translation
+    run = [
+        translation.entries[translation.entry(call.process, len(call.arguments))] for one in built.threads for call in one.calls
+    ]
+    sources = [instance.source for instance in called(run)]
+    return any(
+        site.property == property
+        and any(of.file == site.file and of.tree.lineno <= site.line <= (of.tree.end_lineno or 0) for of in sources)
+        for site in translation.sites
+    )
 
 
 def _start(scenario: Scenario, setup: Setup) -> None:
     """Runs the start of a scenario; whatever goes wrong in it is the scenario's mistake, with file and line."""
     try:
         scenario.start(setup)
-    except LanguageError:
+    except (LanguageError, KeyboardInterrupt, OutOfTime, MemoryError):
         raise
-    except Exception as error:
+    except BaseException as error:  # sys.exit() is a mistake as any other
         frames = traceback.extract_tb(error.__traceback__)
-        where = next((one for one in reversed(frames) if Path(one.filename).parent != LANGUAGE), frames[-1])
+        own = [one for one in frames if Path(one.filename).parent != LANGUAGE and not one.filename.startswith("<")]
+        where = (own or frames)[-1]
         place = f"{shown_path(where.filename)}:{where.lineno}"
         what = f"{error}" if isinstance(error, SeptumError) else f"{type(error).__name__}: {error}"
         raise UserError(f"{place}: {what}\n    {where.line}\n  in the start of {scenario.name}") from error
@@ -250,9 +300,22 @@ def _check_arguments(entry: Function, arguments: Sequence[int]) -> None:
             raise UserError(f"{entry.source.file}:{entry.line}: {argument} does not fit {name}, a {of}")
 
 
+def _check_world(model: Model) -> None:
+    """A state that cannot be explored is refused before anything is made of it."""
+    line = inspect.getsourcelines(model.world)[1]
+    place = f"{shown_path(inspect.getsourcefile(model.world) or '')}:{line}"
+    sizes = {name: size_of(of) for name, of in fields(model.world).items()}
+    if sum(sizes.values()) > MOST_WORLD:
+        largest = max(sizes, key=lambda name: sizes[name])
+        many = f"{sum(sizes.values()):,} bytes, {sizes[largest]:,} of them in {largest}"
+        raise UserError(f"{place}: a state of {model.world.__name__} has {many}; at most {MOST_WORLD:,} can be explored")
+
+
 def _check_program(scenario: Scenario, setup: Setup) -> None:
     if not setup.threads:
         raise UserError(f"scenario {scenario.name}: no thread runs anything; call thread(name, call(process, ...))")
+    if len(setup.threads) > MOST_THREADS:
+        raise UserError(f"scenario {scenario.name}: has {len(setup.threads)} threads; at most {MOST_THREADS} are possible")
     for thread in setup.threads:
         if not 0 < len(thread.calls) <= MAX_CALLS:
             raise UserError(

@@ -22,10 +22,9 @@ static void hand_over(struct worker *w)
 	if ((batch = empty_batch(run, &w->pool))) {
 		memcpy(batch, &w->filling, batch_bytes(&w->filling));
 		push_batch(&w->produced, batch);
-	} else if (!run->spill_bytes) {
-		give_up(w, RUN_OUT_OF_MEMORY);
-	} else if (!spill_batch(run, &w->explorer->spill, &w->filling)) {
-		give_up(w, RUN_OUT_OF_DISK);
+	} else if (!run->spill_bytes || !spill_batch(run, &w->explorer->spill, &w->filling)) {
+		give_up(w, run->spill_bytes ? RUN_OUT_OF_DISK : RUN_OUT_OF_MEMORY);
+		__atomic_store_n(&w->explorer->torn, 1, __ATOMIC_RELAXED);
 	}
 	w->filling.count = w->filling.used = 0;
 	memset(w->packed, 0, STRIDE);
@@ -135,6 +134,8 @@ static inline int try_leaf(struct worker *w, const struct source *from, const st
 
 	if (!w->fresh)
 		copy_state(state, from->state);
+	if (mover->watcher)
+		watch_next(mover->watcher, thread, w->path.fork[0].choice);
 	enum move move = make_move(mover, state, &w->path, &w->step);
 	w->fresh = move == MOVE_BLOCKED;
 	w->pruned |= move == MOVE_PRUNED;
@@ -149,19 +150,18 @@ static inline int try_leaf(struct worker *w, const struct source *from, const st
 	return 1;
 }
 
-static inline int try_thread(struct worker *w, const struct source *from, unsigned thread, uint32_t choices)
+static inline int try_thread(struct worker *w, const struct source *from, unsigned thread, uint32_t choices, int watched)
 {
 	struct mover mover;
 	int moved = 0;
 	uint32_t ordinal = 0;
 
 	take_turn(&mover, w->explorer->run, from->state, thread);
+	mover.watcher = watched ? w->watcher : NULL;
 	first_leaf(&w->path, choices);
 	do
 		moved |= try_leaf(w, from, &mover, ordinal++);
-	while (next_leaf(&w->path) && ordinal >> ORDINAL_BITS == 0);
-	if (w->path.length)
-		add_failure(w, from, thread, ordinal - 1, ENDLESS);	/* more leaves than a link can name */
+	while (next_leaf(&w->path));
 	return moved;
 }
 
@@ -175,6 +175,15 @@ static void judge_rest(struct worker *w, const struct source *at, uint32_t ended
 	w->final_states += ended == x->everyone;
 	if (!rests || failure != NO_FAILURE)
 		note(w, found_at(rests ? RUN_VIOLATED : RUN_DEADLOCK, failure, x->run->progress.depth, at->sum, at->id));
+}
+
+/* Somebody can move: a deadlock all the same, if threads that wait can never go on. */
+static void judge_waiting(struct worker *w, const struct source *at, uint32_t waiting)
+{
+	const struct septum_run *run = w->explorer->run;
+
+	if (model_stuck(at->state, run->threads, waiting) & ~run->daemons)
+		note(w, found_at(RUN_DEADLOCK, NO_FAILURE, run->progress.depth, at->sum, at->id));
 }
 
 /*
@@ -195,21 +204,34 @@ static uint32_t lone_thread(const struct explorer *x, const uint8_t *state)
 	return 0;
 }
 
-/* Moves each of the threads; whether one could, and which have ended. */
-static int try_threads(struct worker *w, const struct source *from, uint32_t threads, uint32_t *ended)
+/* Moves each of the threads; which could, and which have ended. */
+static uint32_t try_threads(struct worker *w, const struct source *from, uint32_t threads, uint32_t *ended, int watched)
 {
-	int moved = 0;
+	uint32_t moved = 0;
 
 	for (; threads; threads &= threads - 1) {
 		unsigned thread = __builtin_ctz(threads);
 		uint32_t choices = model_choices(from->state, thread);
 
 		if (choices)
-			moved |= try_thread(w, from, thread, choices);
+			moved |= (uint32_t)try_thread(w, from, thread, choices, watched) << thread;
 		else
 			*ended |= 1u << thread;
 	}
 	return moved;
+}
+
+/* A thread whose step comes first touches nothing that another one touches, so the steps of all others are beside each other later. */
+static void look_for_races(struct worker *w, const struct source *from)
+{
+	struct race race = { 0 };
+
+	judge_steps(w->watcher, from->state, &race);
+	forget_steps(w->watcher);
+	if (!race.found)
+		return;
+	struct fingerprint where = fingerprint(from->sum);
+	note_race(w->watcher, &race, w->explorer->run->progress.depth, &where, from->id);
 }
 
 static void expand(struct worker *w, const struct source *from)
@@ -218,13 +240,17 @@ static void expand(struct worker *w, const struct source *from)
 	uint32_t ended = 0, lone = lone_thread(x, from->state);
 
 	w->fresh = w->pruned = 0;
-	watch_races(w, from->state);
-	int moved = try_threads(w, from, lone, &ended);
+	uint32_t moved = try_threads(w, from, lone, &ended, 0);
 	if (moved && !w->pruned)
 		return;
-	moved |= try_threads(w, from, x->everyone & ~lone, &ended);
+	int watched = w->watcher && (!w->watcher->race.found || w->watcher->race.moves == x->run->progress.depth);
+	moved |= try_threads(w, from, x->everyone & ~lone, &ended, watched);
+	if (watched)
+		look_for_races(w, from);
 	if (!moved)
 		judge_rest(w, from, ended);
+	else if (x->everyone & ~(moved | ended | x->run->daemons))
+		judge_waiting(w, from, x->everyone & ~(moved | ended));
 }
 
 static void expand_batch(struct worker *w, const struct batch *batch)
@@ -240,5 +266,7 @@ static void expand_batch(struct worker *w, const struct batch *batch)
 	}
 	while (w->waiting)
 		settle_oldest(w);
+	if (w->halted)
+		__atomic_store_n(&w->explorer->torn, 1, __ATOMIC_RELAXED);
 	w->frontier -= batch->count;
 }

@@ -14,11 +14,8 @@ from enum import Enum
 from pathlib import Path
 from typing import IO, ClassVar
 
-from septum.explore.checkpoint import REFUSALS, Checkpoint, Resumed
+from septum.explore.checkpoint import IN_USE, REFUSALS, Checkpoint, Resumed
 from septum.lang.errors import UserError
-
-ENDLESS = -2
-"""The failure of a thread that takes steps which nobody else can see for ever."""
 
 POLL_SECONDS = 0.1
 
@@ -26,8 +23,8 @@ HERE = Path(__file__).parent
 
 LIVELOCKS, HUNTS = "LIVELOCKS", "HUNTS"
 SOURCES = {
-    "": "run.h fingerprints.c frontier.c spill.c moves.c workers.c races.c expand.c schedule.c checkpoint.c resume.c explorer.c "
-    "exports.c",
+    "": "run.h fingerprints.c frontier.c spill.c races.c moves.c workers.c expand.c schedule.c seal.c checkpoint.c resume.c "
+    "explorer.c exports.c",
     LIVELOCKS: "../progress/graph.c ../progress/fair.c ../progress/lasso.c",
     HUNTS: "../hunt/pct.c ../hunt/shrink.c ../hunt/hunt.c",
 }
@@ -74,12 +71,40 @@ class Progress:
     seconds: float
 
 
+class Watching(Enum):
+    """Whether an exploration looks for races; one that is found is told at the end, or ends it."""
+
+    NOTHING = 0
+    TO_THE_END = 1
+    UNTIL_FOUND = 2
+
+
+@dataclass(frozen=True)
+class FoundRace:
+    """A step of `thread` that `partner` may come into: the two accesses of either, as numbers of expressions, in order.
+
+    `apart`: the partner makes its two accesses in two steps.
+    """
+
+    thread: int
+    choice: int
+    partner: int
+    partner_choice: int
+    sites: tuple[int, int]
+    partner_sites: tuple[int, int]
+    written: int
+    offsets: tuple[int, int, int, int]
+    apart: bool
+
+
 @dataclass(frozen=True)
 class Exploration:
     """What an exploration found, and what it covered.
 
     `schedule` is the way to a violation or a deadlock: the thread of every step, and its choice. Under symmetry it may be
-    missing (`traced` is False): the model then gives several representatives to states that differ in names only.
+    missing (`traced` is False): the model then gives several representatives to states that differ in names only. Of a run that
+    found nothing but a `race`, the schedule leads to the state from which its steps are taken. `unwatched`: some steps touched
+    more than could be watched.
     """
 
     outcome: Outcome
@@ -98,6 +123,8 @@ class Exploration:
     checkpoints: int = 0
     failed_checkpoints: int = 0
     resumed: Resumed | None = None
+    race: FoundRace | None = None
+    unwatched: bool = False
 
     @property
     def collision_chance(self) -> float:
@@ -140,6 +167,26 @@ class _Resumed(ctypes.Structure):
     lost_seconds: float
 
 
+class RaceRecord(ctypes.Structure):
+    """struct race."""
+
+    _fields_: ClassVar = [
+        *((name, ctypes.c_uint32) for name in ("found", "apart", "thread", "choice", "partner", "partner_choice")),
+        ("site", ctypes.c_uint32 * 2), ("partner_site", ctypes.c_uint32 * 2), ("written", ctypes.c_uint32),
+        ("offset", ctypes.c_uint32 * 4),
+        ("moves", ctypes.c_uint64), ("where", ctypes.c_uint64 * 2), ("state", ctypes.c_uint64),
+    ]  # fmt: skip
+
+    def read(self) -> FoundRace | None:
+        if not self.found:
+            return None
+        (a, b), (x, y), (p, q, r, s) = self.site, self.partner_site, self.offset
+        return FoundRace(
+            self.thread, self.choice, self.partner, self.partner_choice, (a, b), (x, y), self.written, (p, q, r, s),
+            bool(self.apart),
+        )  # fmt: skip
+
+
 class Run(ctypes.Structure):
     """struct septum_run."""
 
@@ -155,10 +202,13 @@ class Run(ctypes.Structure):
         ("workers", ctypes.c_uint32),
         ("symmetry", ctypes.c_uint32),
         ("reductions", ctypes.c_uint32),
+        ("watch", ctypes.c_uint32),
         ("resume", ctypes.c_uint32),
+        ("keep_at_end", ctypes.c_uint32),
         ("checkpoint", ctypes.c_char_p),
         ("unfinished_checkpoint", ctypes.c_char_p),
         ("identity", ctypes.c_char_p),
+        ("key", ctypes.c_char_p),
         ("checkpoint_seconds", ctypes.c_double),
         ("spill_files", ctypes.c_int32 * 2),
         ("stop", ctypes.c_uint32),
@@ -176,15 +226,19 @@ class Run(ctypes.Structure):
         ("seconds", ctypes.c_double),
         ("schedule", ctypes.POINTER(ctypes.c_uint32)),
         ("steps", ctypes.c_uint64),
+        ("race", RaceRecord),
+        ("unwatched", ctypes.c_uint32),
         ("traced", ctypes.c_uint32),
     ]
 
     progress: _Progress
     spill_files: ctypes.Array[ctypes.c_int32]
     resume: int
+    keep_at_end: int
     checkpoint: bytes
     unfinished_checkpoint: bytes
     identity: bytes
+    key: bytes
     checkpoint_seconds: float
     stop: int
     outcome: int
@@ -199,6 +253,8 @@ class Run(ctypes.Structure):
     seconds: float
     schedule: ctypes._Pointer[ctypes.c_uint32]
     steps: int
+    race: RaceRecord
+    unwatched: int
     traced: int
 
 
@@ -230,11 +286,13 @@ def explore(
     spill_bytes: int | None = None,
     checkpoint: Checkpoint | None = None,
     resumed: Callable[[Resumed], None] | None = None,
+    watching: Watching = Watching.NOTHING,
 ) -> Exploration:
     """Explore all schedules of `threads` threads from the state `initial`, one exploration of a library at a time.
 
     `daemons` is the mask of the threads that may be blocked for ever. With `max_depth`, schedules of up to so many moves are
-    judged; COMPLETE then means that there are no longer ones. `fusion` and `partial` want a library that was given footprints.
+    judged; COMPLETE then means that there are no longer ones. `fusion` and `partial` want a library that was given footprints,
+    and `watching` one that tells its accesses as well.
     An interrupt from the keyboard ends the run as STOPPED.
 
     With `directory`, states that wait to be expanded go there, to files without a name, once they take `spill_bytes` of memory
@@ -253,15 +311,15 @@ def explore(
         workers=workers,
         symmetry=symmetry,
         reductions=fusion + 2 * partial,
+        watch=watching.value,
         spill_bytes=0 if directory is None else limit(spill_bytes or _spill_bytes(budget)),
         outcome=Outcome.STOPPED.value,
         failure=_NO_FAILURE,
     )
-    if checkpoint:
-        run.checkpoint, run.unfinished_checkpoint = bytes(checkpoint.path), bytes(checkpoint.unfinished)
-        run.identity = checkpoint.identity(initial, (threads, daemons, max_depth, symmetry, fusion, partial))
-        run.resume, run.checkpoint_seconds = checkpoint.resume, checkpoint.seconds
     with ExitStack() as stack:
+        if checkpoint:
+            identity = checkpoint.identity(initial, (threads, daemons, max_depth, symmetry, fusion, partial, watching.value))
+            checkpoint = _kept(run, checkpoint, identity, stack)
         if directory is not None:
             run.spill_files[:] = [stack.enter_context(_unnamed_file(directory)).fileno() for _ in range(2)]
         stack.callback(library.septum_free, ctypes.byref(run))
@@ -269,9 +327,21 @@ def explore(
         if run.refusal:
             raise UserError(f"{checkpoint.path if checkpoint else ''}: {REFUSALS[run.refusal]}")
         found = _exploration(library, run)
-    if checkpoint and found.outcome in _CONCLUSIVE:
-        checkpoint.remove()
-    return found
+        if checkpoint and not (found.outcome not in _CONCLUSIVE and (checkpoint.kept or found.outcome is Outcome.STOPPED)):
+            checkpoint.remove()
+        return found
+
+
+def _kept(run: Run, checkpoint: Checkpoint, identity: bytes, stack: ExitStack) -> Checkpoint | None:
+    """Tells the run of its checkpoint, which is its own as long as the stack; where another run has it, it does without."""
+    if not stack.enter_context(checkpoint.held()):
+        if checkpoint.resume:
+            raise UserError(f"{checkpoint.path}: {REFUSALS[IN_USE]}")
+        return None
+    run.checkpoint, run.unfinished_checkpoint = bytes(checkpoint.path), bytes(checkpoint.unfinished)
+    run.identity, run.key = identity, checkpoint.key
+    run.resume, run.keep_at_end, run.checkpoint_seconds = checkpoint.resume, checkpoint.kept, checkpoint.seconds
+    return checkpoint
 
 
 def _check_arguments(library: ctypes.CDLL, initial: bytes, threads: int, workers: int) -> None:
@@ -379,4 +449,6 @@ def _exploration(library: ctypes.CDLL, run: Run) -> Exploration:
         checkpoints=run.checkpoints,
         failed_checkpoints=run.failed_checkpoints,
         resumed=_resumed(run),
+        race=run.race.read(),
+        unwatched=bool(run.unwatched),
     )

@@ -52,6 +52,7 @@ static struct batch *take_batch(struct worker *w)
 	if (read_spilled(x->run, &x->spill, slot, &w->spilled))
 		return &w->spilled;
 	give_up(w, RUN_OUT_OF_DISK);
+	__atomic_store_n(&x->torn, 1, __ATOMIC_RELAXED);
 	return NULL;
 }
 
@@ -91,8 +92,10 @@ static void work_together(struct explorer *x)
 
 static void free_explorer(struct explorer *x, unsigned workers, size_t bytes)
 {
-	for (unsigned i = 0; x->worker && i < workers; i++)
+	for (unsigned i = 0; x->worker && i < workers; i++) {
 		free_pool(x->run, &x->worker[i].pool);
+		let_go(x->run, x->worker[i].watcher, sizeof(struct watcher));
+	}
 	free_log(x->run, &x->log);
 	free_table(x->run, &x->table);
 	let_go(x->run, x->worker, bytes);
@@ -115,8 +118,11 @@ static int prepare(struct explorer *x, unsigned workers, size_t bytes)
 	x->table.room = capacity(FIRST_SLOTS, 0);
 	x->everyone = run->threads == 32 ? UINT32_MAX : (1u << run->threads) - 1;
 	x->workers = workers;
-	for (unsigned i = 0; i < workers; i++)
+	for (unsigned i = 0; i < workers; i++) {
 		x->worker[i].explorer = x;
+		if (run->watch && !(x->worker[i].watcher = hold(run, sizeof(struct watcher))))
+			return 0;
+	}
 	return 1;
 }
 
@@ -130,11 +136,17 @@ static void conclude(struct explorer *x, unsigned workers)
 		if (is_less(&x->worker[i].finding, least))
 			*least = x->worker[i].finding;
 	}
+	for (unsigned i = 0; run->watch && i < workers; i++) {
+		run->unwatched |= x->worker[i].watcher->lost;
+		if (races_less(&x->worker[i].watcher->race, &run->race))
+			run->race = x->worker[i].watcher->race;
+	}
 	run->outcome = least->outcome ? least->outcome : x->ending ? x->ending : x->deeper ? RUN_DEPTH_REACHED : RUN_COMPLETE;
-	if (!least->outcome)
+	if (!least->outcome && !run->race.found)
 		return;
-	run->failure = least->failure;
-	run->traced = trace_finding(x, &x->worker[0].path, least);
+	struct finding race = { .moves = run->race.moves, .state = run->race.state };
+	run->failure = least->outcome ? least->failure : NO_FAILURE;
+	run->traced = trace_finding(x, &x->worker[0].path, least->outcome ? least : &race);
 }
 
 /* Explores until something is found, all is explored, or a limit is reached. One run of a library at a time. */
@@ -149,6 +161,8 @@ EXPORTED void septum_explore(struct septum_run *run)
 	run->failure = NO_FAILURE;
 	run->peak_bytes = run->frontier_bytes = run->spilled_bytes = run->witnesses = run->steps = run->traced = 0;
 	run->schedule = NULL;
+	run->race = (struct race){ 0 };
+	run->unwatched = 0;
 	run->checkpoints = run->failed_checkpoints = run->refusal = 0;
 	run->resumed = (struct septum_resumed){ 0 };
 	x.next_save = x.began + run->checkpoint_seconds;

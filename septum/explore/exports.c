@@ -14,4 +14,5 @@ EXPORTED const uint8_t *septum_covered(void) { return model_covered; }
 EXPORTED int septum_step(uint8_t *state, unsigned thread, step_t *step) { return model_step(state, thread, step); }
 EXPORTED uint32_t septum_choices(const uint8_t *state, unsigned thread) { return model_choices(state, thread); }
 EXPORTED int32_t septum_check_state(const uint8_t *state, int at_rest) { return model_check(state, at_rest); }
+EXPORTED uint32_t septum_stuck(const uint8_t *state, unsigned threads, uint32_t waiting) { return model_stuck(state, threads, waiting); }
 EXPORTED void septum_canonical(const uint8_t *from, uint8_t *to) { model_canonical(from, to); }

@@ -113,7 +113,10 @@ static inline struct fingerprint fingerprint(const struct sum *sum)
  * but for the first one. `room` is what may still be added before that. Workers draw on it in advances, so it is exact
  * whatever they do, and nobody counts on the hot path.
  */
-enum { FIRST_SLOTS = 1 << 16, SLOTS_UNIT = 1 << 12, LINE = 4, ADVANCE = 512, PIECE = 1 << 21 };
+#define MOST_STATES (1ull << 40)
+
+enum { FIRST_SLOTS = 1 << 16, SLOTS_UNIT = 1 << 12, LINE = 4, ADVANCE = 512, PIECE = 1 << 21,
+       MOST_SPARE = 1 << 20 };	/* slots beyond two for a state, which a table of few states has */
 
 struct table {
 	struct fingerprint *slots;
@@ -199,20 +202,23 @@ static void pour(const struct table *from, struct table *to)
 	}
 }
 
-/* One worker does it while the others wait. Where memory does not suffice, the table may fill up further, once; then it is 0. */
+/*
+ * One worker does it while the others wait. Where memory does not suffice, the table may fill up further, once; then it is 0. There may
+ * be more memory now: who resumes a run that was crowded may have given it some.
+ */
 static int grow(struct septum_run *run, struct table *table)
 {
 	struct table larger = { .room = table->room };
 	uint64_t slots = table->count;
 
-	if (table->crowded)
-		return 0;
 	if (!make_table(run, &larger, (slots + slots / 16 * 5) / SLOTS_UNIT * SLOTS_UNIT, slots)) {
+		if (table->crowded)
+			return 0;
 		table->crowded = 1;
 		table->room += capacity(slots, 1) - capacity(slots, 0);
 		return 1;
 	}
-	larger.room += capacity(larger.count, 0) - capacity(slots, 0);
+	larger.room += capacity(larger.count, 0) - capacity(slots, table->crowded);
 	pour(table, &larger);
 	*table = larger;
 	return 1;

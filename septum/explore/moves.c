@@ -5,8 +5,9 @@
  * leaves are numbered from 0 in the order of the choices, and walked one by one, each from the start: forks are few, and so
  * no intermediate state need be kept. The same walk rebuilds a schedule.
  */
-enum { MOST_STEPS = 10000 };	/* in one move; a thread that takes more runs for ever */
+enum { MOST_STEPS = 1000 };	/* in one move; what follows is another one */
 enum { MOST_LOOPING = 64 };	/* after so many a step that may be in a loop ends the move, so that others come round as well */
+enum { MOST_LEAVES = 64 };	/* of a move that forks after its first step */
 
 enum move { MOVE_DONE, MOVE_BLOCKED, MOVE_FAILED, MOVE_PRUNED };	/* pruned: the failure of something not judged */
 
@@ -37,12 +38,14 @@ static inline int next_leaf(struct path *path)
 struct mover {
 	unsigned thread;
 	uint32_t reductions;
+	struct watcher *watcher;	/* of the first step, or NULL */
 	others_t others;
 };
 
 static inline void take_turn(struct mover *mover, const struct septum_run *run, const uint8_t *state, unsigned thread)
 {
 	mover->thread = thread;
+	mover->watcher = NULL;
 	mover->reductions = run->reductions;
 	if (run->reductions & REDUCE_PARTIAL)
 		model_others(state, run->threads, thread, &mover->others);
@@ -53,6 +56,16 @@ static inline enum alone is_alone(const struct mover *mover, const uint8_t *stat
 	return model_alone(state, mover->thread, &mover->others, mover->reductions);
 }
 
+/* How many leaves there are where every fork of a path goes on like this. At most MOST_LEAVES, or as many as the first step has. */
+static uint32_t leaves_of(const struct path *path)
+{
+	uint32_t leaves = 1;
+
+	for (uint32_t i = 0; i < path->length; i++)
+		leaves *= path->fork[i].choices;
+	return leaves;
+}
+
 /* Whether the thread takes a further step; then the path says with which choice. */
 static int goes_on(const struct mover *mover, const uint8_t *state, struct path *path)
 {
@@ -61,11 +74,12 @@ static int goes_on(const struct mover *mover, const uint8_t *state, struct path 
 	if (path->steps < path->length)
 		return 1;
 	enum alone alone = is_alone(mover, state);
-	if (alone == NOT_ALONE || (alone == ALONE_IN_LOOP && path->steps >= MOST_LOOPING) ||
+	if (alone == NOT_ALONE || path->steps == (alone == ALONE_IN_LOOP ? MOST_LOOPING : MOST_STEPS) ||
 	    !(choices = model_choices(state, mover->thread)))
 		return 0;
-	if (path->steps < MOST_STEPS)
-		path->fork[path->length++] = (struct fork){ 0, choices };
+	if (choices > 1 && choices > MOST_LEAVES / leaves_of(path))
+		return 0;
+	path->fork[path->length++] = (struct fork){ 0, choices };
 	return 1;
 }
 
@@ -77,12 +91,11 @@ static inline enum move make_move(const struct mover *mover, uint8_t *state, str
 {
 	path->steps = 0;
 	do {
-		if (path->steps == MOST_STEPS) {
-			step->failure = ENDLESS;
-			return MOVE_FAILED;
-		}
 		step->choice = path->fork[path->steps].choice;
-		switch (model_step(state, mover->thread, step)) {
+		int rc = model_step(state, mover->thread, step);
+		if (mover->watcher)
+			watch_no_more(mover->watcher);
+		switch (rc) {
 		case STEP_FAILED:
 			path->steps++;
 			return MOVE_FAILED;

@@ -1,30 +1,59 @@
 /* How a run begins: with the initial state, or from a checkpoint, which is judged as a whole before anything of it is taken over. */
 
+/* Every length is one that a run can have, and fits the others, so that nothing that is read by it leaves its place. */
+static int is_possible(const struct checkpoint *header)
+{
+	const struct septum_progress *progress = &header->progress;
+	uint64_t states = progress->states, chunks = header->chunks, rest = header->body_bytes;
+	uint64_t least = COVERAGE + chunks * CHUNK_BYTES + states * sizeof(struct fingerprint);
+
+	if (header->crowded > 1 || header->deeper > 1 || header->slots < FIRST_SLOTS || header->slots % SLOTS_UNIT ||
+	    states > MOST_STATES || header->slots > 2 * states + MOST_SPARE || chunks > 1ull << CHUNKS_BITS)
+		return 0;
+	if (!states || states > (uint64_t)capacity(header->slots, header->crowded != 0) || states > chunks << CHUNK_BITS ||
+	    progress->depth >= states || rest < least)
+		return 0;
+	rest = (rest - least) / (sizeof(uint32_t) * 2);
+	return header->batches[0] <= rest && header->batches[1] <= rest - header->batches[0];
+}
+
 static enum refusal judge_checkpoint(const struct septum_run *run, int file, struct checkpoint *header)
 {
-	struct stream body = { .file = file };
+	struct stream body = { .file = file, .seal = begin_seal(run->key) };
 
 	if (read_at(file, header, sizeof *header, 0) < sizeof *header)
 		return REFUSED_DAMAGED;
-	if (header->checksum != checksum(0, header, offsetof(struct checkpoint, checksum)))
+	if (header->seal != header_seal(header, run->key))
 		return REFUSED_DAMAGED;
 	if (header->version != CHECKPOINT_VERSION || memcmp(header->identity, run->identity, IDENTITY_BYTES) ||
 	    header->state_size != STATE_SIZE || header->coverage != COVERAGE)
 		return REFUSED_OTHER;
+	if (!is_possible(header))
+		return REFUSED_DAMAGED;
 	do
 		refill(&body);
 	while (!body.failed);
-	return body.place == header->body_bytes && body.checksum == header->body_checksum ? NOT_REFUSED : REFUSED_DAMAGED;
+	return body.place == header->body_bytes && end_seal(body.seal) == header->body_seal ? NOT_REFUSED : REFUSED_DAMAGED;
+}
+
+/* Every link names a thread that there is, and a parent in the log. */
+static int links_are_possible(const uint64_t *chunk, uint64_t ids, unsigned threads)
+{
+	for (uint64_t i = 0; i < 1u << CHUNK_BITS; i++)
+		if (link_parent(chunk[i]) >= ids || link_thread(chunk[i]) >= threads)
+			return 0;
+	return 1;
 }
 
 static int get_log(struct explorer *x, struct stream *from, uint64_t chunks)
 {
-	for (; x->log.chunks < chunks; x->log.chunks++) {
+	for (; x->log.chunks < chunks && !from->failed; x->log.chunks++) {
 		uint64_t **chunk = &x->log.chunk[x->log.chunks];
 
 		if (!(*chunk = hold(x->run, CHUNK_BYTES)))
 			return 0;
 		get(from, *chunk, CHUNK_BYTES);
+		from->failed |= !links_are_possible(*chunk, chunks << CHUNK_BITS, x->run->threads);
 	}
 	return 1;
 }
@@ -42,22 +71,53 @@ static int get_table(struct explorer *x, struct stream *from, const struct check
 	table->room = capacity(table->count, table->crowded) - (int64_t)header->progress.states;
 	for (uint64_t state = 0; state < header->progress.states && !from->failed; state++) {
 		get(from, &print, sizeof print);
-		put_back(table, &print);
+		from->failed |= !print.first || !print.second;
+		if (!from->failed)
+			put_back(table, &print);
 	}
 	return 1;
+}
+
+/* Whether the states of the batch fill its body, each with blocks that a state has and a number in the log. */
+static int is_well_formed(const struct batch *batch, uint64_t ids)
+{
+	const uint8_t *at = batch->body, *end = at + batch->used;
+	struct head head;
+	struct block block;
+
+	for (uint32_t i = 0; i < batch->count; i++) {
+		if ((size_t)(end - at) < sizeof head)
+			return 0;
+		memcpy(&head, at, sizeof head);
+		if (head.id >= ids)
+			return 0;
+		for (at += sizeof head; head.blocks; head.blocks--, at += 8 * __builtin_popcount(block.words)) {
+			if ((size_t)(end - at) < sizeof block)
+				return 0;
+			memcpy(&block, at, sizeof block);
+			at += sizeof block;
+			if (block.number >= BLOCKS || (size_t)(end - at) < 8 * (size_t)__builtin_popcount(block.words))
+				return 0;
+		}
+	}
+	return at == end;
 }
 
 static void get_level(struct explorer *x, struct stream *from, uint64_t batches)
 {
 	struct worker *w = &x->worker[0];
 
-	while (batches-- && !from->failed && !w->halted) {
+	for (; batches && !from->failed && !w->halted; batches--) {
 		get(from, &w->filling.count, sizeof w->filling.count);
 		get(from, &w->filling.used, sizeof w->filling.used);
+		from->failed |= !w->filling.count || w->filling.used > BODY_BYTES;
+		if (from->failed)
+			return;
 		get(from, w->filling.body, w->filling.used);
-		hand_over(w);
+		from->failed |= !is_well_formed(&w->filling, x->log.chunks << CHUNK_BITS);
+		if (!from->failed)
+			hand_over(w);
 	}
-	collect_level(x);
 }
 
 static void tell_what_is_lost(struct explorer *x, const struct checkpoint *header)
@@ -80,14 +140,20 @@ static int take_over(struct explorer *x, int file, const struct checkpoint *head
 	get(&from, model_covered, COVERAGE);
 	if (!get_log(x, &from, header->chunks) || !get_table(x, &from, header))
 		return 0;
-	get_level(x, &from, header->batches);
-	if (from.failed)		/* it was sound a moment ago */
-		give_up(&x->worker[0], RUN_OUT_OF_DISK);
+	get_level(x, &from, header->batches[0]);
+	collect_level(x);
+	get_level(x, &from, header->batches[1]);
+	if (from.failed || (!x->ending && (from.next != from.filled || from.place != header->body_bytes))) {
+		run->refusal = REFUSED_DAMAGED;
+		return 0;
+	}
 	tell_what_is_lost(x, header);
 	uint64_t bytes = run->progress.bytes;
 	run->progress = header->progress;
 	run->progress.bytes = bytes;
 	x->worker[0].step.witnesses = header->witnesses;
+	if (x->worker[0].watcher)
+		x->worker[0].watcher->race = header->race;
 	x->worker[0].frontier = 0;
 	x->deeper = header->deeper != 0;
 	x->earlier = header->seconds;

@@ -28,10 +28,10 @@ enum outcome { RUN_COMPLETE, RUN_VIOLATED, RUN_DEADLOCK, RUN_OUT_OF_STATES, RUN_
 /* Why a checkpoint is not resumed from. */
 enum refusal { NOT_REFUSED, REFUSED_OTHER, REFUSED_DAMAGED, REFUSED_IN_USE, REFUSED_UNREADABLE };
 
-enum { IDENTITY_BYTES = 32 };
+enum { IDENTITY_BYTES = 32, KEY_BYTES = 16 };
 
-/* The failure of a thread that takes local steps for ever; the others are the model's own, from 0. */
-enum { NO_FAILURE = -1, ENDLESS = -2 };
+/* Failures are the model's own, from 0. */
+enum { NO_FAILURE = -1 };
 
 /* How far a run came. Workers add to it between batches, so a caller that polls sees it grow. */
 struct septum_progress {
@@ -51,6 +51,22 @@ struct septum_resumed {
 	double lost_seconds;
 };
 
+/* Whether races are looked for: to be told of at the end, or to end the run. */
+enum { WATCH_NOTHING, WATCH_TO_THE_END, WATCH_UNTIL_FOUND };
+
+/*
+ * A step that is no whole: another thread comes between two of its accesses, and touches what both touch. `apart`: by two steps of
+ * its own. Sites are numbers of expressions; the first two are those of the step.
+ */
+struct race {
+	uint32_t found, apart;
+	uint32_t thread, choice, partner, partner_choice;
+	uint32_t site[2], partner_site[2];
+	uint32_t written, offset[4];	/* of the four accesses: bits, and where in the world */
+	uint64_t moves;			/* to the state from which the step is taken */
+	uint64_t where[2], state;
+};
+
 struct septum_run {
 	/* In. A limit of 0 is no limit. */
 	const uint8_t *initial;
@@ -64,10 +80,13 @@ struct septum_run {
 	uint32_t workers;
 	uint32_t symmetry;
 	uint32_t reductions;	/* REDUCE_LOCAL, REDUCE_PARTIAL */
+	uint32_t watch;		/* WATCH_*, of a library that tells its accesses */
 	uint32_t resume;	/* from the checkpoint, if there is one */
+	uint32_t keep_at_end;	/* where a limit ends the run, save what is known then */
 	const char *checkpoint;	/* a path, or NULL */
 	const char *unfinished_checkpoint;
 	const uint8_t *identity;	/* of the model and of all that decides about the outcome */
+	const uint8_t *key;		/* KEY_BYTES, by which the user's own checkpoints are known */
 	double checkpoint_seconds;	/* between two at least; 0: one at the end of every level, whatever it costs */
 	int32_t spill_files[2];	/* open, empty and used by nobody else, where there is spill_bytes */
 
@@ -88,6 +107,8 @@ struct septum_run {
 	double seconds;
 	uint32_t *schedule;	/* pairs (thread, choice), one a step, that lead to the violation or the deadlock */
 	uint64_t steps;		/* pairs in schedule */
+	struct race race;	/* one that is nearest to the first state */
+	uint32_t unwatched;	/* some steps touched more than there was room for */
 	uint32_t traced;	/* the schedule was rebuilt; see schedule.c for when it cannot be */
 };
 

@@ -125,9 +125,10 @@ static int trace_moves(struct trace *trace, const struct finding *finding)
 
 	if (!links)
 		return 0;
-	for (uint64_t id = finding->state; id; id = link_parent(links[count++]))
+	uint64_t id = finding->state;
+	for (; id && count <= finding->moves; id = link_parent(links[count++]))
 		links[count] = read_log(log, id);
-	int traced = make_moves(trace, links, count);
+	int traced = !id && make_moves(trace, links, count);
 	free(links);
 	return traced &&
 	       (!finding->fails || reach(trace, finding->thread, (struct goal){ .move = MOVE_FAILED, .failure = finding->failure }));

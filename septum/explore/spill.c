@@ -83,9 +83,14 @@ static int spill_batch(struct septum_run *run, struct spill *spill, struct batch
 	return write_at(run->spill_files[!spill->reading], batch, batch_bytes(batch), slot * sizeof *batch);
 }
 
+static int read_slot(int file, uint64_t slot, struct batch *batch)
+{
+	return is_sound(batch, read_at(file, batch, sizeof *batch, slot * sizeof *batch));
+}
+
 static int read_spilled(const struct septum_run *run, const struct spill *spill, uint64_t slot, struct batch *batch)
 {
-	return is_sound(batch, read_at(run->spill_files[spill->reading], batch, sizeof *batch, slot * sizeof *batch));
+	return read_slot(run->spill_files[spill->reading], slot, batch);
 }
 
 /* What was the next level is this one; the disk gets back what was read. */

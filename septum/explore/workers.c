@@ -41,6 +41,7 @@ struct worker {
 	unsigned head, waiting;
 	int fresh;			/* the next scratch state still equals the source */
 	int pruned;			/* a move from the source was */
+	struct watcher *watcher;	/* NULL where races are not looked for */
 	struct successor successor[WAITING];
 	struct fingerprint recent[1 << RECENT_BITS];
 	_Alignas(64) uint8_t raw[STRIDE];
@@ -57,12 +58,13 @@ struct explorer {
 	struct table table;
 	struct log log;
 	struct spill spill;
-	double next_save, next_note;
+	double next_save, soonest_save, next_note;
 	int checkpoint_file;		/* the checkpoint that the run would resume from, or -1 */
 	struct worker *worker;
 	unsigned workers;
 	int deeper;			/* something lies beyond the depth limit */
 	enum outcome ending;		/* why the search is given up, if it is */
+	int torn;			/* in the middle of a batch, so what is known now is not what two batches leave between them */
 
 	/* Below: under the lock. */
 	pthread_mutex_t lock;
@@ -115,7 +117,16 @@ static int collect_level(struct explorer *x)
 	return x->level || x->spill.readable;
 }
 
+static int a_race(const struct explorer *x)
+{
+	for (const struct worker *w = x->worker; w < x->worker + x->workers; w++)
+		if (w->watcher && w->watcher->race.found)
+			return 1;
+	return 0;
+}
+
 static void save_if_due(struct explorer *x);
+static void save_at_end(struct explorer *x);
 
 static void next_level(struct explorer *x)
 {
@@ -124,7 +135,7 @@ static void next_level(struct explorer *x)
 	for (struct worker *w = x->worker; w < x->worker + x->workers; w++)
 		if (is_less(&w->finding, best))
 			*best = w->finding;
-	if (!collect_level(x) || best->outcome) {
+	if (!collect_level(x) || best->outcome || (x->run->watch == WATCH_UNTIL_FOUND && a_race(x))) {
 		x->over = 1;
 		return;
 	}
@@ -132,15 +143,19 @@ static void next_level(struct explorer *x)
 	save_if_due(x);
 }
 
+/* Who wants room is in the middle of a batch, and finishes it even where the search is given up. */
 static void end_meeting(struct explorer *x)
 {
-	if (x->ending)
+	if (x->wants_room && !x->torn) {
+		if (!grow(x->run, &x->table)) {
+			x->ending = x->ending ? x->ending : RUN_OUT_OF_MEMORY;
+			x->over = x->torn = 1;
+		}
+	} else if (x->ending) {
+		save_at_end(x);
 		x->over = 1;
-	else if (!x->wants_room)
+	} else {
 		next_level(x);
-	else if (!grow(x->run, &x->table)) {
-		x->ending = RUN_OUT_OF_MEMORY;
-		x->over = 1;
 	}
 	x->wants_room = 0;
 	x->met = 0;

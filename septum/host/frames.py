@@ -125,6 +125,7 @@ def held_by_module(m, page: Pfn):
 
 def take(m, page: Pfn, holder: Role, to: Role):
     """A page changes hands: from `holder`, which must be its role, to `to`."""
+    commutes("only who holds a page hands it on; of two who both believe that they do, the second one fails here")
     assert m.frame[page].role == holder, f"custody: page {page} is {Role(m.frame[page].role)} where {holder} should hold it"
     m.frame[page].role = to
     if MEASURING and to != Role.HAND and to != Role.POOL:
@@ -170,12 +171,12 @@ def free_page(m, page: Pfn, holder: Role):
     if frame.range != 0:
         m.range[frame.range].placed -= 1
         frame.range = 0
-    frame.role = Role.FREE
     frame.refcount = 0
     if MEASURING:
         observe(freed, frame.origin * 8 + u64(holder))
         frame.origin = 0
     fill(m, page, 0)
+    frame.role = Role.FREE
 
 
 def gift(m, page: Pfn, of: Role, to: PageType, owner: VmId):

@@ -2,7 +2,7 @@
 
 from septum.host.cpu import just_me, me
 from septum.host.geometry import RCU_QUEUE, Cpus, Pfn, ThreadId
-from septum.lang import Struct, atomic, commutes, each, only, u8
+from septum.lang import Struct, commutes, each, only, u8
 
 
 class RcuHead(Struct):
@@ -37,7 +37,7 @@ def rcu_read_unlock(m):
 
 def call_rcu(m, page: Pfn):
     """call_rcu(): the callback for `page` runs after a grace period."""
-    atomic("queues are per CPU, and a grace period may begin later")
+    commutes("queues are per CPU, and a grace period may begin later")
     assert m.rcu.queued < RCU_QUEUE, "scope: too many RCU callbacks at a time, raise RCU_QUEUE"
     head = m.rcu.head[m.rcu.queued]
     head.page = page

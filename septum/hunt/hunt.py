@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 from septum.check import tokens
 from septum.check.loading import load
 from septum.check.result import Counterexample, Result, Verdict
-from septum.check.trace import trace
+from septum.check.trace import End, trace
 from septum.explore.build import DEADLOCK, Build, build, sizes_given
 from septum.explore.explore import HUNTS, POLL_SECONDS
 from septum.lang.errors import ModelError, NoCompiler, UserError
@@ -243,7 +243,7 @@ class _Hunter:
         schedule = tuple(zip(pairs[::2], pairs[1::2], strict=True))
         self._model_mistake(len(schedule))
         stuck = self.run.failure == _STUCK
-        replayed = trace(self.built, schedule, stuck)
+        replayed = trace(self.built, schedule, End.DEADLOCK if stuck else End.VIOLATION)
         token = tokens.write(self.built, schedule, self.sizes, stuck, Path("."))
         counterexample = Counterexample(replayed.steps, replayed.threads, token, shortest=False)
         return self._summary(

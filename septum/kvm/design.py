@@ -16,8 +16,8 @@ from septum.kvm.ops import OPERATIONS
 from septum.lang import Size, Slot, Struct, UserError
 from septum.lang import process as mark_process
 from septum.lang.model import check_bindings
+from septum.lang.paths import shown_path
 from septum.lang.processes import is_process
-from septum.lang.source import shown_path
 from septum.lang.types import type_name
 
 VCPU_POOL = Size("VCPU_POOL", 0)  # pages that the design's own pools of a vCPU may hold

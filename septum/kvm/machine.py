@@ -29,6 +29,7 @@ VM_POISON = Slot("vm.poison")
 VM_LPAGE_INFO = Slot("vm.lpage_info")  # where 2M ranges may be mixed: septum/kvm/tdp/mixed.py
 VCPU_LIFE = Slot("vcpu.life")
 VCPU_CPU = Slot("vcpu.cpu")  # where vCPUs move: septum/kvm/vmx/association.py
+VCPU_LOADED = Slot("vcpu.loaded")  # where CPUs work without a vCPU: septum/kvm/vmx/loaded.py
 VCPU_RUN = Slot("vcpu.run")
 VCPU_RANGE = Slot("vcpu.range")
 
@@ -99,6 +100,7 @@ class Vcpu(Struct):
     design: VCPU_DESIGN
     life: VCPU_LIFE
     cpu: VCPU_CPU
+    loaded: VCPU_LOADED
     run: VCPU_RUN
     range: VCPU_RANGE
 

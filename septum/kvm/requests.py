@@ -2,7 +2,7 @@
 
 from septum.host.geometry import VcpuId, VmId
 from septum.kvm.machine import Machine
-from septum.lang import atomic, each, process, when
+from septum.lang import atomic, commutes, each, process, when
 
 
 @process
@@ -26,3 +26,9 @@ def any_kicked(m: Machine, vm: VmId):
         if m.vcpu[vcpu].vm == vm and m.vcpu[vcpu].kicked:
             return True
     return False
+
+
+def is_dead(m: Machine, vm: VmId):
+    """kvm_check_request(KVM_REQ_VM_DEAD); only tested since 7.3, for every vCPU of a dead VM gets -EIO anyway."""
+    commutes("who finds the VM alive asks again before it enters the guest")
+    return m.vm[vm].bugged

@@ -19,14 +19,15 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
-from septum.lang.errors import ModelError, SeptumError, Violation
+from septum.lang.errors import ModelError, OutOfRange, SeptumError, Violation
 from septum.lang.frames import Frames, Point, Saved, States
 from septum.lang.model import Thread
-from septum.lang.processes import Choose, When, Witness, running
-from septum.lang.source import shown_path
+from septum.lang.paths import shown_path
+from septum.lang.processes import MOST_CHOICES, Choose, When, Witness, running
 from septum.lang.struct import allocate
 
 ENDED = 255
+OUT_OF_RANGE = "range"
 STEP_SECONDS = 10
 
 
@@ -83,7 +84,8 @@ class Engine:
         request = self.threads[thread].request
         if self.threads[thread].ended:
             return 0
-        return max(int(request.count()), 1) if isinstance(request, Choose) else 1
+        count = int(request.count()) if isinstance(request, Choose) else 1
+        return count if 1 <= count <= MOST_CHOICES else 1
 
     def step(self, thread: int, choice: int = 0) -> Status:
         """Runs a thread to its next scheduling point; after FAILED, `failure` says what failed and the run is over."""
@@ -97,7 +99,11 @@ class Engine:
         except (AssertionError, Violation) as error:
             self.failure = _failure(error, thread)
             return Status.FAILED
-        except (SeptumError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError, NameError) as error:
+        except (OutOfRange, ZeroDivisionError) as error:
+            self.failure = _out_of_range(error, thread)
+            return Status.FAILED
+        except (SeptumError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError, NameError,
+                SystemExit, RecursionError) as error:  # fmt: skip
             raise ModelError(f"{_place(error)}: {error}") from error
         self.reached |= running.reached
         return Status.DONE
@@ -114,6 +120,8 @@ class Engine:
             check(self.m)
         except (AssertionError, Violation) as error:
             return _failure(error)
+        except (OutOfRange, ZeroDivisionError) as error:
+            return _out_of_range(error)
         return None
 
     def _advance(self, actor: Running, choice: int) -> None:
@@ -124,7 +132,9 @@ class Engine:
         else:
             send = choice if isinstance(actor.request, Choose) else None
             if isinstance(actor.request, Choose) and actor.request.count() < 1:
-                raise ModelError(f"{actor.thread.name}: a choice among none")
+                actor.generator.throw(OutOfRange("a choice among none"))
+            if isinstance(actor.request, Choose) and actor.request.count() > MOST_CHOICES:
+                raise ModelError(f"{actor.thread.name}: a choice among more than {MOST_CHOICES:,}")
         try:
             request = actor.generator.send(send)
         except StopIteration:
@@ -214,10 +224,21 @@ def _copied(states: States, world: bytes) -> tuple[Any, memoryview]:
     return m, memory
 
 
-def _failure(error: BaseException, thread: int = ENDED) -> Failure:
+def _out_of_range(error: BaseException, thread: int = ENDED) -> Failure:
+    """What is wrong in the model's own code, with the line."""
+    stack = _model_frames(error)
+    name, file, line, text = stack[-1]
+    return Failure(f"asserts: {error}, in {name}(): {text}", OUT_OF_RANGE, file, line, stack, thread)
+
+
+def _model_frames(error: BaseException) -> tuple[tuple[str, str, int, str], ...]:
     here = os.path.dirname(__file__)
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if os.path.dirname(frame.filename) != here]
-    stack = tuple((frame.name, shown_path(frame.filename), frame.lineno or 0, frame.line or "") for frame in frames)
+    return tuple((frame.name, shown_path(frame.filename), frame.lineno or 0, frame.line or "") for frame in frames)
+
+
+def _failure(error: BaseException, thread: int = ENDED) -> Failure:
+    stack = _model_frames(error)
     _, file, line, text = stack[-1]
     message = str(error) or text.removeprefix("assert ")
     return Failure(message, error.kind if isinstance(error, Violation) else "assert", file, line, stack, thread)

@@ -3,7 +3,8 @@
 SeptumError
 ├── UserError              a command or a file that cannot be used: exit status 2
 │   ├── LanguageError      the modelling language refuses a line of a model
-│   ├── ModelError         a running model stored a value out of range, divided by zero, did not end a step, ...
+│   ├── ModelError         a running model did not end a step, assigned a whole struct, ...
+│   │   └── OutOfRange     it stored a value, or took an index, out of range: in a check a finding, as a zero divisor is
 │   └── NoCompiler         no C compiler could be found or run
 ├── Violation              an assertion of the model does not hold: a finding, not a mistake
 └── EnginesDisagree        a defect of septum: both engines must leave the same state
@@ -33,6 +34,10 @@ class ModelError(UserError):
     """A model did what no kernel could: a value out of range, an index out of bounds, a step without an end."""
 
 
+class OutOfRange(ModelError):
+    """A value does not fit its field or its type, or an index its array; a choice is one among none."""
+
+
 class NoCompiler(UserError):
     """The C engine was asked for and no C compiler works."""
 
@@ -47,3 +52,7 @@ class Violation(SeptumError):
 
 class EnginesDisagree(SeptumError):
     """The Python engine, replaying a schedule of the C engine, came to another state."""
+
+
+class OutOfTime(BaseException):
+    """The time ended, wherever the run was: no mistake, and nothing that a model may catch with `except Exception`."""

@@ -23,6 +23,10 @@ class When:
     condition: Callable[[], bool]
 
 
+MOST_CHOICES, MOST_ROUNDS = 1 << 16, 1 << 20
+"""Ways that a choice can go, and rounds of a loop in one step."""
+
+
 @dataclass(frozen=True)
 class Choose:
     """A scheduling point that goes on in `count()` ways."""
@@ -140,6 +144,14 @@ def atomic(reason: str) -> None:
 
 def commutes(reason: str) -> None:
     """Why what a routine touches may join any step: it commutes with what others may do there meanwhile."""
+
+
+def piece_begins() -> None:
+    """What the step touches from here to `piece_ends` is one access; words.py says it, and no model."""
+
+
+def piece_ends() -> None:
+    """See `piece_begins`."""
 
 
 def current() -> int:

@@ -7,12 +7,13 @@ import builtins
 import functools
 import inspect
 import linecache
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from septum.lang.errors import LanguageError, UserError
+from septum.lang.paths import shown_path
+from septum.lang.words import HIDDEN, unfolded
 
 MISSING = object()
 
@@ -58,20 +59,10 @@ class Source:
     def lookup(self, name: str) -> object:
         """What a global name stands for; MISSING if nothing."""
         closure = inspect.getclosurevars(self.function).nonlocals if self.function.__closure__ else {}
-        for names in (closure, self.function.__globals__, vars(builtins)):
+        for names in (closure, self.function.__globals__, vars(builtins), HIDDEN):
             if name in names:
                 return names[name]
         return MISSING
-
-
-def shown_path(file: str) -> str:
-    """A path as a reader wants it: relative to the working directory where it lies below, or to the package's parent."""
-    relative = os.path.relpath(file)
-    if not relative.startswith(".."):
-        return relative
-    package_parent = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    relative = os.path.relpath(file, package_parent)
-    return file if relative.startswith("..") else relative
 
 
 @functools.lru_cache(maxsize=4096)
@@ -84,7 +75,7 @@ def source_of(function: Callable[..., Any]) -> Source:
         raise UserError(f"{function!r}: its source cannot be read; a model must be written in files")
     if first not in functions:
         raise LanguageError(file, first, lines[first - 1].strip(), "a routine or process is a plain `def`", "a named function")
-    return Source(function, functions[first], file, lines)
+    return Source(function, unfolded(functions[first], function.__globals__, file, lines), file, lines)
 
 
 @functools.lru_cache(maxsize=256)

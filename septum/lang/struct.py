@@ -13,10 +13,10 @@ import mmap
 import operator
 import re
 import sys
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
-from septum.lang.errors import ModelError, UserError
-from septum.lang.source import shown_path
+from septum.lang.errors import ModelError, OutOfRange, UserError
+from septum.lang.paths import shown_path
 from septum.lang.types import Array, Boolean, EnumType, Scalar, Size, Slot, Type, boolean, bound, type_name
 
 _UNSIGNED = {8: ctypes.c_uint8, 16: ctypes.c_uint16, 32: ctypes.c_uint32, 64: ctypes.c_uint64}
@@ -77,9 +77,10 @@ def _annotations(struct: type[Struct]) -> dict[str, Any]:
             f"the class, the same for all, is written in capitals; everything starts at zero"
         )
     found: dict[str, Any] = {}
+    module = sys.modules.get(struct.__module__)
+    known = vars(module) if module else {}
     for name, annotation in inspect.get_annotations(struct).items():
         try:
-            known = vars(sys.modules[struct.__module__])
             found[name] = eval(annotation, known, dict(vars(struct))) if isinstance(annotation, str) else annotation
         except NameError as error:
             raise UserError(f"{_place(struct, name)}: {struct.__name__}.{name}: no type is called {error.name}") from None
@@ -146,7 +147,7 @@ class RealisedArray:
     def _place(self, index: Any) -> int:
         place = operator.index(index)
         if not 0 <= place < self._length_:
-            raise ModelError(f"index {place} is outside of an array of {self._length_}")
+            raise OutOfRange(f"index {place} is outside of an array of {self._length_}")
         return place
 
 
@@ -160,10 +161,17 @@ def _checked(of: object, value: Any, place: str) -> int:
         raise ModelError(f"{place} is a whole {what}: assign its {parts} one by one")
     number = operator.index(value)
     if isinstance(of, Boolean) and number not in (0, 1):
-        raise ModelError(f"{place} = {number}: a truth value is 0 or 1")
+        raise OutOfRange(f"{place} = {number}: a truth value is 0 or 1")
     if not 0 <= number < (1 << of.bits if isinstance(of, EnumType) else of.limit):
-        raise ModelError(f"{place} = {number} does not fit {of.name} (0 .. {of.limit - 1})")
+        raise OutOfRange(f"{place} = {number} does not fit {of.name} (0 .. {of.limit - 1})")
     return number
+
+
+def size_of(of: object) -> int:
+    """The bytes of a language type with the sizes of the current scope, without their alignment, however many."""
+    if isinstance(of, Scalar):
+        return of.bits // 8
+    return of.length * size_of(of.element) if isinstance(of, Array) else sum(map(size_of, fields(cast(Any, of)).values()))
 
 
 def realise(of: object, cache: dict[object, Any]) -> Any:

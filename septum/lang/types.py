@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from septum.lang.errors import ModelError, UserError
+from septum.lang.errors import OutOfRange, UserError
 
 _scopes: list[Mapping[object, object]] = []
 
@@ -133,10 +133,10 @@ class Scalar(Type):
         return storage_bits(self.limit)
 
     def __call__(self, value: object) -> int:
-        """`value` as a value of this type; ModelError if it is out of range."""
+        """`value` as a value of this type; OutOfRange if it does not fit."""
         number = operator.index(value)  # type: ignore[arg-type]
         if not 0 <= number < self.limit:
-            raise ModelError(f"{number} does not fit {self.name} (0 .. {self.limit - 1})")
+            raise OutOfRange(f"{number} does not fit {self.name} (0 .. {self.limit - 1})")
         return number
 
     def show(self, value: int) -> str:

@@ -19,7 +19,9 @@ class Num:
     bits_of: Index | None = None
 
     def __str__(self) -> str:
-        return self.packed.name if self.packed else f"a number {self.lo} .. {self.hi}"
+        if self.packed:
+            return self.packed.name
+        return f"the number {self.lo}" if self.lo == self.hi else f"a number {self.lo} .. {self.hi}"
 
 
 @dataclass(frozen=True)

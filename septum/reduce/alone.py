@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from septum.reduce.footprint import Context, Footprint, Footprints, Path, Spot
 
-MOST_CALLS, MOST_PLACES = 32, 1024
+MOST_CALLS, MOST_PLACES, ENDED = 32, 1024, 255
 
 
 class _Spot(ctypes.Structure):
@@ -28,6 +28,7 @@ class AloneTables:
     """What footprints.c needs to know of a scenario; `give` hands it to a compiled model and keeps it alive."""
 
     def __init__(self, footprints: Footprints) -> None:
+        self.footprints = footprints
         self._first: dict[Context, int] = {}
         self.stands: list[tuple[Context, Spot]] = []
         spots: list[Spot] = []
@@ -38,20 +39,51 @@ class AloneTables:
         self._bits = _Bits(footprints, [spot.step for spot in spots])
         self.words = max((self._bits.count + 63) // 64, 1)
         self._spots = (_Spot * len(spots))(*(self._spot(spot) for spot in spots))
-        masks = [mask for spot in spots for of in (spot.step, spot.later) for mask in self._masks(of)]
+        masks = [mask for spot in spots for mask in self._sets_of(spot)]
         self._sets, self._judged = self._words(masks), self._words([self._masks(footprints.judged).reads])
         first = [[self._first[call] for call in program] + [0] * (MOST_CALLS - len(program)) for program in footprints.programs]
         self._roots = (ctypes.c_uint32 * (len(first) * MOST_CALLS))(*(number for program in first for number in program))
-        self._rest = self._words([mask for program in footprints.programs for of in _rests(program) for mask in self._masks(of)])
+        self._rests = [list(_rests(program)) for program in footprints.programs]
+        self._rest = self._words([mask for rests in self._rests for of in rests for mask in self._masks(of)])
 
     def give(self, library: ctypes.CDLL) -> None:
         """Makes these the footprints by which `library` reduces."""
         library.septum_footprints(self.words, self._spots, self._sets, self._judged, self._roots, self._rest)
         library.given_footprints = self  # type: ignore[attr-defined]
 
+    def stuck(self, frames: list[bytes], waiting: set[int]) -> set[int]:
+        """Which of the threads that wait can never go on, whatever the others do; `frames` are as the state has them.
+
+        Those that are left when each is taken off for whose condition a thread that is not among them may still write something.
+        """
+        stuck, before = set(waiting), set[int]()
+        stands = {thread: self.standing(thread, frame) for thread, frame in enumerate(frames) if frame[0] != ENDED}
+        while stuck != before:
+            before, writes = set(stuck), 0
+            for thread in stands.keys() - stuck:
+                later = self._rests[thread][frames[thread][0]]
+                for spot in stands[thread]:
+                    later |= spot.later
+                writes |= self._bits.of(later.writes)
+            stuck -= {thread for thread in stuck if self._bits.of(stands[thread][-1].waits.reads) & writes}
+        return stuck
+
+    def standing(self, thread: int, frame: bytes) -> list[Spot]:
+        """The spots of the processes in which a thread stands, outermost first."""
+        first, position, found = self._roots[thread * MOST_CALLS + frame[0]], 1, list[Spot]()
+        while True:
+            found.append(self.stands[first + frame[position]][1])
+            inner = found[-1].inner
+            if inner is None:
+                return found
+            first, position = self._first[inner], position + found[-1].end
+
     def _spot(self, spot: Spot) -> _Spot:
         inner = self._first[spot.inner] if spot.inner else 0
         return _Spot(inner, spot.end, spot.leaves, spot.turns, spot.step == Footprint(), spot.inner is not None)
+
+    def _sets_of(self, spot: Spot) -> tuple[int, ...]:
+        return *self._masks(spot.step), *self._masks(spot.later), self._masks(spot.waits).reads
 
     def _masks(self, of: Footprint) -> Footprint:
         return Footprint(self._bits.of(of.reads), self._bits.of(of.writes))

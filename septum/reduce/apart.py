@@ -10,6 +10,7 @@ from septum.lang.values import Kind, Num, Of
 from septum.reduce.order import depends_on_order
 from septum.translate import tree
 from septum.translate.reader import is_interchangeable
+from septum.translate.sites import At
 
 
 @dataclass(frozen=True)
@@ -22,16 +23,16 @@ class Distinction:
     why: str
 
 
-Told = tuple[tree.At, Index | None, str]
+Told = tuple[At, Index | None, str]
 
 
 @tree.fact
 def distinctions(function: tree.Function) -> list[Distinction]:
     """Everything of a function that tells values apart."""
     found: list[Told] = []
-    named = {node.value for node in tree.walk(function.body) if isinstance(node, tree.Convert) and _index(node.kind)}
+    named = {node.value for node in function.nodes if isinstance(node, tree.Convert) and _index(node.kind)}
     threads = {_unchecked(value) for value in named}
-    for node in tree.walk(function.body):
+    for node in function.nodes:
         if isinstance(node, tree.Register) and node.name == "thread" and node not in threads:
             found.append((node.at, None, "the number of a thread is used as a number"))
         found += _told_by(node)
@@ -48,7 +49,7 @@ def told_apart(roots: Iterable[tree.Function]) -> set[Index | None]:
 def thread_types(functions: Iterable[tree.Function]) -> set[Index]:
     """The index types that the number of a thread becomes one of."""
     return {
-        index for function in functions for node in tree.walk(function.body) if isinstance(node, tree.Convert)
+        index for function in functions for node in function.nodes if isinstance(node, tree.Convert)
         for index in [_index(node.kind)] if index and _is_thread(_unchecked(node.value))
     }  # fmt: skip
 
@@ -65,7 +66,7 @@ def _told_by(node: tree.Node) -> Iterator[Told]:
                 yield at, index, f"values of {index} are ordered"
 
 
-def _named(at: tree.At, kind: Kind, number: int) -> Iterator[Told]:
+def _named(at: At, kind: Kind, number: int) -> Iterator[Told]:
     """A constant as a value of an index type: all may name the one that means none."""
     index = _index(kind)
     if index and not (number == 0 and index.none):
@@ -76,7 +77,7 @@ def _named(at: tree.At, kind: Kind, number: int) -> Iterator[Told]:
         yield at, kind.packed.index, f"{number:#x} names one"
 
 
-def _converted(at: tree.At, to: Kind, value: tree.Expression) -> Iterator[Told]:
+def _converted(at: At, to: Kind, value: tree.Expression) -> Iterator[Told]:
     """Between values that may be alike and numbers, which are not."""
     of, index = value.kind, _index(to)
     if isinstance(of, Of) and isinstance(of.scalar, Index | SetOf) and not is_interchangeable(of.scalar):

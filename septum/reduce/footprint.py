@@ -43,7 +43,8 @@ NOTHING = Footprint()
 
 @dataclass
 class Spot:
-    """Where a process stands. `step` is the footprint of the step from here, as far as this process, `later` of all that follows.
+    """Where a process stands. `step` is the footprint of the step from here, as far as this process, `later` of all that follows,
+    `waits` of the condition that it waits for here.
 
     `leaves`: the step may go on in the caller. `turns`: it may go back to the head of a loop that yields. `inner` is the process
     called, where it stands inside of a call.
@@ -53,6 +54,7 @@ class Spot:
     end: int
     step: Footprint
     later: Footprint
+    waits: Footprint
     leaves: bool
     turns: bool
     inner: Context | None = None
@@ -230,10 +232,11 @@ class Footprints:
                 callee = invoked.get(piece.pause)
                 later |= own[piece] | (callee.total if callee else NOTHING)
             if pause is None:
-                return Spot(0, 0, step, later, leaves, turns)
+                return Spot(0, 0, step, later, NOTHING, leaves, turns)
             assert of.function.frames
             end = of.function.frames.points[pause.number - 1].end
-            return Spot(pause.number, end, step, later, leaves, turns, invoked.get(pause))
+            waits = self._touched([pause.test], meanings) if isinstance(pause, tree.Wait) else NOTHING
+            return Spot(pause.number, end, step, later, waits, leaves, turns, invoked.get(pause))
 
         of.spots = [spot(graph.entry, None), *(spot(graph.resumed[pause], pause) for pause in of.function.pauses)]
         of.total = of.spots[0].later
@@ -244,7 +247,7 @@ def _bound(function: tree.Function) -> tuple[list[tuple[str, tree.Expression | N
     """The values that each local may get, and those that are returned; None is one that is not known."""
     bound: list[tuple[str, tree.Expression | None]] = []
     returned: list[tree.Expression | None] = []
-    for node in tree.walk(function.body):
+    for node in function.nodes:
         if isinstance(node, tree.Assign):
             bound.append((node.name, node.value))
         elif isinstance(node, tree.For):
@@ -256,7 +259,7 @@ def _bound(function: tree.Function) -> tuple[list[tuple[str, tree.Expression | N
 
 @tree.fact
 def _stores(function: tree.Function) -> list[tree.Store]:
-    return [node for node in tree.walk(function.body) if isinstance(node, tree.Store)]
+    return [node for node in function.nodes if isinstance(node, tree.Store)]
 
 
 def _joined(meanings: Iterable[Meaning]) -> Meaning:

@@ -11,7 +11,7 @@ typedef struct spot {
     uint8_t leaves, loops, empty, calls, padding[6];
 } spot_t;
 
-enum { STEP_READS, STEP_WRITES, LATER_READS, LATER_WRITES, SETS };
+enum { STEP_READS, STEP_WRITES, LATER_READS, LATER_WRITES, WAIT_READS, SETS };
 
 static struct {
     uint32_t words;
@@ -113,8 +113,47 @@ static enum alone model_alone(const uint8_t *state, unsigned thread, const other
             break;
     }
     if (empty && reductions & REDUCE_LOCAL)
-        return ALONE;
+        return loops ? ALONE_IN_LOOP : ALONE;
     return meets || !(reductions & REDUCE_PARTIAL) ? NOT_ALONE : loops ? ALONE_IN_LOOP : ALONE;
+}
+
+/* Whether a thread waits for nothing that these writes may change. */
+static int waits_in_vain(const uint8_t *state, unsigned thread, const uint64_t *writes)
+{
+    uint32_t spots[MOST_CALLS_DEEP];
+    unsigned depth = find_spots(frame_of((uint8_t *)(uintptr_t)state, thread), thread, spots);
+    const uint64_t *waits = set_of(spots[depth - 1], WAIT_READS);
+
+    for (uint32_t i = 0; i < model_footprints.words; i++)
+        if (waits[i] & writes[i])
+            return 0;
+    return 1;
+}
+
+/*
+ * Which of the threads that wait can never go on, whatever the others do: those that are left when each is taken off for whose
+ * condition a thread that is not among them may still write something.
+ */
+static uint32_t model_stuck(const uint8_t *state, unsigned threads, uint32_t waiting)
+{
+    uint32_t stuck = waiting, before = 0;
+
+    if (!model_footprints.words)
+        return 0;
+    while (stuck && stuck != before) {
+        others_t others;
+
+        before = stuck;
+        memset(others.reads, 0, model_footprints.words * sizeof(uint64_t));
+        memset(others.writes, 0, model_footprints.words * sizeof(uint64_t));
+        for (unsigned thread = 0; thread < threads; thread++)
+            if (!(stuck >> thread & 1))
+                add_later(state, thread, &others);
+        for (unsigned thread = 0; thread < threads; thread++)
+            if (stuck >> thread & 1 && !waits_in_vain(state, thread, others.writes))
+                stuck &= ~(1u << thread);
+    }
+    return stuck;
 }
 
 /* Python gives the footprints before a run; what they point to lives as long as the library is used. */

@@ -28,7 +28,7 @@ class _Body:
 
     def __init__(self, loop: tree.For, inside: Sequence[tree.Node], function: tree.Function) -> None:
         self._variable = loop.name
-        named = [node for node in tree.walk(function.body) if isinstance(node, tree.Local | tree.Assign | tree.For)]
+        named = [node for node in function.nodes if isinstance(node, tree.Local | tree.Assign | tree.For)]
         made = dict(_made_in_turns(loop.body, named))
         self._fresh = set(made)
         self._aliases = {name for name, value in made.items() if self._is_element(value)}

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from septum.check.result import Call, Standing
-from septum.report.text import WIDTH, paragraph
+from septum.report.text import WIDTH, Item, paragraph
 
 DESIGNS = str(Path("septum", "designs"))
 PACKAGE = Path(__file__).parents[1]
@@ -51,7 +51,7 @@ def calls(stack: Sequence[Call], width: int = WIDTH) -> Iterator[str]:
     """A stack, the innermost call first; the source of that one and of those that are the reader's."""
     for number, call in enumerate(reversed(stack)):
         mark = ">" if own(call.file) else " "
-        yield f"    {mark} {call.function}() {short(call.file)}:{call.line}"
+        yield from Item(2, f"{mark} {call.function}()", f"{short(call.file)}:{call.line}").lines(width)
         if number == 0 or own(call.file):
             yield from paragraph(call.source.strip(), 4, width)
 

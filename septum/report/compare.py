@@ -46,7 +46,7 @@ def verdicts(found: Sequence[Evidence], width: int, colour: bool) -> str:
     rows = table()
     rows.add_column("design", no_wrap=True)
     for heading in FAMILY_HEADINGS:
-        rows.add_column(heading, overflow="fold")
+        rows.add_column(heading, no_wrap=True)
     for one in found:
         cells = [one.verdicts.get(family, (Verdict.NOT_APPLICABLE, "")) for family in FAMILIES]
         rows.add_row(one.design, *(Text(verdict_cell(*cell), style=VERDICT_STYLE[cell[0]]) for cell in cells))
@@ -59,7 +59,7 @@ FAMILY_LEGEND = {heading: ", ".join(names) for heading, names in zip(FAMILY_HEAD
 def verdict_cell(verdict: Verdict, broken: str) -> str:
     """`holds`, `-`, or the properties that are violated, in capitals."""
     if verdict is Verdict.VIOLATED:
-        return broken.upper()
+        return broken.upper().replace(", ", "\n")
     return "-" if verdict is Verdict.NOT_APPLICABLE else str(verdict)
 
 
@@ -145,7 +145,7 @@ PAGES_LEGEND = {
     "sources": "lines that allocate S-EPT pages; after a + those that serve only when the pools are empty",
     "frees": "lines that free S-EPT pages",
     "idle": "the most pages that wait in the design's pools of one vCPU, with five levels and caches of 40",
-    "VM": "the most pages that wait in the pools of the VM, in one conversion",
+    "VM": "the most pages that wait in the pools of the VM, in one conversion or fault",
     "pairs": "the most pairs installed for 2M ranges of which the TDX module uses no page, in one fault",
     "pops": "the most pages that one such fault takes out of these pools",
     "backed": "the same of a fault whose pages all lie in a range that is backed",

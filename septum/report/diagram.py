@@ -89,11 +89,11 @@ class Layout:
     def heading(self) -> list[str]:
         if not self.columns:
             narrow = self.full < LEAST_FOR_COLUMNS and len(self.threads) > 1
-            return [f"({self.full} columns; from {SIDE_BY_SIDE} on threads stand side by side)"] if narrow else []
+            return [f"(side by side from {SIDE_BY_SIDE} columns on)"] if narrow else []
         rules = ["-" * self._share for _ in self.threads]
         return [self._beside("", self.threads), self._beside("", rules)]
 
-    def rows(self, number: int, thread: str, lines: Sequence[str]) -> Iterator[str]:
+    def rows(self, number: int | str, thread: str, lines: Sequence[str]) -> Iterator[str]:
         """The lines of a step, its number beside the first."""
         for index, line in enumerate(lines):
             label = "" if index else str(number)

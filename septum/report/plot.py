@@ -5,6 +5,9 @@ from __future__ import annotations
 import html
 import importlib.util
 import io
+import os
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,9 @@ COLOURS = ("#4c78a8", "#f58518", "#54a24b")
 SUFFIXES = (".png", ".html")
 TABLE_ROWS = 24
 PHASES_SHOWN = 12
+NEAR, ROWS_OF_NUMBERS = 0.025, 3
+"""Numbers of phases that are nearer to each other than this part of the width stand on up to so many rows."""
+
 MOST = 120
 
 
@@ -28,7 +34,16 @@ def check_plot(name: str) -> None:
     if not path.parent.is_dir():
         raise UserError(f"--plot {name}: there is no directory {path.parent}")
     if not importlib.util.find_spec("matplotlib"):
-        raise UserError("--plot needs matplotlib: pip install 'septum[plot]'")
+        raise UserError(f"--plot needs matplotlib: {install()}")
+
+
+def install() -> str:
+    """The command that installs what a plot needs, from here: beside the Python that runs, and into a checkout if this is one."""
+    pip, checkout = Path(sys.executable).with_name("pip"), Path(__file__).parents[2]
+    shown = os.path.relpath(pip) if pip.is_relative_to(Path.cwd()) else str(pip)
+    if not (checkout / "pyproject.toml").is_file():
+        return f"{shown} install 'septum[plot]'"
+    return f"{shown} install -e '{os.path.relpath(checkout) if Path.cwd() == checkout else checkout}[plot]'"
 
 
 def draw(result: Result, name: str) -> None:
@@ -60,17 +75,30 @@ def _figure(result: Result) -> Any:
     axes.yaxis.set_major_locator(MultipleLocator(unit))
     axes.set_xlabel("time of the trace, seconds")
     axes.set_ylabel("mapped memory")
-    axes.set_title(f"{Path(result.trace).name}: mapped memory by page size", loc="left", pad=18)
-    for number, (time, _) in enumerate(phases, 1):
+    axes.set_title(f"{Path(result.trace).name}: mapped memory by page size", loc="left", pad=18 + 8 * (ROWS_OF_NUMBERS - 1))
+    begin, end = axes.get_xlim()
+    moments = [time for time, _ in phases]
+    for number, (time, row) in enumerate(zip(moments, staggered(moments, end - begin), strict=True), 1):
         axes.axvline(time, color="#888888", linewidth=0.7, linestyle=":")
-        axes.annotate(str(number), (time, 1.01), xycoords=("data", "axes fraction"), fontsize=7, ha="center")
+        axes.annotate(str(number), (time, 1.01 + 0.03 * row), xycoords=("data", "axes fraction"), fontsize=7, ha="center")
     for number, group in enumerate(result.groups):
         axes.axvline(_time_of(result, group.first.at.text), color="#d62728", linewidth=1.2, label="" if number else "divergence")
-    axes.legend(loc="upper right", bbox_to_anchor=(1.0, 1.14), ncols=4, fontsize=8, frameon=False)
+    axes.legend(loc="upper right", bbox_to_anchor=(1.0, 1.2), ncols=4, fontsize=8, frameon=False)
     if phases:
         text = "\n".join(f"{number}  {clipped(text)}" for number, (_, text) in enumerate(phases, 1))
         figure.supxlabel(text, x=0.08, ha="left", fontsize=7)
     return figure
+
+
+def staggered(times: Sequence[float], span: float) -> list[int]:
+    """For each time the row of its number, so that no two near ones stand on each other as long as there are rows."""
+    last = [float("-inf")] * ROWS_OF_NUMBERS
+    rows = []
+    for time in times:
+        row = next((one for one, before in enumerate(last) if time - before >= NEAR * span), last.index(min(last)))
+        last[row] = time
+        rows.append(row)
+    return rows
 
 
 def clipped(text: str) -> str:

@@ -38,10 +38,10 @@ def render(found: Evidence, observed: Mapping[str, Result], chosen: Sequence[str
 def of_field(found: Evidence, name: str, width: int) -> Iterator[str]:
     """The lines of one field."""
     usual, spare = found.sources_of(name), found.fallbacks_of(name)
-    for source in usual:
-        yield from described(source, width, "")
-    for source in spare:
-        yield from described(source, width, ", only when its cache is empty")
+    for alike in once(usual):
+        yield from described(alike, width, "")
+    for alike in once(spare):
+        yield from described(alike, width, ", only when its cache is empty")
     for place, frees in by_place(found, name):
         yield wrapped(f"  freed in {at(place)}", width)
         yield wrapped(f"      {text(place)}", width)
@@ -50,14 +50,24 @@ def of_field(found: Evidence, name: str, width: int) -> Iterator[str]:
         yield wrapped(f"  * {mark}", width)
 
 
-def described(source: Source, width: int, when: str) -> Iterator[str]:
-    """A source: line, flags and initial value, context, scenarios."""
+def once(sources: Sequence[Source]) -> list[list[Source]]:
+    """The sources, those together that differ only in the locks and the context in which they were reached."""
+    groups: dict[tuple[object, ...], list[Source]] = {}
+    for one in sources:
+        groups.setdefault((one.place, one.pool, one.gfp, one.content), []).append(one)
+    return list(groups.values())
+
+
+def described(alike: Sequence[Source], width: int, when: str) -> Iterator[str]:
+    """A source: line, flags and initial value, each context, scenarios."""
+    source = alike[0]
     pool = f"through {source.pool}" if source.pool else "straight from the allocator"
     yield wrapped(f"  from {at(source.place)}{when}", width)
     yield wrapped(f"      {text(source.place)}", width)
     yield wrapped(f"      {pool}; {GFP[source.gfp]}, {CONTENT[source.content]}", width)
-    yield wrapped(f"      under {locks(source.held)}{context(source)}", width)
-    yield wrapped(f"      in {', '.join(source.scenarios)}", width)
+    contexts = dict.fromkeys(f"{locks(one.held)}{context(one)}" for one in alike)
+    yield wrapped(f"      under {'; or under '.join(contexts)}", width)
+    yield wrapped(f"      in {', '.join(dict.fromkeys(name for one in alike for name in one.scenarios))}", width)
 
 
 def context(source: Source) -> str:

@@ -15,13 +15,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from inspect import get_annotations
 
-from septum.check.result import Call, Change, Counterexample, Result, Step
+from septum.check.result import Call, Change, Counterexample, Race, Result, Step
 from septum.kvm.machine import Machine
 from septum.report.changes import shorter
-from septum.report.diagram import Holders, Layout, Trail, conclusion, levels, replay
+from septum.report.diagram import Holders, Layout, Numbers, Trail, conclusion, levels, replay
 from septum.report.text import Item, paragraph
 
 DEEPEST = 3
@@ -67,13 +67,16 @@ def race(result: Result) -> str:
 def drawn(found: Counterexample) -> list[str]:
     """The diagram."""
     holders, layout, said = Holders.of(found), Layout.of(found.steps), dict[str, Shown]()
+    if found.race:
+        racing = (found.race.thread.thread, found.race.partner.thread)
+        layout = replace(layout, threads=tuple(dict.fromkeys([*layout.threads, *racing])))
     tells = telling if of_kvm(found) else plain
     alone = start(found)
     lines, last = layout.heading(), ""
     for number, step in enumerate(found.steps, 1):
         shown = said.setdefault(step.thread, Shown())
         items = list(told(step, shown, holders, tells))
-        if number == len(found.steps):
+        if number == len(found.steps) and not found.race:
             items.append(ending(found, step))
         if number <= alone and not step.needed:
             items = [Item(0, f"({alone} steps alone; only what matters is shown)", clip=True)] if number == 1 else []
@@ -82,6 +85,19 @@ def drawn(found: Counterexample) -> list[str]:
         if items:
             lines += layout.rows(number, step.thread, [line for item in items for line in item.lines(layout.width)])
             last = step.thread
+    return lines + (meeting(found.race, layout) if found.race else [])
+
+
+def meeting(race: Race, layout: Layout) -> list[str]:
+    """The step that is no whole: what it touches first, what the other thread does in between, and what it touches then."""
+    numbers, lines = Numbers(), list[str]()
+    first, then = race.accesses
+    for standing, accesses in ((race.thread, [first]), (race.partner, list(race.partner_accesses)), (race.thread, [then])):
+        items = [Item(0, f"{accesses[0].function}()")]
+        for one in dict.fromkeys(accesses):
+            items.append(Item(1, f"{numbers.at(one.file, one.line)} {'writes' if one.written else 'reads'} {one.place}"))
+        rows = [line for item in items for line in item.lines(layout.width)]
+        lines += list(layout.rows("", standing.thread, rows))
     return lines
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
+from itertools import pairwise
 from typing import Any
 
 from septum.replay.result import Divergence, Group, Result, Sample, Verdict
@@ -155,7 +156,7 @@ def took(seconds: float) -> str:
 
 def mapped(result: Result) -> str:
     """What was mapped by page size, where that changed, at a dozen times over the trace."""
-    samples = evenly(result.samples, ROWS)
+    samples = telling(result.samples, ROWS)
     used = [n for n in range(len(SIZES)) if any(one.leaves[n] for one in samples)]
     if not used:
         return ""
@@ -165,6 +166,35 @@ def mapped(result: Result) -> str:
         total = sum(count * size for count, (_, size) in zip(one.leaves, SIZES, strict=True))
         rows.append((f"{one.time:.{digits}f}", *(f"{one.leaves[n]:,}" for n in used), memory(total)))
     return "Mapped pages by size over time:\n" + columns(rows)
+
+
+def telling(samples: Sequence[Sample], count: int) -> list[Sample]:
+    """At most `count` of the samples: the first, the last, of each size the first that has pages of it and the one with most, and
+    those between which most changes."""
+    kept = {0, len(samples) - 1} if samples else set()
+    for level in range(len(SIZES)):
+        counts = [one.leaves[level] for one in samples]
+        if any(counts):
+            kept |= {next(index for index, number in enumerate(counts) if number), counts.index(max(counts))}
+    while len(kept) < min(count, len(samples)):
+        gaps = list(pairwise(sorted(kept)))
+        left, right = max(gaps, key=lambda gap: (gap[1] - gap[0] > 1, _change(samples, *gap), gap[1] - gap[0]))
+        if right - left <= 1:
+            break
+        kept.add(_middle(samples, left, right))
+    return [samples[index] for index in sorted(kept)[:count]]
+
+
+def _change(samples: Sequence[Sample], left: int, right: int) -> int:
+    """How much changes from one sample to another, by way of those between."""
+    pairs = pairwise(samples[left : right + 1])
+    return sum(abs(size * (b - a)) for one, two in pairs for a, b, (_, size) in zip(one.leaves, two.leaves, SIZES, strict=True))
+
+
+def _middle(samples: Sequence[Sample], left: int, right: int) -> int:
+    """The sample by which half of the change has happened."""
+    half = _change(samples, left, right) / 2
+    return next((index for index in range(left + 1, right) if _change(samples, left, index) >= half), (left + right) // 2)
 
 
 def evenly(samples: Sequence[Sample], count: int) -> list[Sample]:

@@ -31,7 +31,7 @@ def slice_of(result: Result, width: int = WIDTH) -> str:
 def has_slice(result: Result) -> bool:
     """Steps are left out of it."""
     found = result.counterexample
-    return found is not None and found.loop is None and any(not step.needed for step in found.steps)
+    return found is not None and found.loop is None and {step.needed for step in found.steps} == {True, False}
 
 
 def drawn(found: Counterexample, width: int = WIDTH) -> list[str]:

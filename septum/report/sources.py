@@ -52,7 +52,7 @@ def states(seen: Sequence[Seen], colour: bool, only_drift: bool) -> str:
     for rows in zip(*(one.rows for one in seen), strict=True):
         if not only_drift or any(row.state in DRIFT for row in rows):
             told = [f"[{STYLE[row.state]}]{row.told}[/]" if row.state in STYLE else row.told for row in rows]
-            drawn.add_row(rows[0].name, rows[0].release, *told, ", ".join(one.place for one in rows[0].models))
+            drawn.add_row(rows[0].name, rows[0].release, *told, ", ".join(dict.fromkeys(one.file for one in rows[0].models)))
     return rendered(drawn, width=TABLE_WIDTH, colour=colour)
 
 

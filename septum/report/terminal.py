@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
 from itertools import groupby
+from pathlib import Path
 
 from septum.check.result import Call, Counterexample, Result, Verdict
 from septum.report.calltrace import short
@@ -19,6 +20,7 @@ from septum.report.slice import has_slice, slice_of
 from septum.report.text import WIDTH
 
 DEADLOCK = "deadlock"
+LONGEST_NAME = 26
 Place = tuple[str, ...]
 
 
@@ -48,16 +50,21 @@ def verdicts(results: Sequence[Result], *, width: int, colour: bool) -> str:
     from septum.report.style import VERDICT_STYLE, rendered, table
 
     rows = table()
-    rows.add_column("design, scenario", overflow="fold")
-    rows.add_column("verdict")
+    rows.add_column("design, scenario", no_wrap=True)
+    rows.add_column("verdict", no_wrap=True)
     for heading in ("states", "transitions", "depth", "seconds"):
         rows.add_column(heading, justify="right", no_wrap=True)
     for design, group in groupby(results, lambda result: result.design):
         rows.add_row(Text(design, style="bold"))
         for result in group:
             verdict = Text(verdict_text(result), style=VERDICT_STYLE[result.verdict])
-            rows.add_row(Text(f"  {result.scenario}"), verdict, *numbers(result))
+            rows.add_row(Text(f"  {shortened(result.scenario)}"), verdict, *numbers(result))
     return rendered(rows, width=width, colour=colour)
+
+
+def shortened(name: str) -> str:
+    """A name that leaves room for the rest of the table; a mark stands where it was cut."""
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 3]}..."
 
 
 def verdict_text(result: Result) -> str:
@@ -189,14 +196,16 @@ def witnesses(results: Iterable[Result]) -> Iterator[str]:
 
 
 def unexecuted(results: Iterable[Result]) -> Iterator[str]:
-    """Per design, the lines that none of its scenarios executed."""
-    lines: dict[str, set[int]] = {}
+    """Per design, the lines that none of its scenarios executed; of another file than that of its name, with the file."""
+    lines: dict[tuple[str, str], set[int]] = {}
     for result in results:
         if result.states:
-            lines[result.design] = lines.get(result.design, set(result.unexecuted)) & set(result.unexecuted)
-    for design, missed in lines.items():
+            key = (result.design, result.file)
+            lines[key] = lines.get(key, set(result.unexecuted)) & set(result.unexecuted)
+    for (design, file), missed in lines.items():
         if missed:
-            yield f"{design}: {ranges(missed)}"
+            named = Path(file).stem == Path(design).stem
+            yield f"{design}{'' if named or not file else f', {file}'}: {ranges(missed)}"
 
 
 def not_applicable(results: Iterable[Result]) -> Iterator[str]:

@@ -5,9 +5,10 @@ the kernel that was released and one for each design that was merged.
 """
 
 from septum.designs.upstream import design as upstream
+from septum.host.geometry import DYNAMIC_PAMT
 from septum.kvm.design import Design
 from septum.kvm.machine import Machine
-from septum.kvm.versions import KERNEL, V7_2
+from septum.kvm.versions import KERNEL, NEXT, V7_3
 from septum.lang import Model
 from septum.properties import KVM_PROPERTIES, PROPERTIES
 from septum.scenarios.build import BUILDING
@@ -21,17 +22,13 @@ from septum.scenarios.direct import (
     fast_zap_faults,
     fast_zap_notifier,
     fast_zap_tables,
-    mmio,
     notifier,
     notifier_alias,
     notifier_range,
-    notifier_slots,
     nx_recovery,
     nx_recovery_age,
+    nx_recovery_zap,
     plain_teardown,
-    slot_delete,
-    slot_move,
-    slot_stress,
 )
 from septum.scenarios.dirty_log import (
     log_1g,
@@ -50,27 +47,31 @@ from septum.scenarios.dirty_log import (
 from septum.scenarios.faults import neighbours, neighbours_enomem, same_gfn, same_gfn_enomem, zero_step
 from septum.scenarios.files import FILES_OF_A_VM
 from septum.scenarios.memslots import memslot_delete
-from septum.scenarios.moves import change_cpus
+from septum.scenarios.moves import change_cpus, install_without_vcpu
 from septum.scenarios.prefault import PREFAULTS
 from septum.scenarios.punch_hole import punch_hole, punch_hole_zero_step
 from septum.scenarios.scopes import SCOPES
+from septum.scenarios.slots import SLOTS
 from septum.scenarios.split import dirty_logging, split, split_two_tds, two_splits
 from septum.scenarios.tds import rcu_callbacks, split_teardown, teardown, teardown_tables, two_tds
 from septum.scenarios.unaccepted import UNACCEPTED
 from septum.scenarios.views import VIEWS
+from septum.tdx.versions import MODULE
 
 SCENARIOS = (
     same_gfn, same_gfn_enomem, neighbours, neighbours_enomem, zero_step, punch_hole, punch_hole_zero_step, two_tds, teardown,
     rcu_callbacks, split, two_splits, dirty_logging, split_two_tds, split_teardown,
 )  # fmt: skip
 
-KVM = (*CONVERSIONS, *UNACCEPTED, *PREFAULTS, *FILES_OF_A_VM, *BUILDING, change_cpus, teardown_tables, memslot_delete, *VIEWS)
+KVM = (
+    *CONVERSIONS, *UNACCEPTED, *PREFAULTS, *FILES_OF_A_VM, *BUILDING, change_cpus, install_without_vcpu, teardown_tables,
+    memslot_delete, *VIEWS,
+)  # fmt: skip
 PLAIN_VMS = (
     notifier, notifier_alias, notifier_range, copy_on_write,
     fast_zap_faults, fast_zap_notifier, fast_zap_tables, age_zap, age_notifier, age_alias, age_track,
-    slot_delete, slot_move, slot_stress, mmio,
-    notifier_slots,
-    nx_recovery, plain_teardown, log_writes, log_track, log_pml, log_eager, log_lazy,
+    *SLOTS,
+    nx_recovery, nx_recovery_zap, plain_teardown, log_writes, log_track, log_pml, log_eager, log_lazy,
     log_manual, log_initially_set, log_set_lazy, log_1g, recover, recover_1g, recover_age, nx_recovery_age,
 )  # fmt: skip
 
@@ -82,7 +83,7 @@ def kvm_model(design: Design) -> Model:
 
 def plain_vms() -> Model:
     """VMs that are no TDs: the design does not matter."""
-    return Model("kvm", Machine, PLAIN_VMS, KVM_PROPERTIES, upstream.bindings(), upstream.operations, None, SCOPES)
+    return Model("kvm", Machine, PLAIN_VMS, KVM_PROPERTIES, _bindings(upstream), upstream.operations, None, SCOPES)
 
 
 def kvm_side(design: Design) -> Model:
@@ -91,8 +92,9 @@ def kvm_side(design: Design) -> Model:
 
 
 def _bindings(design: Design) -> dict[object, object]:
-    """What the design fixes, and the newest kernel, which a check may replace."""
-    return {KERNEL: V7_2, **design.bindings()}
+    """What the design fixes, the newest kernel that can have it and the oldest TDX module, which a check may replace."""
+    fixed = design.bindings()
+    return {KERNEL: NEXT if fixed.get(DYNAMIC_PAMT) else V7_3, MODULE: 0, **fixed}
 
 
 __all__ = ["KVM", "PLAIN_VMS", "SCENARIOS", "SCOPES", "kvm_model", "kvm_side", "plain_vms"]

@@ -15,10 +15,11 @@ from septum.kvm.mmu.mirror_root import root_shared
 from septum.kvm.mmu.prefault import kvm_vcpu_pre_fault_memory, prefaulted
 from septum.kvm.virt.gmem import hole_punched, kvm_gmem_punch_hole
 from septum.kvm.vmx.life import (
+    KILLABLE,
     finalized,
+    killed,
     kvm_create_vm,
     kvm_vm_ioctl_create_vcpu,
-    state_locked,
     tdx_td_finalize,
     tdx_td_init,
     tdx_vcpu_init,
@@ -32,7 +33,7 @@ from septum.kvm.vmx.vcpu import kvm_vcpu_ioctl_run
 from septum.kvm.x86.guest import init_mem_region
 from septum.kvm.x86.vm import close_vcpu, close_vm, kvm_destroy_vm, rcu_softirq, vm_destroyed
 from septum.lang import Call, call
-from septum.scenarios.world import THREE_VCPUS, World, scenario
+from septum.scenarios.world import BUILT, THREE_VCPUS, World, scenario
 from septum.tdx.guest import page_accepted
 
 
@@ -51,7 +52,7 @@ def new_vcpus(world: World) -> list[int]:
 
 @scenario(
     "a page is populated and measured while another vCPU is initialised, and a hole is punched",
-    witnesses=(populated, vcpu_initialized, state_locked, hole_punched), tables=3, pages=2, others=1, built=1,
+    witnesses=(populated, vcpu_initialized, hole_punched), tables=3, pages=2, others=1, built=1,
     larger=THREE_VCPUS,
 )  # fmt: skip
 def populate_punch_hole(world: World) -> None:
@@ -147,4 +148,19 @@ def erratum(world: World) -> None:
     world.setup.thread("RCU softirq", call(rcu_softirq), daemon=True)
 
 
-BUILDING = (populate_punch_hole, populate_signals, finalize_punch_hole, finalize_prefault, first_runs, life, erratum)
+@scenario(
+    "fatal signals end ioctls that change the state of a TD while they take the mutexes of its vCPUs, which run",
+    witnesses=(killed, page_accepted), tables=3, pages=2, others=2, sizes={**BUILT, KILLABLE: 1},
+)  # fmt: skip
+def killed_ioctls(world: World) -> None:
+    """A mutex that was taken is not given back, and who runs the vCPU waits for it for ever."""
+    td = world.td()
+    for vcpu in td.vcpus(2):
+        vcpu.runs((kvm_vcpu_ioctl_run, 0))
+    for number in range(2):
+        td.runs(f"finalize {number}", call(tdx_td_finalize, td.vm))
+
+
+BUILDING = (
+    populate_punch_hole, populate_signals, finalize_punch_hole, finalize_prefault, first_runs, killed_ioctls, life, erratum,
+)  # fmt: skip

@@ -1,4 +1,4 @@
-"""Direct trees of a plain VM: faults beside MMU notifiers, fast zaps, changes of memslots.
+"""Direct trees of a plain VM: faults beside MMU notifiers, aging, fast zaps, NX recovery.
 
 What can go wrong: a fault installs a page that the host took away meanwhile; a vCPU uses a translation that is no longer there; a
 root is freed that somebody still walks, or the last reference of a valid one is put; a table is looked into after its free.
@@ -10,19 +10,18 @@ from septum.host.frames import Role
 from septum.host.geometry import ENTRIES, FIXED_PAGES, VCPUS
 from septum.kvm.bug import lost_race, met_frozen
 from septum.kvm.machine import SP_DIRECT, VCPU_DIRECT, VM_DIRECT, VM_MEMSLOTS, VmState
-from septum.kvm.memslots import HVAS, MEMSLOTS, SLOT_IDS, Memslots, met_dying_slot
-from septum.kvm.mmu.direct_fault import fixed_fast, old_mmio, restored
+from septum.kvm.memslots import HVAS, MEMSLOTS, SLOT_IDS, Memslots
+from septum.kvm.mmu.direct_fault import fixed_fast, restored
 from septum.kvm.mmu.mmu import root_obsolete, stale_fault
-from septum.kvm.mmu.nx_recovery import kvm_recover_nx_huge_pages, nx_recovered
+from septum.kvm.mmu.nx_recovery import kvm_recover_nx_huge_pages, nx_recovered, nx_recovered_late
 from septum.kvm.tdp.changed_spte import PROVE_MMU, table_removed, tables_removed
 from septum.kvm.tdp.direct import COPIES_ON_WRITE, DIRECT, RESCHED, SpRole, VcpuDirect, VmDirect
 from septum.kvm.tdp.roots import fast_zap, root_allocated, root_found, root_freed
 from septum.kvm.tdp.spte import AD_DISABLED, MMIO_VALUE
-from septum.kvm.tdp.tdp_mmu import direct_mapped, mmio_mapped
+from septum.kvm.tdp.tdp_mmu import direct_mapped
 from septum.kvm.tdp.tlb import Acc, guest_wrote, tlb_flushed
 from septum.kvm.tdp.walk import yielded
 from septum.kvm.virt.aging import aged, aged_too_late, kvm_age_hva
-from septum.kvm.virt.memory_region import kvm_set_memory_region, slot_deleted, slot_moved
 from septum.kvm.virt.notifier import (
     host_write,
     leaf_zapped,
@@ -31,7 +30,7 @@ from septum.kvm.virt.notifier import (
     page_unmapped,
     write_protect_hva,
 )
-from septum.kvm.x86.direct_run import access, accessed, mmio_emulated
+from septum.kvm.x86.direct_run import access, accessed
 from septum.kvm.x86.plain_vm import destroy_plain_vm
 from septum.kvm.x86.vm import close_vcpu, rcu_softirq, vm_destroyed
 from septum.lang import Size, call
@@ -235,81 +234,6 @@ def age_track(world: World) -> None:
 
 
 @scenario(
-    "a memslot is deleted where a vCPU reads and writes: then its GFNs are MMIO",
-    witnesses=(direct_mapped, slot_deleted, met_dying_slot, mmio_emulated, leaf_zapped),
-    tables=4, pages=2, vcpus=1, others=1, sizes=PLAIN,
-    larger=TWO_VCPUS, few_states=True,
-)  # fmt: skip
-def slot_delete(world: World) -> None:
-    """A fault maps a page of the slot after the flush; a write goes to a page that is no longer the guest's."""
-    vm = plain_vm(world)
-    for vcpu in vm.vcpus(VCPUS.value):
-        vcpu.runs((access, 0, Acc.WRITE), (access, 0, Acc.READ))
-    vm.runs("delete", call(kvm_set_memory_region, vm.vm, 0, 0, 0, 0, 0))
-
-
-@scenario(
-    "a memslot is moved where a vCPU reads and writes, at its old place and its new one",
-    witnesses=(direct_mapped, slot_moved, met_dying_slot, mmio_emulated, leaf_zapped),
-    tables=4, pages=2, vcpus=1, others=1, sizes={**PLAIN, MEMSLOTS: 3, RESCHED: 1},
-    larger=TWO_VCPUS, few_states=True,
-)  # fmt: skip
-def slot_move(world: World) -> None:
-    """What the old place maps outlives the move; a fault takes the slot for another with the same number."""
-    vm = plain_vm(world)
-    first, *others = vm.vcpus(VCPUS.value)
-    first.runs((access, 0, Acc.WRITE), (access, 2, Acc.WRITE), (access, 0, Acc.READ))
-    for vcpu in others:
-        vcpu.runs((access, 0, Acc.WRITE))
-    vm.runs("move", call(kvm_set_memory_region, vm.vm, 0, 2, 2, 0, 0))
-
-
-@scenario(
-    "another memslot comes and goes while a vCPU reads and writes, as in memslot_modification_stress_test",
-    witnesses=(direct_mapped, guest_wrote, slot_deleted, accessed),
-    tables=4, pages=2, vcpus=1, others=1, sizes={**PLAIN, MEMSLOTS: 4, SLOT_IDS: 2},
-    larger=TWO_VCPUS, few_states=True,
-)  # fmt: skip
-def slot_stress(world: World) -> None:
-    """The change of one slot makes an access to another fail, or end as MMIO."""
-    vm = plain_vm(world)
-    for vcpu in vm.vcpus(VCPUS.value):
-        vcpu.runs((access, 0, Acc.WRITE), (access, 0, Acc.READ), (access, 0, Acc.WRITE))
-    add, delete = call(kvm_set_memory_region, vm.vm, 1, 1, 2, 1, 0), call(kvm_set_memory_region, vm.vm, 1, 0, 0, 0, 0)
-    vm.runs("slots", add, delete, add, delete)
-
-
-@scenario(
-    "a memslot is created where a vCPU finds MMIO",
-    witnesses=(direct_mapped, mmio_mapped, mmio_emulated, old_mmio),
-    tables=4, pages=2, vcpus=1, others=1, sizes=PLAIN,
-    larger=TWO_VCPUS, few_states=True,
-)  # fmt: skip
-def mmio(world: World) -> None:
-    """An MMIO entry outlives the slot's creation, so that RAM is emulated for ever."""
-    vm = plain_vm(world)
-    slots = world.m.vm[vm.vm].memslots
-    slots.memslot[1].npages, slots.active.slot[0] = 0, 0
-    for vcpu in vm.vcpus(VCPUS.value):
-        vcpu.runs((access, 0, Acc.READ), (access, 0, Acc.WRITE))
-    vm.runs("create", call(kvm_set_memory_region, vm.vm, 0, 2, 0, 0, 0))
-
-
-@scenario(
-    "memslots change while an MMU notifier is between its start and its end",
-    witnesses=(direct_mapped, slot_deleted, page_unmapped), tables=4, pages=2, vcpus=1, others=2, sizes=PLAIN,
-    larger=TWO_VCPUS, few_states=True,
-)  # fmt: skip
-def notifier_slots(world: World) -> None:
-    """The notifier ends in other slots than it began in, and the count of invalidations never returns to zero."""
-    vm = plain_vm(world)
-    for vcpu in vm.vcpus(VCPUS.value):
-        vcpu.runs((access, 0, Acc.WRITE))
-    vm.runs("delete", call(kvm_set_memory_region, vm.vm, 0, 0, 0, 0, 0))
-    vm.runs("madvise", call(madvise_dontneed, vm.vm, 0, 0))
-
-
-@scenario(
     "NX recovery unlinks the table that two vCPUs fault in",
     witnesses=(direct_mapped, nx_recovered, table_removed, met_frozen, tlb_flushed), tables=6, pages=2, vcpus=2, others=2,
     sizes=PLAIN,
@@ -322,6 +246,22 @@ def nx_recovery(world: World) -> None:
     first.runs((access, 0, Acc.WRITE), (access, 0, Acc.READ))
     second.runs((access, 0, Acc.WRITE))
     vm.runs("NX recovery", call(kvm_recover_nx_huge_pages, vm.vm, 0))
+    world.setup.thread("RCU softirq", call(rcu_softirq), daemon=True)
+
+
+@scenario(
+    "NX recovery unlinks a table of a root that a fast zap takes away, while a vCPU uses the tree",
+    witnesses=(direct_mapped, nx_recovered, nx_recovered_late, root_freed), tables=6, pages=2, vcpus=1, others=3,
+    sizes=PLAIN,
+    few_states=True,
+)  # fmt: skip
+def nx_recovery_zap(world: World) -> None:
+    """The table is taken apart twice, or is still linked when its root is freed; the zap goes on in a table that was freed."""
+    vm = plain_vm(world)
+    for vcpu in vm.vcpus(1):
+        vcpu.runs((access, 0, Acc.WRITE), (access, 0, Acc.READ))
+    vm.runs("NX recovery", call(kvm_recover_nx_huge_pages, vm.vm, 0))
+    vm.runs("zap", call(fast_zap, vm.vm))
     world.setup.thread("RCU softirq", call(rcu_softirq), daemon=True)
 
 

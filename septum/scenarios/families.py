@@ -9,26 +9,32 @@ FAMILIES = {
         "fault_convert", "convert_both_ways", "hypercalls", "convert_punch_hole", "yielding", "views_convert", "views_mixed",
     ),
     "fault / memslot delete and move": (
-        "memslot_delete", "slot_replaced", "views_slot_delete", "files_delete", "slot_delete", "slot_move",
-        "slot_stress", "mmio",
+        "memslot_delete", "slot_replaced", "views_slot_delete", "files_delete", "slot_delete", "slot_delete_leaves", "slot_move",
+        "slot_move_leaves", "slot_stress", "mmio", "views_mmio",
     ),
-    "prefault / delete": ("prefault_delete", "close_delete", "prefault_convert", "prefault_signals"),
+    "prefault / delete": (
+        "prefault_delete", "close_delete", "close_toggle", "prefault_convert", "prefault_signals", "prefault_other_slot",
+        "prefault_other_slot_leaves",
+    ),
     "populate / vCPU init / punch hole": (
         "populate_punch_hole", "populate_signals", "finalize_punch_hole", "finalize_prefault", "first_runs",
+        "killed_ioctls",
+        "populate_two_files",
     ),
     "split / fault / accept": ("split", "two_splits"),
     "convert at head and tail of a 2M leaf": ("convert_ends",),
     "two TDs in one 2M range": ("two_tds", "split_two_tds"),
     "teardown / other TD": (
-        "teardown", "teardown_tables", "change_cpus", "rcu_callbacks", "split_teardown", "life", "erratum", "plain_teardown",
+        "teardown", "teardown_tables", "change_cpus", "install_without_vcpu", "rcu_callbacks", "split_teardown", "life",
+        "erratum", "plain_teardown",
     ),
     "dirty logging of huge pages, eager and lazy": (
-        "log_eager", "log_lazy", "log_writes", "log_pml", "log_manual", "log_initially_set", "log_set_lazy", "recover",
-        "views_log", "log_track", "log_1g", "recover_1g",
+        "log_eager", "log_lazy", "log_writes", "log_pml", "log_manual", "log_initially_set", "log_set_lazy",
+        "recover", "views_log", "log_track", "log_1g", "recover_1g",
     ),
     "aging / zap": ("age_zap", "age_notifier", "recover_age", "nx_recovery_age", "age_alias", "age_track"),
     "fault / MMU notifier, fast zap, NX recovery": (
         "notifier", "notifier_slots", "notifier_alias", "notifier_range", "copy_on_write", "fast_zap_faults", "fast_zap_notifier",
-        "fast_zap_tables", "nx_recovery", "views_notifier", "views_fast_zap", "views_fetch",
+        "fast_zap_tables", "nx_recovery", "nx_recovery_zap", "views_notifier", "views_fast_zap", "views_fetch",
     ),
 }  # fmt: skip

@@ -94,6 +94,19 @@ def close_delete(world: World) -> None:
 
 
 @scenario(
+    "the VMM leaves guest_memfd out when it changes a memslot that has it, and the file is closed",
+    witnesses=(page_mapped, file_closed, memory_fault), **SLOTTED,
+)  # fmt: skip
+def close_toggle(world: World) -> None:
+    """The change is taken for one of flags, and the file stays bound to a slot that has been freed."""
+    td = with_slot(world)
+    for vcpu in td.vcpus(VCPUS.value - 1):
+        vcpu.runs((touch, 0))
+    td.runs("toggle", call(kvm_set_memory_region, td.vm, 0, 2, 0, 0, 0))
+    td.runs("close", call(close_gmem, td.vm))
+
+
+@scenario(
     "signals interrupt a prefault while a hole is punched in its range, and the VMM goes on where it was",
     witnesses=(page_mapped, prefaulted, interrupted, hole_punched, stale_fault), **SIGNALLED,
 )  # fmt: skip
@@ -105,4 +118,4 @@ def prefault_signals(world: World) -> None:
     td.runs("punch hole", call(kvm_gmem_punch_hole, td.vm, 0, 1))
 
 
-PREFAULTS = (prefault_delete, slot_replaced, close_delete, prefault_convert, prefault_signals)
+PREFAULTS = (prefault_delete, slot_replaced, close_delete, close_toggle, prefault_convert, prefault_signals)

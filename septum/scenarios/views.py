@@ -8,7 +8,7 @@ from septum.host.frames import Role
 from septum.host.geometry import ENTRIES, FIXED_PAGES, GFNS, VCPUS, VMS
 from septum.kvm.bug import page_mapped
 from septum.kvm.machine import VM_LPAGE_INFO
-from septum.kvm.memslots import HVAS
+from septum.kvm.memslots import HVAS, MEMSLOTS, SLOT_IDS
 from septum.kvm.mmu.mmu import root_obsolete
 from septum.kvm.tdp.direct import HUGE_PAGES, ROOTS
 from septum.kvm.tdp.mixed import MIXED, LpageInfo, mixed_range
@@ -19,7 +19,7 @@ from septum.kvm.virt.attributes import kvm_vm_ioctl_set_mem_attributes, made_pri
 from septum.kvm.virt.memory_region import kvm_set_memory_region, slot_deleted
 from septum.kvm.virt.notifier import leaf_zapped, madvise_dontneed, page_unmapped
 from septum.kvm.vmx.vcpu import touch
-from septum.kvm.x86.direct_run import access, fetch_refused
+from septum.kvm.x86.direct_run import access, fetch_refused, mmio_over_slot
 from septum.kvm.x86.vm import rcu_softirq
 from septum.lang import call
 from septum.scenarios.direct import PLAIN
@@ -27,7 +27,7 @@ from septum.scenarios.dirty_log import LOG
 from septum.scenarios.world import THREE_VCPUS, TWO_VCPUS, Td, World, control_pages, scenario
 from septum.tdx.guest import page_accepted
 
-SHARED_GFN = 1
+SHARED_GFN, MMIO_GFN = 1, 2
 BOTH = {**PLAIN, ROOTS: 3, FIXED_PAGES: lambda: 2 + VMS.value * control_pages()}
 
 MIXABLE = {**BOTH, HUGE_PAGES: 1, MIXED: 1, VM_LPAGE_INFO: LpageInfo, FIXED_PAGES: lambda: 1 + control_pages() + ENTRIES.value}
@@ -163,4 +163,21 @@ def views_fetch(world: World) -> None:
     second.runs((access, SHARED_GFN, Acc.WRITE), (access, SHARED_GFN, Acc.INSTR))
 
 
-VIEWS = (views_faults, views_fetch, views_log, views_notifier, views_fast_zap, views_convert, views_mixed, views_slot_delete)
+@scenario(
+    "a memslot is created where a vCPU of a TD has read MMIO, and where it has not",
+    witnesses=(direct_mapped, mmio_mapped, mmio_over_slot), tables=6, pages=2, vcpus=1, others=1,
+    sizes={**BOTH, MEMSLOTS: 2, SLOT_IDS: 2}, few_states=True,
+)  # fmt: skip
+def views_mmio(world: World) -> None:
+    """What the TD has read as MMIO stays so under the memslot, or the memslot's page is lost beside it."""
+    td = both_views(world)
+    world.m.vm[td.vm].shared[MMIO_GFN] = True
+    for vcpu in td.vcpus(1):
+        vcpu.runs((access, MMIO_GFN, Acc.READ), (access, MMIO_GFN, Acc.READ))
+    td.runs("create", call(kvm_set_memory_region, td.vm, 1, 1, MMIO_GFN, SHARED_GFN, 0))
+
+
+VIEWS = (
+    views_faults, views_fetch, views_log, views_notifier, views_fast_zap, views_convert, views_mixed, views_slot_delete,
+    views_mmio,
+)  # fmt: skip

@@ -35,10 +35,6 @@ class Citation:
     line: int
     over: bool = False
 
-    @property
-    def place(self) -> str:
-        return f"{self.file}:{self.line}"
-
 
 @functools.cache
 def citations() -> tuple[Citation, ...]:

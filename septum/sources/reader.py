@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from septum.lang.errors import UserError
-from septum.sources.rules import KEYWORDS, TYPE_WORDS, laid_out, rewritten
+from septum.sources.rules import KEYWORDS, TYPE_WORDS, end_of_argument, laid_out, rewritten
 from septum.sources.split import Piece, macros, pieces
 from septum.sources.tokens import Token, digest, normalised, tokens
 
@@ -120,7 +120,7 @@ class Reader:
             else:
                 contents.functions.append(_function(piece, file, calls, found[piece.place : piece.body[-1].place + 1]))
         for piece in macros(found):
-            contents.functions.append(_function(piece, file, tuple(_named(piece.body)), (*piece.header, *piece.body)))
+            contents.functions.append(_function(piece, file, tuple(named_calls(piece.body)), (*piece.header, *piece.body)))
         return contents
 
     def _calls(self, piece: Piece) -> tuple[Call, ...] | str:
@@ -135,7 +135,7 @@ class Reader:
         inner = {node.child_by_field_name("function").id for node in nodes}
         calls = tuple(_call(node, first) for node in nodes if node.id not in inner)
         known = {name for call in calls for name in re.findall(r"\w+", call.name)}
-        named = (one.name for one in _named(body) if not _DECLARES.match(one.name))
+        named = (one.name for one in named_calls(body) if not _DECLARES.match(one.name))
         missed = next((name for name in named if name not in known | TYPE_WORDS), "")
         return f"the parser misses the call of {missed}" if missed else calls
 
@@ -150,9 +150,12 @@ def _fields(found: Sequence[Token]) -> Iterator[tuple[str, str]]:
 
 def _stumble(node: Any) -> int:
     """The row of the first error in a tree."""
-    if node.is_error or node.is_missing:
-        return int(node.start_point[0])
-    return next((_stumble(child) for child in node.children if child.has_error), int(node.start_point[0]))
+    while not (node.is_error or node.is_missing):
+        inside = next((child for child in node.children if child.has_error), None)
+        if inside is None:
+            break
+        node = inside
+    return int(node.start_point[0])
 
 
 def _function(piece: Piece, file: str, calls: tuple[Call, ...], whole: Sequence[Token]) -> Function:
@@ -188,9 +191,9 @@ def _last_name(text: str) -> str:
     return found[-1] if found else ""
 
 
-def _named(body: Sequence[Token]) -> Iterator[Call]:
-    """What a macro calls, in the order of its text: its body need not be whole C."""
+def named_calls(body: Sequence[Token]) -> Iterator[Call]:
+    """What seems to be called, in the order of a text that need not be whole C, as that of a macro."""
     for number, token in enumerate(body[:-1]):
         if token.kind == "name" and body[number + 1].text == "(" and token.text not in KEYWORDS:
-            end = next((n for n in range(number + 2, len(body)) if body[n].text in (",", ")")), len(body))
+            end = end_of_argument(body, number + 2)
             yield Call(token.text, _last_name(" ".join(one.text for one in body[number + 2 : end])), token.line)

@@ -80,13 +80,13 @@ def conditionals(found: Sequence[Token], first: bool = False) -> list[Token]:
 
 def _kept(conditional: _Conditional, first: bool) -> list[Token]:
     branches = conditional.branches[1:] if conditional.never else conditional.branches
-    if len(branches) > 1 and (first or any(_balance(branch) for branch in branches)):
+    if len(branches) > 1 and (first or any(unbalanced(branch) for branch in branches)):
         branches = branches[:1]
     return [token for branch in branches for token in branch]
 
 
-def _balance(found: Sequence[Token]) -> bool:
-    """Whether brackets are left open or closed."""
+def unbalanced(found: Sequence[Token]) -> bool:
+    """Whether brackets are left open, or closed that were not opened."""
     depth = 0
     for token in found:
         depth += (token.text in OPENING) - (token.text in CLOSING)
@@ -104,6 +104,17 @@ def closing(found: Sequence[Token], start: int) -> int:
         if depth == 0:
             return number
     return len(found) - 1
+
+
+def end_of_argument(found: Sequence[Token], start: int) -> int:
+    """The comma or bracket behind the argument that begins there, or the end."""
+    depth = 0
+    for number in range(start, len(found)):
+        text = found[number].text
+        if depth == 0 and (text == "," or text in CLOSING):
+            return number
+        depth += (text in OPENING) - (text in CLOSING)
+    return len(found)
 
 
 def attributes(found: Sequence[Token]) -> list[Token]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from septum.sources.rules import CLOSING, KEYWORDS, OPENING, attributes, closing, conditionals
+from septum.sources.rules import CLOSING, KEYWORDS, OPENING, attributes, closing, conditionals, unbalanced
 from septum.sources.tokens import Token, words
 
 
@@ -32,18 +32,22 @@ class Piece:
         return self.body[-1].line if self.body else self.line
 
 
-def pieces(found: Sequence[Token], first: bool = False) -> Iterator[Piece]:
-    """The functions of a file in order. With `first`, only the first branch of each conditional is read."""
+def pieces(found: Sequence[Token], first: bool = False) -> list[Piece]:
+    """The functions of a file in order. With `first`, only the first branch of each conditional is read.
+
+    A bracket that is closed outside of all belongs to the function before it, which is left unbalanced: the parser says so.
+    """
     read = attributes(conditionals(found, first))
-    start = number = 0
+    made: list[Piece] = []
+    start = number = begun = 0
     while number < len(read):
         token = read[number]
         if token.text == "{":
-            end = closing(read, number)
+            end = _end(read, number)
             name = _defined(read[start:number])
             if name:
-                yield Piece(name, tuple(read[start:number]), tuple(read[number : end + 1]))
-                start = end + 1
+                made.append(Piece(name, tuple(read[start:number]), tuple(read[number : end + 1])))
+                start, begun = end + 1, number
             number = end
         elif token.text in OPENING:
             number = closing(read, number)
@@ -52,7 +56,18 @@ def pieces(found: Sequence[Token], first: bool = False) -> Iterator[Piece]:
                 start = number + 1
         elif token.text == ";" or token.text in CLOSING:
             start = number + 1
+            if token.text == "}" and made:
+                made[-1] = replace(made[-1], body=tuple(read[begun:start]))
         number += 1
+    return made
+
+
+def _end(read: Sequence[Token], start: int) -> int:
+    """Where a block of a file ends: at its bracket; if that is never closed, at one in the first column."""
+    end = closing(read, start)
+    if end < len(read) - 1 or not unbalanced(read[start:]):
+        return end
+    return next((number for number in range(start, end) if read[number].first and read[number].text == "}"), end)
 
 
 def macros(found: Sequence[Token]) -> Iterator[Piece]:

@@ -22,12 +22,16 @@ _TOKEN = re.compile(
 
 
 class Token(NamedTuple):
-    """A token: its text, the line that it begins in (from 1), what it is (name, text, number, sign, directive), its place."""
+    """A token: its text, the line that it begins in (from 1), what it is (name, text, number, sign, directive), its place.
+
+    `first` tells whether it stands in the first column.
+    """
 
     text: str
     line: int
     kind: str
     place: int = 0
+    first: bool = False
 
 
 def tokens(source: str) -> list[Token]:
@@ -41,7 +45,8 @@ def tokens(source: str) -> list[Token]:
             line += len(text)
             continue
         if kind != "comment":
-            found.append(Token(text, line, kind, len(found)))
+            start = one.start(kind)
+            found.append(Token(text, line, kind, len(found), start == 0 or source[start - 1] == "\n"))
         if "\n" in text:
             line += text.count("\n")
     return found

@@ -6,6 +6,7 @@ from septum.host.geometry import DYNAMIC_PAMT, ENTRIES, Gfn, Level, Pfn, VmId
 from septum.host.ranges import range_of
 from septum.lang import Witness, process, reached, u32
 from septum.tdx.geometry import WHOLE
+from septum.tdx.locks import was_lost
 from septum.tdx.mem_range import without_counter
 from septum.tdx.operands import R8, R12, R13, RCX
 from septum.tdx.pairs import check_pair, install_pair, lock_pair, lock_range, unlock_pair, unlock_range
@@ -29,6 +30,7 @@ from septum.tdx.sept import (
     TDEL,
     TDHP,
     TDP,
+    approach,
     begin,
     end,
     entry_of,
@@ -63,7 +65,9 @@ def tdh_mem_page_demote(m, vm: VmId, gfn: Gfn, level: Level, page: Pfn, page0: P
         yield from locate(m, page0)
         yield from locate(m, page1)
     if not WHOLE:
-        yield
+        status = yield from approach(m, vm, gfn, level, False)
+        if status != TDX_SUCCESS:
+            return status
     status = begin(m, vm, gfn, level, False)
     if status != TDX_SUCCESS:
         return status
@@ -132,7 +136,7 @@ def poll(m, vm: VmId):
     status = TDX_SUCCESS
     if WHOLE and m.lp[me()].interrupt:
         status = TDX_INTERRUPTED_RESTARTABLE
-    elif TREE_PRIORITY and m.td[vm].tree.priority:
+    elif TREE_PRIORITY and was_lost(m.td[vm].tree):
         status = TDX_INTERRUPTED_BUSY
     if WHOLE and status != TDX_SUCCESS:
         lp = m.lp[me()]

@@ -81,6 +81,7 @@ def tdg_mem_page_accept(m, vm: VmId, gfn: Gfn, level: Level):
             return Accepted.BUSY
         m.table[table].word[i] = word | TDEL
     yield
+    atomic("the entry is locked, and a host that asks for priority meanwhile does so by a locked instruction")
     word = m.table[table].word[i]
     if WHOLE and level == 2:
         done = (word & ACCEPT_COUNTER) >> PAGE_SHIFT
@@ -122,6 +123,7 @@ def found(m, word, at: Level):
 
 def guest_lock(m, table: Pfn, i):
     """The guest takes the lock of an entry: not from a host that holds it or has priority; tdx-module.md 3."""
+    atomic("the module takes the lock of an entry by compare-and-exchange")
     word = m.table[table].word[i]
     if word & TDEL != 0:
         reached(entry_busy)

@@ -1,6 +1,6 @@
 """The module's locks: try-locks, shared or exclusive; contention is TDX_OPERAND_BUSY, nothing waits. tdx-module.md 3."""
 
-from septum.lang import Struct, Witness, commutes, reached, u8
+from septum.lang import Struct, Witness, atomic, commutes, reached, u8
 from septum.tdx.versions import TREE_PRIORITY
 
 busy = Witness("busy", "a SEAMCALL answered TDX_OPERAND_BUSY")
@@ -23,10 +23,33 @@ class TreeLock(Struct):
 
 def try_tree(tree, exclusive: bool):
     """Takes the tree for the host; whether that was possible. A loser marks the lock, and who gets it clears the mark."""
-    got = try_exclusive(tree) if exclusive else try_shared(tree)
-    if TREE_PRIORITY:
-        tree.priority = not got
-    return got
+    if not TREE_PRIORITY:
+        return try_exclusive(tree) if exclusive else try_shared(tree)
+    atomic("lock and mark are one word")
+    if tree.exclusive or (exclusive and tree.readers != 0):
+        reached(busy)
+        tree.priority = True
+        return False
+    tree.priority = False
+    if exclusive:
+        tree.exclusive = True
+    else:
+        tree.readers += 1
+    return True
+
+
+def was_lost(tree):
+    """Whether a host call lost the tree since one got it."""
+    commutes("it is polled after checks that, once passed, stay so: nobody can tell that it was not polled later")
+    return tree.priority
+
+
+def release_tree(tree, exclusive: bool):
+    """Gives the tree back; the mark stays."""
+    if exclusive:
+        release_exclusive(tree)
+    else:
+        release_shared(tree)
 
 
 def try_shared(lock):

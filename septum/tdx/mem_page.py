@@ -24,6 +24,7 @@ from septum.tdx.pamt import (
 from septum.tdx.processor import malformed, refuse, succeed
 from septum.tdx.sept import (
     SeptState,
+    approach,
     begin,
     end,
     entry_of,
@@ -54,7 +55,9 @@ def tdh_mem_page_aug(m, vm: VmId, gfn: Gfn, level: Level, page: Pfn):
     """TDH.MEM.PAGE.AUG, tdx-module.md 7.5: `page` becomes private memory that the guest has to accept."""
     yield from locate(m, page)
     if not WHOLE:
-        yield
+        status = yield from approach(m, vm, gfn, level, False)
+        if status != TDX_SUCCESS:
+            return status
     status = begin(m, vm, gfn, level, False)
     if status != TDX_SUCCESS:
         return status
@@ -91,7 +94,9 @@ def lock_free_page(m, page: Pfn, level: Level):
 def tdh_mem_page_remove(m, vm: VmId, gfn: Gfn, level: Level):
     """TDH.MEM.PAGE.REMOVE, tdx-module.md 7.6: a leaf that is blocked and tracked; the page goes back to the host."""
     if not WHOLE:
-        yield
+        status = yield from approach(m, vm, gfn, level, False)
+        if status != TDX_SUCCESS:
+            return status
     status = begin(m, vm, gfn, level, False)
     if status != TDX_SUCCESS:
         return status

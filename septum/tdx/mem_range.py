@@ -10,6 +10,7 @@ from septum.tdx.sept import (
     TDB,
     TDP,
     SeptState,
+    approach,
     begin,
     end,
     entry_of,
@@ -31,7 +32,9 @@ ACCEPT_COUNTER = (ENTRIES - 1) << PAGE_SHIFT  # of a pending 2M leaf: its 4K pag
 def tdh_mem_range_block(m, vm: VmId, gfn: Gfn, level: Level):
     """TDH.MEM.RANGE.BLOCK, tdx-module.md 7.10: tree exclusive; the epoch is sampled after the entry is blocked."""
     if not WHOLE:
-        yield
+        status = yield from approach(m, vm, gfn, level, True)
+        if status != TDX_SUCCESS:
+            return status
     status = begin(m, vm, gfn, level, True)
     if status != TDX_SUCCESS:
         return status
@@ -62,7 +65,9 @@ def without_counter(word, level: Level):
 def tdh_mem_range_unblock(m, vm: VmId, gfn: Gfn, level: Level):
     """TDH.MEM.RANGE.UNBLOCK, tdx-module.md 7.11: a blocked entry that is tracked gets its state and permissions back."""
     if not WHOLE:
-        yield
+        status = yield from approach(m, vm, gfn, level, True)
+        if status != TDX_SUCCESS:
+            return status
     status = begin(m, vm, gfn, level, True)
     if status != TDX_SUCCESS:
         return status

@@ -14,6 +14,7 @@ from septum.tdx.pamt import assign, locate, lock_implicit, lock_page, release, u
 from septum.tdx.processor import me, refuse, succeed
 from septum.tdx.sept import (
     SeptState,
+    approach,
     begin,
     end,
     entry_of,
@@ -44,7 +45,9 @@ def tdh_mem_sept_add(m, vm: VmId, gfn: Gfn, level: Level, page: Pfn):
     """TDH.MEM.SEPT.ADD, tdx-module.md 7.1: `page` becomes the S-EPT table below the entry of `gfn` at `level`."""
     yield from locate(m, page)
     if not WHOLE:
-        yield
+        status = yield from approach(m, vm, gfn, level, False)
+        if status != TDX_SUCCESS:
+            return status
     status = begin_with_table(m, vm, gfn, level, page)
     if status != TDX_SUCCESS:
         return status
@@ -112,7 +115,9 @@ def l2_page_offered(m):
 def tdh_mem_sept_remove(m, vm: VmId, gfn: Gfn, level: Level):
     """TDH.MEM.SEPT.REMOVE, tdx-module.md 7.2: an S-EPT page without entries goes back to the host; tree exclusive."""
     if not WHOLE:
-        yield
+        status = yield from approach(m, vm, gfn, level, True)
+        if status != TDX_SUCCESS:
+            return status
     status = begin(m, vm, gfn, level, True)
     if status != TDX_SUCCESS:
         return status
@@ -166,7 +171,9 @@ def freed(page: Pfn, last: bool):
 def tdh_mem_sept_rd(m, vm: VmId, gfn: Gfn, level: Level):
     """TDH.MEM.SEPT.RD, tdx-module.md 7.3: what an entry says."""
     if not WHOLE:
-        yield
+        status = yield from approach(m, vm, gfn, level, False)
+        if status != TDX_SUCCESS:
+            return status
     status = begin(m, vm, gfn, level, False)
     if status != TDX_SUCCESS:
         return status

@@ -303,6 +303,7 @@ def count_page(m, page: Pfn):
 
 def uncount_page(m, page: Pfn):
     """A page is no longer in use at 4K; whether it was the last of its range, which Linux ignores."""
+    commutes("the module counts with atomic additions, and who needs zero holds the range exclusively")
     if DYNAMIC_PAMT and paired(m):
         entry = m.pamt[range_of(m, page)]
         entry.count -= 1

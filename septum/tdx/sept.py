@@ -5,15 +5,15 @@ The encodings are those of tdx-module.md 5.1; a state is read from the bits PS, 
 
 from septum.host.entry import ADDRESS_MASK, PAGE_SHIFT, SEPT_FREE
 from septum.host.geometry import ENTRY_BITS, Gfn, Level, Pfn, VmId, index_at
-from septum.lang import Enum, Witness, atomic, commutes, reached, u8, u64
+from septum.lang import Enum, Witness, atomic, commutes, process, reached, u8, u64
 from septum.tdx.geometry import WHOLE
 from septum.tdx.leaves import Leaf
-from septum.tdx.locks import busy, release_exclusive, release_shared, try_tree
+from septum.tdx.locks import busy, release_tree, try_tree
 from septum.tdx.operands import RCX, RDX, SEPT_TREE
 from septum.tdx.processor import me, refuse
 from septum.tdx.status import TDX_EPT_WALK_FAILED, TDX_OPERAND_BUSY, TDX_OPERAND_INVALID, TDX_SUCCESS
 from septum.tdx.td import enter_td, leave_td, top_level
-from septum.tdx.versions import KEEPS_PRIORITY
+from septum.tdx.versions import KEEPS_PRIORITY, TREE_PRIORITY
 
 IPAT = 1 << 6
 PS = 1 << 7
@@ -139,6 +139,7 @@ def refuse_entry(m, status, word, level: Level):
 
 def host_lock(m, table: Pfn, i):
     """The host takes the lock of an entry; a failure gives it priority over guests. tdx-module.md 3."""
+    atomic("the module takes the lock of an entry by compare-and-exchange")
     word = m.table[table].word[i]
     if word & TDEL != 0:
         m.table[table].word[i] = word | TDHP
@@ -186,10 +187,25 @@ def walk(m, vm: VmId, gfn: Gfn, level: Level, exclusive: bool):
     return TDX_SUCCESS
 
 
+@process
+def approach(m, vm: VmId, gfn: Gfn, level: Level, exclusive: bool):
+    """What comes before `begin` inside of a machine: another CPU may run.
+
+    Where a loser marks the tree, it is taken in a step of its own: another call may lose it to one that will not get its entry.
+    """
+    yield
+    status = TDX_SUCCESS
+    if TREE_PRIORITY:
+        status = walk(m, vm, gfn, level, exclusive)
+        if status == TDX_SUCCESS:
+            yield
+    return status
+
+
 def begin(m, vm: VmId, gfn: Gfn, level: Level, exclusive: bool):
     """entry_op() of tdx-module.md 15 to its end, the entry lock; on an error nothing stays locked."""
     atomic("one walk, below a tree that is locked; docs/fidelity.md says what a call that loses a later lock hides")
-    if not WHOLE:
+    if not WHOLE and not TREE_PRIORITY:
         status = walk(m, vm, gfn, level, exclusive)
         if status != TDX_SUCCESS:
             return status
@@ -211,17 +227,19 @@ def refuse_busy(m, vm: VmId, level: Level, exclusive: bool):
 
 def leave_tree(m, vm: VmId, exclusive: bool):
     """Gives tree and TDR back."""
-    if exclusive:
-        release_exclusive(m.td[vm].tree)
-    else:
-        release_shared(m.td[vm].tree)
+    release_tree(m.td[vm].tree, exclusive)
     leave_td(m, vm)
 
 
 def end(m, vm: VmId, gfn: Gfn, level: Level, exclusive: bool):
     """Releases all that `begin` took."""
-    unlock_entry(m, sept_table(m, vm, gfn, level), index_at(gfn, level))
+    unlock_entry(m, walked_to(m, vm, gfn, level), index_at(gfn, level))
     leave_tree(m, vm, exclusive)
+
+
+def walked_to(m, vm: VmId, gfn: Gfn, level: Level):
+    """The S-EPT page with the entry that `begin` locked; the whole module remembers it."""
+    return m.lp[me()].walked if WHOLE else sept_table(m, vm, gfn, level)
 
 
 def entry_of(m, vm: VmId, gfn: Gfn, level: Level):
@@ -232,7 +250,7 @@ def entry_of(m, vm: VmId, gfn: Gfn, level: Level):
 def set_entry(m, vm: VmId, gfn: Gfn, level: Level, word):
     """Writes an entry that is locked; it stays locked."""
     atomic("the module walks once, when it locks the entry, and the tree is locked against who removes tables")
-    table = sept_table(m, vm, gfn, level)
+    table = walked_to(m, vm, gfn, level)
     i = index_at(gfn, level)
     if KEEPS_PRIORITY:
         m.table[table].word[i] = word | TDEL | (m.table[table].word[i] & TDHP)

@@ -206,12 +206,10 @@ def read_attributes(m: Platform):
     """TDG.MEM.PAGE.ATTR.RD, tdx-module.md 11.2: where the leaf of a GPA is, in RCX; in RDX no L2 VM has permissions."""
     lp = m.lp[me()]
     vm = m.tdvps[lp.vcpu].build.vm
-    gfn = Gfn(0)
-    if is_private(m, vm, lp.given.rcx):
-        gfn = Gfn(lp.given.rcx >> PAGE_SHIFT)
-    else:
+    if not is_private(m, vm, lp.given.rcx):
         lp.status = refuse_attributes(m, RCX)
         return
+    gfn = guest_gfn(lp.given.rcx)
     result = yield from tdg_mem_page_attr_rd(m, vm, gfn)
     if result in (Accepted.DONE, Accepted.PENDING):
         at = lp.at

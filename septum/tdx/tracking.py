@@ -4,7 +4,7 @@ from septum.host.cpu import just_me
 from septum.host.geometry import Level, Pfn, VcpuId, VmId
 from septum.lang import commutes, process
 from septum.tdx.geometry import MOVES, WHOLE, Epoch
-from septum.tdx.locks import release_exclusive, release_shared, try_exclusive, try_shared
+from septum.tdx.locks import release_exclusive, release_shared, release_tree, try_exclusive, try_shared, try_tree
 from septum.tdx.operands import RCX, TD_EPOCH
 from septum.tdx.pamt import bepoch_at
 from septum.tdx.processor import refuse
@@ -18,6 +18,7 @@ from septum.tdx.status import (
     TDX_VCPU_ASSOCIATED,
 )
 from septum.tdx.td import enter_td, leave_td, must_track
+from septum.tdx.versions import ZERO_STEP_SHARED
 
 
 def tracked(m, vm: VmId, bepoch: Epoch):
@@ -76,8 +77,8 @@ def uncount_vcpu(td, epoch: Epoch):
 def tdh_vp_enter(m, vm: VmId, vcpu: VcpuId):
     """TDH.VP.ENTER, tdx-module.md 9.1, as far as the epoch goes: TDR shared while the guest runs, the epoch lock for a moment.
 
-    With the zero-step mitigation (9.3), which a scenario switches on, an entry after a fault holds the S-EPT tree exclusively for
-    a moment, as older modules do.
+    With the zero-step mitigation (9.3), which a scenario switches on, an entry after a fault holds the S-EPT tree for a moment:
+    exclusively up to 1.5.16.
 
     It starts without a scheduling point: its caller tested `wait_for_sept_zap` with interrupts off in the same step.
     """
@@ -94,13 +95,13 @@ def tdh_vp_enter(m, vm: VmId, vcpu: VcpuId):
             leave_td(m, vm)
             return TDX_VCPU_ASSOCIATED
     filtered = m.zero_step and m.tdvps[vcpu].faulted
-    if filtered and not try_exclusive(td.tree):
+    if filtered and not try_tree(td.tree, ZERO_STEP_SHARED == 0):
         release_shared(td.epoch_lock)
         leave_td(m, vm)
         return TDX_OPERAND_BUSY
     yield
     if filtered:
-        release_exclusive(td.tree)
+        release_tree(td.tree, ZERO_STEP_SHARED == 0)
     if MOVES:
         associate(m, vm, vcpu)
     m.tdvps[vcpu].epoch = td.epoch

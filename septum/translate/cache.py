@@ -67,6 +67,21 @@ def _own(reason: str) -> Path:
     return directory
 
 
+def secret() -> bytes:
+    """Sixteen bytes that nobody else knows: what is sealed with them is the user's own."""
+    path = cache_directory() / "key"
+    with suppress(OSError):
+        found = path.read_bytes()
+        if len(found) == 16 and _is_mine(path):
+            return found
+    made = os.urandom(16)
+    with suppress(OSError), scratch(path.parent) as directory:
+        (directory / "key").touch(0o600)
+        (directory / "key").write_bytes(made)
+        os.replace(directory / "key", path)
+    return made
+
+
 def is_whole(target: Path) -> bool:
     """Whether the object is there, and is what was put there; then it counts as used."""
     try:

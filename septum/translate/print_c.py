@@ -1,7 +1,7 @@
 """The C of a function: it computes the same values as Python does, and of a process each yield is a way out and a way in.
 
-An operator is computed in a C type wide enough for its operands and its result, so that nothing wraps. A process is called with its
-frame: `in` is the one that it left, `out` the one that it leaves.
+An operator is computed in a C type wide enough for its operands and its result, so that nothing wraps. A process is called with
+its frame: `in` is the one that it left, `out` the one that it leaves.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from septum.lang.frames import Point, Saved
-from septum.lang.processes import Meter, Witness
+from septum.lang.processes import MOST_CHOICES, Meter, Witness
 from septum.lang.struct import Word
 from septum.lang.values import U64, Kind, Nothing, Num, Ref, bits
 from septum.translate import tree
 from septum.translate.reader import bounds
-from septum.translate.translation import Named, Translation
+from septum.translate.sites import Named
+from septum.translate.translation import Translation
 
 
 def print_function(unit: Translation, function: tree.Function) -> str:
@@ -199,7 +200,9 @@ class Printer:
             return f"(void)(c->witnesses |= 1ull << {self.unit.witnesses.number(node.what)})"
         if isinstance(node.what, Meter) and node.value and self.unit.measuring:
             return f"observe(c, w, {self.unit.meters.number(node.what)}, (uint64_t)({self.c(node.value)}))"
-        return "say_atomic()" if node.what == "atomic" and self.function.is_process else "(void)0"
+        if node.what == "atomic" and self.function.is_process:
+            return "say_atomic()"
+        return f"{node.what}()" if node.what in ("one_piece", "no_piece") else "(void)0"
 
     # -- statements
 
@@ -214,7 +217,7 @@ class Printer:
             if paused is None or paused.at.line != node.at.line:
                 covered = self.unit.coverage_point(self.function.source, node.at.line)
                 if covered is not None:
-                    self.out(f"model_covered[{covered}] = 1;")
+                    self.out(f"__atomic_store_n(&model_covered[{covered}], 1, __ATOMIC_RELAXED);")
                 self._place(node.at.line)
             paused = node if isinstance(node, tree.Pause) else None
             self._statement(node)
@@ -255,7 +258,7 @@ class Printer:
                 self._suspend(node)
             case tree.Wait(test=test):
                 self._suspend(node)
-                self.out(f"if (!{self.c(test)}) return STEP_BLOCKED;")
+                self.out(f"if (!PIECE({self.c(test)}, WAITS)) return STEP_BLOCKED;")
             case tree.Choose():
                 self._choose(node)
             case tree.Invoke():
@@ -289,6 +292,8 @@ class Printer:
         self.loops.append(node)
         first, less = f"(int64_t)({self.c(node.first)})", "<" if node.step > 0 else ">"
         with self._braces(f"for ({i} = {first}; {i} {less} {bound}; {i} += {node.step})"):
+            if node.site:
+                self.out(f"fuel(c, {self.unit.sites.number(node.site)});")
             self.out(f"v_{node.name} = ({c_of(self.unit, self.function.kinds[node.name])}){i};")
             self.block(node.body)
         self.loops.pop()
@@ -334,9 +339,10 @@ class Printer:
 
     def _choose(self, node: tree.Choose) -> None:
         count = self.c(node.count)
-        self._suspend(node, f"({count}) > 0 ? (uint32_t)({count}) : 1" if node.site else f"(uint32_t)({count})")
+        possible = f"({count}) >= 1 && ({count}) <= {MOST_CHOICES}"
+        self._suspend(node, f"{possible} ? (uint32_t)({count}) : 1" if node.site else f"(uint32_t)({count})")
         if node.site:
-            self.out(f"if (({count}) < 1) fail(c, {self.unit.sites.number(node.site)});")
+            self.out(f"if (!({possible})) fail(c, {self.unit.sites.number(node.site)});")
 
     def _invoke(self, node: tree.Invoke) -> None:
         point, callee = self._point(node), node.callee

@@ -22,6 +22,7 @@ from septum.translate.read_operators import OPERATORS
 from septum.translate.read_statements import STATEMENTS, declared
 from septum.translate.reader import Around, Reader, refuse_at
 from septum.translate.tree import Function, Invoke, Pause
+from septum.translate.unassigned import refuse_unassigned
 
 TABLE: Mapping[type[ast.AST], Callable[[Reader, Any], Any]] = {**EXPRESSIONS, **OPERATORS, **CALLS, **STATEMENTS}
 
@@ -42,7 +43,7 @@ def read(around: Around, source: Source, name: str, arguments: Sequence[Kind]) -
     while True:
         body = reader.block(source.tree.body)
         passes += 1
-        if all(reader.kinds[local] == kind for local, kind in reader.seen):
+        if not reader.stale:
             break
         reader = Reader(around, source, TABLE, names, annotations, is_process, reader.kinds, reader.fixed,
                         widens=passes >= PASSES_BEFORE_WIDENING)  # fmt: skip
@@ -51,6 +52,7 @@ def read(around: Around, source: Source, name: str, arguments: Sequence[Kind]) -
         reason = f"{source.name} returns {returns} on some paths and nothing on others"
         source.refuse(source.tree, reason, "a return on every path")
     function = Function(source, name, parameters, reader.kinds, returns, body, is_process, reader.piece, reader.loops)
+    refuse_unassigned(function)
     if is_process:
         function.frames = Frames(source, parameters, tuple(_points(around, function)))
     return function

@@ -11,16 +11,18 @@ from typing import Any
 from septum.lang import processes
 from septum.lang.measure import PLACES
 from septum.lang.struct import resolve
-from septum.lang.types import Boolean, Index, Scalar, SetOf, u8
+from septum.lang.types import Boolean, Index, Scalar, SetOf, type_name, u8
 from septum.lang.values import BOOL, NOTHING, Num, Of, Ref, kind_of
 from septum.translate import tree
 from septum.translate.read_expressions import number
 from septum.translate.reader import Reader, Static, element_type, is_interchangeable, written
 
+LOOP = "a loop over range(...) or each(...)"
 THREAD = Num(0, u8.limit - 1)
 
 
 def _call(r: Reader, node: ast.Call) -> tree.Expression:
+    _refuse_method(r, node)
     found = r.expression(node.func)
     if not isinstance(found, Static):
         r.refuse(node, f"{written(node.func)} is not a function", "a routine of the model")
@@ -36,11 +38,22 @@ def _call(r: Reader, node: ast.Call) -> tree.Expression:
     return _routine(r, node, target)
 
 
+def _refuse_method(r: Reader, node: ast.Call) -> None:
+    """`m.bump()`: what looks like a method of a place of the state."""
+    function = node.func
+    if isinstance(function, ast.Attribute) and not isinstance(base := r.expression(function.value), Static):
+        of = type_name(base.kind.to) if isinstance(base.kind, Ref) else str(base.kind)
+        given = ", ".join(map(written, [function.value, *node.args]))
+        r.refuse(node, f"a {of} has no methods here", f"{function.attr}({given})")
+
+
 def _routine(r: Reader, node: ast.Call, target: Any) -> tree.Expression:
     if processes.is_process(target):
         r.refuse(node, f"{target.__name__} is a process", f"yield from {written(node)}")
     if not callable(target) or not hasattr(target, "__code__"):
-        r.refuse(node, f"{written(node.func)} cannot be called in a model", "a routine of the model")
+        advice = {print: "nothing: a message of an assert shows values", any: LOOP, all: LOOP, sum: LOOP}
+        instead = advice.get(target, "a routine of the model") if callable(target) else "a routine of the model"
+        r.refuse(node, f"{written(node.func)} cannot be called in a model", instead)
     callee, arguments = called(r, node, target)
     return tree.Call(r.at(node), callee.returns, callee, arguments)
 
@@ -142,7 +155,9 @@ def _address(r: Reader, node: ast.Call) -> tree.Expression:
 def _only(r: Reader, node: ast.Call) -> tree.Expression:
     value = _argument(r, node)
     if not isinstance(value.kind, Of) or not isinstance(value.kind.scalar, Index):
-        r.refuse(node, f"only() of {value.kind}", "a value of an index type: only(me())")
+        known = tree.constant(value)
+        advice = f"only(Of({known})), where Of is the index type of the set" if known is not None else "a value of an index type"
+        r.refuse(node, f"only() of {value.kind}", advice)
     return tree.Unary(r.at(node), Of(SetOf(value.kind.scalar)), "only", value)
 
 
@@ -158,6 +173,10 @@ def _reason(says: str, example: str) -> Callable[[Reader, ast.Call], tree.Expres
         return tree.Note(r.at(node), NOTHING, says)
 
     return read
+
+
+def _marked(says: str) -> Callable[[Reader, ast.Call], tree.Expression]:
+    return lambda r, node: tree.Note(r.at(node), NOTHING, says)
 
 
 def _length(r: Reader, node: ast.Call) -> tree.Expression:
@@ -199,6 +218,7 @@ BUILTINS: Mapping[Any, Callable[[Reader, ast.Call], tree.Expression]] = {
     processes.alike: _reason("alike", 'alike("free pages are alike")'),
     processes.atomic: _reason("atomic", 'atomic("one word in the kernel")'),
     processes.commutes: _reason("commutes", 'commutes("an unlock can only let others go on sooner")'),
+    processes.piece_begins: _marked("one_piece"), processes.piece_ends: _marked("no_piece"),
     processes.warn_on: _kernel_assertion("warn_on"), processes.bug_on: _kernel_assertion("bug_on"),
     processes.when: _misplaced, processes.choose: _misplaced, processes.each: _misplaced, range: _misplaced,
 }  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import difflib
 import enum
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -21,7 +22,8 @@ def _constant(r: Reader, node: ast.Constant) -> Expression:
         return Const(r.at(node), BOOL, int(node.value))
     if isinstance(node.value, int):
         return number(r, node, node.value)
-    r.refuse(node, f"{node.value!r} is no number", "a number, a truth value or an enum member (0 is none for pages)")
+    advice = "a number, a truth value or an enum member (0 is none for pages)"
+    r.refuse(node, f"{node.value!r} is no number", "a whole number" if isinstance(node.value, float) else advice)
 
 
 def number(r: Reader, node: ast.AST, value: int) -> Const:
@@ -32,7 +34,7 @@ def number(r: Reader, node: ast.AST, value: int) -> Const:
 def _name(r: Reader, node: ast.Name) -> Expression | Static:
     kind = r.kinds.get(node.id)
     if kind is not None:
-        r.seen.add((node.id, kind))
+        r.named.add(node.id)
         return Local(r.at(node), kind, node.id)
     if node.id in r.names:
         r.refuse(node, f"{node.id} is read before anything is assigned to it", f"{node.id} = ... before")
@@ -70,7 +72,8 @@ def _attribute(r: Reader, node: ast.Attribute) -> Expression | Static:
         return number(r, node, constants(struct)[node.attr])
     if of is None:
         said = ", ".join(r.around.fields(struct))
-        r.refuse(node, f"{type_name(struct)} has no field {node.attr}", f"one of {said}")
+        near = difflib.get_close_matches(node.attr, r.around.fields(struct), 1)
+        r.refuse(node, f"{type_name(struct)} has no field {node.attr}", near[0] if near else f"one of {said}")
     if isinstance(of, Scalar):
         return _load(r, node, Field(r.at(node), kind_of(of), base, struct, node.attr))
     return Field(r.at(node), Ref(of), base, struct, node.attr)

@@ -13,7 +13,7 @@ from septum.lang.types import Index
 from septum.lang.values import BOOL, U64, Nothing, Num, Of, Ref, is_bool, is_enum, is_index, is_set
 from septum.translate.fold import decided
 from septum.translate.read_expressions import number
-from septum.translate.reader import Reader, as_packed, is_interchangeable, plain, written
+from septum.translate.reader import Reader, as_packed, is_interchangeable, is_named_by, plain, written
 from septum.translate.tree import Binary, Checked, Compare, Const, Expression, Junction, Unary, constant
 
 ARITHMETIC: dict[type[ast.operator], tuple[str, Callable[[int, int], int]]] = {
@@ -26,6 +26,10 @@ COMPARISON: dict[type[ast.cmpop], str] = {
     ast.Eq: "==", ast.NotEq: "!=", ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=",
 }  # fmt: skip
 BITWISE = ("&", "|", "^")
+INSTEAD: dict[type[ast.operator], str] = {
+    ast.Pow: "1 << n for a power of 2, a product for another, or a constant of the module",
+    ast.Div: "// for division",
+}
 
 
 def _binop(r: Reader, node: ast.BinOp) -> Expression:
@@ -35,8 +39,10 @@ def _binop(r: Reader, node: ast.BinOp) -> Expression:
 def binary(r: Reader, node: ast.AST, left: ast.expr, operator: ast.operator, right: ast.expr) -> Expression:
     """`left operator right`, also of an assignment that says so."""
     if type(operator) not in ARITHMETIC:
-        r.refuse(node, f"the operator {type(operator).__name__} is not in the language", "// for division")
+        advice = INSTEAD.get(type(operator), "a routine of the model")
+        r.refuse(node, f"the operator {type(operator).__name__} is not in the language", advice)
     symbol, compute = ARITHMETIC[type(operator)]
+    _refuse_difference(r, node, left, operator, right)
     x, y = r.value(left), r.value(right)
     r.apart(node, x, y)
     if is_set(x.kind) and x.kind == y.kind and symbol in BITWISE:
@@ -59,6 +65,16 @@ def binary(r: Reader, node: ast.AST, left: ast.expr, operator: ast.operator, rig
     if symbol in ("/", "%") and b.lo <= 0:
         y = Checked(y.at, Num(max(b.lo, 1), b.hi), "nonzero", y, 0, r.site(node, "division", "division by zero"))
     return Binary(r.at(node), kind, symbol, x, y)
+
+
+def _refuse_difference(r: Reader, node: ast.AST, left: ast.expr, operator: ast.operator, right: ast.expr) -> None:
+    """`s - t` and `s & ~t` of sets."""
+    without = right.operand if isinstance(right, ast.UnaryOp) and isinstance(right.op, ast.Invert) else None
+    taken = right if isinstance(operator, ast.Sub) else without if isinstance(operator, ast.BitAnd) else None
+    if taken is not None and is_set(r.value(left).kind) and is_set(r.value(taken).kind):
+        s, t = written(left), written(taken)
+        reason = "no difference of sets is in the language"
+        r.refuse(node, reason, f"if {s} & {t} != 0: {s} ^= {t}" if isinstance(taken, ast.Call) else f"{s} & ({s} ^ {t})")
 
 
 def _bounds(r: Reader, node: ast.AST, symbol: str, compute: Callable[[int, int], int],
@@ -102,6 +118,9 @@ def _unaryop(r: Reader, node: ast.UnaryOp) -> Expression:
         return Unary(r.at(node), BOOL, "not", value) if known is None else Const(r.at(node), BOOL, 1 - known)
     known = constant(r.number(node.operand))
     if known is None:
+        if is_set(r.value(node.operand).kind):
+            one = written(node.operand)
+            r.refuse(node, f"{written(node)} is no set: all others are in it", f"if s & {one} != 0: s ^= {one}")
         r.refuse(node, f"{written(node)} is negative in Python", "x & ~MASK with a constant mask, or b - a")
     return number(r, node, -known if isinstance(node.op, ast.USub) else ~known)
 
@@ -144,9 +163,8 @@ def _comparison(r: Reader, node: ast.Compare, operator: ast.cmpop, left: ast.exp
 def _beside(r: Reader, node: ast.Compare, one: Expression, other: Expression, equality: bool) -> Expression:
     """What is compared with `one`, as a value of its kind where a number stands for that, or as a number beside one."""
     known = constant(other)
-    if isinstance(one.kind, Of) and isinstance(one.kind.scalar, Index) and isinstance(other.kind, Num):
-        if known is not None and 0 <= known < one.kind.scalar.fixed:
-            return Const(other.at, one.kind, known)
+    if known is not None and isinstance(other.kind, Num) and is_named_by(one.kind, other.kind, known):
+        return Const(other.at, one.kind, known)
     if isinstance(one.kind, Num) and isinstance(other.kind, Of) and isinstance(other.kind.scalar, Index):
         of = other.kind.scalar
         if not is_interchangeable(of) and not (constant(one) is not None and 0 <= (constant(one) or 0) < of.fixed):
@@ -167,13 +185,18 @@ def _comparable(r: Reader, node: ast.Compare, equality: bool, a: Expression, b: 
         if isinstance(one.kind, Num) and (one.kind.bits_of or one.kind.packed) and not equality:
             r.refuse(node, f"{written(node)} orders words that hold a page number", "== or !=, or mask the bits first")
     if type(a.kind) is not type(b.kind) or (isinstance(a.kind, Of | Ref) and a.kind != b.kind) or isinstance(a.kind, Nothing):
-        r.refuse(node, f"{a.kind} is compared with {b.kind}", "two values of one type")
+        sets = is_set(a.kind) or is_set(b.kind)
+        advice = "another set, as only(x), or 0, the empty one" if sets else "two values of one type"
+        r.refuse(node, f"{a.kind} is compared with {b.kind}", advice)
     if not equality and not isinstance(a.kind, Num) and not is_enum(a.kind) and not is_index(a.kind):
         r.refuse(node, f"{a.kind} has no order", "== or !=")
 
 
 def _membership(r: Reader, node: ast.Compare, operator: ast.cmpop, left: ast.expr, right: ast.expr) -> Expression:
     if not isinstance(right, ast.Tuple):
+        if isinstance(right, ast.Name | ast.Attribute | ast.Subscript) and is_set(r.value(right).kind):
+            said, empty = f"{written(right)} & only({written(left)})", "!= 0" if isinstance(operator, ast.In) else "== 0"
+            r.refuse(node, "`in` asks a tuple, and no set", f"{said} {empty}")
         r.refuse(node, "`in` wants a tuple written out", "x in (A, B)")
     if r.value(left).changes:
         r.refuse(node, "`in` of a call that changes the state", "bind it to a name first")

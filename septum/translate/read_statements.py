@@ -5,11 +5,13 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from septum.lang import processes
+from septum.lang.processes import MOST_ROUNDS
+from septum.lang.source import MISSING
 from septum.lang.struct import resolve
-from septum.lang.types import Index, Scalar
+from septum.lang.types import Array, Index, Scalar, type_name
 from septum.lang.values import NOTHING, Kind, Nothing, Num, Of, Ref, kind_of, stored
 from septum.translate import tree
 from septum.translate.fold import decided
@@ -64,12 +66,25 @@ def _assert(r: Reader, node: ast.Assert) -> Iterator[tree.Statement]:
 def _annassign(r: Reader, node: ast.AnnAssign) -> Iterator[tree.Statement]:
     if not isinstance(node.target, ast.Name) or node.value is None:
         r.refuse(node, "an annotation stands with a name and a value", "n: u8 = 0")
-    found = r.expression(node.annotation)
+    found = r.expression(_read(r, node.annotation))
     if not isinstance(found, Static):
         r.refuse(node, f"{written(node.annotation)} is no type", "u8, bool, an enum or an index type")
     r.fixed.setdefault(node.target.id, declared(r, node, found.object))
     r.kinds.setdefault(node.target.id, r.fixed[node.target.id])
     yield from _given(r, node, node.target, node.value)
+
+
+def _read(r: Reader, annotation: ast.expr) -> ast.expr:
+    """An annotation; one that is text (`n: "u8" = 0`) is read."""
+    if not isinstance(annotation, ast.Constant) or not isinstance(annotation.value, str):
+        return annotation
+    try:
+        inner = ast.parse(annotation.value, mode="eval").body
+    except SyntaxError:
+        r.refuse(annotation, f"{annotation.value!r} is no type", "u8, bool, an enum or an index type")
+    if isinstance(inner, ast.Name) and r.source.lookup(inner.id) is MISSING:
+        r.refuse(annotation, f"no type is called {inner.id}", "u8, bool, an enum or an index type")
+    return ast.copy_location(inner, annotation)
 
 
 def declared(r: Reader, node: ast.AST, annotation: object) -> Kind:
@@ -93,9 +108,26 @@ def _given(r: Reader, node: ast.AST, target: ast.expr, value: ast.expr) -> Itera
         r.refuse(node, "the result of a yield goes to a name", "x = yield ..., then assign x")
     paused, result = pause(r, value)
     if result is None:
-        r.refuse(node, "a call without a result is assigned", "a routine that returns on every path")
+        _refuse_nothing(r, node, value)
     yield paused
     yield tree.Assign(r.at(node), target.id, r.assigned(node, target.id, result))
+
+
+def _refuse_nothing(r: Reader, node: ast.AST, value: ast.Yield | ast.YieldFrom) -> NoReturn:
+    """`x = yield when(...)` and the like: there is no result."""
+    if isinstance(value, ast.YieldFrom):
+        r.refuse(node, "a process without a result is assigned", "a process that returns on every path, or the call alone")
+    said = written(value).strip("()") if value.value is None else f"yield {written(value.value)}"
+    what = "when() gives nothing" if isinstance(value.value, ast.Call) else "a bare yield gives nothing"
+    r.refuse(node, what, f"{said} alone, or x = yield choose(n)")
+
+
+def _whole(r: Reader, of: object, name: str) -> tuple[str, str, str]:
+    """What a place is that cannot be assigned as a whole, what it consists of, and how to assign the first part."""
+    if isinstance(of, Array):
+        return f"array {of}", "elements", f"{name}[0] = ..."
+    first = next(iter(r.around.fields(of)), "field")
+    return type_name(of), "fields", f"{name}.{first} = ..."
 
 
 def _augassign(r: Reader, node: ast.AugAssign) -> Iterator[tree.Statement]:
@@ -110,8 +142,8 @@ def _bound(r: Reader, node: ast.AST, target: ast.expr, value: tree.Expression) -
         r.refuse(target, "this cannot be assigned to", "a name, a field or an element")
     load = r.value(target)
     if not isinstance(load, tree.Load) and isinstance(load.kind, Ref):
-        of = load.kind.to
-        r.refuse(node, f"{written(target)} is a whole {of}; structs are not assigned", "a routine that copies field by field")
+        what, parts, example = _whole(r, load.kind.to, written(target))
+        r.refuse(node, f"{written(target)} is a whole {what}; what is assigned is a number", f"{example}, and so for its {parts}")
     if not isinstance(load, tree.Load):
         r.refuse(target, "this cannot be assigned to", "a field of the state")
     place = load.place
@@ -184,13 +216,29 @@ def _for(r: Reader, node: ast.For) -> Iterator[tree.Statement]:
         r.refuse(node, f"the loop variable {name} is assigned in the body", "another name, or while")
     if not over.is_constant and r.pauses > pauses:
         r.refuse(node, "a yield inside of a loop whose bounds are not constant", "while, with a counter")
+    rounds = _rounds(over)
+    site = None
+    if rounds > MOST_ROUNDS and over.is_constant:
+        r.refuse(node, f"a loop of {rounds:,} rounds; at most {MOST_ROUNDS:,} can be taken in a step", "a smaller range")
+    if rounds > MOST_ROUNDS:
+        site = r.site(node, "endless", "the loop does not end within one step")
     first = body[0].value if isinstance(body[0], tree.Evaluate) else None
     alike = isinstance(first, tree.Note) and first.what == "alike"
     if is_interchangeable(over.index) and not alike:
         for part, what in order_dependent(body, name):
             advice = 'alike("why it does not matter which comes first") as the first line of the loop'
             refuse_at(r.source, part, f"{what} in a loop over a scalarset, whose values have no order", advice)
-    yield tree.For(r.at(node), name, over.first, over.last, over.step, over.index, alike, body, number)
+    yield tree.For(r.at(node), name, over.first, over.last, over.step, over.index, alike, body, number, site)
+
+
+def _rounds(over: _Range) -> int:
+    """How often a loop over the range is gone round at most; 0 of one over the values of an index."""
+    if over.index:
+        return 0
+    a, b = over.first.kind, over.last.kind
+    assert isinstance(a, Num) and isinstance(b, Num)
+    most = b.hi - a.lo if over.step > 0 else a.hi - b.lo
+    return max(0, -(-most // abs(over.step)))
 
 
 def _range(r: Reader, node: ast.For) -> _Range:

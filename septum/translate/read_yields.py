@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 
 from septum.lang import processes
+from septum.lang.processes import MOST_CHOICES
 from septum.lang.values import Nothing, Num
 from septum.translate.read_calls import called
 from septum.translate.reader import Reader, Static, written
@@ -56,8 +57,11 @@ def _choose(r: Reader, node: ast.Yield, argument: ast.expr) -> tuple[Pause, Expr
     assert isinstance(count.kind, Num)
     if count.kind.hi < 1:
         r.refuse(node, "a choice among none", "choose(n) with n of at least 1")
-    site = r.site(node, "choice", "a choice among none") if count.kind.lo < 1 else None
-    chosen = Register(r.at(node), Num(0, min(count.kind.hi, 1 << 16) - 1), "choice")
+    if (constant(count) or 0) > MOST_CHOICES:
+        r.refuse(node, f"a choice among {constant(count):,}; at most {MOST_CHOICES:,} can be told apart", "several choices")
+    between = count.kind.lo >= 1 and count.kind.hi <= MOST_CHOICES
+    site = None if between else r.site(node, "choice", f"a choice among none, or more than {MOST_CHOICES:,}")
+    chosen = Register(r.at(node), Num(0, min(count.kind.hi, MOST_CHOICES) - 1), "choice")
     return Choose(r.at(node), _next(r), count, site), chosen
 
 

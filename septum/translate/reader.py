@@ -1,4 +1,4 @@
-"""What every part of the reader works with: the function that is read, the kinds of its locals so far, and conversions between kinds.
+"""What every part of the reader works with: the function that is read, the kinds of its locals so far, conversions between kinds.
 
 The parts (read_*.py) are functions by the class of Python's node that they read; read.py puts them together in one table.
 """
@@ -16,7 +16,8 @@ from septum.lang.source import Source
 from septum.lang.struct import Struct
 from septum.lang.types import Array, Boolean, EnumType, Index, Scalar, SetOf
 from septum.lang.values import BOOL, U64, Kind, Nothing, Num, Of, Ref, is_bool, is_index, is_set, join
-from septum.translate.tree import At, Checked, Compare, Const, Convert, Expression, Function, Node, Site, Statement, constant
+from septum.translate.sites import At, Site
+from septum.translate.tree import Checked, Compare, Const, Convert, Expression, Function, Node, Statement, constant
 
 written = functools.cache(ast.unparse)
 """An expression as text; Python's trees are kept as long as the program runs."""
@@ -42,7 +43,9 @@ class Around:
 
 @dataclass
 class Reader:
-    """One reading of a function. `kinds` are those of its locals so far, `fixed` those that are given, `seen` as they were read."""
+    """One reading of a function. `kinds` are those of its locals so far, `fixed` those that are given; `stale`: one became wider
+    that was `named` before.
+    """
 
     around: Around
     source: Source
@@ -57,7 +60,8 @@ class Reader:
     piece: str = ""
     pauses: int = 0
     loops: int = 0
-    seen: set[tuple[str, Kind]] = field(default_factory=set)
+    named: set[str] = field(default_factory=set)
+    stale: bool = False
 
     def refuse(self, node: ast.AST, reason: str, instead: str = "") -> NoReturn:
         """LanguageError: the language does not have this."""
@@ -166,6 +170,8 @@ class Reader:
         advice = f"u8(...) or another type that says how it narrows: {what} is {kind}" if isinstance(kind, Num) else str(kind)
         if is_set(kind):
             advice = "only(x), the set that holds one value, or 0"
+        if isinstance(kind, Of) and isinstance(value.kind, Num):
+            advice = _instead(node, kind.scalar, known)
         self.refuse(node, f"{what} is {kind} and would get {value.kind}", advice)
 
     def joined(self, node: ast.AST, a: Expression, b: Expression) -> tuple[Kind, Expression, Expression]:
@@ -184,30 +190,27 @@ class Reader:
     def assigned(self, node: ast.AST, name: str, value: Expression) -> Expression:
         """A value as that of a local, whose kind it may widen."""
         if isinstance(value.kind, Nothing):
-            self.refuse(node, "a call without a result is assigned", "a routine that returns on every path")
+            self.refuse(node, "a call without a result is assigned", "a routine that returns on every path, or the call alone")
         if name not in self.fixed:
             if isinstance(value.kind, Num) and value.kind.lo < 0:
                 said = written(node.value) if isinstance(node, ast.Assign) else "..."
                 self.refuse(node, f"{name} may become negative", f"{name} = u8({said}), which checks its range")
             self._widen(node, name, value)
-        kind = self.kinds[name]
-        if not isinstance(kind, Num):
-            self.seen.add((name, kind))
-        return self.converted(node, value, kind, name)
+        return self.converted(node, value, self.kinds[name], name)
 
     def _widen(self, node: ast.AST, name: str, value: Expression) -> None:
         known, kind = self.kinds.get(name), value.kind
         if known and (is_index(known) or is_set(known)) and constant(value) is not None and isinstance(kind, Num):
             return
         if known and (is_index(kind) or is_set(kind)) and isinstance(known, Num) and known.hi == 0:
-            self.seen.add((name, known))
-            known = None
+            known, self.stale = None, True
         joined = join(known, kind)
         if joined is None:
             self.refuse(node, f"{name} was {known} and would become {kind}", "another name")
         if isinstance(joined, Num):
             hi = U64 if self.widens and joined != known else min(joined.hi, U64)
             joined = Num(joined.lo, hi, joined.packed, joined.bits_of)
+        self.stale = self.stale or (name in self.named and joined != known)
         self.kinds[name] = joined
 
 
@@ -252,3 +255,16 @@ def as_packed(value: Expression, kind: Kind) -> Expression:
 def element_type(array: Expression) -> Array | None:
     """The type of an array that a place is."""
     return array.kind.to if isinstance(array.kind, Ref) and isinstance(array.kind.to, Array) else None
+
+
+def _instead(node: ast.AST, of: Scalar, known: int | None) -> str:
+    """A number as a value of this type."""
+    said = written(node.value) if isinstance(node, ast.Assign | ast.AnnAssign) and node.value else "..."
+    if isinstance(of, Boolean):
+        return f"{said} != 0" if known is None else str(known != 0)
+    if isinstance(of, EnumType):
+        member = of.members._value2member_map_.get(known)
+        return f"{of.name}.{member.name}" if member is not None else f"{of.name}({said})"
+    if isinstance(of, SetOf):
+        return "only(x), the set that holds one value, or 0"
+    return f"{of.name}({said})"

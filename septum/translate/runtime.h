@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 enum { STEP_DONE, STEP_BLOCKED, STEP_FAILED, STEP_PRUNED, STEP_RETURNED };
-enum { ENDED = 255, MAX_ARGUMENTS = 6, MAX_CALLS = 32, FUEL = 1 << 20 };
+enum { ENDED = 255, MAX_ARGUMENTS = 8, MAX_CALLS = 32, FUEL = 1 << 20 };
 
 typedef struct step {
     uint32_t choice;
@@ -32,21 +32,28 @@ typedef struct context {
 
 /* A scalar of the state that is read or written. WATCHED: every access is told to the one who watches (watch.c). */
 #ifdef WATCHED
-#define READ(place, word, site) (*(__typeof__(place) *)touched(w, &(place), &(word), sizeof(place), 0, site))
-#define WRITE(place, word, site) (*(__typeof__(place) *)touched(w, &(place), &(word), sizeof(place), 1, site))
+#define IS_JOINED(place, word) (!__builtin_types_compatible_p(__typeof__(place), __typeof__(word)))
+#define TOUCHED(place, word, written, site) \
+    (*(__typeof__(place) *)touched(w, &(place), &(word), sizeof(place), IS_JOINED(place, word), written, site))
+#define READ(place, word, site) TOUCHED(place, word, 0, site)
+#define WRITE(place, word, site) TOUCHED(place, word, 1, site)
 #define PIECE(call, kind) ({ uint32_t outer_ = begin_piece(kind); __typeof__(call) result_ = call; end_piece(outer_); result_; })
 #define PIECE_DONE(call, kind) ({ uint32_t outer_ = begin_piece(kind); call; end_piece(outer_); })
-static void *touched(const void *world, void *place, void *word, size_t size, int written, uint32_t site);
-enum { ATOMIC, COMMUTES };
-static uint32_t begin_piece(int kind);
-static void end_piece(uint32_t outer);
-static void say_atomic(void);
+enum { ATOMIC, COMMUTES, WAITS };
+static inline void *touched(const void *world, void *place, void *word, size_t size, int joined, int written, uint32_t site);
+static inline uint32_t begin_piece(int kind);
+static inline void end_piece(uint32_t outer);
+static inline void say_atomic(void);
+static inline void one_piece(void);
+static inline void no_piece(void);
 #else
 #define READ(place, word, site) (place)
 #define WRITE(place, word, site) (place)
 #define PIECE(call, kind) (call)
 #define PIECE_DONE(call, kind) (call)
 #define say_atomic() ((void)0)
+#define one_piece() ((void)0)
+#define no_piece() ((void)0)
 #endif
 
 typedef struct call {

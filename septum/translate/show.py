@@ -12,7 +12,9 @@ from septum.translate import tree
 
 def said(node: tree.Node) -> str:
     """An expression in one line: places as the source writes them, what is checked in ⟨ ⟩."""
-    return SAID[type(node)](node)
+    if type(node) in SAID:
+        return SAID[type(node)](node)
+    return f"{type(node).__name__.lower()}({', '.join(map(said, tree.parts(node)))})"
 
 
 def shown(function: tree.Function) -> str:
@@ -99,12 +101,14 @@ def _infix(node: tree.Binary | tree.Compare) -> str:
 
 SAID: Mapping[type[tree.Node], Callable[[Any], str]] = {
     tree.Field: lambda node: f"{said(node.base)}.{node.name}",
-    tree.Element: lambda node: f"{said(node.base)}[{said(node.index)}]", tree.Const: _const, tree.Local: lambda node: node.name,
-    tree.Load: lambda node: said(node.place), tree.Register: lambda node: f"the {node.name}", tree.Binary: _infix, tree.Compare: _infix,
-    tree.Outcome: lambda node: f"what {node.of.callee.source.name} gave", tree.Unary: lambda node: f"{node.operator} {said(node.value)}",
+    tree.Element: lambda node: f"{said(node.base)}[{said(node.index)}]",
+    tree.Const: _const, tree.Local: lambda node: node.name, tree.Load: lambda node: said(node.place), tree.Note: _note,
+    tree.Register: lambda node: f"the {node.name}", tree.Outcome: lambda node: f"what {node.of.callee.source.name} gave",
+    tree.Unary: lambda node: f"{node.operator} {said(node.value)}", tree.Binary: _infix, tree.Compare: _infix,
     tree.Junction: lambda node: f"({f' {node.operator} '.join(map(said, node.parts))})",
     tree.Conditional: lambda node: f"({said(node.then)} if {said(node.test)} else {said(node.otherwise)})",
-    tree.Convert: lambda node: f"({said(node.value)} as {node.kind})", tree.Call: lambda node: _called(node.callee, node.arguments),
-    tree.Checked: lambda node: f"⟨{node.check} {said(node.value)} < {node.limit}⟩" if node.limit else f"⟨nonzero {said(node.value)}⟩",
-    tree.Assertion: lambda node: f"{node.site.kind}: {said(node.test)}", tree.Note: _note,
+    tree.Convert: lambda node: f"({said(node.value)} as {node.kind})",
+    tree.Checked: lambda node: f"⟨{node.check} {said(node.value)}{f' < {node.limit}' if node.limit else ''}⟩",
+    tree.Call: lambda node: _called(node.callee, node.arguments),
+    tree.Assertion: lambda node: f"{node.site.kind}: {said(node.test)}",
 }  # fmt: skip

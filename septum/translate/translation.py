@@ -9,7 +9,6 @@ import ast
 import ctypes
 import inspect
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,19 +22,10 @@ from septum.lang.types import Array, Scalar, type_name
 from septum.lang.values import Kind, Nothing, Ref, kind_of, stored
 from septum.translate.read import read
 from septum.translate.reader import Around
-from septum.translate.tree import Expression, Function, Site
+from septum.translate.sites import Named, Site
+from septum.translate.tree import Expression, Function
 
 Item = TypeVar("Item")
-
-
-@dataclass(frozen=True)
-class Named:
-    """Where the source names a scalar of the state."""
-
-    file: str
-    line: int
-    function: str
-    text: str
 
 
 class Numbered(list[Item]):
@@ -53,8 +43,8 @@ class Numbered(list[Item]):
 
 
 class Translation:
-    """A model under a scope; `code` is its C once a unit was written. Of what its C numbers, `sites` are the places that can fail,
-    `named` the expressions that name a scalar of the state, `places` (from 1) the lines and `entered` the functions measured.
+    """A model under a scope; `code` is its C once a unit was written. Of what its C numbers, `sites` can fail, `named` are
+    the expressions that name a scalar of the state, `places` (from 1) the lines and `entered` the functions measured.
     """
 
     def __init__(self, world: type[Struct], threads: int, covered_file: Path | None = None) -> None:

@@ -9,47 +9,19 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar, NamedTuple, TypeVar, dataclass_transform
+from typing import Any, ClassVar, TypeVar, dataclass_transform
 
 from septum.lang.frames import Frames
-from septum.lang.processes import Meter, Witness, property_of
+from septum.lang.processes import Meter, Witness
 from septum.lang.source import Source
 from septum.lang.types import Array, Index
 from septum.lang.values import Kind
+from septum.translate.sites import At, Site
 
 Fact = TypeVar("Fact")
 
 
-class At(NamedTuple):
-    """A place in the source."""
-
-    file: str
-    line: int
-    column: int = 0
-
-
-@dataclass(frozen=True)
-class Site:
-    """A place of the source that can fail: an assertion, or a check of the language itself."""
-
-    kind: str
-    message: str
-    file: str
-    line: int
-    text: str
-    column: int = 0
-
-    @property
-    def is_assertion(self) -> bool:
-        return self.kind in ("assert", "warn_on", "bug_on")
-
-    @property
-    def property(self) -> str:
-        """The property that an assertion belongs to, by the word before the colon of its message."""
-        return property_of(self.message)
-
-
-@dataclass_transform(frozen_default=True, eq_default=False)
+@dataclass_transform(frozen_default=True, eq_default=False, field_specifiers=(field,))
 @dataclass(frozen=True, eq=False)
 class Node:
     """Any piece of a tree; every kind of node is a frozen dataclass. `inside` names its fields that hold others."""
@@ -64,19 +36,19 @@ class Node:
 
 
 class Expression(Node):
-    """What has a value."""
+    """What has a value. `reads`: it reads the state; `changes`: it changes the state, or notes an event."""
 
     kind: Kind
 
-    @functools.cached_property
-    def reads(self) -> bool:
-        """Whether it reads the state."""
-        return any(map(reads, walk(self)))
+    reads: bool = field(init=False, default=False)
+    changes: bool = field(init=False, default=False)
 
-    @functools.cached_property
-    def changes(self) -> bool:
-        """Whether it changes the state, or notes an event."""
-        return any(map(changes, walk(self)))
+    def __post_init__(self) -> None:
+        inside: list[Any] = [*parts(self)]
+        if reads(self) or any(part.reads for part in inside):
+            self.__dict__["reads"] = True
+        if changes(self) or any(part.changes for part in inside):
+            self.__dict__["changes"] = True
 
 
 class Statement(Node):
@@ -265,6 +237,7 @@ class For(Statement):
     alike: bool
     body: tuple[Statement, ...]
     number: int = 0
+    site: Site | None = None
 
 
 class Jump(Statement):
@@ -331,23 +304,28 @@ class Function:
         return self.source.tree.lineno
 
     @functools.cached_property
+    def nodes(self) -> list[Node]:
+        """Every node of its statements, in the order of the source."""
+        return [*walk(self.body)]
+
+    @functools.cached_property
     def reads(self) -> bool:
-        return self.is_process or any(map(reads, walk(self.body)))
+        return self.is_process or any(map(reads, self.nodes))
 
     @functools.cached_property
     def changes(self) -> bool:
         """Whether it changes the state; a process always may."""
-        return self.is_process or any(map(changes, walk(self.body)))
+        return self.is_process or any(map(changes, self.nodes))
 
     @functools.cached_property
     def calls(self) -> tuple[Function, ...]:
         """The routines and processes that it calls, each once."""
-        return tuple(dict.fromkeys(node.callee for node in walk(self.body) if isinstance(node, Call | Invoke)))
+        return tuple(dict.fromkeys(node.callee for node in self.nodes if isinstance(node, Call | Invoke)))
 
     @functools.cached_property
     def pauses(self) -> tuple[Pause, ...]:
         """Its yields, by number."""
-        return tuple(node for node in walk(self.body) if isinstance(node, Pause))
+        return tuple(node for node in self.nodes if isinstance(node, Pause))
 
 
 def fact(derive: Callable[[Function], Fact]) -> Callable[[Function], Fact]:
@@ -380,7 +358,12 @@ def walk(*of: Node | Iterable[Node]) -> Iterator[Node]:
     while todo:
         node = todo.pop()
         yield node
-        todo += reversed([*parts(node)])
+        for name in reversed(node.inside):
+            found = getattr(node, name)
+            if found.__class__ is tuple:
+                todo += found[::-1]
+            elif found is not None:
+                todo.append(found)
 
 
 def reads(node: Node) -> bool:

@@ -8,7 +8,8 @@ import pytest
 
 BAD = {
     "no command": ([], "Usage:"),
-    "unknown command": (["chekc"], "No such command"),
+    "unknown command": (["chekc"], "No such command 'chekc'; did you mean check?"),
+    "far-off command": (["frobnicate"], "No such command 'frobnicate'"),
     "no design": (["check", "--json"], "which design? Name one, or its file, or say --all"),
     "unknown design": (["check", "upstraem"], "unknown design upstraem; did you mean upstream?"),
     "far-off design": (["check", "xyz"], "unknown design xyz; known: dpamt_v4, upstream"),
@@ -50,6 +51,21 @@ def test_a_design_with_a_syntax_error(septum: Any, tmp_path: Any) -> None:
     file.write_text("a syntax error")
     found = septum("check", str(file))
     assert (found.status, found.out, found.err) == (2, "", f"septum: {file}:1: invalid syntax\n")
+
+
+def test_a_file_that_lies_here_is_meant_by_its_name(septum: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pool.py").write_text("")
+    found = septum("check", "pool")
+    assert (found.status, found.err) == (2, "septum: unknown design pool; did you mean pool.py?\n")
+
+
+@pytest.mark.parametrize("command", ["compare", "provenance"])
+def test_a_model_of_ones_own_has_no_pages_to_compare(septum: Any, tmp_path: Any, command: str) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text("")
+    found = septum(command, str(file))
+    assert (found.status, found.err) == (2, f"septum: {file} is a model of its own; {command} wants designs of KVM\n")
 
 
 def test_names_are_looked_up_before_anything_runs(septum: Any, checker: Any) -> None:

@@ -69,7 +69,7 @@ def test_options_reach_the_check(septum: Any, checker: Any) -> None:
         "livelocks": True,
         "scope_name": "",
         "kernel": "6.18",
-        "granularity": False,
+        "races": True,
     }
 
 
@@ -77,7 +77,7 @@ def test_defaults(septum: Any, checker: Any) -> None:
     septum("check", "upstream", "--scenario", "zap")
     options = checker.asked[0][2]
     assert options["budget"] == Budget()
-    assert (options["property"], options["engine"], options["granularity"]) == ("", "c", False)
+    assert (options["property"], options["engine"], options["races"]) == ("", "c", True)
     assert not {"vcpus", "pages", "threads"} & set(options)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 
@@ -78,3 +79,40 @@ def test_a_wrong_name_writes_no_file(septum, mine, monkeypatch, arguments, messa
     assert status == 2
     assert message in said
     assert not list(mine.parent.iterdir())
+
+
+PATCH = """\
+--- a/arch/x86/kvm/vmx/tdx.c
++++ b/arch/x86/kvm/vmx/tdx.c
+@@ -10,2 +10,3 @@ static int tdx_new_thing(struct kvm *kvm)
+ \tint r;
++\tspin_lock(&kvm->lock);
+ \treturn r;
+"""
+
+
+def test_a_patch_is_read_from_a_file_or_from_standard_input(mine, monkeypatch, capsys):
+    monkeypatch.chdir(mine.parent)
+    (mine.parent / "a.patch").write_text(PATCH)
+    assert main(["new", "mine", "--patch", "a.patch"]) == 0
+    from_file, said = mine.read_text(), capsys.readouterr().out
+    mine.unlink()
+    monkeypatch.setattr("sys.stdin", io.StringIO(PATCH))
+    assert main(["new", "mine", "--patch", "-"]) == 0
+    assert (mine.read_text(), capsys.readouterr().out) == (from_file, said)
+    assert "tdx_new_thing(): the model has nothing that stands for it" in said
+    assert load(str(mine)).operations == designs()["dpamt_merged"].operations
+
+
+@pytest.mark.parametrize(
+    ("patch", "message"),
+    [("nothing\n", "holds no hunk of a unified diff"), (None, "No such file or directory")],
+)
+def test_what_is_no_patch_is_bad_input_and_writes_no_file(septum, mine, monkeypatch, patch, message):
+    monkeypatch.chdir(mine.parent)
+    if patch is not None:
+        (mine.parent / "a.patch").write_text(patch)
+    status, said = septum("new", "mine", "--patch", "a.patch")
+    assert status == 2
+    assert message in said
+    assert not mine.exists()

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
+from septum.check.evidence import Evidence, Source
 from septum.cli import main
+from septum.host.cpu import IN_RCU
+from septum.lang.measure import Place
+from septum.report.provenance import render
 from tests.designs.mutate import mutated
 from tests.designs.mutations import MUTATIONS
 
@@ -64,3 +69,13 @@ def test_pages_that_nobody_is_charged_for_are_marked(capsys, design, scenario):
 def test_a_wrong_name_is_met_with_the_nearest(capsys):
     assert main(["provenance", "upstream", "--scenario", "rcu_callback"]) == 2
     assert "did you mean rcu_callbacks?" in capsys.readouterr().err
+
+
+def test_a_source_that_is_reached_in_two_contexts_is_named_once() -> None:
+    place = Place("topup", "mine.py", 7, "page = yield from alloc_page(m)")
+    one = Source("sp->spt", place, "vcpu.cache", "KERNEL_ACCOUNT", "ZEROED", frozenset(), 0, ("same_gfn",))
+    sources = (one, replace(one, context=IN_RCU, scenarios=("same_gfn", "teardown")))
+    text = render(Evidence("mine", sources=sources), {}, width=120)
+    assert text.count("from topup(), mine.py:7") == 1
+    assert "under no lock, may sleep; or under no lock, in an RCU read section" in text
+    assert "      in same_gfn, teardown\n" in text

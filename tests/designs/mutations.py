@@ -27,6 +27,7 @@ class Mutation:
     scenario: str
     design: str = MERGED
     kernel: str = ""
+    also: tuple[tuple[str, str], ...] = ()  # further replacements, of every such text in the function
 
     def apply(self, source: str) -> str:
         """The mutated text of the file; the mutation must fit exactly once."""
@@ -35,7 +36,12 @@ class Mutation:
         body = source[start:end]
         if body.count(self.old) != 1:
             raise ValueError(f"{self.what}: found {body.count(self.old)} times in {self.function}()")
-        return source[:start] + body.replace(self.old, self.new) + source[end:]
+        body = body.replace(self.old, self.new)
+        for old, new in self.also:
+            if old not in body:
+                raise ValueError(f"{self.what}: no {old} in {self.function}()")
+            body = body.replace(old, new)
+        return source[:start] + body + source[end:]
 
 
 MUTATIONS = (
@@ -44,7 +50,7 @@ MUTATIONS = (
         "get of a table's pair left out",
         "designs/dpamt_merged.py",
         "link_external_spt",
-        "error = yield from pamt_get(m, external, ops.pair_pool(m, vcpu))",
+        "error = yield from pamt_get(m, external, ops.pair_pool(m, running))",
         "error = OK",
         "backing",
         "same_gfn",
@@ -53,7 +59,7 @@ MUTATIONS = (
         "get of a leaf's pair left out",
         "designs/dpamt_merged.py",
         "set_external_spte",
-        "error = yield from pamt_get(m, page, ops.pair_pool(m, vcpu))",
+        "error = yield from pamt_get(m, page, ops.pair_pool(m, running))",
         "error = OK",
         "backing",
         "same_gfn",
@@ -167,7 +173,16 @@ MUTATIONS = (
         "teardown",
     ),
     # get and put
-    Mutation("lock of get left out", PAMT, "pamt_back", "yield from lock_pamt(m)", "yield", "context", "same_gfn"),
+    Mutation(
+        "lock and unlock of get left out",
+        PAMT,
+        "pamt_back",
+        "yield from lock_pamt(m)",
+        "yield",
+        "asserts",
+        "neighbours",
+        also=(("unlock_pamt(m)", "pass"),),
+    ),
     Mutation(
         "lock of get dropped before PAMT.ADD",
         PAMT,
@@ -214,8 +229,25 @@ MUTATIONS = (
     Mutation(
         "refcount left at one after PAMT.REMOVE", PAMT, "pamt_put", "m.range[r].refcount = 0", "pass", "backing", "punch_hole"
     ),
-    Mutation("removed pair not freed", PAMT, "pamt_put", "free_pair(m, r)", "pass", "custody", "punch_hole"),
-    Mutation("lock of put left out", PAMT, "pamt_put", "yield from lock_pamt(m)", "yield", "context", "punch_hole"),
+    Mutation(
+        "removed pair not freed",
+        PAMT,
+        "pamt_put",
+        "        free_rewritten(m, page0, page1, Role.PAIR)",
+        "        pass",
+        "custody",
+        "punch_hole",
+    ),
+    Mutation(
+        "lock and unlock of put left out",
+        PAMT,
+        "pamt_put",
+        "yield from lock_pamt(m)",
+        "yield",
+        "asserts",
+        "two_tds",
+        also=(("unlock_pamt(m)", "pass"),),
+    ),
     # v4 and its split
     Mutation(
         "list topped up two pages short",
@@ -248,14 +280,15 @@ MUTATIONS = (
         V4,
     ),
     Mutation(
-        "split pool filled without its lock",
+        "split pool filled without its lock and unlock",
         "designs/dpamt_v4.py",
         "topup_split",
         "yield from spin_lock(m, m.vm[vm].design.prealloc_split_cache_lock)",
         "yield",
-        "context",
-        "split",
+        "race",
+        "two_splits",
         V4,
+        also=(("spin_unlock(m, m.vm[vm].design.prealloc_split_cache_lock)", "pass"),),
     ),
     Mutation(
         "refcount not set after DEMOTE",
@@ -577,8 +610,8 @@ MUTATIONS = (
         "TRACK skipped",
         TDX,
         "tdx_sept_remove_leaf_spte",
-        "error = yield from tdx_track(m, vm)",
-        "error = OK",
+        "    yield from tdx_track(m, vm)",
+        "    yield",
         "asserts",
         "punch_hole",
     ),
@@ -708,7 +741,7 @@ MUTATIONS = (
     Mutation(
         "a conversion does not end its invalidation",
         ATTRIBUTES,
-        "kvm_vm_ioctl_set_mem_attributes",
+        "set_attributes",
         "kvm_mmu_invalidate_end(m, vm)",
         "pass",
         "invalidation",
@@ -718,7 +751,7 @@ MUTATIONS = (
     Mutation(
         "a conversion invalidates another range than it changes",
         ATTRIBUTES,
-        "kvm_vm_ioctl_set_mem_attributes",
+        "set_attributes",
         "kvm_mmu_invalidate_start(m, vm, first_straddled(m, vm, first), last_straddled(m, vm, last))",
         "kvm_mmu_invalidate_start(m, vm, Gfn(2), Gfn(3))",
         "agreement",
@@ -781,7 +814,7 @@ MUTATIONS = (
     Mutation(
         "a prefault waits for the deletion of its slot",
         "kvm/mmu/prefault.py",
-        "kvm_tdp_page_prefault",
+        "kvm_tdp_map_page",
         "return EAGAIN",
         "result = Fault.RETRY",
         "progress",
@@ -791,9 +824,9 @@ MUTATIONS = (
     Mutation(
         "prefaults are let in before the TD is finalized",
         "kvm/mmu/prefault.py",
-        "kvm_vcpu_pre_fault_memory",
-        "allowed = m.vm[vm].life.pre_fault_allowed",
-        "allowed = True",
+        "is_allowed",
+        "return m.vm[vm].life.pre_fault_allowed",
+        "return True",
         "asserts",
         "finalize_prefault",
         KVM_SIDE,

@@ -311,7 +311,7 @@ static int model_step(uint8_t *state, unsigned thread, step_t *step)
 	struct toy *m = (struct toy *)state;
 	struct toy_thread *at = &m->thread[thread];
 
-	model_covered[at->mark] = 1;
+	__atomic_store_n(&model_covered[at->mark], 1, __ATOMIC_RELAXED);
 	return zaps(thread) ? zap(m, at, gfn_of(thread), step) : fault(m, at, gfn_of(thread), step);
 }
 
@@ -341,6 +341,12 @@ static enum alone model_alone(const uint8_t *state, unsigned thread, const other
 
 	(void)others;
 	return reductions & REDUCE_LOCAL && ((mark == START && zaps(thread)) || mark == ZAP_LEAVE || mark == COIN);
+}
+
+static uint32_t model_stuck(const uint8_t *state, unsigned threads, uint32_t waiting)
+{
+	(void)state, (void)threads, (void)waiting;
+	return 0;
 }
 
 /* While nobody holds the lock for write, what the mirror says is present is mapped in the S-EPT. */

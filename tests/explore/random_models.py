@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from septum.check.loading import _imported
-from septum.lang import Model, Scenario, Setup, call
+from septum.lang import Model, Property, Scenario, Setup, call
 
 WITNESSES = 16
 
@@ -232,4 +232,4 @@ def model(text: str, path: Path, programs: Sequence[Sequence[int]]) -> Model:
         Scenario("_".join(f"p{number}" for number in numbers), "", lambda setup, numbers=numbers: start(setup, numbers))
         for numbers in programs
     ]
-    return Model(file.stem, found.World, tuple(scenarios))
+    return Model(file.stem, found.World, tuple(scenarios), (Property("custody", "a page has one holder"),))

@@ -19,8 +19,9 @@ from septum.explore import explore as exploring
 from septum.explore.checkpoint import Checkpoint
 from septum.explore.explore import Budget, Outcome
 from septum.lang.errors import UserError
-from tests.check import test_explore
+from tests.explore import test_explore
 from tests.explore.test_explore import FINDINGS, check_finding, largest_file, numbers
+from tests.explore.test_forged import header
 
 toy = test_explore.toy
 
@@ -181,6 +182,59 @@ def test_memory_may_run_out_while_a_run_is_resumed(toy, stopped, tmp_path):
     assert set(outcomes) == {Outcome.OUT_OF_MEMORY, Outcome.COMPLETE}
 
 
+@pytest.mark.parametrize("spill_bytes", [1 << 30, 1], ids=["memory", "disk"])
+def test_a_limit_that_ends_a_run_leaves_a_checkpoint_however_short_it_was(toy, tmp_path, spill_bytes):
+    """None is due before the end, which comes in the middle of a level."""
+    once = {"seconds": 3600.0, "kept": True}
+    limits = [Budget(seconds=0), *(Budget(states=states) for states in (1, 500, 40_000, 90_000, 200_000)), Budget(seconds=0)]
+    for number, budget in enumerate(limits):
+        options = {"workers": number % 3 + 1, "spill_bytes": spill_bytes, "directory": tmp_path}
+        found = toy("B").explore(budget=budget, checkpoint=kept(tmp_path, resume=number > 0, **once), **options)
+        assert found.outcome in (Outcome.OUT_OF_STATES, Outcome.OUT_OF_TIME)
+        assert found.checkpoints == 1
+    same(toy("B").explore(checkpoint=kept(tmp_path, resume=True)), toy("B").explore())
+
+
+def test_so_does_a_limit_of_memory(toy, tmp_path):
+    found = toy("B").explore(budget=Budget(bytes=6 << 20), checkpoint=kept(tmp_path, seconds=3600.0))
+    assert found.outcome is Outcome.OUT_OF_MEMORY
+    assert found.checkpoints > 0
+    again = toy("B").explore(checkpoint=kept(tmp_path, resume=True))
+    assert again.resumed
+    same(again, toy("B").explore())
+
+
+def test_a_run_that_was_crowded_completes_with_more_memory(toy, tmp_path):
+    """The last table that memory held was filled to the brim; it grows where there is room again."""
+    for kibibytes in range(6_000, 9_000, 100):
+        options = {"workers": 1, "directory": tmp_path, "spill_bytes": 1}
+        toy("B").explore(budget=Budget(bytes=kibibytes << 10), checkpoint=kept(tmp_path), **options)
+        if header(kept(tmp_path).path.read_bytes())["crowded"]:
+            break
+    found = toy("B").explore(checkpoint=kept(tmp_path, resume=True))
+    assert found.resumed.states > 150_000
+    same(found, toy("B").explore())
+
+
+def test_two_runs_of_one_check_do_not_take_each_others_checkpoint(toy, tmp_path):
+    """The second one does without, and refuses where it was asked to go on."""
+    first = kept(tmp_path)
+    with first.held() as alone:
+        assert alone
+        second = toy("A").explore(budget=Budget(states=2_000), checkpoint=kept(tmp_path))
+        assert (second.outcome, second.checkpoints) == (Outcome.OUT_OF_STATES, 0)
+        with pytest.raises(UserError, match="another run uses this checkpoint"):
+            toy("A").explore(checkpoint=kept(tmp_path, resume=True))
+    assert not list(tmp_path.iterdir())
+    assert toy("A").explore(budget=Budget(states=2_000), checkpoint=kept(tmp_path)).checkpoints > 0
+
+
+def test_a_lock_that_a_killed_run_left_keeps_nobody_out(toy, tmp_path):
+    (tmp_path / "run.checkpoint.lock").write_text("")
+    assert toy("A").explore(budget=Budget(states=2_000), checkpoint=kept(tmp_path, resume=True)).checkpoints > 0
+    assert [path.name for path in tmp_path.iterdir()] == ["run.checkpoint"]
+
+
 # -- Files that do not work --
 
 
@@ -286,7 +340,7 @@ def test_a_full_disk_makes_a_check_incomplete(tmp_path, monkeypatch):
 
 def test_a_checkpoint_that_nobody_goes_on_from_is_removed_in_the_end(tmp_path, monkeypatch):
     monkeypatch.setenv("SEPTUM_CACHE", str(tmp_path))
-    old, fresh, other = (tmp_path / name for name in ("old-1.checkpoint", "fresh-1.checkpoint", "model-1.so"))
+    old, fresh, other = (tmp_path / name for name in ("old-1.checkpoint", "fresh-1.checkpoint", "notes.txt"))
     for path in (old, fresh, other):
         path.write_bytes(b"")
     for path in (old, other):

@@ -6,10 +6,17 @@ from contextlib import contextmanager
 
 import pytest
 
+from septum.check.check import check
 from septum.designs import upstream
-from septum.host.pools import EBUSY, EINTR, EINVAL, EIO, EOPNOTSUPP, OK
+from septum.host.pools import EBUSY, EINTR, EINVAL, EIO, ENOMEM, EOPNOTSUPP, OK
+from septum.kvm.exits import Exit
 from septum.kvm.machine import Machine, TdState
-from septum.kvm.tdp.tdp_mmu import table_at
+from septum.kvm.mmu.mmu import kvm_tdp_mmu_page_fault
+from septum.kvm.tdp.tdp_mmu import Fault, table_at
+from septum.kvm.versions import KERNEL, NEXT, V7_2, V7_3
+from septum.kvm.virt.gmem import kvm_gmem_get_pfn
+from septum.kvm.vmx.life import KILLABLE, tdx_acquire_vm_state_locks
+from septum.kvm.vmx.populate import kvm_tdp_mmu_map_private_pfn
 from septum.kvm.x86.ioctls import (
     FALLOC_FL_KEEP_SIZE,
     FALLOC_FL_PUNCH_HOLE,
@@ -24,11 +31,15 @@ from septum.kvm.x86.ioctls import (
     kvm_vm_ioctl_set_memory_attributes,
     kvm_vm_ioctl_set_memory_region,
 )
-from septum.lang import Setup, scope
+from septum.lang import Model, Setup, call, scope
 from septum.lang.processes import running
 from septum.lang.struct import allocate, realise
-from septum.scenarios.direct import plain_vm, slot_stress
-from septum.scenarios.world import World
+from septum.lang.types import _scopes
+from septum.properties import KVM_PROPERTIES
+from septum.scenarios.direct import plain_vm
+from septum.scenarios.prefault import SLOTTED, with_slot
+from septum.scenarios.slots import slot_stress
+from septum.scenarios.world import World, scenario
 from septum.tdx.leaves import OpState
 from tests.machine import run, world
 
@@ -124,20 +135,29 @@ def test_init_mem_region_wants_a_vcpu_and_a_td_that_is_not_finalized():
 
 
 def test_init_mem_region_is_busy_while_a_vcpu_is_created():
-    with building() as m:
+    """Until 7.2, where KVM_CREATE_VCPU drops kvm->lock; it is, whatever else is wrong with the arguments."""
+    with building() as m, scope({**_scopes[-1], KERNEL: V7_2}):
         m.vm[VM].life.created_vcpus = 1
-        assert run(kvm_tdx_init_mem_region(m, VCPU, PAGE, 0, 1, 0)) == EBUSY
+        assert run(kvm_tdx_init_mem_region(m, VCPU, PAGE + 1, 0, 1, 0)) == EBUSY
 
 
-@pytest.mark.parametrize(("choices", "mapped"), [([SIGNAL], 0), ([0, SIGNAL], 0), ([0, 0, SIGNAL], 1), ([0, 0, 0, SIGNAL], 1)])
-def test_a_signal_ends_a_population_and_the_rest_is_written_back(choices, mapped):
+@pytest.mark.parametrize(("looks", "mapped"), [(0, 0), (1, 0), (2, 1), (3, 1)])
+def test_a_signal_ends_a_population_and_the_rest_is_written_back(looks, mapped):
     """Between pages, and in a page before it is added: then nothing of it is left behind."""
     with building() as m:
-        assert run(kvm_tdx_init_mem_region(m, VCPU, PAGE, 0, 2, 0), choices) == EINTR
+        assert run(kvm_tdx_init_mem_region(m, VCPU, PAGE, 0, 2, 0), [0] * looks + [SIGNAL]) == EINTR
         assert m.vcpu[VCPU].range.left == 2 - mapped
         assert not m.vm[VM].life.page_add_src
         assert bool(table_at(m, VM, 0, 1)) == bool(mapped)
         assert run(kvm_tdx_init_mem_region(m, VCPU, PAGE, mapped * PAGE, 2 - mapped, 0)) == OK
+
+
+def test_a_fatal_signal_gives_back_the_locks_that_were_taken():
+    with building() as m, scope({**_scopes[-1], KILLABLE: 1}):
+        assert run(kvm_tdx_init_mem_region(m, VCPU, PAGE, 0, 1, 0), [SIGNAL]) == EINTR
+        assert not m.vm[VM].life.lock.writer
+        assert not m.vcpu[VCPU].life.mutex.writer
+        assert not m.vm[VM].slots_lock.writer
 
 
 @pytest.mark.parametrize(
@@ -209,3 +229,90 @@ def test_every_ioctl_of_a_dead_vm_is_eio_and_its_file_is_a_file_still():
         assert run(kvm_vm_ioctl_set_memory_attributes(m, VM, 0, PAGE, 0, 0)) == EIO
         assert run(kvm_vm_ioctl_set_memory_region(m, VM, 0, 0, 0, PAGE, 0, 0)) == EIO
         assert run(kvm_gmem_fallocate(m, VM, PUNCH, 0, PAGE)) == OK
+
+
+CALLS = (
+    (kvm_vcpu_ioctl_pre_fault_memory, 0, PAGE, 0),
+    (kvm_vm_ioctl_set_memory_attributes, 0, PAGE, 0, 0),
+    (kvm_gmem_fallocate, PUNCH, 0, PAGE),
+    (kvm_gmem_fallocate, FALLOC_FL_KEEP_SIZE, PAGE, PAGE),
+    (kvm_vm_ioctl_set_memory_region, 0, GMEM, 0, PAGE, 0, 1 << 62),
+    (kvm_vm_ioctl_set_memory_region, 0, GMEM, 0, 0, 0, 0),
+)
+
+
+@scenario("the VMM makes every ioctl of a TD that runs", witnesses=(), **SLOTTED)
+def every_ioctl(made: World) -> None:
+    one = with_slot(made)
+    for vcpu in one.vcpus(1):
+        calls = [call(process, vcpu.number if n == 0 else one.vm, *arguments) for n, (process, *arguments) in enumerate(CALLS)]
+        made.setup.thread("VMM", *calls)
+
+
+def test_a_scenario_calls_every_ioctl_with_the_arguments_that_it_has():
+    model = Model("ioctls", Machine, (every_ioctl,), KVM_PROPERTIES, upstream.bindings(), upstream.operations, None)
+    assert check(model, "every_ioctl").holds
+
+
+def test_a_scenario_populates_by_ioctl():
+    """KVM_TDX_INIT_MEM_REGION is for a TD that is being built."""
+    assert check("kvm_upstream", "populate_signals").holds
+
+
+@pytest.mark.parametrize(("kernel", "error"), [(V7_2, EOPNOTSUPP), (V7_3, EINVAL)])
+def test_init_mem_region_without_a_source(kernel, error):
+    """Until 7.2 the folio is there by the time that it is refused."""
+    with building() as m, scope({**_scopes[-1], KERNEL: kernel}):
+        assert run(kvm_tdx_init_mem_region(m, VCPU, 0, 0, 1, 0)) == error
+        assert bool(m.vm[VM].gmem[0]) == (error == EOPNOTSUPP)
+
+
+def test_a_prefault_of_shared_memory_before_the_td_is_finalized():
+    """That it is not allowed yet is asked first."""
+    with building() as m:
+        assert run(kvm_vcpu_ioctl_pre_fault_memory(m, VCPU, SHARED_GPA, PAGE, 0)) == EOPNOTSUPP
+
+
+def test_init_mem_region_of_a_dead_vm():
+    with building() as m:
+        m.vm[VM].bugged = True
+        assert run(kvm_tdx_init_mem_region(m, VCPU, PAGE, 0, 1, 0)) == EIO
+
+
+@pytest.mark.parametrize(("kernel", "shared", "error"), [(V7_2, True, ENOMEM), (V7_3, True, OK), (V7_3, False, ENOMEM)])
+def test_attributes_that_cannot_be_reserved(kernel, shared, error):
+    """Nothing changed by then; since 7.3 to clear attributes reserves nothing."""
+    with td() as m, scope({**_scopes[-1], KERNEL: kernel}):
+        m.vm[VM].shared[0] = not shared
+        m.failures = 1
+        assert run(kvm_vm_ioctl_set_memory_attributes(m, VM, 0, PAGE, 0 if shared else PRIVATE, 0), [1]) == error
+        assert m.vm[VM].shared[0] == (shared == (error == OK))
+
+
+def test_attributes_of_gfns_without_a_memslot_are_no_invalidation():
+    with world(like="prefault_delete", fixed=8) as made:
+        one = made.td()
+        m = made.m
+        before = m.vm[one.vm].mmu_invalidate_seq
+        assert run(kvm_vm_ioctl_set_memory_attributes(m, one.vm, 0, PAGE, 0, 0)) == OK
+        assert (m.vm[one.vm].mmu_invalidate_seq, m.vm[one.vm].shared[0]) == (before, True)
+
+
+def test_a_page_that_guest_memfd_cannot_make_is_a_memory_fault():
+    with world(like="prefault_convert", fixed=8) as made:
+        one = made.td()
+        m, vcpu = made.m, made.vcpu(one.vm)
+        m.failures = 1
+        assert run(kvm_tdp_mmu_page_fault(m, vcpu, 0), [0, 0, 1]) == Fault.NO_MEMORY
+        assert (m.vcpu[vcpu].run.reason, m.vcpu[vcpu].run.error) == (Exit.MEMORY_FAULT, ENOMEM)
+
+
+@pytest.mark.parametrize(("kernel", "choices", "error"), [(V7_3, [0], OK), (NEXT, [0, SIGNAL], EINTR)])
+def test_a_population_beside_an_invalidation(kernel, choices, error):
+    """After 7.3 its fault is stale then, and it tries again until a signal comes."""
+    with building() as m, scope({**_scopes[-1], KERNEL: kernel}):
+        assert run(tdx_acquire_vm_state_locks(m, VM)) == OK
+        m.vm[VM].life.page_add_src = True
+        page = run(kvm_gmem_get_pfn(m, VM, 0))
+        m.vm[VM].mmu_invalidate_in_progress = 1
+        assert run(kvm_tdp_mmu_map_private_pfn(m, VCPU, 0, page), choices) == error

@@ -25,8 +25,9 @@ from septum.kvm.x86.direct_run import access, mmio_emulated
 from septum.lang import Setup, scope
 from septum.lang.processes import running
 from septum.lang.struct import allocate, realise
-from septum.scenarios.direct import age_alias, aliased, copy_on_write, notifier_range, plain_vm, slot_stress
+from septum.scenarios.direct import age_alias, aliased, copy_on_write, notifier_range, plain_vm
 from septum.scenarios.dirty_log import giant_vm, log_1g, log_eager, log_initially_set, log_lazy, log_manual, log_set_lazy
+from septum.scenarios.slots import slot_stress
 from septum.scenarios.views import both_views, views_log
 from septum.scenarios.world import World
 from tests.machine import run
@@ -196,7 +197,7 @@ def test_dirty_log_page_splitting_with_all_pages_dirty_at_first(like, cleared):
 def test_memslot_modification_stress():
     """Adding and deleting another slot, again and again, is nothing that the guest could notice."""
     with machine(slot_stress, plain_vm) as m:
-        for _ in range(3):
+        for _ in range(2):
             assert not is_mmio(m, 0)
             assert region(m, 1, 1, gfn=2, hva=1) == OK
             assert not is_mmio(m, 2)

@@ -19,14 +19,21 @@ class Access(ctypes.Structure):
     """access_t of watch.c."""
 
     _fields_ = [(name, ctypes.c_uint32) for name in ("offset", "site", "word", "piece")] + [
-        ("size", ctypes.c_uint8), ("written", ctypes.c_uint8), ("padding", ctypes.c_uint8 * 6),
+        ("size", ctypes.c_uint8), ("written", ctypes.c_uint8), ("joined", ctypes.c_uint8), ("padding", ctypes.c_uint8 * 5),
     ]  # fmt: skip
 
 
 class Accesses(ctypes.Structure):
-    """accesses_t of watch.c."""
+    """accesses_t of watch.c, with room for some."""
 
-    _fields_ = [(name, ctypes.c_uint32) for name in ("count", "atomic", "piece", "pieces")] + [("at", Access * MOST_ACCESSES)]
+    _fields_ = [
+        *((name, ctypes.c_uint32) for name in ("count", "room", "atomic", "piece", "pieces", "plain", "nested", "outer")),
+        *((name, ctypes.c_uint64) for name in ("reads", "writes")),
+        ("at", ctypes.POINTER(Access)), ("between", ctypes.c_void_p), ("of", ctypes.c_void_p),
+    ]  # fmt: skip
+
+    def __init__(self) -> None:
+        super().__init__(room=MOST_ACCESSES, at=(Access * MOST_ACCESSES)())
 
 
 def assert_within_footprints(build: Build, seed: int, most_steps: int = 300) -> int:

@@ -106,6 +106,46 @@ def test_pools_and_what_a_design_keeps_of_its_own_are_told(place, told):
     assert bool(telling(Change(place, "2", "1"))) == told
 
 
+COUNTER = '''"""Two CPUs count without a lock."""
+from septum.lang import Model, Property, Scenario, Struct, call, process, u8
+
+class World(Struct):
+    count: u8
+
+@process
+def inc(m: World):
+    yield
+    m.count += 1
+
+def start(setup):
+    for cpu in range(2):
+        setup.thread(f"CPU {cpu}", call(inc))
+
+model = Model("counter", World, (Scenario("two", "Two CPUs count", start, ()),), (Property("custody", "c"),))
+'''
+
+MEETING = """\
+    CPU 0                               CPU 1
+    ----------------------------------  ----------------------------------
+    inc()
+      counter.py:10 reads count
+                                        inc()
+                                          10 writes count
+                                          10 reads count
+    inc()
+      10 writes count
+"""
+
+
+def test_of_two_accesses_that_race_what_comes_between_is_drawn_between(tmp_path):
+    path = tmp_path / "counter.py"
+    path.write_text(COUNTER)
+    result = check(str(path), "two")
+    assert result.property == "race"
+    assert race(result).startswith(MEETING)
+    assert finding(result, Drawing.SLICE) == finding(result)  # nothing failed from which one could be cut
+
+
 def test_of_a_model_of_ones_own_every_field_is_told(tmp_path):
     readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     path = tmp_path / "pool.py"

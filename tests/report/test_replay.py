@@ -12,9 +12,9 @@ import pytest
 
 from septum.lang.errors import UserError
 from septum.replay.replay import replay
-from septum.replay.result import Result
+from septum.replay.result import Result, Sample
 from septum.report import plot
-from septum.report.replay import document, render
+from septum.report.replay import document, render, telling
 from tests.replay.samples import SMALL, file_of, lines_of
 from tests.report.golden import pinned
 
@@ -106,5 +106,18 @@ def test_a_plot_that_cannot_be_drawn_is_refused_before_the_trace_is_read(name, w
 
 def test_without_its_library_the_message_says_what_to_install(monkeypatch, tmp_path):
     monkeypatch.setattr(plot.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match="pip install 'septum"):
+    with pytest.raises(UserError, match=r"pip install -e '\.\[plot\]'"):
         plot.check_plot(str(tmp_path / "plot.png"))
+
+
+def test_numbers_of_near_phases_stand_on_rows_of_their_own():
+    rows = plot.staggered([0.0, 0.1, 0.2, 5.0, 5.1, 9.0], 10.0)
+    assert rows == [0, 1, 2, 0, 1, 0]
+
+
+def test_the_table_of_mapped_pages_has_the_rows_in_which_something_changes():
+    leaves = [(0, 0, 0)] * 40 + [(0, 0, 1)] + [(0, 0, 0)] * 40 + [(3, 0, 0)] * 40
+    samples = [Sample(float(time), of) for time, of in enumerate(leaves)]
+    shown = telling(samples, 6)
+    assert len(shown) <= 6
+    assert {samples[0], samples[40], samples[81], samples[-1]} <= set(shown)

@@ -129,6 +129,14 @@ def test_a_function_that_cannot_be_read_is_listed_and_the_others_are_read(body, 
     assert [one.name for one in contents.functions] == ["g"]
 
 
+def test_a_function_whose_brackets_come_from_macros_is_listed_and_the_next_is_read():
+    closed = "void f(void)\n{\n\tBEGIN(x)\n\t}\n\tfirst();\n}\n"
+    opened = "void g(void)\n{\n\tif (x) {\n\tEND\n}\n"
+    contents = read(f"{closed}{opened}void h(void)\n{{\n\tlast();\n}}\n")
+    assert [one.name for one in contents.unread] == ["f", "g"]
+    assert [(one.name, [call.name for call in one.calls]) for one in contents.functions] == [("h", ["last"])]
+
+
 def test_a_call_that_the_parser_takes_for_something_else_makes_a_function_unreadable():
     contents = read("void f(void)\n{\n\ttype (first)(x);\n\tint second(int);\n}\n")
     assert [one.why for one in contents.unread] == ["the parser misses the call of second"]
@@ -137,7 +145,7 @@ def test_a_call_that_the_parser_takes_for_something_else_makes_a_function_unread
 BLANKS = [" ", "\t", "\n", "/* a { comment( */", "// another }\n", "\\\n", ""]
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(random=st.randoms(use_true_random=False))
 def test_white_space_and_comments_do_not_count(random, reader):
     """Also where functions stand in one line."""
@@ -150,7 +158,7 @@ def test_white_space_and_comments_do_not_count(random, reader):
     }
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(data=st.data())
 def test_any_token_that_is_left_out_counts(data, reader):
     """Whatever is left out of a function, its hash is another, or it is read no more."""

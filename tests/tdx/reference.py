@@ -94,7 +94,7 @@ GUEST = {
     ("ACCEPT", 0, 2): ("EXIT", None, "EXIT", (ALREADY, 2), "EXIT", "EXIT", "EXIT"),
     ("ACCEPT", 1, 2): ("EXIT", None, "EXIT", (ALREADY, 2), "EXIT", "EXIT", "EXIT"),
     ("ATTR_WR", 0, 0): ("EXIT", None, None, "OK", "EXIT", "OK", "EXIT"),
-    ("ATTR_WR", 1, 1): ("EXIT", "EXIT", "EXIT", "OK", "EXIT", "OK", "EXIT"),
+    ("ATTR_WR", 1, 1): ("EXIT", (MISMATCH, 1), (MISMATCH, 1), "OK", "EXIT", "OK", "EXIT"),
     ("ATTR_WR", 0, 1): ("EXIT", None, "EXIT", "EXIT", "EXIT", "EXIT", "EXIT"),
     ("ATTR_RD", 0, 0): ("EXIT", None, None, "OK", "EXIT", "OK", "EXIT"),
     ("ATTR_RD", 0, 1): ("EXIT", None, "EXIT", "OK", "EXIT", "OK", "EXIT"),
@@ -102,7 +102,7 @@ GUEST = {
     ("access", 0, 1): ("EXIT", None, "EXIT", "OK", "EXIT", "VE", "EXIT"),
     ("access", 0, 2): ("EXIT", None, "EXIT", "OK", "EXIT", "VE", "EXIT"),
 }
-EXIT_TYPES = {"ACCEPT": 1, "ATTR_WR": 5, "ATTR_RD": 5, "access": 0}
+EXIT_TYPES = {"ACCEPT": 1, "ATTR_WR": 5}  # an access and ATTR.RD say nothing more
 
 # 10.2: the op states (0 .. 12) in which each leaf is legal
 OP_STATES = {

@@ -28,3 +28,11 @@ def unexplained(sequence) -> list[Difference]:
 def test_every_answer_is_that_of_the_module(file):
     wrong = [str(difference) for sequence in sequences(file) for difference in unexplained(sequence)[:1]]
     assert not wrong, "\n".join(wrong)
+
+
+SHORT = [one for one in sequences(FOLDER / "bring-up.jsonl.gz") if sum(step.get("repeat", 1) for step in one["steps"]) < 60]
+
+
+def test_what_takes_no_long_bring_up_is_answered_in_python_too():
+    assert len(SHORT) > 15
+    assert not [str(one) for sequence in SHORT for one in differences(sequence, "python")]

@@ -6,9 +6,13 @@ import os
 import re
 from pathlib import Path
 
+import pytest
+
 from septum.cli.app import main
 from septum.tdx import Host, Module
 from septum.tdx.shell import Shell
+from septum.tdx.versions import RULES, VERSIONS
+from tests.tdx import compared
 from tests.tdx import reference as ref
 
 ROOT = Path(__file__).parents[2]
@@ -52,6 +56,33 @@ def test_the_matrix_of_the_page_is_the_table_that_is_tested():
     found = pattern.search(text)
     assert found
     assert found[0] == matrix() + "\n"
+
+
+def versions() -> str:
+    """The rules of the versions in Markdown."""
+    lines = [f"| rule | {' | '.join(VERSIONS)} | known from |", "| --- " * (len(VERSIONS) + 2) + "|"]
+    for rule in RULES:
+        yes = set(rule.values) <= {0, 1}
+        cells = [("yes" if value else "no") if yes else str(value) for value in rule.values]
+        lines.append(f"| {rule.meaning} | {' | '.join(cells)} | {rule.source} |")
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize(("name", "table"), [("versions", versions), ("compared", compared.table)])
+def test_the_tables_of_versions_and_of_what_was_compared_are_those_of_the_source(name, table):
+    text = PAGE.read_text()
+    pattern = re.compile(rf"(?<=<!-- {name} -->\n).*?(?=<!-- end -->)", re.DOTALL)
+    if os.environ.get("SEPTUM_GOLDEN") == "write":
+        text = pattern.sub(lambda _: table() + "\n", text)
+        PAGE.write_text(text)
+    found = pattern.search(text)
+    assert found
+    assert found[0] == table() + "\n"
+
+
+def test_what_was_never_compared_is_in_no_recording():
+    _, answers = compared.recorded()
+    assert not {(leaf, one) for leaf, never in compared.NEVER.items() for one in never if one in answers.get(leaf, set())}
 
 
 def test_the_examples_of_the_page_run():

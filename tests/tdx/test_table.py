@@ -17,11 +17,15 @@ GPA = 1 << 30
 TINY = Geometry(entries=4, levels=4, gfns=256, pages=1 << 12, tds=2, vcpus=2, lps=2)  # for entries above 2M, which it fills soon
 
 
-def host(dynamic: bool, level: int = 0) -> Host:
-    """A module at real geometry with a GiB of memory; a tiny one where a leaf above 2M is wanted."""
+def host(dynamic: bool, level: int = 0, version: str = "") -> Host:
+    """A module at real geometry with a GiB of memory; a tiny one where a leaf above 2M is wanted.
+
+    Without Dynamic PAMT, which it has not, it is 1.5.16, with it 1.5.25.
+    """
+    version = version or ("1.5.25" if dynamic else "1.5.16")
     if level < 2:
-        return Host(Module(dynamic_pamt=dynamic, cmrs=((1 << 30, 1 << 30),)), dynamic=dynamic)
-    return Host(Module(TINY, dynamic_pamt=dynamic, cmrs=((1 << 16, 60 << 16),)), dynamic=dynamic)
+        return Host(Module(dynamic_pamt=dynamic, version=version, cmrs=((1 << 30, 1 << 30),)), dynamic=dynamic)
+    return Host(Module(TINY, dynamic_pamt=dynamic, version=version, cmrs=((1 << 16, 60 << 16),)), dynamic=dynamic)
 
 
 class Cell:
@@ -148,8 +152,20 @@ BUILD = [cell for cell in cells(ref.BUILD_TABLE) if cell[3] == "build"]
 @pytest.mark.parametrize("dynamic", [False, True], ids=["static", "dynamic"])
 @pytest.mark.parametrize(("leaf", "level", "state", "situation", "expected"), ALL + BUILD, ids=lambda value: str(value))
 def test_a_leaf_on_an_entry(leaf, level, state, situation, expected, dynamic):
+    check_cell(leaf, level, state, situation, expected, host(dynamic, level))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("version", "dynamic"), [("1.5.25", False), ("1.5.28", True), ("2.0", False)])
+def test_the_versions_do_not_differ_in_the_table(version, dynamic):
+    for leaf, level, state, situation, expected in ALL + BUILD:
+        check_cell(leaf, level, state, situation, expected, host(dynamic, level, version))
+
+
+def check_cell(leaf: str, level: int, state: str, situation: str, expected: str, made: Host) -> None:
+    """A leaf on an entry of a new TD answers as the table says, and leaves the entry in the state that it says."""
     full = leaf == "MEM_PAGE_PROMOTE" and state.startswith("NL")
-    cell = Cell(host(dynamic, level), level, "NL_MAPPED" if full else state, situation == "build")
+    cell = Cell(made, level, "NL_MAPPED" if full else state, situation == "build")
     if full:
         cell.page = cell.fill()
     if full and state == "NL_BLOCKED":
@@ -235,7 +251,9 @@ def test_the_guest_meets_an_entry(what, asked, level, state, expected):
         assert answer.event is GuestEvent.VE
     elif expected == "OK":
         assert (answer.status, answer.event) == (0, GuestEvent.DONE)
-        assert answer.rcx == {"access": cell.page, "ATTR_RD": cell.gpa | level, "ATTR_WR": cell.gpa | asked}[what]
+        pending = (state == "PENDING") << 62
+        where = {"access": cell.page, "ATTR_RD": cell.gpa | level | pending, "ATTR_WR": cell.gpa | asked | pending}
+        assert answer.rcx == where[what]
     elif isinstance(expected, tuple):
         status, low = expected
         assert answer.status == CODES[Status[f"TDX_{status}"]] + low
@@ -246,8 +264,8 @@ def check_exit(cell: Cell, what: str, asked: int, level: int, state: str, answer
     assert (answer.event, answer.exit_reason, answer.status) == (GuestEvent.EXIT, 48, 0)
     leaf = state not in ("FREE", "NL_MAPPED", "NL_BLOCKED")
     info = asked | level << 3 | ref.REPORTED[state] << 6 | leaf << 14
-    assert answer.rdx == (ref.EXIT_TYPES[what] | info << 32 if what != "access" else 0)
-    assert answer.rcx == 2 | (cell.word() & 7) << 3
+    assert answer.rdx == (ref.EXIT_TYPES[what] | info << 32 if what in ref.EXIT_TYPES else 0)
+    assert answer.rcx == (2 | (cell.word() & 7) << 3 if what != "ATTR_RD" else 0)
     assert answer.r8 == cell.gpa
 
 

@@ -21,7 +21,7 @@ WRONG = {
     "a nested function": ("def f(): pass", "FunctionDef is not in the language"),
     "two targets": ("a, b = 1, 2", "one target"),
     "a chained assignment": ("m.n = m.n = 1", "one target"),
-    "a whole struct": ("m.page[1] = m.page[1]", "structs are not assigned"),
+    "a whole struct": ("m.page[1] = m.page[1]", "m.page[1] is a whole Page; what is assigned is a number"),
     "an unknown field": ("m.nothing = 1", "no field nothing"),
     "an unknown name": ("m.n = unheard_of", "is not defined"),
     "a read before an assignment": ("if m.flag:\n        m.n = u8(x)\n    x = 1", "read before"),
@@ -155,3 +155,59 @@ def test_a_field_of_no_type_is_refused(program):
 def test_an_entry_process_says_its_types(program):
     with pytest.raises(LanguageError, match="says the types"):
         program("@process\ndef p(m: World, n):\n    yield\n", 1)
+
+
+DIFFERENCE = "if m.seen & only(m.who) != 0: m.seen ^= only(m.who)"
+ADVICE = {
+    "a number for a truth value": ("m.flag = 1", "True", "m.flag = True"),
+    "no number for a truth value": ("m.flag = 0 * 1", "False", "m.flag = False"),
+    "a count for a truth value": ("m.flag = m.n + 1", "m.n + 1 != 0", "m.flag = m.n + 1 != 0"),
+    "a number for an enum": ("m.color = m.n", "Color(m.n)", "m.color = Color(m.n)"),
+    "a power": ("m.n = 2 ** 3", "1 << n for a power of 2", "m.n = 1 << 3"),
+    "what when() gives": (
+        "x = yield when(lambda: m.n == 0)",
+        "yield when(lambda: m.n == 0) alone",
+        "yield when(lambda: m.n == 0)",
+    ),
+    "what a yield gives": ("x = yield", "x = yield choose(n)", "x = yield choose(2)"),
+    "a method": ("m.nothing()", "nothing(m)", "nothing(m)"),
+    "a method with arguments": ("m.page[1].sets(3)", "sets(m.page[1], 3)", "sets(m.page[1], 3)"),
+    "a whole struct": ("m.page[1] = m.page[0]", "m.page[1].role = ...", "m.page[1].role = m.page[0].role"),
+    "a whole array": ("m.page[1].word = m.page[0].word", "m.page[1].word[0] = ...", "m.page[1].word[0] = m.page[0].word[0]"),
+    "a set without a value": (
+        "m.seen = m.seen & ~only(m.who)",
+        "if m.seen & only(m.who) != 0: m.seen ^= only(m.who)",
+        DIFFERENCE,
+    ),
+    "a set minus a set": ("m.seen = m.seen - only(m.who)", "if m.seen & only(m.who) != 0: m.seen ^= only(m.who)", DIFFERENCE),
+    "a set minus another": ("m.seen = m.seen & ~m.other", "m.seen & (m.seen ^ m.other)", "m.seen = m.seen & (m.seen ^ m.other)"),
+    "a value in a set": ("m.flag = m.who in m.seen", "m.seen & only(m.who) != 0", "m.flag = m.seen & only(m.who) != 0"),
+    "a value not in a set": ("m.flag = m.who not in m.seen", "m.seen & only(m.who) == 0", "m.flag = m.seen & only(m.who) == 0"),
+    "a set and a number": ("m.flag = m.seen == 3", "another set, as only(x), or 0", "m.flag = m.seen == only(m.who)"),
+    "a misspelt field": ("m.colour = Color.RED", "color", "m.color = Color.RED"),
+    "an unknown type that is text": ('x: "u9" = 1', "u8, bool, an enum or an index type", 'x: "u8" = 1\nm.n = x'),
+    "a fraction": ("m.n = 1.5", "a whole number", "m.n = 1"),
+    "any()": ("m.flag = any(m.page[1].word)", "a loop over range(...)", None),
+}
+SETS = """
+    CPUS = Size("CPUS", 3)
+    Cpu = Index("Cpu", CPUS)
+
+    class World(World):
+        seen: SetOf(Cpu)
+        other: SetOf(Cpu)
+        who: Cpu
+
+    def sets(page, n):
+        page.role = u8(n)
+"""
+
+
+@pytest.mark.parametrize("name", ADVICE)
+def test_what_to_write_instead_is_said_and_is_right(program, name):
+    wrong, advice, right = ADVICE[name]
+    with pytest.raises(LanguageError) as refused:
+        program(SETS + AROUND.format(body=wrong))
+    assert advice in str(refused.value).partition("write instead: ")[2]
+    if right is not None:
+        program(SETS + AROUND.format(body=right.replace("\n", "\n        ")))

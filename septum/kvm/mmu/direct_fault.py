@@ -12,7 +12,14 @@ from septum.kvm.memslots import Hva, gfn_to_memslot, hva_of, is_dying, met_dying
 from septum.kvm.mmu.mmu import has_obsolete_root, mmu_invalidate_retry_gfn, root_obsolete, stale_fault
 from septum.kvm.ops import ops
 from septum.kvm.tdp.changed_spte import is_leaf
-from septum.kvm.tdp.direct import COPIES_ON_WRITE, direct_index, direct_mapping_level, mark_page_dirty_in_slot, read_direct
+from septum.kvm.tdp.direct import (
+    COPIES_ON_WRITE,
+    HUGE_PAGES,
+    direct_index,
+    direct_mapping_level,
+    mark_page_dirty_in_slot,
+    read_direct,
+)
 from septum.kvm.tdp.spte import (
     AD_DISABLED,
     PT_WRITABLE_MASK,
@@ -27,7 +34,7 @@ from septum.kvm.tdp.spte import (
 from septum.kvm.tdp.tdp_mmu import Fault, kvm_tdp_mmu_map
 from septum.kvm.tdp.walk import walk_to
 from septum.kvm.virt.notifier import wp_page_copy
-from septum.lang import Witness, atomic, process, reached
+from septum.lang import Witness, atomic, cmpxchg, process, reached
 
 fixed_fast = Witness("fixed_fast", "a fast page fault gave W back without mmu_lock")
 restored = Witness("restored", "a fast page fault met a leaf that was aged, and gives R and X back")
@@ -35,20 +42,24 @@ old_mmio = Witness("old_mmio", "an MMIO SPTE of an older generation was met")
 
 
 @process
-def direct_page_fault(m: Machine, vcpu: VcpuId, gfn: Gfn, write: bool):
-    """kvm_mmu_do_page_fault() and kvm_tdp_mmu_page_fault() [7.1] of a direct GPA, kvm-mmu.md 4.2; in an SRCU section."""
+def direct_page_fault(m: Machine, vcpu: VcpuId, gfn: Gfn, write: bool, present: bool):
+    """kvm_mmu_do_page_fault() and kvm_tdp_mmu_page_fault() [7.1] of a direct GPA, kvm-mmu.md 4.2; in an SRCU section.
+
+    `present`: the CPU met a translation, which did not allow the access.
+    """
     vm = m.vcpu[vcpu].vm
     f = m.vcpu[vcpu].direct.fault
     f.is_direct = True
     f.write = write
     f.slot = gfn_to_memslot(m, vm, gfn)
     result = Fault.CONTINUE
-    if (write or AD_DISABLED) and f.slot != 0:
+    if page_fault_can_be_fast(write, present):
         result = yield from fast_page_fault(m, vcpu, gfn, write)
     if result == Fault.CONTINUE:
         result = yield from slow_page_fault(m, vcpu, gfn, write)
     f.is_direct = False
     f.write = False
+    f.prefetch = False
     f.map_writable = False
     f.slot = 0
     return result
@@ -72,7 +83,7 @@ def slow_page_fault(m: Machine, vcpu: VcpuId, gfn: Gfn, write: bool):
     if slot != 0:
         if is_dying(m, vm, slot):
             reached(met_dying_slot)
-            return Fault.RETRY
+            return Fault.INVALID_SLOT if m.vcpu[vcpu].direct.fault.prefetch else Fault.RETRY
         if mmu_invalidate_retry_gfn(m, vm, mmu_seq, gfn):
             return Fault.RETRY
         page = yield from hva_to_pfn(m, vcpu, hva_of(m, vm, slot, gfn), write)
@@ -132,31 +143,42 @@ def hva_to_pfn(m: Machine, vcpu: VcpuId, hva: Hva, write: bool):
     return page
 
 
+def page_fault_can_be_fast(write: bool, present: bool):
+    """page_fault_can_be_fast() [7.1]: what dirty logging took is missing from a translation; what aging took leaves none."""
+    return write if present else bool(AD_DISABLED)
+
+
 @process
 def fast_page_fault(m: Machine, vcpu: VcpuId, gfn: Gfn, write: bool):
-    """fast_page_fault() [7.1], kvm-mmu.md 4.3: W back to a 4K leaf that dirty logging took it from, R and X to one that was aged.
+    """fast_page_fault() [7.1], kvm-mmu.md 4.3: W back to a leaf that dirty logging took it from, R and X to one that was aged.
 
-    RCU alone; the dirty log comes after.
+    RCU alone; the dirty log comes after. A larger leaf gets nothing back as long as its slot logs.
     """
     vm = m.vcpu[vcpu].vm
     result = Fault.CONTINUE
     rcu_read_lock(m)
-    spt = yield from walk_to(m, vm, m.vcpu[vcpu].direct.root, gfn, Level(1))
+    slot = m.vcpu[vcpu].direct.fault.slot
+    level = Level(1)
+    spt = yield from walk_to(m, vm, m.vcpu[vcpu].direct.root, gfn, level)
+    if HUGE_PAGES:
+        if spt == 0 and slot != 0 and not m.vm[vm].memslots.memslot[slot].log_dirty:
+            level = Level(2)
+            spt = yield from walk_to(m, vm, m.vcpu[vcpu].direct.root, gfn, level)
     if spt != 0:
         yield
-        i = direct_index(m, vm, gfn, Level(1))
+        i = direct_index(m, vm, gfn, level)
         old = read_direct(m, spt, i)
-        if is_leaf(old, Level(1)):
+        if is_leaf(old, level):
             new = fixed_spte(old, write)
             if is_access_allowed(write, old):
                 result = Fault.SPURIOUS
             elif is_access_allowed(write, new):
                 yield
-                if m.table[spt].word[i] == old:
-                    m.table[spt].word[i] = new
-                    if write:
+                was = cmpxchg(m.table[spt].word[i], old, new)
+                if was == old:
+                    if write and slot != 0:
                         yield
-                        mark_page_dirty_in_slot(m, vm, m.vcpu[vcpu].direct.fault.slot, gfn)
+                        mark_page_dirty_in_slot(m, vm, slot, gfn)
                     reached(fixed_fast)
                     result = Fault.FIXED
     rcu_read_unlock(m)
@@ -193,7 +215,7 @@ def handle_mmio_page_fault(m: Machine, vcpu: VcpuId, gfn: Gfn):
                 result = Fault.CONTINUE
     rcu_read_unlock(m)
     if result == Fault.CONTINUE:
-        return (yield from direct_page_fault(m, vcpu, gfn, False))
+        return (yield from direct_page_fault(m, vcpu, gfn, False, False))
     return result
 
 

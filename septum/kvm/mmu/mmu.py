@@ -3,7 +3,7 @@
 from septum.host.frames import put_page
 from septum.host.geometry import ENTRIES, PT64_ROOT_MAX_LEVEL, Gfn, Level, VcpuId, VmId, leaf_base, table_base
 from septum.host.locks import holds_exclusively, read_lock, read_unlock
-from septum.host.pools import EFAULT, EHWPOISON, OK, kvm_mmu_topup_memory_cache
+from septum.host.pools import EFAULT, EHWPOISON, ENOMEM, OK, kvm_mmu_topup_memory_cache
 from septum.kvm.exits import kvm_prepare_memory_fault_exit
 from septum.kvm.machine import Machine
 from septum.kvm.memslots import MEMSLOTS, gfn_to_memslot, is_dying, met_dying_slot
@@ -18,7 +18,7 @@ from septum.lang import MEASURING, Meter, Size, Witness, atomic, observe, proces
 from septum.tdx.geometry import BUILDS
 
 TOPS_UP = Size("TOPS_UP", 1)  # 0: faults find empty caches, to see what is done about it
-popped = Meter("popped", "a fault is done: so many pages it took from the design's pools of its vCPU")
+popped = Meter("popped", "a fault is done: so many pages it took from the design's pools of its vCPU and its VM")
 root_obsolete = Witness("root_obsolete", "a fault found its root invalid")
 stale_fault = Witness("stale_fault", "a fault found under mmu_lock that an invalidation came between")
 
@@ -36,6 +36,11 @@ def mmu_topup_memory_caches(m: Machine, vcpu: VcpuId):
     return (yield from kvm_mmu_topup_memory_cache(m, m.vcpu[vcpu].mmu_shadow_page_cache, PT64_ROOT_MAX_LEVEL))
 
 
+def pool_pages(m: Machine, vcpu: VcpuId):
+    """How many pages wait in the design's pools where a fault of the vCPU may take them."""
+    return ops.vcpu_pool_pages(m, vcpu) + ops.vm_pool_pages(m, m.vcpu[vcpu].vm)
+
+
 @process
 def kvm_tdp_mmu_page_fault(m: Machine, vcpu: VcpuId, gfn: Gfn):
     """kvm_tdp_mmu_page_fault() [7.1] of a private GPA, kvm-mmu.md 4.2."""
@@ -43,7 +48,7 @@ def kvm_tdp_mmu_page_fault(m: Machine, vcpu: VcpuId, gfn: Gfn):
     if error != OK:
         return Fault.NO_MEMORY
     if MEASURING:
-        pooled = ops.vcpu_pool_pages(m, vcpu)
+        pooled = pool_pages(m, vcpu)
     yield
     atomic("whoever changes the VM between these reads is found again under mmu_lock")
     vm = m.vcpu[vcpu].vm
@@ -53,12 +58,12 @@ def kvm_tdp_mmu_page_fault(m: Machine, vcpu: VcpuId, gfn: Gfn):
         return Fault.MEMORY_FAULT
     if MEMSLOTS:
         slot = gfn_to_memslot(m, vm, gfn)
+        if slot != 0 and is_dying(m, vm, slot):
+            reached(met_dying_slot)
+            return Fault.INVALID_SLOT
         if slot == 0 or not m.vm[vm].memslots.memslot[slot].gmem:
             kvm_prepare_memory_fault_exit(m, vcpu, gfn, True, EFAULT)
             return Fault.MEMORY_FAULT
-        if is_dying(m, vm, slot):
-            reached(met_dying_slot)
-            return Fault.INVALID_SLOT
     if mmu_invalidate_retry_gfn(m, vm, mmu_seq, gfn):
         return Fault.RETRY
     if FILES:
@@ -79,13 +84,13 @@ def kvm_tdp_mmu_page_fault(m: Machine, vcpu: VcpuId, gfn: Gfn):
         result = yield from kvm_tdp_mmu_map(m, vcpu, gfn, goal, target)
     put_page(m, page)
     if MEASURING:
-        observe(popped, pooled - ops.vcpu_pool_pages(m, vcpu))
+        observe(popped, pooled - min(pooled, pool_pages(m, vcpu)))
     read_unlock(m, m.vm[vm].mmu_lock)
     return result
 
 
 def without_page(m: Machine, vcpu: VcpuId, gfn: Gfn):
-    """guest_memfd gave no page: a memory fault where file, slot or memory are gone, else userspace runs the vCPU again."""
+    """kvm_mmu_faultin_pfn_gmem() [7.1] without a page: every failure is a memory fault; after -ENOMEM userspace tries again."""
     if FILES:
         kvm_prepare_memory_fault_exit(m, vcpu, gfn, True, EFAULT)
         return Fault.MEMORY_FAULT
@@ -97,6 +102,7 @@ def without_page(m: Machine, vcpu: VcpuId, gfn: Gfn):
         if m.vm[m.vcpu[vcpu].vm].file.dying:
             kvm_prepare_memory_fault_exit(m, vcpu, gfn, True, EFAULT)
             return Fault.MEMORY_FAULT
+    kvm_prepare_memory_fault_exit(m, vcpu, gfn, True, ENOMEM)
     return Fault.NO_MEMORY
 
 
@@ -108,6 +114,7 @@ def has_obsolete_root(m: Machine, vcpu: VcpuId):
 
 def mmu_invalidate_retry_gfn(m: Machine, vm: VmId, mmu_seq, gfn: Gfn):
     """mmu_invalidate_retry_gfn() [7.1]: an invalidation of `gfn` goes on, or one has ended since `mmu_seq` was read."""
+    atomic("who reads this without mmu_lock looks at it again under the lock")
     kvm = m.vm[vm]
     if kvm.mmu_invalidate_in_progress != 0 and kvm.invalidate_first <= gfn and gfn <= kvm.invalidate_last:
         return True

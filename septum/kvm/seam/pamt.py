@@ -1,7 +1,8 @@
 """Dynamic PAMT references: a pair is taken, then the algorithm of the design uses it or frees it; designs.md 4.
 
-A page is (or was) used at 4K; `pool` is where the pair comes from. An operation that fails for want of a pair asserts: the
-top-up promised it. The algorithms are septum/kvm/pamt_*.py; a design names one among its parts.
+A page is (or was) used at 4K; `pool` is where the pair comes from. A get that fails for want of a pair asserts, for the top-up
+promised it; it is -ENOMEM, and the page that was taken goes back to the allocator. The algorithms are septum/kvm/seam/pamt_*.py;
+a design names one among its parts.
 """
 
 from septum.host.frames import Content, Gfp, Role, free_page, take, tdx_quirk_reset_paddr
@@ -11,7 +12,7 @@ from septum.host.pools import ENOMEM, OK, alloc_or_fail, kvm_mmu_memory_cache_al
 from septum.host.ranges import place, range_of
 from septum.kvm.machine import Machine
 from septum.kvm.ops import ops
-from septum.lang import Size, Witness, process, reached
+from septum.lang import Size, Witness, atomic, commutes, process, reached
 from septum.tdx.pairs import tdh_phymem_pamt_add
 from septum.tdx.status import TDX_SUCCESS
 
@@ -35,9 +36,12 @@ def pamt_get(m: Machine, page: Pfn, pool):
         page1 = yield from kvm_mmu_memory_cache_alloc(m, pool)
     else:
         assert pool.cnt >= PAMT_PAGES, "provision: no pair is left of what the top-up promised"
-        if pool.cnt < PAMT_PAGES:
+        if pool.cnt == 0:
             return ENOMEM
         page0 = pop(m, pool)
+        if pool.cnt == 0:
+            free_page(m, page0, Role.HAND)
+            return ENOMEM
         page1 = pop(m, pool)
     return (yield from ops.pamt_back(m, page, page0, page1))
 
@@ -75,6 +79,7 @@ def tdx_alloc_control_page(m: Machine, gfp: Gfp):
 
 def inc_not_zero(m: Machine, page: Pfn):
     """atomic_inc_not_zero() of a range's refcount."""
+    atomic("one locked instruction")
     r = range_of(m, page)
     if m.range[r].refcount == 0:
         return False
@@ -132,5 +137,6 @@ def free_pair(m: Machine, r: RangeId):
 
 def check_counted(m: Machine, page: Pfn):
     """A reference that is put was taken, and the page has not been freed."""
+    commutes("the check reads this, and no kernel")
     assert m.frame[page].role != Role.FREE, f"custody: page {page} is put after it was freed"
     assert m.range[range_of(m, page)].refcount != 0, f"backing: the PAMT refcount of range {range_of(m, page)} is put below zero"

@@ -1,15 +1,31 @@
 """PAMT references of v6: atomic_inc_not_zero() without the lock, and the count falls to 0 only under it; designs.md 4.6."""
 
-from septum.host.geometry import Pfn
+from septum.host.geometry import Pfn, RangeId
 from septum.host.ranges import range_of
 from septum.kvm.machine import Machine
 from septum.kvm.seam.pamt import INC_NOT_ZERO, check_counted, free_pair, lock_pamt, unlock_pamt
 from septum.kvm.seam.pamt_always_lock import pamt_back
-from septum.lang import process
+from septum.lang import atomic, process
 from septum.tdx.pairs import tdh_phymem_pamt_remove
 from septum.tdx.status import TDX_OPERAND_BUSY, TDX_SUCCESS
 
 SIZES = {INC_NOT_ZERO: 1}
+
+
+def dec_unless_one(m: Machine, r: RangeId):
+    """atomic_add_unless(&refcount, -1, 1): whether it was lowered."""
+    atomic("one locked instruction")
+    if m.range[r].refcount == 1:
+        return False
+    m.range[r].refcount -= 1
+    return True
+
+
+def dec_and_test(m: Machine, r: RangeId):
+    """atomic_dec_and_test(): whether it is zero afterwards."""
+    atomic("one locked instruction")
+    m.range[r].refcount -= 1
+    return m.range[r].refcount == 0
 
 
 @process
@@ -18,12 +34,10 @@ def pamt_put(m: Machine, page: Pfn):
     yield
     check_counted(m, page)
     r = range_of(m, page)
-    if m.range[r].refcount != 1:
-        m.range[r].refcount -= 1
+    if dec_unless_one(m, r):
         return
     yield from lock_pamt(m)
-    m.range[r].refcount -= 1
-    if m.range[r].refcount != 0:
+    if not dec_and_test(m, r):
         unlock_pamt(m)
         return
     status = yield from tdh_phymem_pamt_remove(m, r)

@@ -11,7 +11,7 @@ from septum.host.pools import OK
 from septum.host.rcu import rcu_read_lock, rcu_read_unlock
 from septum.kvm.machine import Machine
 from septum.kvm.memslots import MemslotId, SlotNumber
-from septum.kvm.requests import kvm_make_all_cpus_request
+from septum.kvm.requests import kick_vcpus
 from septum.kvm.tdp.changed_spte import is_leaf, is_table
 from septum.kvm.tdp.direct import (
     HUGE_1G,
@@ -49,7 +49,10 @@ split_raced = Witness("split_raced", "a leaf that was to be split was another wh
 
 @process
 def kvm_mmu_slot_apply_flags(m: Machine, vm: VmId, slot: MemslotId):
-    """kvm_mmu_slot_apply_flags() [7.1]: when logging begins, split, take W (or D) from every leaf, flush in any case."""
+    """kvm_mmu_slot_apply_flags() [7.1]: when logging begins, split, take W from every leaf, flush in any case.
+
+    With PML D from every leaf, then W from larger ones.
+    """
     if not m.vm[vm].memslots.memslot[slot].log_dirty:
         yield from kvm_mmu_recover_huge_pages(m, vm, slot)
         return
@@ -57,21 +60,29 @@ def kvm_mmu_slot_apply_flags(m: Machine, vm: VmId, slot: MemslotId):
         return
     if HUGE_PAGES and EAGER_PAGE_SPLIT:
         yield from kvm_mmu_slot_try_split_huge_pages(m, vm, slot)
-    yield from read_lock(m, m.vm[vm].mmu_lock)
-    for i in range(ROOTS):
-        root = root_at(m, vm, RootSlot(i))
-        if tdp_mmu_root_match(m, root, KVM_VALID_ROOTS) and tdp_mmu_get_root(m, root):
-            yield from wrprot_gfn_range(m, vm, root, slot)
-            yield from kvm_tdp_mmu_put_root(m, vm, root)
-    read_unlock(m, m.vm[vm].mmu_lock)
+    yield from protect_slot(m, vm, slot, u64(SHADOW_DIRTY_MASK if PML else PT_WRITABLE_MASK), Level(1))
+    if PML and HUGE_PAGES:
+        yield from protect_slot(m, vm, slot, u64(PT_WRITABLE_MASK), Level(2))
     yield from kvm_flush_remote_tlbs(m, vm)
 
 
 @process
-def wrprot_gfn_range(m: Machine, vm: VmId, root: Pfn, slot: MemslotId):
-    """wrprot_gfn_range() and clear_dirty_gfn_range() [7.1], kvm-mmu.md 4.13: mmu_lock held for read; again if the entry changed.
+def protect_slot(m: Machine, vm: VmId, slot: MemslotId, bit: u64, least: Level):
+    """kvm_mmu_slot_remove_write_access() or kvm_mmu_slot_leaf_clear_dirty() [7.1]: mmu_lock held for read, all valid roots."""
+    yield from read_lock(m, m.vm[vm].mmu_lock)
+    for i in range(ROOTS):
+        root = root_at(m, vm, RootSlot(i))
+        if tdp_mmu_root_match(m, root, KVM_VALID_ROOTS) and tdp_mmu_get_root(m, root):
+            yield from wrprot_gfn_range(m, vm, root, slot, bit, least)
+            yield from kvm_tdp_mmu_put_root(m, vm, root)
+    read_unlock(m, m.vm[vm].mmu_lock)
 
-    With PML larger leaves lose W all the same.
+
+@process
+def wrprot_gfn_range(m: Machine, vm: VmId, root: Pfn, slot: MemslotId, bit: u64, least: Level):
+    """wrprot_gfn_range() and clear_dirty_gfn_range() [7.1], kvm-mmu.md 4.13: leaves from a level on lose W or D.
+
+    mmu_lock is held for read; again if the entry changed.
     """
     memslot = m.vm[vm].memslots.memslot[slot]
     rcu_read_lock(m)
@@ -80,17 +91,18 @@ def wrprot_gfn_range(m: Machine, vm: VmId, root: Pfn, slot: MemslotId):
     while left != 0:
         yield from tdp_mmu_iter_cond_resched(m, vm, False, True)
         if HUGE_1G:
-            yield from take_bit(m, vm, root, leaf_base(gfn, Level(3)), Level(3), PT_WRITABLE_MASK)
+            yield from take_bit(m, vm, root, leaf_base(gfn, Level(3)), Level(3), bit)
         if HUGE_PAGES:
-            yield from take_bit(m, vm, root, leaf_base(gfn, Level(2)), Level(2), PT_WRITABLE_MASK)
-        yield from take_bit(m, vm, root, gfn, Level(1), SHADOW_DIRTY_MASK if PML else PT_WRITABLE_MASK)
+            yield from take_bit(m, vm, root, leaf_base(gfn, Level(2)), Level(2), bit)
+        if least == 1:
+            yield from take_bit(m, vm, root, gfn, Level(1), bit)
         left = u8(left - 1)
         gfn = Gfn(gfn + 1) if left != 0 else gfn
     rcu_read_unlock(m)
 
 
 @process
-def take_bit(m: Machine, vm: VmId, root: Pfn, gfn: Gfn, level: Level, bit):
+def take_bit(m: Machine, vm: VmId, root: Pfn, gfn: Gfn, level: Level, bit: u64):
     """One leaf loses W or D, by compare and exchange, until it has it no more."""
     spt = yield from walk_to(m, vm, root, gfn, level)
     again = spt != 0
@@ -176,7 +188,7 @@ def get_dirty_log(m: Machine, vm: VmId, number: SlotNumber):
     """
     yield from mutex_lock(m, m.vm[vm].slots_lock)
     if PML:
-        yield from kvm_make_all_cpus_request(m, vm)
+        kick_vcpus(m, vm)
     yield from write_lock(m, m.vm[vm].mmu_lock)
     mask = take_dirty_bits(m, vm, m.vm[vm].memslots.active.slot[number], ALL)
     for i in range(ROOTS):
@@ -219,7 +231,10 @@ def clear_dirty_pt_masked(m: Machine, vm: VmId, root: Pfn, mask: u64):
                 if is_leaf(old, Level(1)) and old & bit != 0:
                     bug_on(is_mirror_sp(m, spt), "asserts: KVM_BUG_ON: a mirror SPTE is changed from present to present")
                     yield
-                    now: Entry = m.table[spt].word[i] if spte_needs_atomic_update(old) else old
+                    now: Entry = old
+                    if spte_needs_atomic_update(old):
+                        atomic("atomic64_fetch_and()")
+                        now = m.table[spt].word[i]
                     m.table[spt].word[i] = Entry(now ^ (now & bit))
                     reached(write_protected)
     rcu_read_unlock(m)

@@ -8,7 +8,7 @@ from septum.host.geometry import GFNS, Gfn, Level, Pfn, VmId, leaf_base
 from septum.host.locks import mutex_lock, mutex_unlock, write_lock, write_unlock
 from septum.kvm.machine import Machine
 from septum.kvm.memslots import MemslotId, SlotNumber
-from septum.kvm.requests import kvm_make_all_cpus_request
+from septum.kvm.requests import kick_vcpus
 from septum.kvm.tdp.changed_spte import is_leaf
 from septum.kvm.tdp.direct import HUGE_PAGES, KVM_VALID_ROOTS, ROOTS, Copy, RootSlot, root_at, tdp_mmu_root_match
 from septum.kvm.tdp.dirty_log import (
@@ -52,7 +52,7 @@ def kvm_vm_ioctl_get_dirty_log(m: Machine, vm: VmId, number: SlotNumber):
     """KVM_GET_DIRTY_LOG, kvm_get_dirty_log_protect() [7.1] with manual protection: a copy of the bitmap, and nothing else."""
     yield from mutex_lock(m, m.vm[vm].slots_lock)
     if PML:
-        yield from kvm_make_all_cpus_request(m, vm)
+        kick_vcpus(m, vm)
     memslot = m.vm[vm].memslots.memslot[m.vm[vm].memslots.active.slot[number]]
     mask = u64(0)
     for gfn in range(GFNS):
@@ -69,7 +69,7 @@ def kvm_clear_dirty_log_protect(m: Machine, vm: VmId, number: SlotNumber, asked:
     """KVM_CLEAR_DIRTY_LOG, kvm_clear_dirty_log_protect() [7.1]: what is still set is cleared and protected; then the flush."""
     yield from mutex_lock(m, m.vm[vm].slots_lock)
     if PML:
-        yield from kvm_make_all_cpus_request(m, vm)
+        kick_vcpus(m, vm)
     yield from write_lock(m, m.vm[vm].mmu_lock)
     slot = m.vm[vm].memslots.active.slot[number]
     mask = take_dirty_bits(m, vm, slot, asked)

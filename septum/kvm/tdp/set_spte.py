@@ -10,7 +10,7 @@ from septum.kvm.machine import Machine
 from septum.kvm.tdp.changed_spte import handle_changed_spte, is_leaf
 from septum.kvm.tdp.direct import is_mirror_sp, spte_index
 from septum.kvm.tdp.spte import is_shadow_present_pte, spte_needs_atomic_update
-from septum.lang import bug_on, process, reached
+from septum.lang import bug_on, cmpxchg, process, reached, xchg
 
 
 @process
@@ -25,10 +25,10 @@ def tdp_mmu_set_direct_spte_atomic(m: Machine, vm: VmId, spt: Pfn, gfn: Gfn, lev
     bug_on(old == FROZEN_SPTE, "asserts: WARN_ON_ONCE: a FROZEN SPTE is to be changed")
     assert m.frame[spt].role == Role.SPT, f"rcu: page {spt} is written as a table after its free"
     bug_on(is_mirror_sp(m, spt), "asserts: KVM_BUG_ON: a mirror SPTE is changed with mmu_lock held for read")
-    if m.table[spt].word[i] != old:
+    was = cmpxchg(m.table[spt].word[i], old, new)
+    if was != old:
         reached(lost_race)
         return EBUSY
-    m.table[spt].word[i] = new
     yield from handle_changed_spte(m, vm, leaf_base(gfn, level), level, old, new, True)
     return OK
 
@@ -48,6 +48,7 @@ def tdp_mmu_set_direct_spte(m: Machine, vm: VmId, spt: Pfn, gfn: Gfn, level: Lev
     assert m.frame[spt].role == Role.SPT, f"rcu: page {spt} is written as a table after its free"
     was: Entry = old
     if is_leaf(old, level) and spte_needs_atomic_update(old):
-        was = m.table[spt].word[i]
-    m.table[spt].word[i] = new
+        was = xchg(m.table[spt].word[i], new)
+    else:
+        m.table[spt].word[i] = new
     yield from handle_changed_spte(m, vm, leaf_base(gfn, level), level, was, new, False)

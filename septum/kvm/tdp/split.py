@@ -53,6 +53,24 @@ def kvm_vm_set_mem_attributes(m: Machine, vm: VmId, first: Gfn, last: Gfn):
 
 
 @process
+def tdx_check_accept_level(m: Machine, vcpu: VcpuId, gfn: Gfn):
+    """tdx_check_accept_level() [H v3], designs.md 9: the guest accepts 4K of a 2M leaf; from now on none is larger.
+
+    Whether the guest may go on: not without memory, which is userspace's to find; here the guest tries again.
+    """
+    vm = m.vcpu[vcpu].vm
+    yield from ops.begin_split(m, vm, vcpu)
+    yield from write_lock(m, m.vm[vm].mmu_lock)
+    error = yield from tdp_mmu_split_huge_page(m, vm, vcpu, gfn)
+    if error == OK:
+        for i in range(ENTRIES):
+            m.vm[vm].huge[Gfn(table_base(gfn, Level(1)) + i)] = False
+    write_unlock(m, m.vm[vm].mmu_lock)
+    ops.end_split(m, vm, vcpu)
+    return not m.vm[vm].bugged
+
+
+@process
 def tdp_mmu_split_huge_page(m: Machine, vm: VmId, vcpu: VcpuId, gfn: Gfn):
     """tdp_mmu_split_huge_pages_root() [H v3] for the leaf at `gfn`; mmu_lock held for write, and dropped to allocate.
 

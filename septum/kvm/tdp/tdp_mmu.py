@@ -43,7 +43,7 @@ from septum.kvm.tdp.spte import (
     spte_to_pfn,
 )
 from septum.kvm.tdp.tlb import kvm_flush_remote_tlbs
-from septum.lang import Enum, Size, Witness, bug_on, process, reached
+from septum.lang import Enum, Size, Witness, bug_on, cmpxchg, process, reached
 
 RWX = 7
 BACKED_AT_ALLOCATION = Size("BACKED_AT_ALLOCATION", 0)  # an S-EPT page has its PAMT pair from its allocation to its free
@@ -243,10 +243,10 @@ def tdp_mmu_set_spte_atomic(m: Machine, vcpu: VcpuId, spt: Pfn, gfn: Gfn, level:
     bug_on(is_shadow_present_pte(old), "asserts: KVM_BUG_ON(was_present): a mirror SPTE goes from present to present")
     i = index_at(gfn, level)
     yield
-    if m.table[spt].word[i] != old:
+    was = cmpxchg(m.table[spt].word[i], old, FROZEN_SPTE)
+    if was != old:
         reached(lost_race)
         return EBUSY
-    m.table[spt].word[i] = FROZEN_SPTE
     error = yield from set_external_spte(m, vcpu, gfn, level, new)
     yield
     m.table[spt].word[i] = old if error != OK else new

@@ -11,6 +11,7 @@ from septum.kvm.tdp.changed_spte import is_leaf
 from septum.kvm.tdp.direct import COPIES_ON_WRITE, Copy, direct_index, read_direct
 from septum.kvm.tdp.spte import (
     AD_DISABLED,
+    SHADOW_ACC_TRACK_MASK,
     SHADOW_ACCESSED_MASK,
     SHADOW_DIRTY_MASK,
     is_access_allowed,
@@ -41,10 +42,11 @@ class Access(Enum):
     """How an access of the guest ends."""
 
     DONE = 0
-    VIOLATION = 1  # EPT violation: nothing is mapped, or not for this access
+    VIOLATION = 1  # EPT violation: nothing is mapped, or with no permission at all
     MISCONFIG = 2  # EPT misconfiguration, or #VE of a TD: MMIO
     KICKED = 3  # an IPI came first
     PAGE_FAULT = 4  # #PF in the guest, of which the host hears nothing
+    PROTECTED = 5  # EPT violation: mapped, and not for this access
 
 
 @process
@@ -111,7 +113,7 @@ def guest_access(m: Machine, vcpu: VcpuId, gfn: Gfn, acc: Acc):
             if m.vcpu[vcpu].kicked:
                 return Access.KICKED
     if not is_access_allowed(write, entry):
-        return Access.VIOLATION
+        return Access.PROTECTED if entry & SHADOW_ACC_TRACK_MASK != 0 else Access.VIOLATION
     translate(m, vcpu, spt, gfn, level, write)
     touch_memory(m, vcpu, gfn, m.vcpu[vcpu].direct.tlb.page, write)
     return Access.DONE

@@ -21,7 +21,8 @@ from septum.kvm.tdp.direct import (
 )
 from septum.kvm.tdp.spte import AD_DISABLED, SHADOW_ACCESSED_MASK, is_accessed_spte, mark_spte_for_access_track
 from septum.kvm.tdp.walk import walk_to
-from septum.lang import Witness, bug_on, process, reached
+from septum.kvm.versions import KERNEL, V7_2
+from septum.lang import Witness, atomic, bug_on, process, reached
 
 aged = Witness("aged", "aging took an A bit")
 aged_too_late = Witness("aged_too_late", "aging took the A bit of an entry that was zapped or frozen meanwhile")
@@ -57,9 +58,9 @@ def kvm_tdp_mmu_age_gfn_range(m: Machine, vm: VmId, gfn: Gfn):
 
 @process
 def age_leaf(m: Machine, vm: VmId, root: Pfn, gfn: Gfn, level: Level):
-    """kvm_tdp_mmu_age_spte() [7.1]: FETCH_AND of A, whatever the entry holds by then.
+    """kvm_tdp_mmu_age_spte() [7.2]: a compare and exchange that may fail; without A/D bits it takes the permissions too.
 
-    Without A/D bits a compare and exchange that takes the permissions too, and may fail.
+    With A/D bits FETCH_AND of A until 7.1, whatever the entry holds by then.
     """
     spt = yield from walk_to(m, vm, root, gfn, level)
     if spt != 0:
@@ -69,12 +70,13 @@ def age_leaf(m: Machine, vm: VmId, root: Pfn, gfn: Gfn, level: Level):
         if is_leaf(old, level) and is_accessed_spte(old):
             bug_on(is_mirror_sp(m, spt), "asserts: WARN_ON_ONCE: a mirror SPTE is aged")
             yield
+            atomic("one locked instruction")
             now = read_direct(m, spt, i)
-            if not AD_DISABLED:
+            if KERNEL < V7_2 and not AD_DISABLED:
                 m.table[spt].word[i] = Entry(now ^ (now & SHADOW_ACCESSED_MASK))
             elif now == old:
-                m.table[spt].word[i] = mark_spte_for_access_track(old)
-            if now == old if AD_DISABLED else is_leaf(now, level):
+                m.table[spt].word[i] = mark_spte_for_access_track(old) if AD_DISABLED else Entry(old ^ SHADOW_ACCESSED_MASK)
+            if is_leaf(now, level) if KERNEL < V7_2 and not AD_DISABLED else now == old:
                 reached(aged)
             else:
                 reached(aged_too_late)

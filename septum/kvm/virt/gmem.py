@@ -23,6 +23,7 @@ def kvm_gmem_get_pfn(m: Machine, vm: VmId, gfn: Gfn):
     Of a file whose last reference is gone nothing can be had: get_file_active() fails. Nor a page whose memory failed.
     """
     yield
+    atomic("filemap_grab_folio() finds the folio or adds it under the lock of the file's mapping, and has it locked")
     if HWPOISON:
         atomic("a page that fails after this look is found by its invalidation")
         if is_poisoned(m, vm, gfn):
@@ -37,6 +38,7 @@ def kvm_gmem_get_pfn(m: Machine, vm: VmId, gfn: Gfn):
         if failing != 0:
             note_failure(m)
             return Pfn(0)
+        atomic("as above")
     page = m.vm[vm].gmem[gfn]
     if page == 0:
         page = alloc_page(m, Gfp.KERNEL_ACCOUNT, Content.ZEROED)
@@ -72,18 +74,25 @@ def kvm_gmem_punch_hole(m: Machine, vm: VmId, first: Gfn, last: Gfn):
 
 @process
 def kvm_gmem_allocate(m: Machine, vm: VmId, first: Gfn, last: Gfn):
-    """kvm_gmem_allocate() [7.1]: the pages are there before anybody faults; stops for a signal. Errno."""
+    """kvm_gmem_allocate() [7.1]: the pages are there before anybody faults, and no hole is punched meanwhile; Errno.
+
+    Stops for a signal. The kernel holds invalidate_lock shared.
+    """
+    yield from mutex_lock(m, m.vm[vm].invalidate_lock)
+    error = OK
     done = 0
-    while first + done <= last:
+    while error == OK and first + done <= last:
         signal = yield from signal_pending(m)
-        if signal:
-            return EINTR
-        page = yield from kvm_gmem_get_pfn(m, vm, Gfn(first + done))
-        if page == 0:
-            return ENOMEM
-        put_page(m, page)
-        done = done + 1
-    return OK
+        error = EINTR
+        if not signal:
+            page = yield from kvm_gmem_get_pfn(m, vm, Gfn(first + done))
+            error = ENOMEM
+            if page != 0:
+                put_page(m, page)
+                error = OK
+                done = done + 1
+    mutex_unlock(m, m.vm[vm].invalidate_lock)
+    return error
 
 
 @process

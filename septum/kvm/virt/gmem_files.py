@@ -9,7 +9,7 @@ from septum.host.locks import InvalidateLock, holds_exclusively, mutex_lock, mut
 from septum.kvm.contents import dropped, dropping
 from septum.kvm.invalidation import kvm_mmu_invalidate_end, kvm_mmu_invalidate_range_add, kvm_mmu_invalidate_start
 from septum.kvm.machine import Machine
-from septum.kvm.memslots import MemslotId, slot_at
+from septum.kvm.memslots import MemslotId
 from septum.kvm.tdp.mirror_zap import tdp_mmu_zap_leafs
 from septum.kvm.virt.gmem import hole_punched
 from septum.lang import Index, Size, Struct, Witness, atomic, commutes, each, process, reached
@@ -112,14 +112,10 @@ def note_hole(m: Machine, vm: VmId, number: FileId, first: Gfn, last: Gfn):
     if CHECKS_CONTENTS:
         low = Gfn(GFNS - 1)
         high = Gfn(0)
-        for gfn in range(GFNS):
-            slot = slot_at(m, vm, Gfn(gfn))
-            memslot = m.vm[vm].memslots.memslot[slot]
-            at = memslot.at.pgoff + gfn
-            inside = first + memslot.base_gfn <= at and at <= last + memslot.base_gfn
-            if slot != 0 and memslot.at.file == number and inside:
-                low = Gfn(min(low, gfn))
-                high = Gfn(gfn)
+        for slot in each(MemslotId):
+            if overlaps(m, vm, number, slot, first, last):
+                low = Gfn(min(low, first_gfn(m, vm, slot, first)))
+                high = Gfn(max(high, last_gfn(m, vm, slot, last)))
         dropping(m, vm, low, high)
 
 

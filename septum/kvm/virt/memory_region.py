@@ -11,11 +11,15 @@ from septum.kvm.tdp.direct import DIRECT
 from septum.kvm.tdp.dirty_log import INITIALLY_SET, kvm_mmu_slot_apply_flags
 from septum.kvm.tdp.manual_log import set_all_dirty
 from septum.kvm.tdp.mirror_zap import tdp_mmu_zap_leafs
+from septum.kvm.tdp.roots import kvm_mmu_zap_all_fast
 from septum.kvm.tdp.tlb import kvm_flush_remote_tlbs
+from septum.kvm.versions import KERNEL, V6_19
 from septum.kvm.virt.gmem_file import CLOSES_FILE, kvm_gmem_bind, kvm_gmem_unbind
 from septum.kvm.virt.gmem_files import FILES, kvm_gmem_unbind_from
 from septum.kvm.virt.notifier import kvm_unmap_gfn_range
-from septum.lang import Witness, atomic, each, process, reached, u8, when
+from septum.lang import Size, Witness, atomic, each, process, reached, u8, when
+
+SLOT_ZAP_ALL = Size("SLOT_ZAP_ALL", 1)  # KVM_X86_QUIRK_SLOT_ZAP_ALL, which plain VMs have unless it is disabled
 
 slot_deleted = Witness("slot_deleted", "a memslot was deleted")
 slot_moved = Witness("slot_moved", "a memslot was moved")
@@ -26,6 +30,7 @@ def kvm_set_memory_region(m: Machine, vm: VmId, number: SlotNumber, npages: u8, 
     """KVM_SET_USER_MEMORY_REGION2, kvm_set_memory_region() [7.1]: creates, deletes (no pages), moves, or changes flags. Errno.
 
     `flags`: 1 to log dirty pages, 2 for guest_memfd, as the bits of a mask; a slot of guest_memfd is only created and deleted.
+    Until 6.18 a change that leaves guest_memfd out is taken for one of flags, and the file stays bound to the slot before it.
     """
     yield from mutex_lock(m, m.vm[vm].slots_lock)
     error = yield from kvm_change_memslot(m, vm, number, npages, base_gfn, hva, flags)
@@ -46,9 +51,11 @@ def kvm_change_memslot(m: Machine, vm: VmId, number: SlotNumber, npages: u8, bas
         yield from kvm_delete_memslot(m, vm, number, old)
         return OK
     if old != 0:
-        if memslot.gmem or flags & 2 != 0 or npages != memslot.npages or hva != memslot.hva:
+        if flags & 2 != 0 or npages != memslot.npages or hva != memslot.hva:
             return EINVAL
-        if base_gfn == memslot.base_gfn and memslot.log_dirty == (flags & 1 != 0):
+        if KERNEL >= V6_19 and memslot.gmem:
+            return EINVAL
+        if base_gfn == memslot.base_gfn and memslot.log_dirty == (flags & 1 != 0) and not memslot.gmem:
             return OK
     if base_gfn != memslot.base_gfn or old == 0:
         if overlaps(m, vm, number, base_gfn, npages):
@@ -115,7 +122,10 @@ def kvm_move_memslot(m: Machine, vm: VmId, number: SlotNumber, old: MemslotId, n
 
 @process
 def kvm_invalidate_memslot(m: Machine, vm: VmId, number: SlotNumber, old: MemslotId):
-    """kvm_invalidate_memslot() [7.1], kvm-mmu.md 6.5: whoever found the slot without the flag is gone before the flush."""
+    """kvm_invalidate_memslot() [7.1], kvm-mmu.md 6.5: whoever found the slot without the flag is gone before the flush.
+
+    The copy has flags and place, and no file: the bindings keep the slot itself.
+    """
     copy = kvm_alloc_memslot(m, vm)
     made = m.vm[vm].memslots.memslot[copy]
     memslot = m.vm[vm].memslots.memslot[old]
@@ -125,9 +135,6 @@ def kvm_invalidate_memslot(m: Machine, vm: VmId, number: SlotNumber, old: Memslo
     made.log_dirty = memslot.log_dirty
     made.gmem = memslot.gmem
     made.invalid = True
-    if FILES:
-        made.at.file = memslot.at.file
-        made.at.pgoff = memslot.at.pgoff
     yield from kvm_activate_memslot(m, vm, number, copy)
     yield from kvm_arch_flush_shadow_memslot(m, vm, old)
     return copy
@@ -147,7 +154,14 @@ def kvm_activate_memslot(m: Machine, vm: VmId, number: SlotNumber, slot: Memslot
 
 @process
 def kvm_arch_flush_shadow_memslot(m: Machine, vm: VmId, slot: MemslotId):
-    """kvm_mmu_zap_memslot() [7.1], kvm-mmu.md 4.11: the leaves of the slot, mirror and direct, with mmu_lock held for write."""
+    """kvm_arch_flush_shadow_memslot() [7.1], kvm-mmu.md 4.11: the leaves of the slot, mirror and direct; mmu_lock held for write.
+
+    Of a plain VM all direct roots, unless userspace has disabled the quirk.
+    """
+    if DIRECT and SLOT_ZAP_ALL:
+        if m.vm[vm].direct.gfn_direct_bits == 0:
+            yield from kvm_mmu_zap_all_fast(m, vm)
+            return
     memslot = m.vm[vm].memslots.memslot[slot]
     last = Gfn(memslot.base_gfn + memslot.npages - 1)
     yield from write_lock(m, m.vm[vm].mmu_lock)

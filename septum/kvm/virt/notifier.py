@@ -107,6 +107,7 @@ def kvm_mmu_notifier_invalidate_range_start(m: Machine, vm: VmId, first: Hva, la
     """
     nested = in_section(m, vm)
     yield
+    atomic("under mn_invalidate_lock")
     m.vm[vm].memslots.mn_active_invalidate_count += 1
     yield
     if not nested:
@@ -149,6 +150,7 @@ def kvm_mmu_notifier_invalidate_range_end(m: Machine, vm: VmId, first: Hva, last
     if not nested:
         srcu_read_unlock(m.vm[vm].memslots.srcu)
     yield
+    atomic("under mn_invalidate_lock")
     bug_on(m.vm[vm].memslots.mn_active_invalidate_count == 0, "asserts: WARN_ON_ONCE: an MMU notifier ends that did not start")
     m.vm[vm].memslots.mn_active_invalidate_count -= 1
 

@@ -5,19 +5,21 @@ Only in scenarios that build their VMs (BUILDS); elsewhere TDs run from the star
 
 from septum.host.frames import Content, Gfp, Role, take
 from septum.host.geometry import DYNAMIC_PAMT, VcpuId, VmId
-from septum.host.locks import KvmLock, PagesLock, VcpuMutex, mutex_lock, mutex_unlock, write_lock, write_unlock
-from septum.host.pools import EBUSY, EINVAL, ENOMEM, OK, alloc_or_fail
+from septum.host.locks import KvmLock, PagesLock, VcpuMutex, holds_exclusively, mutex_lock, mutex_unlock, write_lock, write_unlock
+from septum.host.pools import EBUSY, EINTR, EINVAL, ENOMEM, OK, alloc_or_fail
 from septum.kvm.bug import tdx_bug_on
 from septum.kvm.machine import Machine, TdState, VmState
 from septum.kvm.seam.pamt import tdx_alloc_control_page
-from septum.kvm.versions import KERNEL, V6_19
+from septum.kvm.versions import KERNEL, V6_19, V7_3
 from septum.kvm.vmx.vcpu import kvm_mmu_create
-from septum.lang import Struct, Witness, each, process, reached, u8, when
+from septum.lang import Size, Struct, Witness, bug_on, choose, each, process, reached, u8, when
 from septum.tdx.building import create_td, tdh_vp_create, tdh_vp_init
 from septum.tdx.mng import tdh_mr_finalize
 from septum.tdx.status import TDX_OPERAND_BUSY, TDX_SUCCESS
 
+KILLABLE = Size("KILLABLE", 0)  # a fatal signal may be pending when the mutex of a vCPU is taken
 finalized = Witness("finalized", "a TD was finalized")
+killed = Witness("killed", "a fatal signal ended an ioctl that waited for the mutex of a vCPU")
 vcpu_initialized = Witness("vcpu_initialized", "a vCPU was initialised")
 state_locked = Witness("state_locked", "an ioctl that changes the state of a TD was refused with -EBUSY: a vCPU is being created")
 
@@ -58,34 +60,50 @@ def kvm_create_vm(m: Machine, vm: VmId):
 def tdx_acquire_vm_state_locks(m: Machine, vm: VmId):
     """tdx_acquire_vm_state_locks() [6.19], kvm-mmu.md 5.2: kvm->lock, every vCPU's mutex, slots_lock. Errno.
 
-    Before 6.19 the callers took less: kvm->lock and slots_lock.
+    Before 6.19 the callers took less: kvm->lock and slots_lock. Until 7.2 a vCPU may be half created here.
     """
     yield from mutex_lock(m, m.vm[vm].life.lock)
     if KERNEL >= V6_19:
-        if m.vm[vm].life.created_vcpus != m.vm[vm].life.online_vcpus:
-            mutex_unlock(m, m.vm[vm].life.lock)
+        error = EBUSY
+        if m.vm[vm].life.created_vcpus == m.vm[vm].life.online_vcpus:
+            error = yield from lock_all_vcpus(m, vm)
+        else:
             reached(state_locked)
-            return EBUSY
-        yield from lock_all_vcpus(m, vm)
+            bug_on(KERNEL >= V7_3, "asserts: WARN_ON_ONCE: kvm_lock_all_vcpus() while a vCPU is created")
+        if error != OK:
+            mutex_unlock(m, m.vm[vm].life.lock)
+            return error
     yield from mutex_lock(m, m.vm[vm].slots_lock)
     return OK
 
 
 @process
 def lock_all_vcpus(m: Machine, vm: VmId):
-    """kvm_lock_all_vcpus() [6.19]."""
+    """kvm_lock_all_vcpus() [6.19]: a fatal signal ends it, and gives back what was taken. Errno."""
     for vcpu in each(VcpuId):
         if m.vcpu[vcpu].vm == vm:
+            if KILLABLE:
+                signal = yield choose(2)
+                if signal == 1:
+                    reached(killed)
+                    unlock_vcpus(m, vm)
+                    return EINTR
             yield from mutex_lock(m, m.vcpu[vcpu].life.mutex)
+    return OK
+
+
+def unlock_vcpus(m: Machine, vm: VmId):
+    """kvm_unlock_all_vcpus() [6.19], of those whose mutex is held."""
+    for vcpu in each(VcpuId):
+        if m.vcpu[vcpu].vm == vm and holds_exclusively(m.vcpu[vcpu].life.mutex):
+            mutex_unlock(m, m.vcpu[vcpu].life.mutex)
 
 
 def tdx_release_vm_state_locks(m: Machine, vm: VmId):
     """tdx_release_vm_state_locks() [6.19]."""
     mutex_unlock(m, m.vm[vm].slots_lock)
     if KERNEL >= V6_19:
-        for vcpu in each(VcpuId):
-            if m.vcpu[vcpu].vm == vm:
-                mutex_unlock(m, m.vcpu[vcpu].life.mutex)
+        unlock_vcpus(m, vm)
     mutex_unlock(m, m.vm[vm].life.lock)
 
 
@@ -131,11 +149,12 @@ def setup_td(m: Machine, vm: VmId):
 
 @process
 def kvm_vm_ioctl_create_vcpu(m: Machine, vm: VmId, vcpu: VcpuId):
-    """KVM_CREATE_VCPU, kvm_vm_ioctl_create_vcpu() [7.1]: counted as created first, online last. Errno."""
+    """KVM_CREATE_VCPU, kvm_vm_ioctl_create_vcpu() [7.1]: counted as created first, online last, in one go [7.3]. Errno."""
     yield from mutex_lock(m, m.vm[vm].life.lock)
     m.vm[vm].life.created_vcpus += 1
-    mutex_unlock(m, m.vm[vm].life.lock)
-    yield from mutex_lock(m, m.vm[vm].life.lock)
+    if KERNEL < V7_3:
+        mutex_unlock(m, m.vm[vm].life.lock)
+        yield from mutex_lock(m, m.vm[vm].life.lock)
     m.vcpu[vcpu].vm = vm
     kvm_mmu_create(m, vcpu)
     m.vm[vm].users += 1

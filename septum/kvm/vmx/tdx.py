@@ -75,7 +75,10 @@ def map_before_finalize(m: Machine, vm: VmId, gfn: Gfn, level: Level, page: Pfn)
 
 @process
 def tdx_sept_remove_leaf_spte(m: Machine, vm: VmId, gfn: Gfn, level: Level, page: Pfn):
-    """tdx_sept_remove_leaf_spte() [7.2], kvm-mmu.md 5.5: BLOCK, TRACK and kick, REMOVE, rewrite; mmu_lock held for write."""
+    """tdx_sept_remove_leaf_spte() [7.2], kvm-mmu.md 5.5: BLOCK, TRACK and kick, REMOVE, rewrite; mmu_lock held for write.
+
+    A TRACK that fails is a KVM_BUG_ON, and REMOVE is tried all the same.
+    """
     assert holds_exclusively(m.vm[vm].mmu_lock), "context: a private leaf is removed without mmu_lock held for write"
     assert m.td[vm].lifecycle == Lifecycle.KEYS_CONFIGURED, "asserts: KVM_BUG_ON(!is_hkid_assigned)"
     assert level == 1, "asserts: KVM_BUG_ON(level != PG_LEVEL_4K)"
@@ -89,9 +92,7 @@ def tdx_sept_remove_leaf_spte(m: Machine, vm: VmId, gfn: Gfn, level: Level, page
     error = yield from block(m, vm, gfn, level)
     if error != OK:
         return error
-    error = yield from tdx_track(m, vm)
-    if error != OK:
-        return error
+    yield from tdx_track(m, vm)
     blocked_in = m.frame[page].bepoch
     status = yield from tdh_mem_page_remove(m, vm, gfn, level)
     if status == TDX_OPERAND_BUSY:
@@ -149,6 +150,7 @@ def tdx_track(m: Machine, vm: VmId):
         no_vcpus_enter_stop(m, vm)
     if status != TDX_SUCCESS:
         return tdx_bug_on(m, vm, status)
+    atomic("a vCPU that enters between the new epoch and the IPIs has the new one, and gets an IPI that it does not need")
     yield from kvm_make_all_cpus_request(m, vm)
     return OK
 
@@ -167,6 +169,7 @@ def no_vcpus_enter_start(m: Machine, vm: VmId):
 
 def no_vcpus_enter_stop(m: Machine, vm: VmId):
     """tdx_no_vcpus_enter_stop() [6.16]."""
+    commutes("a vCPU that enters before what follows gets an IPI that is late")
     m.vm[vm].wait_for_sept_zap = False
 
 

@@ -1,7 +1,7 @@
 """KVM_RUN of a TD vCPU: into the guest, which accepts a page, and out again to handle what stopped it; kvm-mmu.md 6.1, 5.6."""
 
 from septum.host.frames import Content
-from septum.host.geometry import Gfn, Level, VcpuId, VmId
+from septum.host.geometry import Gfn, Level, VcpuId
 from septum.host.locks import mutex_lock, mutex_unlock
 from septum.host.pools import EFAULT, EINVAL, OK
 from septum.host.signals import SIGNALS
@@ -12,6 +12,7 @@ from septum.kvm.mmu.mirror_root import kvm_mmu_reload
 from septum.kvm.mmu.mmu import kvm_tdp_mmu_page_fault
 from septum.kvm.mmu.reload import may_enter, reload_direct_root
 from septum.kvm.ops import ops
+from septum.kvm.requests import is_dead
 from septum.kvm.tdp.direct import DIRECT
 from septum.kvm.tdp.tdp_mmu import Fault
 from septum.kvm.vmx.association import tdx_vcpu_load
@@ -91,12 +92,6 @@ def tdx_vcpu_run(m: Machine, vcpu: VcpuId):
             serve_kick(m, vcpu)
 
 
-def is_dead(m: Machine, vm: VmId):
-    """kvm_check_request(KVM_REQ_VM_DEAD)."""
-    commutes("who finds the VM alive asks again before it enters the guest")
-    return m.vm[vm].bugged
-
-
 @process
 def accept(m: Machine, vcpu: VcpuId, gfn: Gfn):
     """The guest's accept loop: again while the entry is busy, as long as no IPI stops the vCPU."""
@@ -139,15 +134,16 @@ def tdx_handle_ept_violation(m: Machine, vcpu: VcpuId, gfn: Gfn):
         result = yield from kvm_tdp_mmu_page_fault(m, vcpu, gfn)
         if result == Fault.INVALID_SLOT:
             result = Fault.RETRY
-        if result == Fault.RETRY and is_dead(m, vm):
-            result = Fault.DEAD
         again = result == Fault.RETRY
-        if MEMSLOTS and LOCAL_RETRY_LOOKS_AT_SLOT:
-            again = again and not slot_is_dying(m, vm, gfn)
         if DIRECT or SIGNALS:
             if again:
                 event = yield choose(2)
                 again = event == 0
+        if again and is_dead(m, vm):
+            result = Fault.DEAD
+            again = False
+        if MEMSLOTS and LOCAL_RETRY_LOOKS_AT_SLOT:
+            again = again and not slot_is_dying(m, vm, gfn)
     if MEMSLOTS:
         srcu_read_unlock(m.vm[vm].memslots.srcu)
     return result

@@ -1,8 +1,9 @@
 """KVM_RUN with direct roots: requests, the root, into the guest for one access, and out to handle what stopped it."""
 
-from septum.host.geometry import Gfn, VcpuId
+from septum.host.geometry import Gfn, VcpuId, VmId
 from septum.host.srcu import srcu_read_lock, srcu_read_unlock
 from septum.kvm.machine import Machine
+from septum.kvm.memslots import slot_at
 from septum.kvm.mmu.direct_fault import direct_page_fault, handle_mmio_page_fault
 from septum.kvm.mmu.reload import may_enter, reload_direct_root
 from septum.kvm.tdp.tdp_mmu import Fault
@@ -13,6 +14,7 @@ from septum.tdx.guest import Accepted
 
 mmio_emulated = Witness("mmio_emulated", "an access was emulated as MMIO")
 accessed = Witness("accessed", "the guest made its access")
+mmio_over_slot = Witness("mmio_over_slot", "a TD had an access emulated where a memslot is by now")
 fetch_refused = Witness("fetch_refused", "a TD was to execute shared memory, and its CPU refused")
 
 
@@ -32,15 +34,24 @@ def access(m: Machine, vcpu: VcpuId, gfn: Gfn, acc: Acc):
             reached(fetch_refused)
         elif outcome != Access.KICKED:
             srcu_read_lock(m.vm[vm].memslots.srcu)
-            if outcome == Access.VIOLATION:
+            result = Fault.EMULATE
+            if outcome != Access.MISCONFIG:
                 check_fetch(m, vcpu, acc)
-                result = yield from direct_page_fault(m, vcpu, gfn, acc == Acc.WRITE)
-            else:
+                result = yield from direct_page_fault(m, vcpu, gfn, acc == Acc.WRITE, outcome == Access.PROTECTED)
+            elif m.vm[vm].direct.gfn_direct_bits == 0:
                 result = yield from handle_mmio_page_fault(m, vcpu, gfn)
+            else:
+                tdx_emulate_mmio(m, vm, gfn)
             srcu_read_unlock(m.vm[vm].memslots.srcu)
             if result == Fault.EMULATE:
                 reached(mmio_emulated)
             need = result != Fault.MEMORY_FAULT and result != Fault.EMULATE and result != Fault.DEAD
+
+
+def tdx_emulate_mmio(m: Machine, vm: VmId, gfn: Gfn):
+    """tdx_emulate_mmio() [7.1]: the guest asks for it when it got a #VE; nobody looks at memslots or their generation."""
+    if slot_at(m, vm, gfn) != 0:
+        reached(mmio_over_slot)
 
 
 def check_fetch(m: Machine, vcpu: VcpuId, acc: Acc):

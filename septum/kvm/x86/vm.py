@@ -17,7 +17,7 @@ from septum.kvm.tdp.tdp_mmu import BACKED_AT_ALLOCATION, tdp_mmu_free_sp
 from septum.kvm.virt.attributes import has_private_leaf
 from septum.kvm.virt.gmem import truncate
 from septum.kvm.virt.gmem_file import CLOSES_FILE, forget_file
-from septum.lang import Witness, each, process, reached, when
+from septum.lang import Witness, atomic, each, process, reached, when
 from septum.tdx.building import tdh_vp_flush
 from septum.tdx.geometry import BUILDS
 from septum.tdx.phymem import release_hkid, tdh_phymem_page_reclaim, tdh_phymem_page_wbinvd
@@ -31,6 +31,7 @@ vm_destroyed = Witness("vm_destroyed", "a VM was destroyed to the last page")
 def close_vcpu(m: Machine, vcpu: VcpuId):
     """The VMM is done with a vCPU: its thread has ended, its descriptor is closed."""
     yield
+    atomic("refcount_dec_and_test() of users_count")
     m.vm[m.vcpu[vcpu].vm].users -= 1
 
 
@@ -81,18 +82,18 @@ def tdx_mmu_release_hkid(m: Machine, vm: VmId):
 
 @process
 def tdx_vcpu_free(m: Machine, vcpu: VcpuId):
-    """kvm_mmu_destroy() and tdx_vcpu_free() [7.2], kvm-mmu.md 5.10: puts the mirror root, reclaims the TDVPR."""
+    """tdx_vcpu_free() and kvm_mmu_destroy() [7.2], kvm-mmu.md 5.10: reclaims the TDVPR, then puts the mirror root."""
     vm = m.vcpu[vcpu].vm
-    if m.vcpu[vcpu].life.has_root:
-        yield from read_lock(m, m.vm[vm].mmu_lock)
-        put_mirror_root(m, vm)
-        m.vcpu[vcpu].life.has_root = False
-        read_unlock(m, m.vm[vm].mmu_lock)
     assert not m.vcpu[vcpu].life.associated, "asserts: KVM_BUG_ON: a vCPU is freed that is associated with a CPU"
     tdvpr = m.tdvps[vcpu].build.tdvpr
     if tdvpr != 0:
         m.tdvps[vcpu].build.tdvpr = 0
         yield from reclaim_control_page(m, vm, tdvpr)
+    if m.vcpu[vcpu].life.has_root:
+        yield from read_lock(m, m.vm[vm].mmu_lock)
+        put_mirror_root(m, vm)
+        m.vcpu[vcpu].life.has_root = False
+        read_unlock(m, m.vm[vm].mmu_lock)
 
 
 @process
@@ -106,7 +107,7 @@ def close_gmem(m: Machine, vm: VmId):
 
 @process
 def kvm_gmem_release(m: Machine, vm: VmId):
-    """kvm_gmem_release() [7.1]: the last reference to the file is gone; every private leaf is zapped, every page dropped."""
+    """kvm_gmem_release() [7.1]: the last reference to the file is gone, and every private leaf is zapped; then the inode goes."""
     yield from mutex_lock(m, m.vm[vm].slots_lock)
     yield from mutex_lock(m, m.vm[vm].invalidate_lock)
     if CLOSES_FILE:
@@ -121,9 +122,9 @@ def kvm_gmem_release(m: Machine, vm: VmId):
         yield from write_lock(m, m.vm[vm].mmu_lock)
     kvm_mmu_invalidate_end(m, vm)
     write_unlock(m, m.vm[vm].mmu_lock)
-    truncate(m, vm, Gfn(0), Gfn(GFNS - 1))
     mutex_unlock(m, m.vm[vm].invalidate_lock)
     mutex_unlock(m, m.vm[vm].slots_lock)
+    truncate(m, vm, Gfn(0), Gfn(GFNS - 1))
 
 
 def kvm_mmu_destroy(m: Machine, vcpu: VcpuId):

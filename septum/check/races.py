@@ -1,0 +1,92 @@
+"""A race as a reader sees it: which step is no whole, who may come into it, what both touch, and which locks each side holds."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from septum.check.result import Access, Race, Standing
+from septum.check.trace import End, Trace, trace
+from septum.explore.build import RACE, Build
+from septum.explore.explore import FoundRace, RaceRecord
+from septum.lang.errors import EnginesDisagree
+from septum.lang.places import Places
+from septum.lang.types import scope
+
+Schedule = Sequence[tuple[int, int]]
+
+STEP_WORDS = 6
+"""Of a step_t, the first of which is the choice."""
+
+
+@dataclass(frozen=True)
+class RacingTrace:
+    """The schedule to the state from which a race begins, as a Trace, and the race."""
+
+    trace: Trace
+    race: Race
+
+
+def race_at(build: Build, schedule: Schedule) -> FoundRace | None:
+    """A race between two threads' next steps after a schedule, if any; it takes a C compiler, and the scope of the build."""
+    library = build.reducible(watched=True)
+    state = ctypes.create_string_buffer(build.initial, len(build.initial))
+    for thread, choice in schedule:
+        library.septum_step(state, thread, ctypes.byref((ctypes.c_uint32 * STEP_WORDS)(choice)))
+    record = RaceRecord()
+    library.septum_race_at(state, len(build.threads), ctypes.byref(record))
+    return record.read()
+
+
+def racing_trace(build: Build, schedule: Schedule) -> RacingTrace:
+    """The schedule in the Python engine, and the race that it leads to; EnginesDisagree if it leads to none."""
+    with scope(build.bindings):
+        found = race_at(build, schedule)
+        if found is None:
+            raise EnginesDisagree(f"{build.scenario.name}: the schedule leads to no race")
+        replayed = trace(build, schedule, End.RACE)
+        race = _race(build, found, replayed.threads)
+    return RacingTrace(replace(replayed, property=RACE, clause=clause_of(race)), race)
+
+
+def _race(build: Build, found: FoundRace, standing: Sequence[Standing]) -> Race:
+    return Race(
+        standing[found.thread], standing[found.partner],
+        (_access(build, found, 0), _access(build, found, 1)), (_access(build, found, 2), _access(build, found, 3)),
+        found.apart,
+    )  # fmt: skip
+
+
+def _access(build: Build, found: FoundRace, number: int) -> Access:
+    site, offset = (*found.sites, *found.partner_sites)[number], found.offsets[number]
+    named = build.translation.named[site]
+    places = Places(build.model.world, build.translation.realised)
+    path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in places.path(offset)).removeprefix(".")
+    return Access(path, bool(found.written >> number & 1), named.function, named.file, named.line, named.text)
+
+
+def clause_of(race: Race) -> str:
+    """What races, in a sentence: the two accesses of the step, those of who comes between, and the locks on either side."""
+    first, second = race.accesses
+    x, y = race.partner_accesses
+    alone = (x.place, x.line, x.written) == (y.place, y.line, y.written)
+    comes = _said(x) if alone else f"{_said(x)} and {'then ' if race.apart else ''}{_said(y)}"
+    return (
+        f"{RACE}: a step of {race.thread.thread}, which holds {_locks(race.thread)}, {_said(first)} and then {_said(second)}; "
+        f"{race.partner.thread}, which holds {_locks(race.partner)}, may come between: it {comes}"
+    )
+
+
+def sites_said(build: Build, found: FoundRace) -> str:
+    """What is known of a race whose schedule could not be rebuilt."""
+    a, b = (build.translation.named[site] for site in found.sites)
+    return f"{RACE}: one step of {a.function}() touches {a.text} ({a.file}:{a.line}) and {b.text} ({b.file}:{b.line})"
+
+
+def _said(access: Access) -> str:
+    return f"{'writes' if access.written else 'reads'} {access.place} ({access.file.rsplit('/', 1)[-1]}:{access.line})"
+
+
+def _locks(standing: Standing) -> str:
+    return ", ".join(standing.locks) or "no lock"

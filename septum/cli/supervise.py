@@ -1,0 +1,100 @@
+"""The command in a process of its own, so that its exit status is a verdict whatever becomes of it.
+
+A model may end the process that reads it, crash it or keep it from ever looking at a signal; memory may end anywhere. Then no
+status of that process says anything: what it comes to is told by a byte that it writes last.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import select
+import signal
+import sys
+import time
+from collections.abc import Callable
+
+BAD_INPUT, INCOMPLETE = 2, 3
+PATIENCE = 15.0
+"""Seconds after which a command that was asked to end is ended: it may have a checkpoint to write first."""
+
+PR_SET_PDEATHSIG = 1
+TOLD = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+SI_KERNEL = 0x80
+
+
+def supervised(command: Callable[[], int]) -> int:
+    """Runs the command in a child; its exit status, 2 where it died of itself, 3 where it was killed or memory ended."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {*TOLD, signal.SIGCHLD})
+    try:
+        said, say = os.pipe()
+        child = os.fork()
+    except OSError:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {*TOLD, signal.SIGCHLD})
+        return _run(command)
+    if child == 0:
+        os.close(said)
+        _be_child(command, say)
+    os.close(say)
+    return _status(_wait(child), said)
+
+
+def _be_child(command: Callable[[], int], say: int) -> None:
+    """Ends the process."""
+    os.set_inheritable(say, False)
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # who kills the one wants the other gone
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {*TOLD, signal.SIGCHLD})
+    status = _run(command)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            continue
+    os.write(say, bytes([status]))
+    sys.exit(status)
+
+
+def _run(command: Callable[[], int]) -> int:
+    try:
+        return command()
+    except MemoryError:
+        os.write(2, b"septum: the memory ended\n")
+        return INCOMPLETE
+    except (ImportError, OSError) as error:  # a library that there is no room for
+        os.write(2, f"septum: {error}\n".encode())
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        return INCOMPLETE
+
+
+def _wait(child: int) -> int:
+    """The wait status of the child. What is said to this process alone is passed on; the terminal tells both."""
+    killed = False
+    end = None
+    while True:
+        patience = 3600.0 if end is None else max(end - time.monotonic(), 0.0)
+        told = signal.sigtimedwait({*TOLD, signal.SIGCHLD}, patience)
+        found, status = os.waitpid(child, os.WNOHANG)
+        if found:
+            return status
+        if told and told.si_signo in TOLD:
+            if told.si_code != SI_KERNEL:
+                os.kill(child, told.si_signo)
+            end = end or time.monotonic() + PATIENCE
+        if end and not killed and time.monotonic() >= end:
+            os.kill(child, signal.SIGKILL)
+            killed = True
+
+
+def _status(waited: int, said: int) -> int:
+    told = os.read(said, 1) if select.select([said], [], [], 0)[0] else b""
+    if told:
+        return told[0]
+    if os.WIFSIGNALED(waited) and os.WTERMSIG(waited) == signal.SIGKILL:
+        print(
+            "septum: was killed, by the system where memory ended, or since it did not end when it was told to", file=sys.stderr
+        )
+        return INCOMPLETE
+    how = signal.Signals(os.WTERMSIG(waited)).name if os.WIFSIGNALED(waited) else f"exit status {os.WEXITSTATUS(waited)}"
+    print(f"septum: the run died ({how}) and has no result: what ends the process that reads it is no design", file=sys.stderr)
+    return BAD_INPUT
