@@ -35,6 +35,11 @@ class Change:
     def entry(self) -> Entry:
         return (self.gfn, self.level)
 
+    @property
+    def is_silent(self) -> bool:
+        """Whether a leaf loses nothing but what hardware sets at any time."""
+        return self.is_leaf(self.old) and self.is_leaf(self.new) and not (self.old ^ self.new) & ~(ACCESSED | DIRTY)
+
     def is_leaf(self, value: int) -> bool:
         return bool(value & PRESENT and (self.level == 1 or value & HUGE))
 
@@ -160,8 +165,8 @@ def dropped_split(trace: Trace, number: int, rng: random.Random) -> Mutation | N
 
 
 def dropped_change(trace: Trace, number: int, rng: random.Random) -> Mutation | None:
-    """Any change did not happen."""
-    return dropped(trace, number)
+    """Any change did not happen; but one that only clears A or D, which the CPU sets again, nobody can miss."""
+    return None if trace.changes[number].is_silent else dropped(trace, number)
 
 
 def doubled(trace: Trace, number: int, rng: random.Random) -> Mutation | None:
@@ -176,7 +181,7 @@ def swapped(trace: Trace, number: int, rng: random.Random) -> Mutation | None:
     Two changes of entries that neither contain each other nor belong to one removed table may come in either order.
     """
     other = trace.next_of_task(number)
-    if other is None:
+    if other is None or trace.changes[number].is_silent:
         return None
     first, second = trace.lines[number], trace.lines[other]
     one, two = trace.changes[number], trace.changes.get(other)
