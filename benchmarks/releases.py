@@ -1,6 +1,6 @@
 """Which verdicts differ between the releases that the model follows: the table in docs/fidelity.md.
 
-    python benchmarks/releases.py [MODEL...] [--scenario NAME] [--threads N] [--seconds N]
+    python -m benchmarks.releases [MODEL...] [--scenario NAME] [--threads N] [--seconds N]
 
 Explores every scenario of these models (default: all) for every release, each to its end, and puts those rows into the table
 whose verdicts differ; rows of other models and scenarios stay. Where two releases have the same translated model, they have the

@@ -80,7 +80,7 @@ def kvm_arch_vcpu_pre_fault_memory(m: Machine, vcpu: VcpuId, gfn: Gfn):
     direct = False
     if DIRECT:
         direct = m.vm[vm].direct.gfn_direct_bits == 0 or m.vm[vm].shared[gfn]
-    return (yield from kvm_tdp_map_page(m, vcpu, gfn, direct))
+    return (yield from kvm_tdp_page_prefault(m, vcpu, gfn, direct))
 
 
 @process
@@ -95,8 +95,8 @@ def reload_mmu(m: Machine, vcpu: VcpuId):
 
 
 @process
-def kvm_tdp_map_page(m: Machine, vcpu: VcpuId, gfn: Gfn, direct: bool):
-    """kvm_tdp_map_page() [7.1]: until it is served or a signal comes. Errno.
+def kvm_tdp_page_prefault(m: Machine, vcpu: VcpuId, gfn: Gfn, direct: bool):
+    """kvm_tdp_page_prefault() [7.1]: until it is served or a signal comes. Errno.
 
     Not for a slot that is being deleted, which waits for us [6.18]. Until 7.3 the MMU is not reloaded here: a fault with an
     obsolete root is stale, again and again, and whoever waits for this SRCU section waits for ever.
