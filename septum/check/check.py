@@ -79,17 +79,14 @@ def check(
     `design` is a built-in name, a path, or a Model. With `property` only that one is judged.
     `scope_name` names sizes, `vcpus` and `pages` override them; `kernel` is the release to follow where they differ, and `module`
     the version of the TDX module, of septum.tdx.versions.VERSIONS. `threads` are the cores to use (default: all), `reduce`
-    names the reductions to use, of REDUCTIONS. Without a C compiler the Python
-    engine does it all, and the Result says so. A long check is kept in the cache directory; with `resume` it goes on from there,
-    and `notice` is told from where, and what was lost.
+    names the reductions to use, of REDUCTIONS. Without a C compiler the Python engine does it all, and the Result says so. A
+    long check is kept in the cache directory; with `resume` it goes on from there, and `notice` is told from where.
 
     A scenario that is explored to the end is searched for fair cycles with `livelocks`, or where `property` is progress. With
     `races` its steps are watched for those that another thread may come into, unless another property is judged alone. Raises
     UserError for a design or a name that cannot be used.
     """
-    if not reduce <= REDUCTIONS:
-        unknown, known = (", ".join(sorted(names)) for names in (reduce - REDUCTIONS, REDUCTIONS))
-        raise UserError(f"no reduction is called {unknown}; there are {known}")
+    _check_reductions(reduce)
     began = Clock(budget.seconds)
     try:
         with deadline(budget.seconds):
@@ -98,8 +95,8 @@ def check(
             missing = ", ".join(sorted(chosen.needs - model.operations))
             if missing:
                 return Result(model.name, scenario, Verdict.NOT_APPLICABLE, reason=f"the design has no {missing}", engine=engine)
-            versions = {"KERNEL": release(kernel), "MODULE": version_number(module)}
-            sizes = sizes_given(model, chosen, scope_name, {"VCPUS": vcpus, "PAGES": pages, **versions})
+            given = {"VCPUS": vcpus, "PAGES": pages, "KERNEL": release(kernel), "MODULE": version_number(module)}
+            sizes = sizes_given(model, chosen, scope_name, given)
             lacks_compiler = engine == "c" and not has_compiler()
             engine = "python" if lacks_compiler else engine
             livelocks |= property == PROGRESS
@@ -109,14 +106,20 @@ def check(
             watching = _watching(property, races) if engine == "c" else Watching.NOTHING
             with scope(built.bindings):
                 if property and not judges(built, property):
-                    reason = f"nothing that it runs belongs to {property}"
-                    return Result(model.name, scenario, Verdict.VACUOUS, reason=reason, engine=engine)
+                    why = f"nothing that it runs belongs to {property}"
+                    return Result(model.name, scenario, Verdict.VACUOUS, reason=why, engine=engine)
             one = _Check(built, sizes, budget, began, engine, threads, reduce, progress, resume, notice, livelocks, watching)
             result = one.result()
             return replace(result, reason=result.reason or NO_COMPILER) if lacks_compiler else result
     except OutOfTime:
         name = design if isinstance(design, str) else design.name
         return Result(name, scenario, Verdict.INCOMPLETE, reason=REASONS[Outcome.OUT_OF_TIME], engine=engine)
+
+
+def _check_reductions(given: frozenset[str]) -> None:
+    if not given <= REDUCTIONS:
+        unknown, known = (", ".join(sorted(names)) for names in (given - REDUCTIONS, REDUCTIONS))
+        raise UserError(f"no reduction is called {unknown}; there are {known}")
 
 
 def _watching(property: str, races: bool) -> Watching:
@@ -282,8 +285,7 @@ class _Check:
             self.built.reducible(watching is not Watching.NOTHING),
             self.built.initial, len(self.built.threads), daemons=self.built.daemons, workers=workers,
             budget=self.budget, max_depth=max_depth, **{name: name in reduce for name in REDUCTIONS},
-            progress=self.progress, directory=spill_directory(), checkpoint=checkpoint, resumed=self._tell,
-            watching=watching,
+            progress=self.progress, directory=spill_directory(), checkpoint=checkpoint, resumed=self._tell, watching=watching,
         )  # fmt: skip
         if found.outcome in BROKEN and not found.traced and "symmetry" in reduce:
             again = self._explore(reduce - {"symmetry"}, workers, found.depth + 1)

@@ -150,17 +150,15 @@ def explore(
     `daemons` is the mask of the threads that may be blocked for ever. With `max_depth`, schedules of up to so many moves are
     judged; COMPLETE then means that there are no longer ones. `fusion` and `partial` want a library that was given footprints,
     and `watching` one that tells its accesses as well.
-    An interrupt from the keyboard ends the run as STOPPED.
+    Ctrl-C ends the run as STOPPED.
 
     With `directory`, states that wait to be expanded go there, to files without a name, once they take `spill_bytes` of memory
-    (by default a quarter of the budget or, without one, of the machine). Where the run goes on
-    from a `checkpoint`, `resumed` is told from which level, and what was lost; UserError if the checkpoint cannot be used.
+    (by default a quarter of the budget, or of the machine). Where the run goes on from a `checkpoint`, `resumed` is told from
+    which level, and what was lost; UserError if the checkpoint cannot be used.
     """
     _check_arguments(library, initial, threads, workers)
     run = Run(
-        initial=initial,
-        most_states=limit(budget.states),
-        most_bytes=limit(budget.bytes),
+        initial=initial, most_states=limit(budget.states), most_bytes=limit(budget.bytes),
         most_depth=max_depth,
         most_seconds=0.0 if budget.seconds is None else max(budget.seconds, 1e-9),
         threads=threads,
@@ -172,7 +170,7 @@ def explore(
         spill_bytes=0 if directory is None else limit(spill_bytes or _spill_bytes(budget)),
         outcome=Outcome.STOPPED.value,
         failure=_NO_FAILURE,
-    )
+    )  # fmt: skip
     with ExitStack() as stack:
         if checkpoint:
             options = (threads, daemons, max_depth, symmetry, fusion, partial, watching.value)

@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import Any, Protocol
 
 from septum.replay.native import Record
 from septum.replay.result import Divergence, Line, Place
 from septum.replay.traced.events import Guard, Kind, Step
 from septum.replay.words import GUARDS, STEPS, word
 
-if TYPE_CHECKING:
-    from septum.replay.session import Session
-
 BEFORE = 8
 CHANGES = (
     Step.LINK, Step.MAP, Step.REMAP, Step.WRITE_PROTECT, Step.CLEAR_DIRTY, Step.AGE, Step.SPLIT, Step.ZAP_LEAF, Step.REMOVE_TABLE,
     Step.RECOVER, Step.COLLAPSE, Step.FREEZE_ENTRY,
 )  # fmt: skip
+
+
+class Session(Protocol):
+    """What is asked of a session that has stopped: its world, where it stopped, and the lines that led there."""
+
+    m: Any
+    state: Any
+
+    def record(self, number: int) -> Record: ...
+
+    def text(self, record: Record) -> str: ...
+
+    def history(self, number: int) -> Iterable[Record]: ...
+
+    def guard_of(self, step: Step) -> Guard: ...
 
 
 def describe(session: Session) -> Divergence:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
 
 from septum.host.entry import PAGE_SHIFT
 from septum.lang import UserError
 from septum.tdx.geometry import FIRST_HKID, RESERVED_AREAS, TDMRS
-
-if TYPE_CHECKING:
-    from septum.tdx.module import Module
 
 TD_PARAMS_BYTES = 48  # as far as the emulator reads them
 
@@ -33,7 +31,17 @@ class Memory(dict[int, bytes]):
         return bytes(found) if first else None
 
 
-def offer_tdmrs(module: Module, pointers: int, count: int) -> None:
+class Platform(Protocol):
+    """What is needed of a module: its world, the host's memory, its sizes, and the scope that they make."""
+
+    m: Any
+    memory: Memory
+    geometry: Any
+
+    def scope(self) -> AbstractContextManager[None]: ...
+
+
+def offer_tdmrs(module: Platform, pointers: int, count: int) -> None:
     """Reads the TDMR_INFO structures that the array of pointers at an address names, as SYS.CONFIG does."""
     with module.scope():
         areas, most, end = RESERVED_AREAS.value, TDMRS.value, module.geometry.pages * FIRST_HKID.value << PAGE_SHIFT
@@ -53,7 +61,7 @@ def offer_tdmrs(module: Module, pointers: int, count: int) -> None:
             to.reserved[area].base, to.reserved[area].size = words[8 + 2 * area], words[9 + 2 * area]
 
 
-def offer_parameters(module: Module, lp: int, address: int | None = None) -> None:
+def offer_parameters(module: Platform, lp: int, address: int | None = None) -> None:
     """Reads TD_PARAMS for a MNG.INIT of an LP; where there are none, those of a plain TD with the levels of the geometry."""
     content = None if address is None else module.memory.read(address, TD_PARAMS_BYTES)
     geometry = module.geometry
@@ -64,7 +72,7 @@ def offer_parameters(module: Module, lp: int, address: int | None = None) -> Non
     to.max_vcpus, to.l2_vms, to.tsc = words[2] & 0xFFFF, words[2] >> 16 & 0xFF, words[5] & 0xFFFF
 
 
-def _read(module: Module, address: int, size: int) -> bytes:
+def _read(module: Platform, address: int, size: int) -> bytes:
     found = module.memory.read(address, size)
     if found is None:
         raise UserError(f"there is nothing at {address:#x}; put what the host has there into module.memory")

@@ -43,7 +43,8 @@ MODEL = """
 
     {body}
 
-    model = Model("mine", World, (Scenario("s", "a scenario", start, ({witness},)),), (Property("custody", "one holder"), Property("context", "")))
+    properties = (Property("custody", "one holder"), Property("context", ""))
+    model = Model("mine", World, (Scenario("s", "a scenario", start, ({witness},)),), properties)
 """
 
 HOLDS = """
