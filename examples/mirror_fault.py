@@ -158,6 +158,7 @@ def fault(w: World, t: Cpu, gfn: u8):
         w.reading[t] = True
         again = yield from walk(w, t, gfn)
         yield
+        atomic("the sequence, where it is read next, is looked at again under the lock")
         w.reading[t] = False
         if not again:
             return
