@@ -1,6 +1,11 @@
-"""Mutated traces through the C readers under the address and undefined-behaviour sanitizers, and damaged archives through replay."""
+"""Mutated traces through the C readers under sanitizers of addresses and undefined behaviour; damaged archives in replay."""
 
 from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tests.fuzz.readers import main
 
