@@ -43,7 +43,8 @@ MODEL = """
 
     {body}
 
-    model = Model("mine", World, (Scenario("s", "a scenario", start, ({witness},)),), (Property("custody", "one holder"), Property("context", "")))
+    scenarios = (Scenario("s", "a scenario", start, ({witness},)),)
+    model = Model("mine", World, scenarios, (Property("custody", "one holder"), Property("context", "")))
 """
 
 HOLDS = """
