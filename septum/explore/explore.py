@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, ClassVar
 
 from septum.explore.checkpoint import IN_USE, REFUSALS, Checkpoint, Resumed
+from septum.explore.watching import FoundRace, RaceRecord, Watching
 from septum.lang.errors import UserError
 
 POLL_SECONDS = 0.1
