@@ -77,9 +77,8 @@ class Exploration:
     """What an exploration found, and what it covered.
 
     `schedule` is the way to a violation or a deadlock: the thread of every step, and its choice. Under symmetry it may be
-    missing (`traced` is False): the model then gives several representatives to states that differ in names only. Of a run that
-    found nothing but a `race`, the schedule leads to the state from which its steps are taken. `unwatched`: some steps touched
-    more than could be watched.
+    missing (`traced` is False): the model then gives several representatives to states that differ in names only. Where there
+    is only a `race`, it leads to where that begins. `unwatched`: some steps touched more than could be watched.
     """
 
     outcome: Outcome
@@ -247,12 +246,11 @@ def explore(
 
     `daemons` is the mask of the threads that may be blocked for ever. With `max_depth`, schedules of up to so many moves are
     judged; COMPLETE then means that there are no longer ones. `fusion` and `partial` want a library that was given footprints,
-    and `watching` one that tells its accesses as well.
+    and `watching` one that tells its accesses.
     An interrupt from the keyboard ends the run as STOPPED.
 
     With `directory`, states that wait to be expanded go there, to files without a name, once they take `spill_bytes` of memory
-    (by default a quarter of the budget or, without one, of the machine). Where the run goes on
-    from a `checkpoint`, `resumed` is told from which level, and what was lost; UserError if the checkpoint cannot be used.
+    (by default a quarter of the budget or, without one, of the machine). Where the run goes on from a `checkpoint`, `resumed` is told from which level, and what was lost; UserError if the checkpoint cannot be used.
     """
     _check_arguments(library, initial, threads, workers)
     run = Run(
@@ -398,6 +396,5 @@ def _exploration(library: ctypes.CDLL, run: Run) -> Exploration:
         checkpoints=run.checkpoints,
         failed_checkpoints=run.failed_checkpoints,
         resumed=_resumed(run),
-        race=run.race.read(),
-        unwatched=bool(run.unwatched),
-    )
+        race=run.race.read(), unwatched=bool(run.unwatched),
+    )  # fmt: skip
