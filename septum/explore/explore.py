@@ -250,7 +250,8 @@ def explore(
     An interrupt from the keyboard ends the run as STOPPED.
 
     With `directory`, states that wait to be expanded go there, to files without a name, once they take `spill_bytes` of memory
-    (by default a quarter of the budget or, without one, of the machine). Where the run goes on from a `checkpoint`, `resumed` is told from which level, and what was lost; UserError if the checkpoint cannot be used.
+    (by default a quarter of the budget or, without one, of the machine). Where the run goes on from a `checkpoint`, `resumed` is
+    told from which level, and what was lost; UserError if the checkpoint cannot be used.
     """
     _check_arguments(library, initial, threads, workers)
     run = Run(
