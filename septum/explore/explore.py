@@ -246,8 +246,7 @@ def explore(
 
     `daemons` is the mask of the threads that may be blocked for ever. With `max_depth`, schedules of up to so many moves are
     judged; COMPLETE then means that there are no longer ones. `fusion` and `partial` want a library that was given footprints,
-    and `watching` one that tells its accesses.
-    An interrupt from the keyboard ends the run as STOPPED.
+    and `watching` one that tells its accesses. An interrupt from the keyboard ends the run as STOPPED.
 
     With `directory`, states that wait to be expanded go there, to files without a name, once they take `spill_bytes` of memory
     (by default a quarter of the budget or, without one, of the machine). Where the run goes on from a `checkpoint`, `resumed` is
