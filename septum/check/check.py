@@ -21,7 +21,8 @@ from septum.check.switches import fewest_switches
 from septum.check.trace import End, Trace, trace
 from septum.explore.build import ASSERTS, DEADLOCK, PROGRESS, RACE, Build, build, judges, sizes_given
 from septum.explore.checkpoint import Checkpoint, remove_stale
-from septum.explore.explore import Budget, Exploration, Outcome, Progress, Watching, explore
+from septum.explore.explore import Budget, Exploration, Outcome, Progress, explore
+from septum.explore.watching import Watching
 from septum.host import geometry
 from septum.kvm.versions import release
 from septum.lang.errors import EnginesDisagree, ModelError, OutOfTime, UserError

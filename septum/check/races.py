@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from septum.check.result import Access, Race, Standing
 from septum.check.trace import End, Trace, trace
 from septum.explore.build import RACE, Build
-from septum.explore.run import FoundRace, RaceRecord
+from septum.explore.watching import FoundRace, RaceRecord
 from septum.lang.errors import EnginesDisagree
 from septum.lang.places import Places
 from septum.lang.types import scope

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import IO
 
 from septum.explore.checkpoint import IN_USE, REFUSALS, Checkpoint, Resumed
-from septum.explore.run import FoundRace, Run
+from septum.explore.run import Run
+from septum.explore.watching import FoundRace, Watching
 from septum.lang.errors import UserError
 
 POLL_SECONDS = 0.1
@@ -72,22 +73,13 @@ class Progress:
     seconds: float
 
 
-class Watching(Enum):
-    """Whether an exploration looks for races; one that is found is told at the end, or ends it."""
-
-    NOTHING = 0
-    TO_THE_END = 1
-    UNTIL_FOUND = 2
-
-
 @dataclass(frozen=True)
 class Exploration:
     """What an exploration found, and what it covered.
 
     `schedule` is the way to a violation or a deadlock: the thread of every step, and its choice. Under symmetry it may be
-    missing (`traced` is False): the model then gives several representatives to states that differ in names only. Of a run that
-    found nothing but a `race`, the schedule leads to the state from which its steps are taken. `unwatched`: some steps touched
-    more than could be watched.
+    missing (`traced` is False): the model then gives several representatives to states that differ in names only. Where there
+    is only a `race`, it leads to where that begins. `unwatched`: some steps touched more than could be watched.
     """
 
     outcome: Outcome
@@ -304,6 +296,5 @@ def _exploration(library: ctypes.CDLL, run: Run) -> Exploration:
         checkpoints=run.checkpoints,
         failed_checkpoints=run.failed_checkpoints,
         resumed=_resumed(run),
-        race=run.race.read(),
-        unwatched=bool(run.unwatched),
-    )
+        race=run.race.read(), unwatched=bool(run.unwatched),
+    )  # fmt: skip

@@ -8,7 +8,8 @@ from septum.check.check import Budget, check, explain
 from septum.check.loading import load
 from septum.check.result import Verdict
 from septum.explore.build import build
-from septum.explore.explore import Outcome, Watching, explore
+from septum.explore.explore import Outcome, explore
+from septum.explore.watching import Watching
 from septum.host.cpu import Cpu
 from septum.host.geometry import THREADS, ThreadId
 from septum.host.locks import SpinLock, spin_lock, spin_unlock

@@ -14,7 +14,8 @@ from itertools import combinations_with_replacement
 from pathlib import Path
 
 from septum.explore.build import Build, build
-from septum.explore.explore import Watching, explore
+from septum.explore.explore import explore
+from septum.explore.watching import Watching
 from septum.lang.types import scope
 from tests.explore.naive import STEP_BLOCKED, STEP_FAILED, STEP_PRUNED, Step
 from tests.explore.random_models import model, module
