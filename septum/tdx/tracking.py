@@ -2,7 +2,7 @@
 
 from septum.host.cpu import just_me
 from septum.host.geometry import Level, Pfn, VcpuId, VmId
-from septum.lang import commutes, process
+from septum.lang import atomic, commutes, process
 from septum.tdx.geometry import MOVES, WHOLE, Epoch
 from septum.tdx.locks import release_exclusive, release_shared, release_tree, try_exclusive, try_shared, try_tree
 from septum.tdx.operands import RCX, TD_EPOCH
@@ -23,6 +23,7 @@ from septum.tdx.versions import ZERO_STEP_SHARED
 
 def tracked(m, vm: VmId, bepoch: Epoch):
     """Whether no vCPU can hold a translation of a page blocked at `bepoch`."""
+    atomic("epoch and counts as one: what is tracked stays so, and to be told too late that it is costs a retry alone")
     td = m.td[vm]
     return bepoch + 1 < td.epoch or (bepoch + 1 == td.epoch and td.refcount[bepoch % 2] == 0)
 
