@@ -83,11 +83,6 @@ REFUSED = {
         + 'mine = Scenario("same_gfn", "t", lambda setup: None)\n',
         "there is a scenario same_gfn already",
     ),
-    "a module that is elsewhere in septum": (
-        "from septum.kvm.tdx import tdx_track\n",
-        "mine.py:1: ModuleNotFoundError: No module named 'septum.kvm.tdx'\n    from septum.kvm.tdx import tdx_track\n"
-        "  there is septum.kvm.vmx.tdx",
-    ),
 }
 
 
