@@ -21,7 +21,7 @@ from septum.check.switches import fewest_switches
 from septum.check.trace import End, Trace, trace
 from septum.explore.build import ASSERTS, DEADLOCK, PROGRESS, RACE, Build, build, judges, sizes_given
 from septum.explore.checkpoint import Checkpoint, remove_stale
-from septum.explore.explore import Budget, Exploration, Outcome, Progress, explore
+from septum.explore.explore import Budget, Exploration, Outcome, Progress, explore, spill_directory
 from septum.explore.watching import Watching
 from septum.host import geometry
 from septum.kvm.versions import release
@@ -128,14 +128,6 @@ def _watching(property: str, races: bool) -> Watching:
     if property == RACE:
         return Watching.UNTIL_FOUND
     return Watching.TO_THE_END if races and not property else Watching.NOTHING
-
-
-def spill_directory() -> Path | None:
-    """Where states go that memory has no room for: $SEPTUM_SPILL, or the cache directory if it can be written."""
-    named = os.environ.get("SEPTUM_SPILL")
-    if named:
-        return Path(named)
-    return cache_directory() if os.access(cache_directory(), os.W_OK) else None
 
 
 def explain(token: str, design: str = "") -> Result:

@@ -18,6 +18,7 @@ from septum.explore.checkpoint import IN_USE, REFUSALS, Checkpoint, Resumed
 from septum.explore.run import Run
 from septum.explore.watching import FoundRace, Watching
 from septum.lang.errors import UserError
+from septum.translate.cache import cache_directory
 
 POLL_SECONDS = 0.1
 
@@ -204,6 +205,14 @@ def _check_arguments(library: ctypes.CDLL, initial: bytes, threads: int, workers
 def limit(amount: int | None) -> int:
     """As C takes it, where 0 is no limit: no budget at all is the smallest one."""
     return 0 if amount is None else max(amount, 1)
+
+
+def spill_directory() -> Path | None:
+    """Where states go that memory has no room for: $SEPTUM_SPILL, or the cache directory if it can be written."""
+    named = os.environ.get("SEPTUM_SPILL")
+    if named:
+        return Path(named)
+    return cache_directory() if os.access(cache_directory(), os.W_OK) else None
 
 
 def _spill_bytes(budget: Budget) -> int:
