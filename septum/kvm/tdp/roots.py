@@ -32,7 +32,7 @@ from septum.kvm.tdp.set_spte import tdp_mmu_set_direct_spte, tdp_mmu_set_direct_
 from septum.kvm.tdp.spte import is_shadow_present_pte
 from septum.kvm.tdp.tdp_mmu import read_sptep
 from septum.kvm.tdp.walk import direct_table, tdp_mmu_iter_cond_resched
-from septum.lang import Witness, bug_on, commutes, each, process, reached, u64, when
+from septum.lang import Witness, atomic, bug_on, commutes, each, process, reached, u64, when
 
 root_allocated = Witness("root_allocated", "a vCPU allocated a direct root")
 root_found = Witness("root_found", "a vCPU found the root that another one had allocated")
@@ -180,6 +180,9 @@ def tdp_mmu_zap_direct_root(m: Machine, vm: VmId, root: Pfn, shared: bool):
 def zap_direct_entry(m: Machine, vm: VmId, root: Pfn, gfn: Gfn, level: Level, shared: bool):
     """One entry of a pass of zap_root: a leaf or a table that is empty by now. Nobody links tables in a root that is invalid."""
     yield
+    atomic(
+        "a table that NX recovery unlinks on the way has frozen entries, which are passed by, as if it had been unlinked before"
+    )
     spt = direct_table(m, vm, root, gfn, level)
     again = spt != 0
     while again:
