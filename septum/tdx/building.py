@@ -7,7 +7,7 @@ stands with the whole module.
 from septum.host.entry import SEPT_FREE
 from septum.host.frames import PageType, Role, fill
 from septum.host.geometry import Level, Pfn, VcpuId, VmId
-from septum.lang import Struct, process, u8
+from septum.lang import Struct, atomic, process, u8
 from septum.tdx.geometry import MOVES
 from septum.tdx.leaves import OpState
 from septum.tdx.operands import RCX
@@ -115,6 +115,12 @@ def tdh_vp_flush(m, vm: VmId, vcpu: VcpuId):
     m.tdvps[vcpu].build.associated = False
     if MOVES:
         m.tdvps[vcpu].at.lp = 0
-    m.td[vm].build.associated -= 1
+    count_flushed(m, vm)
     leave_td(m, vm)
     return TDX_SUCCESS
+
+
+def count_flushed(m, vm: VmId):
+    """One vCPU fewer is associated with an LP."""
+    atomic("one locked instruction of the module")
+    m.td[vm].build.associated -= 1

@@ -7,7 +7,7 @@ from septum.host.pools import EIO, OK, kvm_mmu_memory_cache_alloc
 from septum.host.rcu import call_rcu
 from septum.kvm.machine import Machine
 from septum.kvm.mmu.mmu import mmu_topup_memory_caches
-from septum.lang import Witness, process, reached
+from septum.lang import Witness, atomic, process, reached
 
 root_shared = Witness("root_shared", "a vCPU that came to allocate the mirror root found it there under pages_lock")
 
@@ -39,11 +39,11 @@ def alloc_mirror_root(m: Machine, vcpu: VcpuId):
             root = yield from kvm_mmu_memory_cache_alloc(m, m.vcpu[vcpu].mmu_shadow_page_cache)
             take(m, root, Role.HAND, Role.SPT)
             m.sp[root].level = LEVELS
-            m.vm[vm].life.root_count = 1
+            m.vm[vm].life.root_count = 2  # the TDP MMU's reference, and this vCPU's
             m.vm[vm].mirror_root = root
         else:
             reached(root_shared)
-        get_mirror_root(m, vm)
+            get_mirror_root(m, vm)
         spin_unlock(m, m.vm[vm].life.pages_lock)
     else:
         get_mirror_root(m, vm)
@@ -53,6 +53,7 @@ def alloc_mirror_root(m: Machine, vcpu: VcpuId):
 
 def get_mirror_root(m: Machine, vm: VmId):
     """kvm_tdp_mmu_get_root() [7.1]: the TDP MMU holds a reference to a valid root, so it has one."""
+    atomic("refcount_inc_not_zero()")
     assert m.vm[vm].life.root_count != 0, "asserts: WARN_ON_ONCE: a valid root without a reference"
     m.vm[vm].life.root_count += 1
 
