@@ -302,11 +302,11 @@ def _check_arguments(entry: Function, arguments: Sequence[int]) -> None:
 
 def _check_world(model: Model) -> None:
     """A state that cannot be explored is refused before anything is made of it."""
-    line = inspect.getsourcelines(model.world)[1]
-    place = f"{shown_path(inspect.getsourcefile(model.world) or '')}:{line}"
     sizes = {name: size_of(of) for name, of in fields(model.world).items()}
     if sum(sizes.values()) > MOST_WORLD:
         largest = max(sizes, key=lambda name: sizes[name])
+        line = inspect.getsourcelines(model.world)[1]
+        place = f"{shown_path(inspect.getsourcefile(model.world) or '')}:{line}"
         many = f"{sum(sizes.values()):,} bytes, {sizes[largest]:,} of them in {largest}"
         raise UserError(f"{place}: a state of {model.world.__name__} has {many}; at most {MOST_WORLD:,} can be explored")
 
