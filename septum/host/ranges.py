@@ -23,6 +23,7 @@ class Range(Struct):
 
 def range_of(m, page: Pfn):
     """The 2M range of a page: pfn // 512 at real geometry."""
+    commutes("where a page lies is said by its number, and by no memory that anybody writes")
     if LAZY_RANGES:
         return m.frame[page].range
     return RangeId(u64(page) // ENTRIES)

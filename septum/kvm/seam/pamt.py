@@ -88,6 +88,13 @@ def inc_not_zero(m: Machine, page: Pfn):
     return True
 
 
+def dec_and_test(m: Machine, r: RangeId):
+    """atomic_dec_and_test() of a range's refcount: whether it is zero afterwards."""
+    atomic("one locked instruction")
+    m.range[r].refcount -= 1
+    return m.range[r].refcount == 0
+
+
 @process
 def lock_pamt(m: Machine):
     """The global lock of PAMT.ADD and PAMT.REMOVE."""

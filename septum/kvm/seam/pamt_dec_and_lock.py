@@ -3,7 +3,7 @@
 from septum.host.geometry import Pfn, RangeId
 from septum.host.ranges import range_of
 from septum.kvm.machine import Machine
-from septum.kvm.seam.pamt import INC_NOT_ZERO, check_counted, free_pair, lock_pamt, unlock_pamt
+from septum.kvm.seam.pamt import INC_NOT_ZERO, check_counted, dec_and_test, free_pair, lock_pamt, unlock_pamt
 from septum.kvm.seam.pamt_always_lock import pamt_back
 from septum.lang import atomic, process
 from septum.tdx.pairs import tdh_phymem_pamt_remove
@@ -19,13 +19,6 @@ def dec_unless_one(m: Machine, r: RangeId):
         return False
     m.range[r].refcount -= 1
     return True
-
-
-def dec_and_test(m: Machine, r: RangeId):
-    """atomic_dec_and_test(): whether it is zero afterwards."""
-    atomic("one locked instruction")
-    m.range[r].refcount -= 1
-    return m.range[r].refcount == 0
 
 
 @process

@@ -8,7 +8,17 @@ from septum.host.geometry import Pfn
 from septum.host.pools import EIO, OK
 from septum.host.ranges import range_of
 from septum.kvm.machine import Machine
-from septum.kvm.seam.pamt import INC_NOT_ZERO, check_counted, free_pair, free_unused, lock_pamt, pamt_add, unlock_pamt
+from septum.kvm.seam.pamt import (
+    INC_NOT_ZERO,
+    check_counted,
+    dec_and_test,
+    free_pair,
+    free_unused,
+    inc_not_zero,
+    lock_pamt,
+    pamt_add,
+    unlock_pamt,
+)
 from septum.lang import Size, Witness, process, reached
 from septum.tdx.pairs import tdh_phymem_pamt_remove
 from septum.tdx.status import TDX_HPA_RANGE_NOT_FREE, TDX_OPERAND_BUSY, TDX_SUCCESS
@@ -23,8 +33,7 @@ def pamt_back(m: Machine, page: Pfn, page0: Pfn, page1: Pfn):
     """tdx_pamt_get() from the lock on: where the pair is still there, a putter has not come to remove it."""
     yield from lock_pamt(m)
     r = range_of(m, page)
-    if m.range[r].refcount != 0:
-        m.range[r].refcount += 1
+    if inc_not_zero(m, page):
         unlock_pamt(m)
         free_unused(m, page0, page1)
         return OK
@@ -48,8 +57,7 @@ def pamt_put(m: Machine, page: Pfn):
     yield
     check_counted(m, page)
     r = range_of(m, page)
-    m.range[r].refcount -= 1
-    if m.range[r].refcount != 0:
+    if not dec_and_test(m, r):
         return
     yield from lock_pamt(m)
     if m.range[r].refcount != 0:

@@ -39,6 +39,7 @@ def close_vcpu(m: Machine, vcpu: VcpuId):
 def close_vm(m: Machine, vm: VmId):
     """A thread of the VMM that worked on the VM without a vCPU is done with it."""
     yield
+    atomic("refcount_dec_and_test() of users_count")
     m.vm[vm].users -= 1
 
 
