@@ -339,7 +339,8 @@ class Printer:
 
     def _choose(self, node: tree.Choose) -> None:
         count = self.c(node.count)
-        possible = f"({count}) >= 1 && ({count}) <= {MOST_CHOICES}"
+        few = isinstance(node.count.kind, Num) and node.count.kind.hi <= MOST_CHOICES
+        possible = f"({count}) >= 1" if few else f"({count}) >= 1 && ({count}) <= {MOST_CHOICES}"
         self._suspend(node, f"{possible} ? (uint32_t)({count}) : 1" if node.site else f"(uint32_t)({count})")
         if node.site:
             self.out(f"if (!({possible})) fail(c, {self.unit.sites.number(node.site)});")

@@ -166,7 +166,7 @@ def stopped(**_: Any) -> Hunted:
         return FAILS
 
 
-@pytest.mark.parametrize(("answer", "status"), [(interrupted, 0), (stopped, 1)])
+@pytest.mark.parametrize(("answer", "status"), [(interrupted, 3), (stopped, 1)])
 def test_control_c_shows_what_is_known(septum: Any, answers: Any, answer: Any, status: int) -> None:
     answers["same_gfn"] = answer
     found = septum("hunt", "upstream")

@@ -181,7 +181,7 @@ def test_a_property_holds_after_every_step_and_one_at_rest_only_at_the_end(progr
             m.n = 0
 
         def property_low(m):
-            assert m.n == 0, "low: n is not 0"
+            assert m.n == 0, "property_low: n is not 0"
     """
     built = program(text)
     model = built.model
