@@ -98,7 +98,7 @@ ROWS = (
      "    slots.active.generation += 2\n    yield from synchronize_srcu(m, m.vm[vm].memslots.srcu)", "mmio", "mmio"),
     # SPTEs of direct trees
     ("an SPTE is stored without a comparison", "kvm/tdp/set_spte.py", "tdp_mmu_set_direct_spte_atomic",
-     "if m.table[spt].word[i] != old:", "if False:", "accounting", "notifier"),
+     "was = cmpxchg(m.table[spt].word[i], old, new)", "m.table[spt].word[i] = new\n    was = old", "accounting", "notifier"),
     ("statistics count what was not installed", MMU, "kvm_tdp_mmu_map",
      "if error == OK and not is_mirror_sp(m, spt):", "if not is_mirror_sp(m, spt):", "accounting", "notifier"),
     ("tables of zeros", "kvm/vmx/vcpu.py", "kvm_mmu_create",
