@@ -194,24 +194,12 @@ MUTATIONS = (
     ),
     Mutation("refcount not set after PAMT.ADD", PAMT, "pamt_back", "m.range[r].refcount = 1", "pass", "backing", "same_gfn"),
     Mutation(
-        "refcount not raised for a shared range", PAMT, "pamt_back", "m.range[r].refcount += 1", "pass", "backing", "same_gfn"
-    ),
-    Mutation(
-        "one spare page not freed",
+        "refcount not raised for a shared range",
         "kvm/seam/pamt.py",
-        "free_unused",
-        "free_page(m, page1, Role.HAND)",
+        "inc_not_zero",
+        "m.range[r].refcount += 1",
         "pass",
-        "custody",
-        "same_gfn",
-    ),
-    Mutation(
-        "a spare page freed twice",
-        "kvm/seam/pamt.py",
-        "free_unused",
-        "free_page(m, page1, Role.HAND)",
-        "free_page(m, page0, Role.HAND)",
-        "custody",
+        "backing",
         "same_gfn",
     ),
     Mutation(
@@ -317,7 +305,7 @@ MUTATIONS = (
     Mutation(
         "need_topup asks for one pair only",
         "designs/dpamt_v4.py",
-        "need_topup_split",
+        "is_short",
         "cnt < SPLIT_PAGES",
         "cnt < PAMT_PAGES",
         "provision",
@@ -488,7 +476,13 @@ MUTATIONS = (
     ),
     # the fault path
     Mutation(
-        "freeze left out", TDP, "tdp_mmu_set_spte_atomic", "m.table[spt].word[i] = FROZEN_SPTE", "pass", "agreement", "same_gfn"
+        "freeze left out",
+        TDP,
+        "tdp_mmu_set_spte_atomic",
+        "was = cmpxchg(m.table[spt].word[i], old, FROZEN_SPTE)",
+        "was = m.table[spt].word[i]",
+        "agreement",
+        "same_gfn",
     ),
     Mutation(
         "no restore on busy", TDP, "tdp_mmu_set_spte_atomic", "old if error != OK else new", "new", "agreement", "zero_step"
