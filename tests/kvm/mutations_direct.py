@@ -178,7 +178,7 @@ ROWS = (
      "    tdx_quirk_reset_paddr(m, m.sp[spt].external_spt)\n", "", "contents", "erratum"),
     ("a control page is not rewritten", "kvm/x86/vm.py", "reclaim_control_page",
      "    tdx_quirk_reset_paddr(m, page)\n", "", "contents", "erratum"),
-    ("a PAMT pair is not rewritten", "kvm/seam/pamt.py", "free_pair",
+    ("a PAMT pair is not rewritten", "kvm/seam/pamt_always_lock.py", "free_rewritten",
      "    tdx_quirk_reset_paddr(m, page1)\n", "", "contents", "erratum"),
     # ioctls and signals
     ("a prefault that was interrupted says that all of it is left", "kvm/mmu/prefault.py", "pre_fault_range",
