@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 from collections import deque
 from collections.abc import Iterator
 
@@ -36,6 +37,7 @@ class _Orders:
         self.threads = tuple(sorted({thread for thread, _ in schedule}))
         self.choices = {thread: [choice for one, choice in schedule if one == thread] for thread in self.threads}
         self.length = len(schedule)
+        self.most = sum(one != other for (one, _), (other, _) in itertools.pairwise(schedule))
         state, failure = self.initial, -1
         for thread, choice in schedule:
             state, failure = self._step(state, thread, choice)
@@ -71,12 +73,17 @@ class _Orders:
                     end = (following, moved, -2 - number)
                 else:
                     end = (following, moved, number)
-                if price < cost.get(end, self.length):
+                if price + self._others(moved, number) <= self.most and price < cost.get(end, self.length):
                     cost[end], came[end] = price, (node, (thread, choice))
                     (dearer if switched else free).append(end)
             todo.extendleft(reversed(free))
             todo.extend(dearer)
         return None
+
+    def _others(self, at: tuple[int, ...], last: int) -> int:
+        """How many threads have steps left beside the one that ran last: at least so many switches are to come."""
+        left = (at[number] < len(self.choices[thread]) for number, thread in enumerate(self.threads) if number != last)
+        return sum(left)
 
     def _next(self, at: tuple[int, ...]) -> Iterator[tuple[int, int, int]]:
         for number, thread in enumerate(self.threads):

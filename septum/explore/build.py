@@ -18,6 +18,7 @@ from septum.lang.engine import Engine
 from septum.lang.errors import LanguageError, OutOfTime, SeptumError, UserError
 from septum.lang.model import Model, Scenario, Setup, Thread
 from septum.lang.paths import is_built_in, shown_path
+from septum.lang.places import Places
 from septum.lang.processes import property_of
 from septum.lang.source import Source
 from septum.lang.struct import allocate, fields, size_of
@@ -26,6 +27,7 @@ from septum.lang.values import Num, Of, Ref, bits
 from septum.reduce.alone import AloneTables
 from septum.reduce.automorphism import Automorphisms
 from septum.reduce.footprint import Footprints
+from septum.reduce.meets import MeetingTables
 from septum.translate.compile import compiled, load
 from septum.translate.translation import Translation
 from septum.translate.tree import Function, called
@@ -53,6 +55,7 @@ class Build:
     world: bytes
     _library: Callable[[str], ctypes.CDLL]
     _tables: AloneTables | None = None
+    _meetings: MeetingTables | None = None
     _automorphisms: Automorphisms | None = None
     judged: str = ""
     ignored: frozenset[int] = field(default_factory=frozenset)
@@ -87,7 +90,7 @@ class Build:
 
         With `watched` it also tells every access.
         """
-        library = self.library("WATCHED" if watched else "")
+        library = self.watched() if watched else self.library()
         self.tables().give(library)
         self.automorphisms().give(library)
         return library
@@ -101,7 +104,13 @@ class Build:
         """The model compiled so that it tells every access; use it inside of `scope(build.bindings)`."""
         library = self.library("WATCHED")
         self.tables().give(library)
+        self._meetings = self._meetings or self.tables().meetings(self.places(), self.translation.world_size)
+        self._meetings.give(library)
         return library
+
+    def places(self) -> Places:
+        """The bytes of the world by name."""
+        return Places(self.model.world, self.translation.realised)
 
     def tables(self) -> AloneTables:
         """The footprints as C reads them; use it inside of `scope(build.bindings)`."""
@@ -195,7 +204,7 @@ class _Unit:
     library: Callable[[str], ctypes.CDLL]
 
 
-RECENT = 4
+RECENT = 8
 _recent: list[_Unit] = []
 
 
@@ -203,7 +212,7 @@ def _unit(model: Model, bindings: Mapping[object, object], peers: Sequence[Scena
     """The translation for these scenarios, if it was among the last that were made, or else a new one."""
     names = tuple(one.name for one in peers)
     for unit in _recent:
-        if unit.model is model and unit.bindings == bindings and unit.peers == names:
+        if unit.model == model and unit.bindings == bindings and unit.peers == names:
             return unit
     try:
         translation, threads, worlds = _translated(model, peers)

@@ -5,7 +5,7 @@
  * whole one. Its header comes last. The file stays open, locked and so nobody else's, and a note in it says how far the run has
  * come since: what is lost when it is killed.
  */
-enum { CHECKPOINT_VERSION = 3, BUFFER_BYTES = 1 << 20 };
+enum { CHECKPOINT_VERSION = 4, BUFFER_BYTES = 1 << 20 };
 
 #define SECONDS_BETWEEN_NOTES 0.25
 #define STOPPED_BYTES (256ull << 20)

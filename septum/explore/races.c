@@ -29,6 +29,7 @@ enum { MOST_STEPS_WATCHED = 256, MOST_ACCESSES = 1 << 13, MOST_FOLLOWED = 8 };
 /* One step from a state. */
 struct watched {
 	uint32_t thread, choice;
+	uint32_t is_joined;		/* what it waited for is one piece with what it does to that */
 	accesses_t accesses;
 };
 
@@ -38,13 +39,35 @@ struct meeting {
 	const access_t *by_first, *by_last;
 };
 
+/* Python gives the bits of footprints for every place of the world before a run; what they point to lives as long as the library. */
+static struct {
+	const uint32_t *kind;		/* of the scalar at an offset */
+	const uint64_t *bits;		/* of a kind: as many words as a footprint has */
+} model_places;
+
+EXPORTED void septum_places(const uint32_t *kind, const uint64_t *bits)
+{
+	model_places.kind = kind;
+	model_places.bits = bits;
+}
+
+/* Whether a step touches a place, in the turn in which that is looked at; and writes it in what does not commute. */
+struct mark {
+	uint32_t turn, written;
+};
+
 struct watcher {
+	others_t later[MAX_THREADS];	/* what a thread may touch from the state on; of those in `known` */
+	uint32_t known;
 	struct watched step[MOST_STEPS_WATCHED];
 	uint32_t steps, used, lost;
 	struct race race;
-	struct meeting meeting[MOST_ACCESSES];
+	uint32_t reached, reach[MOST_ACCESSES];	/* the accesses of S that the other thread may meet, now or later */
+	struct meeting meeting[MOST_ACCESSES];	/* of each of these */
+	uint32_t turn;
+	struct mark mark[WORLD_SIZE];
 	access_t arena[MOST_ACCESSES], again[MOST_ACCESSES], other[MOST_ACCESSES], sequel[MOST_ACCESSES];
-	_Alignas(64) uint8_t whole[STRIDE], half[STRIDE], middle[STRIDE], seen[STRIDE], real[STRIDE];
+	_Alignas(64) uint8_t whole[STRIDE], half[STRIDE], middle[STRIDE], real[STRIDE];
 };
 
 static int overlap(const access_t *a, const access_t *b)
@@ -70,8 +93,12 @@ static int keep(struct watcher *watcher, accesses_t *accesses)
 }
 
 /* The words of the condition that a step waited for, and what the step does to them, are one piece. */
-static void join_condition(accesses_t *one)
+static void join_condition(struct watched *step)
 {
+	accesses_t *one = &step->accesses;
+
+	if (step->is_joined++)
+		return;
 	for (uint32_t i = 0; i < one->count && one->at[i].piece == AWAITED; i++) {
 		access_t *first = NULL;
 
@@ -95,8 +122,8 @@ struct split {
 	struct watcher *watcher;
 	const uint8_t *from;
 	const struct watched *one, *other;
-	uint32_t first, last;		/* the plain accesses of S between which T may come */
-	int taken;			/* T was, in the world that is in watcher->seen */
+	uint32_t first, last;		/* the accesses of S between which T may come */
+	uint32_t taken;			/* the access of S before which T was taken last, or 0 */
 	uint32_t point;			/* the access of S before which it was */
 	uint32_t steps, end[MOST_FOLLOWED + 1];	/* of T's thread, and where the accesses of each end in watcher->other */
 	struct race *race;		/* what is found first */
@@ -136,16 +163,17 @@ static void middle_of(struct split *split, uint32_t point, const void *world)
 /* Notes what a step of the other thread meets of S; whether anything. */
 static int meet_accesses(struct split *split, uint32_t number, const accesses_t *late)
 {
-	const accesses_t *one = &split->one->accesses;
+	struct watcher *watcher = split->watcher;
 	int met = 0;
 
-	for (uint32_t i = split->first; i <= split->last; i++) {
-		struct meeting *meeting = &split->watcher->meeting[i];
+	for (uint32_t i = 0; i < watcher->reached; i++) {
+		const access_t *access = &split->one->accesses.at[watcher->reach[i]];
+		struct meeting *meeting = &watcher->meeting[i];
 		uint32_t k = 0;
 
-		while (is_plain(&one->at[i]) && k < late->count && (late->at[k].piece == COMMUTING || !overlap(&one->at[i], &late->at[k])))
+		while (k < late->count && (late->at[k].piece == COMMUTING || !overlap(access, &late->at[k])))
 			k++;
-		if (!is_plain(&one->at[i]) || k == late->count)
+		if (k == late->count)
 			continue;
 		if (!meeting->first)
 			meeting->first = number, meeting->by_first = &late->at[k];
@@ -163,13 +191,15 @@ static void take_other(struct split *split)
 	unsigned thread = split->other->thread;
 	uint32_t choice = split->other->choice, met = 0;
 
-	memset(watcher->meeting, 0, split->one->accesses.count * sizeof *watcher->meeting);
+	memset(watcher->meeting, 0, watcher->reached * sizeof *watcher->meeting);
 	for (split->steps = 0; split->steps < MOST_FOLLOWED; choice = 0) {
 		uint32_t used = split->steps ? split->end[split->steps] : 0, choices = model_choices(watcher->middle, thread);
 		step_t step = { .choice = choice < choices ? choice : 0 };
 		accesses_t late = { .at = watcher->other + used, .room = MOST_ACCESSES - used };
 
-		if (!choices || watch_step(watcher->middle, thread, &step, &late) == STEP_BLOCKED)
+		if (!choices)
+			return;
+		if (watch_step(watcher->middle, thread, &step, &late) == STEP_BLOCKED)
 			return;
 		if (late.count > late.room)	/* of what follows, as much as there is room for */
 			late.count = late.room;
@@ -208,18 +238,19 @@ static void go_on_after(void *of, uint32_t count, const void *world)
 static int still_meets(struct split *split, const access_t *before, uint32_t first)
 {
 	struct watcher *watcher = split->watcher;
-	accesses_t all = { .at = watcher->sequel, .room = MOST_ACCESSES, .between = go_on_after, .of = split };
+	struct watched sequel = { .accesses = { .at = watcher->sequel, .room = MOST_ACCESSES, .between = go_on_after, .of = split } };
+	accesses_t *all = &sequel.accesses;
 	step_t step = { .choice = split->one->choice };
 
 	memcpy(watcher->real, split->from, STATE_SIZE);
-	int rc = watch_step(watcher->real, split->one->thread, &step, &all);
-	if (!keep(watcher, &all) || rc == STEP_FAILED)
+	int rc = watch_step(watcher->real, split->one->thread, &step, all);
+	if (!keep(watcher, all) || rc == STEP_FAILED)
 		return rc == STEP_FAILED;
-	join_condition(&all);
-	for (uint32_t i = split->point; i < all.count; i++)
+	join_condition(&sequel);
+	for (uint32_t i = split->point; i < all->count; i++)
 		for (uint32_t k = first > 1 ? split->end[first - 1] : 0; k < split->end[split->steps]; k++)
-			if (is_plain(&all.at[i]) && watcher->other[k].piece != COMMUTING && overlap(&all.at[i], &watcher->other[k]) &&
-			    !same_piece(before, &all.at[i]))
+			if (is_plain(&all->at[i]) && watcher->other[k].piece != COMMUTING && overlap(&all->at[i], &watcher->other[k]) &&
+			    !same_piece(before, &all->at[i]))
 				return 1;
 	return 0;
 }
@@ -235,14 +266,21 @@ static int is_inside_piece(const accesses_t *one, uint32_t count)
 /* Whether what the other thread met before the access `point` of S, and what it met then or later after it, are two. */
 static void judge_split(struct split *split)
 {
-	const accesses_t *one = &split->one->accesses;
-	const struct meeting *meeting = split->watcher->meeting;
+	const struct watcher *watcher = split->watcher;
+	const access_t *at = split->one->accesses.at;
+	const uint32_t *reach = watcher->reach;
+	const struct meeting *meeting = watcher->meeting;
+	uint32_t after = 0;
 
-	for (uint32_t i = split->first; i < split->point; i++)
-		for (uint32_t k = split->point; meeting[i].first && k <= split->last; k++) {
-			if (meeting[k].last < meeting[i].first || same_piece(&one->at[i], &one->at[k]))
+	while (reach[after] < split->point)
+		after++;
+	for (uint32_t i = 0; i < after; i++)
+		for (uint32_t k = after; meeting[i].first && k < watcher->reached; k++) {
+			const access_t *one = &at[reach[i]], *two = &at[reach[k]];
+
+			if (meeting[k].last < meeting[i].first || same_piece(one, two))
 				continue;
-			if (!still_meets(split, &one->at[i], meeting[i].first))
+			if (!still_meets(split, one, meeting[i].first))
 				break;
 			int sooner = meeting[k].first >= meeting[i].first;
 			const access_t *x = meeting[i].by_first, *y = sooner ? meeting[k].by_first : meeting[k].by_last;
@@ -250,27 +288,34 @@ static void judge_split(struct split *split)
 				.found = 1, .apart = meeting[i].first != (sooner ? meeting[k].first : meeting[k].last),
 				.thread = split->one->thread, .choice = split->one->choice,
 				.partner = split->other->thread, .partner_choice = split->other->choice,
-				.site = { one->at[i].site, one->at[k].site }, .partner_site = { x->site, y->site },
-				.offset = { one->at[i].offset, one->at[k].offset, x->offset, y->offset },
-				.written = (uint32_t)(one->at[i].written | one->at[k].written << 1 | x->written << 2 | y->written << 3),
+				.site = { one->site, two->site }, .partner_site = { x->site, y->site },
+				.offset = { one->offset, two->offset, x->offset, y->offset },
+				.written = (uint32_t)(one->written | two->written << 1 | x->written << 2 | y->written << 3),
 			};
 			return;
 		}
 }
 
+/* Whether S has written something since the other thread was taken in the middle of it. */
+static int has_written(const struct split *split, uint32_t count)
+{
+	for (uint32_t i = split->taken; i < count; i++)
+		if (split->one->accesses.at[i].written)
+			return 1;
+	return 0;
+}
+
 static void come_between(void *of, uint32_t count, const void *world)
 {
 	struct split *split = of;
-	struct watcher *watcher = split->watcher;
 
 	if (count <= split->first || count > split->last || split->race->found || is_inside_piece(&split->one->accesses, count))
 		return;
-	if (!split->taken || memcmp(watcher->seen, world, WORLD_SIZE)) {
+	if (!split->taken || has_written(split, count)) {
 		accesses_t *outer = watching;
 
 		watching = NULL;
-		memcpy(watcher->seen, world, WORLD_SIZE);
-		split->taken = 1;
+		split->taken = count;
 		middle_of(split, count, world);
 		take_other(split);
 		watching = outer;
@@ -279,21 +324,40 @@ static void come_between(void *of, uint32_t count, const void *world)
 	judge_split(split);
 }
 
-/* Whether T could meet S at all: S touches several pieces, and they have a word in common. */
+/* Whether they may have a word in common. */
 static int may_meet(const struct watched *one, const struct watched *other)
 {
 	const accesses_t *a = &one->accesses, *b = &other->accesses;
 
-	return one->thread != other->thread && a->plain > 1 && !a->atomic && (a->writes & (b->reads | b->writes) | a->reads & b->writes);
+	return (a->writes & (b->reads | b->writes) | a->reads & b->writes) != 0;
+}
+
+static void mark_places(struct watcher *watcher, const accesses_t *accesses)
+{
+	if (!++watcher->turn) {
+		memset(watcher->mark, 0, sizeof watcher->mark);
+		watcher->turn = 1;
+	}
+	for (uint32_t i = 0; i < accesses->count; i++) {
+		const access_t *access = &accesses->at[i];
+		struct mark *mark = &watcher->mark[access->offset];
+
+		if (mark->turn != watcher->turn)
+			*mark = (struct mark){ .turn = watcher->turn };
+		mark->written |= access->written && access->piece != COMMUTING;
+	}
 }
 
 /* Whether they have a place in common, or S writes what T goes by: then T may do something else in the middle of S. */
-static int have_met(const accesses_t *a, const accesses_t *b)
+static int have_met(struct watcher *watcher, const accesses_t *a, const accesses_t *b)
 {
-	for (uint32_t i = 0; i < a->count; i++)
-		for (uint32_t k = 0; k < b->count; k++)
-			if (overlap(&a->at[i], &b->at[k]) && (a->at[i].written || (is_plain(&a->at[i]) && b->at[k].piece != COMMUTING)))
-				return 1;
+	mark_places(watcher, b);
+	for (uint32_t i = 0; i < a->count; i++) {
+		const struct mark *mark = &watcher->mark[a->at[i].offset];
+
+		if (mark->turn == watcher->turn && (a->at[i].written || (is_plain(&a->at[i]) && mark->written)))
+			return 1;
+	}
 	return 0;
 }
 
@@ -305,21 +369,40 @@ static int stores_to_condition(const accesses_t *one)
 	return 0;
 }
 
+static int may_be_met(const access_t *access, const others_t *later)
+{
+	const uint64_t *bits = model_places.bits + (size_t)model_places.kind[access->offset] * model_footprints.words;
+
+	for (uint32_t i = 0; i < model_footprints.words; i++)
+		if (bits[i] & (later->writes[i] | (access->written ? later->reads[i] : 0)))
+			return 1;
+	return 0;
+}
+
+/* Which accesses of a step another thread may meet, now or later; whether there are two. */
+static int find_reach(struct watcher *watcher, const uint8_t *from, const accesses_t *one, unsigned thread)
+{
+	others_t *later = &watcher->later[thread];
+
+	if (!(watcher->known >> thread & 1)) {
+		watcher->known |= 1u << thread;
+		memset(later->reads, 0, model_footprints.words * sizeof(uint64_t));
+		memset(later->writes, 0, model_footprints.words * sizeof(uint64_t));
+		add_later(from, thread, later);
+	}
+	watcher->reached = 0;
+	for (uint32_t i = 0; i < one->count; i++)
+		if (is_plain(&one->at[i]) && may_be_met(&one->at[i], later))
+			watcher->reach[watcher->reached++] = i;
+	return watcher->reached > 1;
+}
+
 static void look_between(struct watcher *watcher, const uint8_t *from, const struct watched *one, const struct watched *other,
 			 struct race *race)
 {
-	struct split split = { .watcher = watcher, .from = from, .one = one, .other = other, .race = race };
+	struct split split = { .watcher = watcher, .from = from, .one = one, .other = other, .race = race,
+			       .first = watcher->reach[0], .last = watcher->reach[watcher->reached - 1] };
 	accesses_t again = { .at = watcher->again, .room = MOST_ACCESSES };
-	uint32_t first = 0, last = one->accesses.count - 1;
-
-	while (first < last && !is_plain(&one->accesses.at[first]))
-		first++;
-	while (first < last && !is_plain(&one->accesses.at[last]))
-		last--;
-	if (first == last)
-		return;
-	split.first = first;
-	split.last = last;
 	step_t step = { .choice = one->choice };
 	again.of = &split;
 	if (stores_to_condition(&one->accesses)) {
@@ -343,21 +426,40 @@ static void note_race(struct watcher *watcher, struct race *race, uint64_t moves
 		watcher->race = *race;
 }
 
+static void judge_pair(struct watcher *watcher, const uint8_t *from, struct watched *one, struct watched *other, struct race *race)
+{
+	if (!may_meet(one, other))
+		return;
+	join_condition(other);
+	if (have_met(watcher, &one->accesses, &other->accesses))
+		look_between(watcher, from, one, other, race);
+}
+
+static void judge_step(struct watcher *watcher, const uint8_t *from, struct watched *one, struct race *race)
+{
+	int within_reach = 0;
+
+	if (one->accesses.plain < 2 || one->accesses.atomic)
+		return;
+	join_condition(one);
+	for (uint32_t k = 0; k < watcher->steps && !race->found; k++) {
+		struct watched *other = &watcher->step[k];
+
+		if (other->thread == one->thread)
+			continue;
+		if (!k || watcher->step[k - 1].thread != other->thread)
+			within_reach = find_reach(watcher, from, &one->accesses, other->thread);
+		if (within_reach)
+			judge_pair(watcher, from, one, other, race);
+	}
+}
+
 /* The steps that were watched from a state, each beside each of another thread. */
 static void judge_steps(struct watcher *watcher, const uint8_t *from, struct race *race)
 {
-	for (uint32_t i = 0; i < watcher->steps; i++)
-		join_condition(&watcher->step[i].accesses);
-	for (uint32_t i = 0; i < watcher->steps; i++)
-		for (uint32_t k = 0; k < watcher->steps; k++) {
-			const struct watched *one = &watcher->step[i], *other = &watcher->step[k];
-
-			if (!may_meet(one, other) || !have_met(&one->accesses, &other->accesses))
-				continue;
-			look_between(watcher, from, one, other, race);
-			if (race->found)
-				return;
-		}
+	watcher->known = 0;
+	for (uint32_t i = 0; i < watcher->steps && !race->found; i++)
+		judge_step(watcher, from, &watcher->step[i], race);
 }
 
 /* The next step that is taken is watched, if it is the first of a move and no other choice was it before. */

@@ -1,5 +1,20 @@
 /* How a run begins: with the initial state, or from a checkpoint, which is judged as a whole before anything of it is taken over. */
 
+/* Whether all that a record of a race names is there: threads, expressions, places, and a state in the log. */
+static int race_is_possible(const struct race *race, unsigned threads, uint64_t ids)
+{
+	if (!race->found)
+		return 1;
+	for (unsigned i = 0; i < 2; i++)
+		if (race->site[i] >= EXPRESSIONS || race->partner_site[i] >= EXPRESSIONS)
+			return 0;
+	for (unsigned i = 0; i < 4; i++)
+		if (race->offset[i] >= STATE_SIZE)
+			return 0;
+	return race->found == 1 && race->apart <= 1 && race->written < 1 << 4 && race->thread < threads && race->partner < threads &&
+	       race->choice < MOST_CHOICES && race->partner_choice < MOST_CHOICES && race->state < ids;
+}
+
 /* Every length is one that a run can have, and fits the others, so that nothing that is read by it leaves its place. */
 static int is_possible(const struct checkpoint *header)
 {
@@ -28,7 +43,7 @@ static enum refusal judge_checkpoint(const struct septum_run *run, int file, str
 	if (header->version != CHECKPOINT_VERSION || memcmp(header->identity, run->identity, IDENTITY_BYTES) ||
 	    header->state_size != STATE_SIZE || header->coverage != COVERAGE)
 		return REFUSED_OTHER;
-	if (!is_possible(header))
+	if (!is_possible(header) || !race_is_possible(&header->race, run->threads, header->chunks << CHUNK_BITS))
 		return REFUSED_DAMAGED;
 	do
 		refill(&body);

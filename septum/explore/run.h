@@ -51,6 +51,8 @@ struct septum_resumed {
 	double lost_seconds;
 };
 
+#define MOST_CHOICES (1u << 16)	/* of one step, as in the language */
+
 /* Whether races are looked for: to be told of at the end, or to end the run. */
 enum { WATCH_NOTHING, WATCH_TO_THE_END, WATCH_UNTIL_FOUND };
 

@@ -78,6 +78,7 @@ class Engine:
         self.failure: Failure | None = None
         self.reached: set[Witness] = set()
         self._points: dict[tuple[Frames, int], Point] = {}
+        self._frames: dict[tuple[int, int], Frames] = {}
 
     def choices(self, thread: int) -> int:
         """How many ways the next step of a thread has; 0 if it has ended."""
@@ -158,24 +159,28 @@ class Engine:
         if actor.ended:
             return bytes([ENDED]).ljust(size, b"\0")
         frame = bytes([actor.call])
-        for point, generator in self._suspended(actor):
+        for point, generator in self._suspended(number):
             frame += bytes([point.number]) + b"".join(self._saved(saved, generator) for saved in point.saved)
         return frame.ljust(size, b"\0")
 
-    def _suspended(self, actor: Running) -> Iterator[tuple[Point, Any]]:
-        generator: Any = actor.generator
+    def _suspended(self, number: int) -> Iterator[tuple[Point, Any]]:
+        generator: Any = self.threads[number].generator
         if generator is None:
             return
-        frames: Frames | None = self._entered(actor)
+        frames: Frames | None = self._entered(number)
         while generator is not None:
             assert frames is not None
             point = self._point(frames, generator)
             yield point, generator
             generator, frames = generator.gi_yieldfrom, point.inner
 
-    def _entered(self, actor: Running) -> Frames:
-        call = actor.thread.calls[actor.call]
-        return self.states.frames(call.process, len(call.arguments))
+    def _entered(self, number: int) -> Frames:
+        """Those of the process that a thread's program has called."""
+        key = (number, self.threads[number].call)
+        if key not in self._frames:
+            call = self.threads[number].thread.calls[key[1]]
+            self._frames[key] = self.states.frames(call.process, len(call.arguments))
+        return self._frames[key]
 
     def _point(self, frames: Frames, generator: Any) -> Point:
         key = (frames, generator.gi_frame.f_lasti)
@@ -204,8 +209,8 @@ class Engine:
     def calls(self, number: int) -> Iterator[tuple[Frames, FrameType]]:
         """The calls in which a thread is suspended, outermost first: what is known of each, and its Python frame."""
         of: Frames | None = None
-        for point, generator in self._suspended(self.threads[number]):
-            yield of or self._entered(self.threads[number]), generator.gi_frame
+        for point, generator in self._suspended(number):
+            yield of or self._entered(number), generator.gi_frame
             of = point.inner
 
     def frames(self, number: int) -> Iterator[FrameType]:
@@ -238,8 +243,17 @@ def _model_frames(error: BaseException) -> tuple[tuple[str, str, int, str], ...]
 def _failure(error: BaseException, thread: int = ENDED) -> Failure:
     stack = _model_frames(error)
     _, file, line, text = stack[-1]
-    message = str(error) or text.removeprefix("assert ")
+    said = str(error)
+    if _is_rewritten(error):
+        said = f"\n{said}".partition("\nassert ")[0][1:]
+    message = said or text.removeprefix("assert ")
     return Failure(message, error.kind if isinstance(error, Violation) else "assert", file, line, stack, thread)
+
+
+def _is_rewritten(error: BaseException) -> bool:
+    """Whether pytest loaded the code that raised it: there "assert ..." and what the values were follow the model's own words."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return not isinstance(error, Violation) and "@pytest_ar" in frames[-1].f_globals
 
 
 def _place(error: BaseException) -> str:

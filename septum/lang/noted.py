@@ -17,7 +17,9 @@ def noted(world: type[Struct], note: Note) -> type[Realised]:
     """The layout of a world under the current scope, whose scalars call `note` before each read and after each write."""
     cache: dict[object, Any] = {}
     layout: type[Realised] = realise(world, cache)
+    note = Noting(note)
     for of, made in cache.items():
+        made.__repr__ = note.silent(made.__repr__)
         if isinstance(of, Array):
             _note_elements(of, made, note)
         else:
@@ -25,6 +27,29 @@ def noted(world: type[Struct], note: Note) -> type[Realised]:
                 if isinstance(field, Scalar):
                     setattr(made, name, _NotedField(getattr(made, name), note))
     return layout
+
+
+class Noting:
+    """Tells `note` of what a model touches. What a message shows was not touched: whether it is shown at all is not the model's."""
+
+    def __init__(self, note: Note) -> None:
+        self._note, self._showing = note, 0
+
+    def __call__(self, address: int, size: int, written: bool) -> None:
+        if not self._showing:
+            self._note(address, size, written)
+
+    def silent(self, shown: Callable[[Any], str]) -> Callable[[Any], str]:
+        """`shown`, of whose reads nobody is told."""
+
+        def show(one: Any) -> str:
+            self._showing += 1
+            try:
+                return shown(one)
+            finally:
+                self._showing -= 1
+
+        return show
 
 
 class _NotedField:

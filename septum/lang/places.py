@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 from septum.lang.struct import Struct, fields, realise
@@ -52,6 +53,21 @@ class Places:
             of = of.element if isinstance(step, int) else self._fields(of)[step]
         shown = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in self.path(offset))
         return shown.removeprefix("."), of
+
+    def offsets(self, path: Sequence[str | int | None]) -> Iterator[int]:
+        """Where the scalars lie to which these fields and indexes lead; None is any index."""
+        of: Any = self.world
+        start, ways = 0, list[range]()
+        for step in path:
+            if isinstance(step, str):
+                start += getattr(realise(of, self._realised), step).offset
+                of = self._fields(of)[step]
+            else:
+                size = self.size(of.element)
+                start += size * (step or 0)
+                ways += [range(0, size * of.length, size)] if step is None else []
+                of = of.element
+        return (start + sum(way) for way in product(*ways))
 
     def _field(self, struct: type[Struct], offset: int) -> tuple[str, object, int]:
         layout, types = realise(struct, self._realised), self._fields(struct)

@@ -123,7 +123,7 @@ class Realised(ctypes.Structure):
         super().__setattr__(name, _checked(of, value, f"{self._struct.__name__}.{name}"))
 
     def __repr__(self) -> str:
-        """As a message shows it: `Pool(nobjs=2, objects=[pfn 4, none])`."""
+        """As a message shows it: `Pool(nobjs=2, objects=[pfn 4, none])`; of structs in it, and of their arrays, the kind."""
         shown = (f"{name}={_shown(of, getattr(self, name))}" for name, of in self._types.items())
         return f"{self._struct.__name__}({', '.join(shown)})"
 
@@ -142,7 +142,9 @@ class RealisedArray:
 
     def __repr__(self) -> str:
         """As a message shows it: `[0, 1, 0]`."""
-        return f"[{', '.join(_shown(self._element, self[index]) for index in range(self._length_))}]"
+        if not isinstance(self._element, Scalar):
+            return f"[{self._length_} of {_kind(self._element)}]"
+        return f"[{', '.join(self._element.show(int(self[index])) for index in range(self._length_))}]"
 
     def _place(self, index: Any) -> int:
         place = operator.index(index)
@@ -152,7 +154,14 @@ class RealisedArray:
 
 
 def _shown(of: object, value: Any) -> str:
-    return of.show(int(value)) if isinstance(of, Scalar) else repr(value)
+    """A field of a struct. A world would be thousands of lines, and whoever formats a message reads all of it."""
+    if isinstance(of, Scalar):
+        return of.show(int(value))
+    return repr(value) if isinstance(of, Array) else f"{_kind(of)}(...)"
+
+
+def _kind(of: object) -> str:
+    return "array" if isinstance(of, Array) else type_name(of)
 
 
 def _checked(of: object, value: Any, place: str) -> int:

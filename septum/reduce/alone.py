@@ -10,7 +10,9 @@ import ctypes
 from collections.abc import Iterable, Iterator
 from typing import ClassVar
 
+from septum.lang.places import Places
 from septum.reduce.footprint import Context, Footprint, Footprints, Path, Spot
+from septum.reduce.meets import MeetingTables
 
 MOST_CALLS, MOST_PLACES, ENDED = 32, 1024, 255
 
@@ -45,6 +47,10 @@ class AloneTables:
         self._roots = (ctypes.c_uint32 * (len(first) * MOST_CALLS))(*(number for program in first for number in program))
         self._rests = [list(_rests(program)) for program in footprints.programs]
         self._rest = self._words([mask for rests in self._rests for of in rests for mask in self._masks(of)])
+
+    def meetings(self, places: Places, size: int) -> MeetingTables:
+        """The same bits for who watches: of every place in a world of so many bytes."""
+        return MeetingTables(self.footprints, places, size, self.words, self._bits.of)
 
     def give(self, library: ctypes.CDLL) -> None:
         """Makes these the footprints by which `library` reduces."""

@@ -49,8 +49,8 @@ def has_compiler() -> bool:
 
 
 def compiled(code: str, extra: tuple[str, ...] = ()) -> Path:
-    """The shared object of `code`, compiled unless it is in the cache."""
-    command = (*compiler(), *FLAGS, *extra)
+    """The shared object of `code`, compiled unless it is in the cache; $CFLAGS come after septum's own flags."""
+    command = (*compiler(), *FLAGS, *extra, *os.environ.get("CFLAGS", "").split())
     name = hashlib.sha256("\0".join([platform.machine(), *command, code]).encode()).hexdigest()[:32]
     directory = cache_directory()
     target = directory / f"{name}.so"

@@ -52,6 +52,7 @@ def _constants(unit: Translation, functions: Iterable[Function]) -> str:
         f"#define WORLD_SIZE {unit.world_size}ull", f"#define STATE_SIZE {unit.state_size}ull",
         f"#define FRAME_SIZE {unit.frame_size}", f"#define MAX_THREADS {unit.threads}",
         f"#define WITNESSES {len(unit.witnesses)}", f"#define COVERAGE {len(unit.covered_lines)}",
+        f"#define EXPRESSIONS {len(unit.named)}",
         *(["#define MEASURING"] if unit.measuring else []),
         f"#define HAS_CHOICES {int(choices)}", f"static uint8_t model_ignored[{len(unit.sites) + 1}];",
         f"static uint8_t model_covered[{len(unit.covered_lines) + 1}];",

@@ -13,6 +13,7 @@ from typing import Any
 
 import septum
 from septum.designs import BUILT_IN
+from septum.explore import build
 from tests.designs.mutations import Mutation
 
 ROOT = Path(septum.__file__).parent
@@ -32,9 +33,11 @@ def mutated(mutation: Mutation) -> Iterator[None]:
     setattr(module, mutation.function, replacement)
     for design, key in owned:
         design._own[key] = replacement
+    build._recent.clear()
     try:
         yield
     finally:
+        build._recent.clear()
         for other, name in places:
             setattr(other, name, original)
         setattr(module, mutation.function, original)

@@ -65,6 +65,7 @@ struct toy {
 #define MAX_THREADS THREADS
 #define WITNESSES 3
 #define COVERAGE (COIN + 1)
+#define EXPRESSIONS 1
 
 typedef struct step { uint32_t choice; int32_t failure; uint64_t witnesses; } step_t;
 enum { STEP_DONE, STEP_BLOCKED, STEP_FAILED, STEP_PRUNED };

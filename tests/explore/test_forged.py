@@ -9,6 +9,7 @@ import pytest
 
 from septum.explore.checkpoint import Checkpoint
 from septum.explore.explore import Budget, Outcome, sources
+from septum.explore.watching import RaceRecord
 from septum.lang.errors import UserError
 from tests.explore import test_explore
 from tests.explore.test_explore import COMPILER, numbers
@@ -16,10 +17,10 @@ from tests.explore.test_explore import COMPILER, numbers
 toy = test_explore.toy
 
 MODEL, KEY = b"the toy", b"a key of my own."
-NAMES = "version state_size coverage states transitions final_states frontier depth bytes seconds witnesses deeper crowded slots"
-NAMES += " chunks level next body_bytes body_seal"
+NAMES = "version identity state_size coverage states transitions final_states frontier depth bytes seconds race witnesses deeper"
+NAMES += " crowded slots chunks level next body_bytes body_seal"
 FIELDS = NAMES.split()
-LAYOUT = struct.Struct("<Q32s2Q6Qd5Q2Q2Q")
+LAYOUT = struct.Struct(f"<Q32s2Q6Qd{ctypes.sizeof(RaceRecord)}s5Q2Q2Q")
 SEAL, HEADER = struct.Struct("<Q"), LAYOUT.size + 8 + 24
 CHUNK, BATCH = 1 << 19, struct.Struct("<II")
 
@@ -42,9 +43,7 @@ def seal(tmp_path_factory):
 
 def header(whole):
     """The fields of a checkpoint by name."""
-    values = list(LAYOUT.unpack_from(whole))
-    identity = values.pop(1)
-    return {"identity": identity, **dict(zip(FIELDS, values, strict=True))}
+    return dict(zip(FIELDS, LAYOUT.unpack_from(whole), strict=True))
 
 
 class Forger:
@@ -55,8 +54,7 @@ class Forger:
 
     def forged(self, **fields):
         told = {**self.fields, "body_bytes": len(self.body), "body_seal": self.seal(bytes(self.body)), **fields}
-        values = [told[name] for name in FIELDS]
-        front = LAYOUT.pack(values[0], told["identity"], *values[1:])
+        front = LAYOUT.pack(*(told[name] for name in FIELDS))
         return front + SEAL.pack(self.seal(front)) + self.note + bytes(self.body)
 
     @property
@@ -109,6 +107,25 @@ def test_a_length_that_is_none_is_refused(toy, kept, forger, field):
         refused(toy, kept, forger.forged(**{field: 0}))
     if field in ("states", "slots", "level", "next", "body_bytes"):
         refused(toy, kept, forger.forged(**{field: forger.fields[field] + 1}))
+
+
+RACES = {
+    "neither found nor not": {"found": 2},
+    "of no thread": {"found": 1, "thread": 1 << 31},
+    "with no partner": {"found": 1, "partner": 99},
+    "of no choice": {"found": 1, "choice": 1 << 16},
+    "outside of the state": {"found": 1, "offset": (1 << 30, 0, 0, 0)},
+    "from a state that is none": {"found": 1, "state": 1 << 40},
+    "at an expression that is none": {"found": 1, "site": (1, 0)},
+}
+
+
+@pytest.mark.parametrize("what", RACES)
+def test_a_race_that_is_none_is_refused(toy, kept, forger, what):
+    race = RaceRecord()
+    for name, value in RACES[what].items():
+        setattr(race, name, type(getattr(race, name))(*value) if isinstance(value, tuple) else value)
+    refused(toy, kept, forger.forged(race=bytes(race)))
 
 
 def test_a_fingerprint_of_zero_is_refused(toy, kept, forger):

@@ -13,7 +13,7 @@ from septum.lang.types import scope
 from septum.translate.compile import compiler
 from tests.lang.parity import assert_same
 
-SCHEDULES = 60
+SCHEDULES = 16
 WHOLE = (
     "upstream",
     "dpamt_v4_as_posted",
@@ -54,7 +54,7 @@ def test_every_process_of_the_model_is_run():
         # a SEAMCALL that is busy under mmu_lock held for write is rare on random schedules, and few scenarios come there
         seeds = 40 if (design, scenario) == ("dpamt_merged_split", "punch_hole") else 2
         built = built_for(design, scenario)
-        translated |= {one.source.name for one in built.translation.instances if one.is_process}
+        translated |= {one.source.name for one in built.translation.functions if one.is_process}
         sys.setprofile(lambda frame, event, _: entered.add(frame.f_code.co_name) if event == "call" else None)
         try:
             for seed in range(seeds):

@@ -135,7 +135,7 @@ class TestReleases:
 
     def test_when_the_s_ept_page_of_a_table_is_freed(self):
         """At once [7.2]; before, by the RCU callback of the table."""
-        before, after = (check("upstream", "teardown", kernel=kernel) for kernel in ("7.1", "7.2"))
+        before, after = (check("upstream", "rcu_callbacks", kernel=kernel) for kernel in ("7.1", "7.2"))
         assert before.holds
         assert after.holds
         assert before.states != after.states

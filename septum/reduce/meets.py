@@ -1,0 +1,37 @@
+"""Where in the world the places of footprints lie, for races.c: an access can be met only by a thread whose footprint has its bit."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+
+from septum.lang.places import Places
+from septum.reduce.footprint import Footprints
+
+
+class MeetingTables:
+    """What races.c needs to know of a scenario's places; `give` hands it to a compiled model and keeps it alive.
+
+    The world has `size` bytes; `bits` gives those of a set of paths in the tables of footprints, which have `words` words.
+    """
+
+    def __init__(self, footprints: Footprints, places: Places, size: int, words: int, bits: Callable[[int], int]) -> None:
+        exact, vague = dict[int, int](), dict[int, int]()
+        for path, number in footprints.paths.items():
+            mask = bits(1 << number)
+            for offset in places.offsets(path) if mask else ():
+                if None in path:
+                    vague[offset] = vague.get(offset, 0) | mask
+                else:
+                    exact[offset] = mask
+        masks: dict[int, int] = {0: 0}
+        self._kinds = (ctypes.c_uint32 * size)()
+        for offset, mask in {**vague, **exact}.items():  # what else may name a place that is named in full has the bit of that one
+            self._kinds[offset] = masks.setdefault(mask, len(masks))
+        data = b"".join(mask.to_bytes(8 * words, "little") for mask in masks)
+        self._masks = (ctypes.c_uint64 * (len(data) // 8)).from_buffer_copy(data)
+
+    def give(self, library: ctypes.CDLL) -> None:
+        """Makes these the places by which `library`, which is watched, looks for races."""
+        library.septum_places(self._kinds, self._masks)
+        library.given_places = self  # type: ignore[attr-defined]
