@@ -26,8 +26,8 @@ HERE = Path(__file__).parent
 
 LIVELOCKS, HUNTS = "LIVELOCKS", "HUNTS"
 SOURCES = {
-    "": "run.h fingerprints.c frontier.c spill.c races.c moves.c workers.c expand.c schedule.c seal.c checkpoint.c resume.c "
-    "explorer.c exports.c",
+    "": "run.h fingerprints.c frontier.c spill.c watched.c reach.c between.c races.c moves.c workers.c expand.c schedule.c "
+    "seal.c checkpoint.c resume.c explorer.c exports.c",
     LIVELOCKS: "../progress/graph.c ../progress/fair.c ../progress/lasso.c",
     HUNTS: "../hunt/pct.c ../hunt/shrink.c ../hunt/hunt.c",
 }

@@ -30,7 +30,7 @@ def noted(world: type[Struct], note: Note) -> type[Realised]:
 
 
 class Noting:
-    """Tells `note` of what a model touches. What a message shows was not touched: whether it is shown at all is not the model's."""
+    """Tells `note` of what a model touches. What a message shows was not touched: that it is shown is not the model's doing."""
 
     def __init__(self, note: Note) -> None:
         self._note, self._showing = note, 0

@@ -1,4 +1,4 @@
-"""Where in the world the places of footprints lie, for races.c: an access can be met only by a thread whose footprint has its bit."""
+"""Where in the world the places of footprints lie, for reach.c: only a thread whose footprint has its bit can meet an access."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from septum.reduce.footprint import Footprints
 
 
 class MeetingTables:
-    """What races.c needs to know of a scenario's places; `give` hands it to a compiled model and keeps it alive.
+    """What reach.c needs to know of a scenario's places; `give` hands it to a compiled model and keeps it alive.
 
     The world has `size` bytes; `bits` gives those of a set of paths in the tables of footprints, which have `words` words.
     """
@@ -26,7 +26,8 @@ class MeetingTables:
                     exact[offset] = mask
         masks: dict[int, int] = {0: 0}
         self._kinds = (ctypes.c_uint32 * size)()
-        for offset, mask in {**vague, **exact}.items():  # what else may name a place that is named in full has the bit of that one
+        # A place that is named in full has one bit, which whatever else may name it has too.
+        for offset, mask in {**vague, **exact}.items():
             self._kinds[offset] = masks.setdefault(mask, len(masks))
         data = b"".join(mask.to_bytes(8 * words, "little") for mask in masks)
         self._masks = (ctypes.c_uint64 * (len(data) // 8)).from_buffer_copy(data)

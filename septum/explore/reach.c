@@ -1,0 +1,80 @@
+/* Which accesses of a step another thread may meet: by what the two steps touch, and by what the other one may ever touch. */
+#ifdef WATCHED
+
+/* Python gives the bits of footprints for every place of the world before a run; what they point to lives as long as the library. */
+static struct {
+	const uint32_t *kind;		/* of the scalar at an offset */
+	const uint64_t *bits;		/* of a kind: as many words as a footprint has */
+} model_places;
+
+EXPORTED void septum_places(const uint32_t *kind, const uint64_t *bits)
+{
+	model_places.kind = kind;
+	model_places.bits = bits;
+}
+
+/* Whether they may have a word in common. */
+static int may_meet(const struct watched *one, const struct watched *other)
+{
+	const accesses_t *a = &one->accesses, *b = &other->accesses;
+
+	return (a->writes & (b->reads | b->writes) | a->reads & b->writes) != 0;
+}
+
+static void mark_places(struct watcher *watcher, const accesses_t *accesses)
+{
+	if (!++watcher->turn) {
+		memset(watcher->mark, 0, sizeof watcher->mark);
+		watcher->turn = 1;
+	}
+	for (uint32_t i = 0; i < accesses->count; i++) {
+		const access_t *access = &accesses->at[i];
+		struct mark *mark = &watcher->mark[access->offset];
+
+		if (mark->turn != watcher->turn)
+			*mark = (struct mark){ .turn = watcher->turn };
+		mark->written |= access->written && access->piece != COMMUTING;
+	}
+}
+
+/* Whether they have a place in common, or S writes what T goes by: then T may do something else in the middle of S. */
+static int have_met(struct watcher *watcher, const accesses_t *a, const accesses_t *b)
+{
+	mark_places(watcher, b);
+	for (uint32_t i = 0; i < a->count; i++) {
+		const struct mark *mark = &watcher->mark[a->at[i].offset];
+
+		if (mark->turn == watcher->turn && (a->at[i].written || (is_plain(&a->at[i]) && mark->written)))
+			return 1;
+	}
+	return 0;
+}
+
+static int may_be_met(const access_t *access, const others_t *later)
+{
+	const uint64_t *bits = model_places.bits + (size_t)model_places.kind[access->offset] * model_footprints.words;
+
+	for (uint32_t i = 0; i < model_footprints.words; i++)
+		if (bits[i] & (later->writes[i] | (access->written ? later->reads[i] : 0)))
+			return 1;
+	return 0;
+}
+
+/* Which accesses of a step another thread may meet, now or later; whether there are two. */
+static int find_reach(struct watcher *watcher, const uint8_t *from, const accesses_t *one, unsigned thread)
+{
+	others_t *later = &watcher->later[thread];
+
+	if (!(watcher->known >> thread & 1)) {
+		watcher->known |= 1u << thread;
+		memset(later->reads, 0, model_footprints.words * sizeof(uint64_t));
+		memset(later->writes, 0, model_footprints.words * sizeof(uint64_t));
+		add_later(from, thread, later);
+	}
+	watcher->reached = 0;
+	for (uint32_t i = 0; i < one->count; i++)
+		if (is_plain(&one->at[i]) && may_be_met(&one->at[i], later))
+			watcher->reach[watcher->reached++] = i;
+	return watcher->reached > 1;
+}
+#endif
