@@ -104,5 +104,5 @@ def test_spin_counts_the_same_states(model, tmp_path, seed):
     subprocess.run(["gcc", "-w", "-DSAFETY", "-DNOREDUCE", "-o", "pan", "pan.c"], cwd=tmp_path, check=True)
     said = subprocess.run(["./pan", "-E", "-m100000"], cwd=tmp_path, check=True, capture_output=True, text=True).stdout
     [counted] = re.findall(r"(\d+) states, stored", said)
-    result = check(model, str(seed), reduce=frozenset())
+    result = check(model, str(seed), reduce=frozenset(), races=False)
     assert (result.verdict, result.states) == ("holds", int(counted)), text

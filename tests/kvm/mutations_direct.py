@@ -105,8 +105,6 @@ ROWS = (
      "Content.NONPRESENT", "Content.ZEROED", "initial value", "slot_delete"),
     ("a root is invalidated that stays valid", ROOTS, "kvm_tdp_mmu_invalidate_roots",
      "m.sp[root].direct.invalid = True", "pass", "asserts", "plain_teardown"),
-    ("a slot of guest_memfd may log dirty pages", REGION, "kvm_change_memslot",
-     "KERNEL >= V6_19 and memslot.gmem", "False", "asserts", "views_log"),
     ("the children of a table are not frozen", CHANGED, "freeze_removed",
      "m.table[child].word[i] = FROZEN_SPTE", "m.table[child].word[i] = 0x8000000000000000", "accounting", "nx_recovery"),
     ("a table that is unlinked is not taken apart", CHANGED, "handle_changed_spte",
@@ -235,8 +233,6 @@ ROWS = (
     ("a vCPU enters the guest of a VM that is dead", "kvm/vmx/vcpu.py", "tdx_vcpu_run",
      "if is_dead(m, vm):", "if False:", "asserts", "unaccepted"),
     # what one release does and another does not
-    ("aging stores what it read before, without a comparison", AGING, "age_leaf",
-     "elif now == old:", "else:", "translation", "age_notifier"),
     ("aging without A/D bits compares nothing", AGING, "age_leaf",
      "elif now == old:", "elif AD_DISABLED or now == old:", "translation", "age_track"),
     ("the MMU is not reloaded at each try of a prefault", PREFAULT, "kvm_tdp_page_prefault",
