@@ -37,7 +37,7 @@ SCHEDULES = 8
 @pytest.mark.parametrize("scenario", SCENARIOS)
 @pytest.mark.parametrize("design", DESIGNS)
 def test_a_scenario_is_explored_to_the_end(design, scenario):
-    result = check(design, scenario, races=design == UPSTREAM)
+    result = check(design, scenario)
     if result.verdict is Verdict.NOT_APPLICABLE:
         assert scenario == "convert_ends"
         return

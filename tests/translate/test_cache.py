@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import random
@@ -165,3 +166,13 @@ def test_beyond_its_size_what_was_used_longest_ago_goes(directory, monkeypatch):
         os.utime(path, (0, time.time() - 7200 * (5 - hours)))
     compiled(ANSWER + "int later;")
     assert not made[0].exists()
+
+
+def test_flags_of_the_user_make_another_object(tmp_path, monkeypatch):
+    """What was compiled with other flags is not taken for it."""
+    monkeypatch.setenv("SEPTUM_CACHE", str(tmp_path))
+    monkeypatch.setenv("CFLAGS", "-O0 -DANSWER=1")
+    first = compiled("int answer = ANSWER;")
+    monkeypatch.setenv("CFLAGS", "-O0 -DANSWER=2")
+    assert ctypes.c_int.in_dll(load(compiled("int answer = ANSWER;")), "answer").value == 2
+    assert ctypes.c_int.in_dll(load(first), "answer").value == 1
