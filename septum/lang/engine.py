@@ -265,7 +265,7 @@ def _place(error: BaseException) -> str:
 
 @contextmanager
 def _bounded_time() -> Iterator[None]:
-    """A step that does not end is a ModelError; only the main thread can be interrupted."""
+    """A step that does not end is a ModelError; only the main thread can be interrupted. CPU time: a machine may be crowded."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -274,10 +274,10 @@ def _bounded_time() -> Iterator[None]:
         where = f"{shown_path(frame.f_code.co_filename)}:{frame.f_lineno}" if frame else "the model"
         raise ModelError(f"{where}: the step does not end within {STEP_SECONDS} seconds")
 
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.alarm(STEP_SECONDS)
+    before = signal.signal(signal.SIGPROF, stop)
+    signal.setitimer(signal.ITIMER_PROF, STEP_SECONDS)
     try:
         yield
     finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)

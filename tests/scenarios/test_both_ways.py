@@ -16,7 +16,7 @@ from tests.designs.mutations import MUTATIONS
 pytestmark = pytest.mark.slow
 
 NONE = frozenset()
-DESIGNS = ["upstream", "dpamt_v4_as_posted", "dpamt_merged", "dpamt_merged_split"]
+DESIGNS = ["upstream", "dpamt_merged", "dpamt_merged_split"]
 THREE_VCPUS = ["same_gfn", "neighbours", "zero_step", "punch_hole", "punch_hole_zero_step", "two_tds", "rcu_callbacks"]
 MOST_STATES = 20_000_000
 
@@ -36,23 +36,19 @@ def outcome(result):
 
 @pytest.mark.parametrize("design", DESIGNS)
 def test_every_scenario_both_ways(design):
-    """But one, two_splits of dpamt_v4_as_posted: it does not end without reductions, and is compared in another design."""
-    model, compared, able = load(design), 0, 0
+    """With races in the one that has the fewest states."""
+    model = load(design)
     for scenario in model.scenarios:
         if scenario.needs <= model.operations:
-            reduced, whole = both_ways(model, scenario.name, "tiny", MOST_STATES)
-            assert reduced.verdict is not Verdict.INCOMPLETE
-            if whole.verdict is not Verdict.INCOMPLETE:
-                assert outcome(reduced) == outcome(whole)
-                assert reduced.states <= whole.states
-                compared += 1
-            able += 1
-    assert compared >= able - (design == "dpamt_v4_as_posted")
+            reduced, whole = both_ways(model, scenario.name, "tiny", MOST_STATES, races=design == "upstream")
+            assert Verdict.INCOMPLETE not in (reduced.verdict, whole.verdict)
+            assert outcome(reduced) == outcome(whole)
+            assert reduced.states <= whole.states
 
 
 def test_with_three_vcpus_all_states_together_shrink_fifty_fold():
     """Those that end without reductions within minutes; the others (an allocation fails, teardown) shrink further."""
-    both = [both_ways("upstream", name, "review", MOST_STATES) for name in THREE_VCPUS]
+    both = [both_ways("upstream", name, "review", MOST_STATES, races=False) for name in THREE_VCPUS]
     assert all(outcome(reduced) == outcome(whole) and whole.holds for reduced, whole in both)
     assert sum(whole.states for _, whole in both) >= 50 * sum(reduced.states for reduced, _ in both)
 
