@@ -27,8 +27,8 @@ BEFORE = -1
 class Access:
     """A scalar that a statement read or wrote: its offset in the world, its value then, in which step, where in the code.
 
-    `number` is its place in the order of the run, `writer` the node that had written it last. An `index` only says which place
-    another access is one to.
+    `number` is its place in the order of the run, `by` the node of the statement, `writer` the one that had written it last. An
+    `index` only says which place another access is one to.
     """
 
     number: int
@@ -38,6 +38,7 @@ class Access:
     at: tuple[str, str, int] | None
     written: bool
     index: bool
+    by: Node
     writer: Node | None
 
 
@@ -174,7 +175,8 @@ class Recorder:
         offset = address - self.base
         value = int.from_bytes(self.memory[offset : offset + size], "little")
         index = bool(frame and frame.indexes())
-        access = Access(next(self._numbers), offset, value, self.step, self._place(), written, index, self.last.get(offset))
+        last = self.last.get(offset)
+        access = Access(next(self._numbers), offset, value, self.step, self._place(), written, index, node, last)
         self.accesses.setdefault(self.step, []).append(access)
         if written:
             node.writes[offset] = access
@@ -182,6 +184,15 @@ class Recorder:
             self.writes.setdefault(offset, []).append(self.step)
         else:
             ((frame.argument() if frame else None) or node).reads.append(access)
+
+    def nodes(self, first: int) -> Iterator[Node]:
+        """Those of the statements that ran in this step and in later ones."""
+        ran = (node for frame in self._frames.values() for nodes in frame.ran.values() for node in nodes)
+        return (node for node in ran if node.step >= first)
+
+    def made(self, first: int) -> Iterator[Access]:
+        """The accesses of this step and of later ones."""
+        return (access for step, accesses in self.accesses.items() if step >= first for access in accesses)
 
     def writes_of(self, step: int) -> Iterator[Access]:
         """What a step wrote."""

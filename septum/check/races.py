@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from septum.check.result import Access, Race, Standing
-from septum.check.trace import End, Trace, trace
+from septum.check.slicing import Slice, Watched
+from septum.check.trace import End, Trace, marked, trace
 from septum.explore.build import RACE, Build
 from septum.explore.watching import FoundRace, RaceRecord
+from septum.lang.engine import Status
 from septum.lang.errors import EnginesDisagree
 from septum.lang.places import Places
 from septum.lang.types import scope
 
 Schedule = Sequence[tuple[int, int]]
+
+MOST_FOLLOWED = 8
+"""So many steps of the partner are looked at, as in races.c."""
 
 STEP_WORDS = 6
 """Of a step_t, the first of which is the choice."""
@@ -47,7 +52,35 @@ def racing_trace(build: Build, schedule: Schedule) -> RacingTrace:
             raise EnginesDisagree(f"{build.scenario.name}: the schedule leads to no race")
         replayed = trace(build, schedule, End.RACE)
         race = _race(build, found, replayed.threads)
-    return RacingTrace(replace(replayed, property=RACE, clause=clause_of(race)), race)
+        steps = marked(replayed.steps, *_slices(build, schedule, found, [step.locks for step in replayed.steps]))
+    return RacingTrace(replace(replayed, steps=steps, property=RACE, clause=clause_of(race)), race)
+
+
+def _slices(build: Build, schedule: Schedule, found: FoundRace, locks: Sequence[Sequence[str]]) -> Iterator[Slice]:
+    """What the accesses of either side depend on: of the step, and of the steps of the partner, before it or else after it."""
+    written = [bool(found.written >> number & 1) for number in range(4)]
+    step, wanted = (found.thread, found.choice), list(zip(found.offsets, written, strict=True))
+    comes = [(found.partner, found.partner_choice), *[(found.partner, 0)] * (MOST_FOLLOWED - 1)]
+    yield Slice(_until(build, [*schedule], [step], wanted[:2])[0], locks).of_accesses(len(schedule), wanted[:2])
+    for before in ([], [step]):
+        watched, made = _until(build, [*schedule, *before], comes, wanted[2:])
+        if made or before:
+            yield Slice(watched, locks).of_accesses(len(schedule) + len(before), wanted[2:])
+            return
+
+
+def _until(build: Build, schedule: Schedule, then: Schedule, wanted: Sequence[tuple[int, bool]]) -> tuple[Watched, bool]:
+    """A run of the schedule, and of the steps that follow until they have made the wanted accesses; whether they have."""
+    watched = Watched(build)
+    for thread, choice in schedule:
+        watched.step(thread, choice)
+    for thread, choice in then:
+        ways = watched.engine.choices(thread)
+        if not watched.engine.can_step(thread) or watched.step(thread, choice if choice < ways else 0) is Status.FAILED:
+            return watched, False
+        if {(access.offset, access.written) for access in watched.recorder.made(len(schedule))} >= set(wanted):
+            return watched, True
+    return watched, False
 
 
 def _race(build: Build, found: FoundRace, standing: Sequence[Standing]) -> Race:

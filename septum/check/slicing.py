@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import ctypes
 import linecache
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 from septum.check.dependence import BEFORE, Access, Node, Recorder
 from septum.check.result import Touch
 from septum.explore.build import Build
-from septum.lang.engine import Engine
+from septum.lang.engine import Engine, Status
 from septum.lang.noted import noted
 from septum.lang.paths import shown_path
 from septum.lang.places import Places
+from septum.lang.processes import Choose
 from septum.lang.struct import allocate
 from septum.lang.types import Scalar, Unsigned
 
@@ -35,6 +36,17 @@ class Watched:
         self.threads: list[int] = []
         self.asked: list[Node] = []
         self._shown: dict[int, tuple[str, Scalar]] = {}
+
+    def step(self, thread: int, choice: int) -> Status:
+        """The next step of a thread, which is noted."""
+        number = len(self.threads)
+        if isinstance(self.engine.threads[thread].request, Choose):
+            self.recorder.chose(list(self.engine.frames(thread))[-1])
+        self.threads.append(thread)
+        with self.recorder.watching(number) as asked:
+            status = self.engine.step(thread, choice)
+        self.asked.append(asked)
+        return status
 
     def scalar(self, offset: int) -> tuple[str, Scalar]:
         """Name and type of the scalar at an offset."""
@@ -75,10 +87,9 @@ class Slice:
         self.parts: dict[int, set[Access]] = {}
         self._reached: dict[Node, int] = {}
 
-    def touches(self, step: int) -> tuple[Touch, ...]:
-        """What of a step is found, in the order of the run."""
-        found = sorted(self.parts.get(step, ()), key=lambda access: access.number)
-        return tuple(dict.fromkeys(self.watched.touch(access) for access in found))
+    def touches(self, step: int) -> dict[int, Touch]:
+        """What of a step is found, by its place in the order of the run."""
+        return {access.number: self.watched.touch(access) for access in self.parts.get(step, ())}
 
     def of_failure(self) -> Slice:
         """From the statement that failed, and the branches around it."""
@@ -93,6 +104,33 @@ class Slice:
                 self.watched.engine.can_step(number)
             asked.append(node)
         return self.follow(asked)
+
+    def of_loop(self, first: int, threads: Iterable[int]) -> Slice:
+        """From all that runs in the steps from the first of a loop on, and from what these threads wait for meanwhile.
+
+        What the loop writes it comes back to, so it depends on who wrote that before it.
+        """
+        for number in range(first, len(self.watched.threads)):
+            self.parts.setdefault(number, set())
+        self._follow([*self.recorder.nodes(first), *self.watched.asked[first:]], REACH)
+        self._follow((one for access in list(self.recorder.made(first)) for one in self._read(access)), REACH)
+        return self.of_waits(threads)
+
+    def of_accesses(self, first: int, wanted: Collection[tuple[int, bool]]) -> Slice:
+        """From where accesses of the steps from `first` on go, and from what decided that they are made; not from the values.
+
+        `wanted` are their offsets, each with whether it is written.
+        """
+        for number in range(first, len(self.watched.threads)):
+            self.parts[number] = set()
+        for access in self.recorder.made(first):
+            if (access.offset, access.written) in wanted:
+                self._follow(access.by.branches, REACH)
+                for node in (access.by, *access.by.arguments):
+                    self._follow(node.addresses, VALUES)
+                    self._follow((one for index in node.reads if index.index for one in self._read(index)), VALUES)
+        self._handovers()
+        return self
 
     def follow(self, seeds: Iterable[Node], reach: int = REACH) -> Slice:
         self._follow(seeds, reach)

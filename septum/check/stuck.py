@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from septum.check.result import Step
-from septum.check.trace import Trace
+from septum.check.trace import Trace, stuck
 from septum.explore.build import DEADLOCK, Build
 from septum.lang.engine import Engine
 from septum.lang.types import scope
@@ -19,9 +19,7 @@ def deadlock_clause(build: Build, schedule: Schedule, replayed: Trace) -> str:
         engine = build.engine()
         for thread, choice in schedule:
             engine.step(thread, choice)
-        waiting = {number for number, actor in enumerate(engine.threads) if not actor.ended and not engine.can_step(number)}
-        stuck = build.tables().stuck([engine.frame(number) for number in range(len(engine.threads))], waiting) or waiting
-        waits = [_waits(build, engine, number, replayed) for number in sorted(stuck)]
+        waits = [_waits(build, engine, number, replayed) for number in sorted(stuck(build, engine))]
     return f"{DEADLOCK}: " + ("; ".join(waits) or "no thread can go on")
 
 

@@ -18,11 +18,10 @@ from septum.host.locks import Lock
 from septum.lang.engine import Engine, Failure, Status
 from septum.lang.errors import EnginesDisagree
 from septum.lang.places import Places
-from septum.lang.processes import Choose, property_of
+from septum.lang.processes import property_of
 from septum.lang.struct import Realised
 from septum.lang.types import EnumType, scope
 from septum.lang.values import Ref
-from septum.translate.compile import has_compiler
 
 Schedule = Sequence[tuple[int, int]]
 
@@ -67,18 +66,11 @@ def at_rest(engine: Engine) -> bool:
     return all(actor.ended or actor.thread.daemon for actor in engine.threads)
 
 
-def is_stuck(build: Build, engine: Engine) -> bool:
-    """Somebody who is no daemon waits, and can never go on: nobody can, or what the others may still do cannot help.
-
-    The latter is known from footprints, which takes a C compiler; without one only the former is seen.
-    """
+def stuck(build: Build, engine: Engine) -> set[int]:
+    """Who waits, and can never go on: nobody can, or what the others may still do cannot help. Daemons alone may."""
     waiting = {n for n, actor in enumerate(engine.threads) if not actor.ended and not engine.can_step(n)}
-    if at_rest(engine) or len(waiting) == sum(not actor.ended for actor in engine.threads):
-        return not at_rest(engine)
-    if not has_compiler():
-        return False
-    stuck = build.reducible().septum_stuck(engine.state(), len(engine.threads), sum(1 << thread for thread in waiting))
-    return bool(stuck & ~build.daemons)
+    found = build.tables().stuck([engine.frame(number) for number in range(len(engine.threads))], waiting)
+    return found if any(not engine.threads[number].thread.daemon for number in found) else set()
 
 
 def _ignored(build: Build, failure: Failure) -> bool:
@@ -87,13 +79,19 @@ def _ignored(build: Build, failure: Failure) -> bool:
     )
 
 
-def _marked(steps: Sequence[Step], found: Slice) -> tuple[Step, ...]:
-    """The steps, each with what of it the failed clause depends on; the last is always part of it."""
-    last = len(steps) - 1
-    return tuple(
-        replace(step, needed=number in found.parts or number == last, touches=found.touches(number))
-        for number, step in enumerate(steps)
-    )
+def marked(steps: Sequence[Step], *found: Slice) -> tuple[Step, ...]:
+    """The steps, each with what of it these slices have."""
+    made = []
+    for number, step in enumerate(steps):
+        touches = {at: touch for one in found for at, touch in one.touches(number).items()}
+        in_order = tuple(dict.fromkeys(touches[at] for at in sorted(touches)))
+        made.append(replace(step, needed=any(number in one.parts for one in found), touches=in_order))
+    return tuple(made)
+
+
+def _with_last(steps: Sequence[Step]) -> tuple[Step, ...]:
+    """The last step is always needed: it is the one that fails, or after which nobody goes on."""
+    return (*steps[:-1], *(replace(step, needed=True) for step in steps[-1:]))
 
 
 class _Replay:
@@ -112,16 +110,16 @@ class _Replay:
         if failure is None:
             with self.recorder.watching(len(steps)):
                 failure = first_failure(self.build, self.engine, at_rest(self.engine))
-        if (failure is None) is (end is End.VIOLATION) or (end is End.DEADLOCK and not is_stuck(self.build, self.engine)):
+        if (failure is None) is (end is End.VIOLATION) or (end is End.DEADLOCK and not stuck(self.build, self.engine)):
             raise EnginesDisagree(f"{self.build.scenario.name}: the schedule ends without {end.value} in the Python engine")
         standing = tuple(self._standing(number) for number in range(len(self.engine.threads)))
         found = Slice(self.watched, [step.locks for step in steps])
         if failure is None:
-            if end is End.RACE:  # nothing failed from which a slice could be cut
+            if end is End.RACE:  # what it depends on is known where the race is
                 return Trace(tuple(steps), standing, DEADLOCK, "")
-            blocked = [number for number, one in enumerate(standing) if one.state == "blocked"]
-            return Trace(_marked(steps, found.of_waits(blocked)), standing, DEADLOCK, _deadlock(standing))
-        return Trace(_marked(steps, found.of_failure()), standing, property_of(failure.clause), failure.clause)
+            found.of_waits(stuck(self.build, self.engine))
+            return Trace(_with_last(marked(steps, found)), standing, DEADLOCK, _deadlock(standing))
+        return Trace(_with_last(marked(steps, found.of_failure())), standing, property_of(failure.clause), failure.clause)
 
     def go_round(self, schedule: Schedule, loop: int) -> Trace:
         """A schedule that comes back to the state before step `loop`; every thread that could run since then has run."""
@@ -140,7 +138,9 @@ class _Replay:
         if at_rest(self.engine):
             raise EnginesDisagree(f"{self.build.scenario.name}: all has come to an end in the Python engine")
         standing = tuple(self._standing(number) for number in range(len(self.engine.threads)))
-        return Trace(tuple(steps), standing, PROGRESS, self._livelock(standing))
+        waiting = [number for number, one in enumerate(standing) if one.state == "blocked"]
+        found = Slice(self.watched, [step.locks for step in steps]).of_loop(loop, waiting)
+        return Trace(marked(steps, found), standing, PROGRESS, self._livelock(standing))
 
     def _livelock(self, standing: Sequence[Standing]) -> str:
         kept = [
@@ -156,12 +156,7 @@ class _Replay:
             raise EnginesDisagree(f"{name}: there is no thread {thread} with a choice {choice} in the Python engine")
         before, from_stack, ways = self.engine.world(), self.stack(thread), self.engine.choices(thread)
         known, number = set(self.engine.reached), len(self.watched.threads)
-        if isinstance(self.engine.threads[thread].request, Choose):
-            self.recorder.chose(list(self.engine.frames(thread))[-1])
-        self.watched.threads.append(thread)
-        with self.recorder.watching(number) as asked:
-            status = self.engine.step(thread, choice)
-        self.watched.asked.append(asked)
+        status = self.watched.step(thread, choice)
         if status is Status.BLOCKED:
             raise EnginesDisagree(f"{name}: {self.engine.threads[thread].thread.name} is blocked in the Python engine")
         failure = self.engine.failure if status is Status.FAILED else None

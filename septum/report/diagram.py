@@ -16,10 +16,10 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from septum.check.result import Call, Change, Counterexample, Result, Step
+from septum.check.result import Call, Change, Counterexample, Race, Result, Step
 from septum.report.calltrace import ending, short
 from septum.report.changes import shorter
 from septum.report.text import LEAST_ROOM, WIDTH, Item, paragraph
@@ -38,8 +38,12 @@ def diagram(result: Result, width: int = WIDTH) -> str:
     found = result.counterexample
     if found is None:
         return "\n".join(conclusion(result, width)) + "\n"
-    drawing = schedule(found.steps, Holders.of(found), found.loop, width)
-    return framed(result, found, [drawing, places(found.steps, width)], width)
+    return framed(result, found, whole(found, width), width)
+
+
+def whole(found: Counterexample, width: int = WIDTH) -> list[list[str]]:
+    """Every step, and which file each function stands in."""
+    return [schedule(found.steps, Holders.of(found), found.loop, width, found.race), places(found.steps, width)]
 
 
 def framed(result: Result, found: Counterexample, drawing: Sequence[Sequence[str]], width: int) -> str:
@@ -61,7 +65,12 @@ class Layout:
     def of(cls, steps: Sequence[Step], width: int = WIDTH, last: int = 0) -> Layout:
         """For these steps, numbered up to `last`."""
         threads = tuple(dict.fromkeys(step.thread for step in steps))
-        return cls(threads, len(str(last or len(steps))) + 3, max(len(step.stack) for step in steps), width)
+        return cls(threads, len(str(last or len(steps))) + 3, max((len(step.stack) for step in steps), default=1), width)
+
+    def of_both(self, race: Race | None) -> Layout:
+        """With columns for the two sides of a race as well."""
+        racing = (race.thread.thread, race.partner.thread) if race else ()
+        return replace(self, threads=tuple(dict.fromkeys([*self.threads, *racing])))
 
     @property
     def columns(self) -> bool:
@@ -157,11 +166,17 @@ class Numbers:
         return str(line) if same else f"{Path(file).name}:{line}"
 
 
-def schedule(steps: Sequence[Step], holders: Holders = Holders(), loop: int | None = None, width: int = WIDTH) -> list[str]:
-    """Every step, in order; a rule stands where a loop begins, and where it ends."""
-    if not steps:
+def schedule(
+    steps: Sequence[Step],
+    holders: Holders = Holders(),
+    loop: int | None = None,
+    width: int = WIDTH,
+    race: Race | None = None,
+) -> list[str]:
+    """Every step, in order; a rule stands where a loop begins, and where it ends; a race is drawn after the last."""
+    if not steps and not race:
         return []
-    layout = Layout.of(steps, width)
+    layout = Layout.of(steps, width).of_both(race)
     trails: dict[str, Trail] = {}
     numbers = Numbers()
     lines = layout.heading()
@@ -174,7 +189,22 @@ def schedule(steps: Sequence[Step], holders: Holders = Holders(), loop: int | No
         items = [*entered(step, trail, resumed=resumed), *happened(step, trail, holders, numbers, resumed=resumed)]
         lines += layout.rows(number, step.thread, [line for item in items for line in item.lines(layout.width, layout.indent)])
         last = step.thread
+    if race:
+        lines += meeting(race, layout)
     return lines if loop is None else [*lines, rule(f"again from step {loop + 1}", width)]
+
+
+def meeting(race: Race, layout: Layout) -> list[str]:
+    """The step that is no whole: what it touches first, what the other thread does in between, and what it touches then."""
+    numbers, lines = Numbers(), list[str]()
+    first, then = race.accesses
+    for standing, accesses in ((race.thread, [first]), (race.partner, list(race.partner_accesses)), (race.thread, [then])):
+        items = [Item(0, f"{accesses[0].function}()")]
+        for one in dict.fromkeys(accesses):
+            items.append(Item(1, f"{numbers.at(one.file, one.line)} {'writes' if one.written else 'reads'} {one.place}"))
+        rows = [line for item in items for line in item.lines(layout.width)]
+        lines += list(layout.rows("", standing.thread, rows))
+    return lines
 
 
 def rule(text: str, width: int = WIDTH) -> str:

@@ -15,13 +15,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from inspect import get_annotations
 
-from septum.check.result import Call, Change, Counterexample, Race, Result, Step
+from septum.check.result import Call, Change, Counterexample, Result, Step
 from septum.kvm.machine import Machine
 from septum.report.changes import shorter
-from septum.report.diagram import Holders, Layout, Numbers, Trail, conclusion, levels, replay
+from septum.report.diagram import Holders, Layout, Trail, conclusion, levels, meeting, replay
 from septum.report.text import Item, paragraph
 
 DEEPEST = 3
@@ -58,7 +58,7 @@ class Shown:
 def race(result: Result) -> str:
     """The race of a counterexample; what broke, and how to see all of it."""
     found = result.counterexample
-    if found is None or not found.steps:
+    if found is None or not (found.steps or found.race):
         return "\n".join(conclusion(result)) + "\n"
     blocks = [drawn(found), conclusion(result), replay(result, found)]
     return "\n\n".join("\n".join(block) for block in blocks) + "\n"
@@ -66,10 +66,7 @@ def race(result: Result) -> str:
 
 def drawn(found: Counterexample) -> list[str]:
     """The diagram."""
-    holders, layout, said = Holders.of(found), Layout.of(found.steps), dict[str, Shown]()
-    if found.race:
-        racing = (found.race.thread.thread, found.race.partner.thread)
-        layout = replace(layout, threads=tuple(dict.fromkeys([*layout.threads, *racing])))
+    holders, layout, said = Holders.of(found), Layout.of(found.steps).of_both(found.race), dict[str, Shown]()
     tells = telling if of_kvm(found) else plain
     alone = start(found)
     lines, last = layout.heading(), ""
@@ -88,22 +85,9 @@ def drawn(found: Counterexample) -> list[str]:
     return lines + (meeting(found.race, layout) if found.race else [])
 
 
-def meeting(race: Race, layout: Layout) -> list[str]:
-    """The step that is no whole: what it touches first, what the other thread does in between, and what it touches then."""
-    numbers, lines = Numbers(), list[str]()
-    first, then = race.accesses
-    for standing, accesses in ((race.thread, [first]), (race.partner, list(race.partner_accesses)), (race.thread, [then])):
-        items = [Item(0, f"{accesses[0].function}()")]
-        for one in dict.fromkeys(accesses):
-            items.append(Item(1, f"{numbers.at(one.file, one.line)} {'writes' if one.written else 'reads'} {one.place}"))
-        rows = [line for item in items for line in item.lines(layout.width)]
-        lines += list(layout.rows("", standing.thread, rows))
-    return lines
-
-
 def start(found: Counterexample) -> int:
     """So many steps were taken before a second thread took one; 0 if they are few."""
-    first = found.steps[0].thread
+    first = found.steps[0].thread if found.steps else ""
     alone = next((number for number, step in enumerate(found.steps) if step.thread != first), 0)
     return alone if alone >= LONG_START else 0
 

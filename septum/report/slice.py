@@ -17,30 +17,37 @@ from itertools import groupby
 
 from septum.check.result import Change, Counterexample, Result, Step, Touch
 from septum.report.changes import shorter
-from septum.report.diagram import Holders, Layout, Numbers, begins, framed
+from septum.report.diagram import Holders, Layout, Numbers, begins, framed, meeting, rule, whole
 from septum.report.text import WIDTH, Item, paragraph
 
 
 def slice_of(result: Result, width: int = WIDTH) -> str:
-    """The slice, where every thread stands at the end, what broke, and how to see it again; a livelock has no slice."""
+    """The slice, or the whole where no step can be left out; where all stand at the end, what broke, and how to see it again."""
     found = result.counterexample
     assert found is not None
-    return framed(result, found, [drawn(found, width), left_out(found.steps, width)], width)
+    drawing = [drawn(found, width)] if has_slice(result) else whole(found, width)
+    return framed(result, found, [*drawing, left_out(found, width)], width)
 
 
 def has_slice(result: Result) -> bool:
-    """Steps are left out of it."""
+    """Steps are left out of it, and what matters is not."""
     found = result.counterexample
-    return found is not None and found.loop is None and {step.needed for step in found.steps} == {True, False}
+    return found is not None and not all(step.needed for step in found.steps) and bool(found.race or needed(found))
+
+
+def needed(found: Counterexample) -> list[tuple[int, Step]]:
+    """The needed steps, with their numbers in the whole schedule."""
+    return [(number, step) for number, step in enumerate(found.steps, 1) if step.needed]
 
 
 def drawn(found: Counterexample, width: int = WIDTH) -> list[str]:
-    """The needed steps, with their numbers in the whole schedule."""
+    """The needed steps; a rule stands where a loop begins, and where it ends; a race is drawn after the last."""
     holders, numbers, last = Holders.of(found), Numbers(), ("", "")
-    needed = [(number, step) for number, step in enumerate(found.steps, 1) if step.needed]
-    layout = Layout.of([step for _, step in needed], width, len(found.steps))
+    layout = Layout.of([step for _, step in needed(found)], width, len(found.steps)).of_both(found.race)
     lines = layout.heading()
-    for number, step in needed:
+    for number, step in needed(found):
+        if number - 1 == found.loop:
+            lines.append(rule("from here on, for ever", width))
         items: list[Item] = []
         for function, touches in groupby(touched(step), lambda touch: touch.function):
             if (step.thread, function) != last:
@@ -51,7 +58,9 @@ def drawn(found: Counterexample, width: int = WIDTH) -> list[str]:
             items = list(untouched(step, numbers))
             last = (step.thread, step.call.function)
         lines += layout.rows(number, step.thread, [line for item in items for line in item.lines(layout.width)])
-    return lines
+    if found.race:
+        lines += meeting(found.race, layout)
+    return lines if found.loop is None else [*lines, rule(f"again from step {found.loop + 1}", width)]
 
 
 def touched(step: Step) -> list[Touch]:
@@ -91,16 +100,24 @@ def untouched(step: Step, numbers: Numbers) -> Iterator[Item]:
         yield Item(2, f"choice {step.choice}")
 
 
-def left_out(steps: Sequence[Step], width: int = WIDTH) -> list[str]:
+def left_out(found: Counterexample, width: int = WIDTH) -> list[str]:
     """How many steps are not shown, and whose."""
+    if not found.race and not needed(found):  # nothing is known
+        return []
     counts: dict[str, int] = {}
-    for step in steps:
+    for step in found.steps:
         if not step.needed:
             counts[step.thread] = counts.get(step.thread, 0) + 1
-    total = sum(counts.values())
+    total, fails = sum(counts.values()), what_fails(found)
     if not total:
-        return []
+        return paragraph(f"No step is left out: {fails} depends on each.", 0, width) if found.steps else []
     of = ", ".join(f"{count} of {thread}" for thread, count in counts.items())
     verb, on = ("is", "it") if total == 1 else ("are", "them")
-    text = f"{total} step{'s' if total != 1 else ''} {verb} left out ({of}): the failed clause does not depend on {on}."
+    text = f"{total} step{'s' if total != 1 else ''} {verb} left out ({of}): {fails} does not depend on {on}."
     return paragraph(text, 0, width)
+
+
+def what_fails(found: Counterexample) -> str:
+    if found.race:
+        return "the race"
+    return "the loop" if found.loop is not None else "the failed clause"

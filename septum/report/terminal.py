@@ -16,7 +16,7 @@ from septum.report.diagram import command, diagram
 from septum.report.numbers import duration, ranges
 from septum.report.paragraphs import wrapped
 from septum.report.race import race, state_that_matters
-from septum.report.slice import has_slice, slice_of
+from septum.report.slice import slice_of
 from septum.report.text import WIDTH
 
 DEADLOCK = "deadlock"
@@ -96,10 +96,9 @@ def finding(result: Result, drawing: Drawing = Drawing.WHOLE, *, explained: bool
 
 
 def drawing_of(result: Result, drawing: Drawing, width: int) -> str:
-    """A whole diagram for what has no slice."""
     if drawing is Drawing.RACE:
         return race(result)
-    return slice_of(result, width) if drawing is Drawing.SLICE and has_slice(result) else diagram(result, width)
+    return slice_of(result, width) if drawing is Drawing.SLICE and result.counterexample else diagram(result, width)
 
 
 def readable(result: Result, width: int, height: int) -> Drawing:

@@ -20,7 +20,7 @@ from septum.lang.types import scope
 
 FIELDS, LOCALS, THREADS = ("p", "q", "r"), ("a", "b"), 2
 HEAD = '''"""A model."""
-from septum.lang import Enum, Index, Model, Property, Scenario, Size, Struct, call, choose, each, process, u8, u64, when
+from septum.lang import Enum, Index, Model, Property, Scenario, Size, Struct, boolean, call, choose, each, process, u8, u64, when
 '''
 
 
@@ -141,20 +141,20 @@ def replayed(text: str, order: list[tuple[int, int]]) -> tuple[Step, ...]:
 NUMBERS = itertools.count()
 
 
-def counterexample(tmp_path: Path, text: str) -> tuple[Step, ...]:
+def counterexample(tmp_path: Path, text: str, engine: str = "python", property: str = "") -> tuple[Step, ...]:
     """The steps of the shortest counterexample of a model."""
     path = tmp_path / f"model{next(NUMBERS)}.py"
     path.write_text(HEAD + text)
-    found = check(str(path), "s", engine="python").counterexample
+    found = check(str(path), "s", engine=engine, property=property).counterexample
     assert found is not None
     return found.steps
 
 
-def needed(tmp_path: Path, text: str) -> list[tuple[int, str, list[str]]]:
+def needed(tmp_path: Path, text: str, engine: str = "python", property: str = "") -> list[tuple[int, str, list[str]]]:
     """The slice of the counterexample of a model: number, thread and touched places of its steps."""
     return [
         (number, step.thread, [f"{'w' if touch.written else 'r'} {touch.place}" for touch in step.touches])
-        for number, step in enumerate(counterexample(tmp_path, text), 1)
+        for number, step in enumerate(counterexample(tmp_path, text, engine, property), 1)
         if step.needed
     ]
 
@@ -363,6 +363,124 @@ model = Model('x', World, (Scenario('s', 't', start, ()),), (Property('custody',
         ["w used[2]"],
         ["w used[0]"],
     ]
+
+
+INDEXED = """
+class World(Struct):
+    index: u8
+    ready: bool
+    noise: u8
+    marks: u8[3]
+
+@process
+def points(m: World):
+    yield
+    m.noise = 1
+    yield
+    m.index = 2
+    yield
+    m.noise = 2
+    yield
+    m.ready = True
+
+@process
+def marks(m: World):
+    yield when(lambda: m.ready)
+    at = m.index
+    yield
+    yield
+    m.marks[at] += 1
+
+def start(setup):
+    setup.thread("points", call(points))
+    for cpu in range(2):
+        setup.thread(f"CPU {cpu}", call(marks))
+"""
+
+
+def test_a_race_depends_on_what_said_which_place_it_is_and_on_nothing_else(tmp_path: Path) -> None:
+    found = needed(tmp_path, INDEXED + MODEL, "c")
+    assert {(thread, *places) for _, thread, places in found} == {
+        ("points", "w index"),
+        ("points", "w ready"),  # without which no index is read
+        ("CPU 0", "r ready", "r index"),
+        ("CPU 1", "r ready", "r index"),
+    }
+
+
+def test_a_race_depends_on_what_decided_that_it_comes_there_and_on_what_it_waited_for(tmp_path: Path) -> None:
+    text = INDEXED.replace(
+        "    at = m.index\n    yield\n    yield\n    m.marks[at] += 1", "    if m.index == 2:\n        m.marks[0] += 1"
+    )
+    assert [one[1:] for one in needed(tmp_path, text + MODEL, "c")] == [("points", ["w index"]), ("points", ["w ready"])]
+
+
+def test_a_loop_depends_on_what_was_there_when_it_began(tmp_path: Path) -> None:
+    text = """
+class World(Struct):
+    lock: bool
+    flag: bool
+    noise: u8
+
+@process
+def polls(m: World):
+    seen: bool = False
+    while not seen:
+        yield when(lambda: not m.lock)
+        m.lock = True
+        yield
+        seen = m.flag
+        m.lock = False
+
+@process
+def spoils(m: World):
+    yield
+    m.flag = False
+    yield
+    m.noise = 1
+
+def start(setup):
+    setup.m.flag = True
+    setup.thread("polls", call(polls))
+    setup.thread("spoils", call(spoils))
+"""
+    steps = counterexample(tmp_path, text + MODEL, "c", "progress")
+    found = [(step.thread, {touch.place for touch in step.touches}) for step in steps if step.needed]
+    assert ("spoils", {"flag"}) in found
+    assert ("polls", {"lock"}) in found and ("polls", {"flag", "lock"}) in found
+    assert not any("noise" in places for _, places in found)
+    assert len(found) < len(steps)
+
+
+def test_a_stuck_thread_depends_on_what_it_waits_for_and_not_on_those_that_go_on(tmp_path: Path) -> None:
+    text = """
+class World(Struct):
+    locks: boolean[2]
+    clock: u8
+    quiet: bool
+
+@process
+def ticks(m: World):
+    while True:
+        yield when(lambda: not m.quiet)
+        m.clock = m.clock ^ 1
+        m.quiet = True
+        yield
+        m.quiet = False
+
+@process
+def takes_twice(m: World):
+    yield when(lambda: not m.locks[0])
+    m.locks[0] = True
+    yield when(lambda: not m.locks[0])
+    m.locks[1] = True
+
+def start(setup):
+    setup.thread("ticks", call(ticks), daemon=True)
+    setup.thread("takes", call(takes_twice))
+"""
+    places = {place for _, _, some in needed(tmp_path, text + MODEL, "c") for place in some}
+    assert {"w locks[0]"} <= places <= {"w locks[0]", "r locks[0]"}
 
 
 def test_a_long_counterexample_of_a_design_is_cut_to_a_few_steps_and_each_says_why() -> None:

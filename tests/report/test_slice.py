@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from septum.check.result import Counterexample, Step, Touch
+from septum.check.result import Access, Counterexample, Race, Step, Touch
 from septum.cli import main
 from septum.report.calltrace import ending
 from septum.report.diagram import diagram
@@ -26,6 +26,9 @@ def needed(number: int, *touches: Touch) -> Step:
 
 CUT = replace(FOUND, steps=(*STEPS[:3], needed(3, READ), *STEPS[4:7], needed(7, WROTE)))
 SLICED = replace(VIOLATED, counterexample=CUT)
+
+WRITES = Access("page[4].spt[1]", True, "tdp_mmu_link_sp", LINK, 118, "m.page[parent].spt[i]")
+RACE = Race(THREADS[0], THREADS[2], (replace(WRITES, written=False), WRITES), (WRITES, WRITES))
 
 DRAWN = """\
     CPU 1                               CPU 0
@@ -51,9 +54,40 @@ def test_a_slice_has_the_needed_steps_with_their_numbers_and_counts_the_others()
 
 def test_one_step_that_is_left_out_is_counted_as_one() -> None:
     steps = [replace(step, needed=True) for step in STEPS[:-1]]
-    assert left_out([*steps, STEPS[-1]]) == [
+    assert left_out(replace(FOUND, steps=(*steps, STEPS[-1]))) == [
         "1 step is left out (1 of CPU 0): the failed clause does not depend on it.",
     ]
+
+
+def test_where_no_step_can_be_left_out_all_are_drawn_and_that_is_said() -> None:
+    every = replace(VIOLATED, counterexample=replace(FOUND, steps=tuple(replace(step, needed=True) for step in STEPS)))
+    assert "No step is left out: the failed clause depends on each." in slice_of(every).splitlines()
+    assert slice_of(every).startswith(diagram(every).partition("At the end")[0])
+    assert slice_of(replace(VIOLATED, counterexample=FOUND)) == diagram(replace(VIOLATED, counterexample=FOUND))
+
+
+def test_a_race_is_drawn_below_the_steps_on_which_it_depends() -> None:
+    lines = slice_of(replace(VIOLATED, counterexample=replace(CUT, race=RACE))).splitlines()
+    below = lines[lines.index("    CPU 0 | tdp_mmu_link_sp()") :]
+    assert below[:6] == [
+        "    CPU 0 | tdp_mmu_link_sp()",
+        "    CPU 0 |   tdp_mmu.py:118 reads page[4].spt[1]",
+        "    CPU 2 | tdp_mmu_link_sp()",
+        "    CPU 2 |   118 writes page[4].spt[1]",
+        "    CPU 0 | tdp_mmu_link_sp()",
+        "    CPU 0 |   118 writes page[4].spt[1]",
+    ]
+    assert "the race does not depend" in " ".join(below[7:9])
+
+
+def test_of_a_loop_the_steps_before_it_are_cut_and_rules_stand_around_it() -> None:
+    looping = replace(CUT, steps=(*CUT.steps[:5], *(replace(step, needed=True) for step in CUT.steps[5:])), loop=5)
+    lines = slice_of(replace(VIOLATED, counterexample=looping)).splitlines()
+    rules = [number for number, line in enumerate(lines) if line.startswith("--- ")]
+    assert [lines[number].strip("- ") for number in rules] == ["from here on, for ever", "again from step 6"]
+    numbered = {line.split()[0]: number for number, line in enumerate(lines[: rules[1]]) if line[:3].strip().isdigit()}
+    assert numbered["4"] < rules[0] < numbered["6"] < numbered["7"] < numbered["8"]
+    assert "4 steps are left out (3 of CPU 0, 1 of CPU 1): the loop does not depend on" in lines
 
 
 @pytest.mark.parametrize(
@@ -61,11 +95,12 @@ def test_one_step_that_is_left_out_is_counted_as_one() -> None:
     [
         (CUT, True),
         (FOUND, False),
-        (replace(CUT, loop=2), False),
+        (replace(CUT, loop=2), True),
+        (replace(FOUND, race=RACE), True),
         (replace(CUT, steps=tuple(replace(step, needed=True) for step in STEPS)), False),
         (None, False),
     ],
-    ids=["some steps", "nothing is known", "a loop", "every step", "no schedule"],
+    ids=["some steps", "nothing is known", "a loop", "only the race", "every step", "no schedule"],
 )
 def test_what_has_a_slice(found: Counterexample | None, sliced: bool) -> None:
     assert has_slice(replace(VIOLATED, counterexample=found)) == sliced
