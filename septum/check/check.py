@@ -23,13 +23,12 @@ from septum.explore.build import ASSERTS, DEADLOCK, PROGRESS, RACE, Build, build
 from septum.explore.checkpoint import Checkpoint, remove_stale
 from septum.explore.explore import Budget, Exploration, Outcome, Progress, explore, spill_directory
 from septum.explore.watching import Watching
-from septum.host import geometry
 from septum.kvm.versions import release
 from septum.lang.errors import EnginesDisagree, ModelError, OutOfTime, UserError
 from septum.lang.model import Model, Scenario
 from septum.lang.paths import shown_path
 from septum.lang.processes import property_of
-from septum.lang.types import Size, scope
+from septum.lang.types import scope
 from septum.progress.livelock import Livelock, find_livelock
 from septum.tdx.versions import version_number
 from septum.translate.cache import cache_directory, secret
@@ -375,8 +374,7 @@ class _Check:
         )  # fmt: skip
 
     def _scope(self) -> dict[str, int]:
-        sizes = dict.fromkeys([*(one for one in vars(geometry).values() if isinstance(one, Size)), *self.built.bindings])
-        return {size.name: size.value for size in sizes if isinstance(size, Size)}
+        return {size.name: size.value for size in self.built.sizes}
 
     def _witnesses(self, found: Exploration) -> dict[str, bool]:
         translation = self.built.translation

@@ -124,7 +124,7 @@ def _model_in(module: ModuleType, name: str) -> Model:
             f'{name}: holds {len(made)} designs or models; one is checked: design = Design("name", base=...) or Model(...)'
         )
     if isinstance(made[0], Model):
-        return made[0]
+        return replace(made[0], file=made[0].file or Path(name).resolve())
     _check_marks(module, made[0], name)
     return _with_own(kvm_model(made[0]), module, name)
 

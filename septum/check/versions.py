@@ -19,19 +19,23 @@ def model_version() -> str:
 
 
 def design_version(model: Model) -> str:
-    """The hash of a design's file and of the files of septum.designs or beside it that it is made from."""
+    """The hash of the file of a design, or of a model of one's own, and of the files that it is made from but for the model's."""
     return _digest(design_files(model))
 
 
 def design_files(model: Model) -> list[Path]:
     """The files that hold the functions of a design, its own first."""
     files = dict.fromkeys([model.file] if model.file else [])
-    for bound in model.bindings.values():
-        code = getattr(bound, "__code__", None)
+    used = (value for one in model.scenarios for value in getattr(one.start, "__globals__", {}).values())
+    for function in (*model.bindings.values(), *used):
+        code = getattr(function, "__code__", None)
         if code is not None:
             files[Path(code.co_filename)] = None
-    kvm = PACKAGE / "kvm"
-    return [path for path in files if path.is_file() and not path.is_relative_to(kvm)]
+    return [path for path in files if path.is_file() and not _in_model(path)]
+
+
+def _in_model(path: Path) -> bool:
+    return path.is_relative_to(PACKAGE) and not path.is_relative_to(PACKAGE / "designs")
 
 
 def _digest(paths: Iterable[Path]) -> str:

@@ -19,10 +19,10 @@ from septum.lang.errors import LanguageError, OutOfTime, SeptumError, UserError
 from septum.lang.model import Model, Scenario, Setup, Thread
 from septum.lang.paths import is_built_in, shown_path
 from septum.lang.places import Places
-from septum.lang.processes import property_of
+from septum.lang.processes import MEASURING, property_of
 from septum.lang.source import Source
 from septum.lang.struct import allocate, fields, size_of
-from septum.lang.types import Size, scope
+from septum.lang.types import Asked, Size, scope
 from septum.lang.values import Num, Of, Ref, bits
 from septum.reduce.alone import AloneTables
 from septum.reduce.automorphism import Automorphisms
@@ -45,7 +45,10 @@ class _Call(ctypes.Structure):
 
 @dataclass
 class Build:
-    """One scenario of a model under one scope; the library is compiled when it is first asked for."""
+    """One scenario of a model under one scope; the library is compiled when it is first asked for.
+
+    `sizes` are those that its world and what it runs are made of, or that were given.
+    """
 
     model: Model
     scenario: Scenario
@@ -53,6 +56,7 @@ class Build:
     translation: Translation
     threads: tuple[Thread, ...]
     world: bytes
+    sizes: tuple[Size, ...]
     _library: Callable[[str], ctypes.CDLL]
     _tables: AloneTables | None = None
     _meetings: MeetingTables | None = None
@@ -178,7 +182,7 @@ def _build(model: Model, scenario: Scenario, bindings: Mapping[object, object], 
     peers = peers if scenario in peers else [scenario]
     unit = _unit(model, bindings, peers)
     place = peers.index(scenario)
-    built = Build(model, scenario, bindings, unit.translation, unit.threads[place], unit.worlds[place], unit.library)
+    built = Build(model, scenario, bindings, unit.translation, unit.threads[place], unit.worlds[place], unit.sizes, unit.library)
     built.judged = property
     built.ignored = frozenset(ignored_sites(unit.translation, property)) if property else frozenset()
     return built
@@ -201,6 +205,7 @@ class _Unit:
     translation: Translation
     threads: list[tuple[Thread, ...]]
     worlds: list[bytes]
+    sizes: tuple[Size, ...]
     library: Callable[[str], ctypes.CDLL]
 
 
@@ -214,13 +219,16 @@ def _unit(model: Model, bindings: Mapping[object, object], peers: Sequence[Scena
     for unit in _recent:
         if unit.model == model and unit.bindings == bindings and unit.peers == names:
             return unit
+    asked = Asked(bindings)
     try:
-        translation, threads, worlds = _translated(model, peers)
+        with scope(asked):
+            translation, threads, worlds = _translated(model, peers)
     except RecursionError as error:
         raise UserError(f"{model.name}: {_deepest(error)}: too many expressions, blocks or calls in each other") from None
     options = ("-O0",) if all(one.few_states for one in peers) else ()
     library = functools.cache(lambda part: load(compiled(translation.code, (*options, f"-D{part}") if part else options)))
-    _recent[:] = [_Unit(model, bindings, names, translation, threads, worlds, library), *_recent[: RECENT - 1]]
+    sizes = tuple(one for one in dict.fromkeys([*bindings, *asked.sizes]) if isinstance(one, Size) and one is not MEASURING)
+    _recent[:] = [_Unit(model, bindings, names, translation, threads, worlds, sizes, library), *_recent[: RECENT - 1]]
     return _recent[0]
 
 

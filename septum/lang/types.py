@@ -33,6 +33,19 @@ def bound(key: object, default: object) -> object:
     return _scopes[-1].get(key, default) if _scopes else default
 
 
+class Asked(dict[object, object]):
+    """Bindings that note which sizes with a name were asked for, in that order."""
+
+    def __init__(self, bindings: Mapping[object, object]) -> None:
+        super().__init__(bindings)
+        self.sizes: dict[Size, None] = {}
+
+    def get(self, key: object, default: object = None) -> object:
+        if isinstance(key, Size) and key.name.isidentifier():
+            self.sizes[key] = None
+        return super().get(key, default)
+
+
 class Size:
     """A constant that the scope chooses: `ENTRIES = Size("ENTRIES", 2)`. In a running model it behaves as an int.
 

@@ -30,6 +30,7 @@ def counterexample(found: Counterexample) -> dict[str, Any]:
         "token": found.token,
         "shortest": found.shortest,
         "loop": found.loop,
+        "race": asdict(found.race) if found.race else None,
     }
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from septum.check.result import Access, Race
 from septum.report.document import document
-from tests.report.samples import ALL, TOKEN, VIOLATED
+from tests.report.samples import ALL, FOUND, TOKEN, VIOLATED
 
 DOCS = Path(__file__).parents[2] / "docs" / "commands.md"
 
@@ -43,6 +45,15 @@ def test_every_field_is_documented(results: list[dict[str, Any]]) -> None:
 
 def test_only_a_violation_has_a_counterexample(results: list[dict[str, Any]]) -> None:
     assert [one["verdict"] for one in results if one["counterexample"]] == ["violated"]
+
+
+def test_a_race_has_both_accesses_and_where_either_side_stands() -> None:
+    looks = Access("count", False, "inc", "counter.py", 10, "m.count")
+    race = Race(FOUND.threads[0], FOUND.threads[1], (looks, replace(looks, written=True)), (looks, looks))
+    raced = replace(VIOLATED, counterexample=replace(FOUND, race=race))
+    found = json.loads(json.dumps(document([raced])))["results"][0]["counterexample"]["race"]
+    assert [one["written"] for one in found["accesses"]] == [False, True]
+    assert (found["thread"]["thread"], found["partner"]["locks"]) == (FOUND.threads[0].thread, list(FOUND.threads[1].locks))
 
 
 def test_a_step(results: list[dict[str, Any]]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import re
 import shlex
 
@@ -55,6 +56,51 @@ def test_versions_are_content_hashes(letter):
     versions = " ".join(letter[1].split())
     assert f"model {model_version()}, upstream {design_version(load('upstream'))}," in versions
     assert design_version(load("upstream")) != design_version(load("dpamt_v5"))
+
+
+OWN = '''"""Two threads count in slots."""
+from septum.lang import Index, Model, Scenario, Size, Struct, call, process, u8
+
+SLOTS = Size("SLOTS", 3)
+Slot = Index("Slot", SLOTS)
+
+class World(Struct):
+    count: u8[Slot]
+
+@process
+def counts(m: World, slot: Slot):
+    yield
+    m.count[slot] = 1
+
+def start(setup):
+    for slot in range(2):
+        setup.thread(f"T{slot}", call(counts, slot))
+
+model = Model("own", World, (Scenario("two", "Two threads count", start, few_states=True),))
+'''
+
+
+def test_of_a_model_of_ones_own_its_own_sizes_and_the_hash_of_its_file_are_said(tmp_path, capsys):
+    path = tmp_path / "own.py"
+    path.write_text(OWN)
+    assert main(["check", str(path), "--mail"]) == 0
+    text = capsys.readouterr().out
+    assert re.findall("scope: (.*)", text) == ["SLOTS 3"]
+    assert design_version(load(str(path))) in text
+    before = design_version(load(str(path)))
+    path.write_text(OWN.replace("count in slots", "count elsewhere"))
+    assert design_version(load(str(path))) != before
+    assert main(["check", str(path), "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)["results"]
+    assert (found["scope"], found["file"].rpartition("/")[2]) == ({"SLOTS": 3}, "own.py")
+
+
+def test_a_hash_covers_the_modules_beside_a_model(tmp_path):
+    (tmp_path / "beside.py").write_text("def slot_of(cpu):\n    return cpu\n")
+    (tmp_path / "own.py").write_text(OWN.replace("from septum", "from beside import slot_of\nfrom septum", 1))
+    before = design_version(load(str(tmp_path / "own.py")))
+    (tmp_path / "beside.py").write_text("def slot_of(cpu):\n    return cpu + 1\n")
+    assert design_version(load(str(tmp_path / "own.py"))) != before
 
 
 def test_the_command_reproduces_it(letter):
