@@ -25,11 +25,9 @@ def deadlock_clause(build: Build, schedule: Schedule, replayed: Trace) -> str:
 
 def _waits(build: Build, engine: Engine, number: int, replayed: Trace) -> str:
     standing = replayed.threads[number]
-    if any(lock.rsplit(" ", 1)[0] == standing.waits_for for lock in standing.locks):
-        return f"{standing.thread} waits for {standing.waits_for}, which it holds itself"
     places = _condition(build, engine, number)
     last = next((step for step in reversed(replayed.steps) if any(change.place in places for change in step.changes)), None)
-    if " held by " in standing.waits_for or last is None:
+    if " held by " in standing.waits_for or standing.waits_for.endswith("which it holds itself") or last is None:
         return f"{standing.thread} waits for {standing.waits_for}"
     place = next(change.place for change in last.changes if change.place in places)
     return f"{standing.thread} waits for {standing.waits_for}: {place}, which {_by(last, standing.thread)}"

@@ -169,14 +169,20 @@ def free_page(m, page: Pfn, holder: Role):
     if PW_MCE:
         assert not frame.memory.private, f"contents: page {page} is freed as the TDX module wrote it, on a CPU with the erratum"
     if frame.range != 0:
-        m.range[frame.range].placed -= 1
-        frame.range = 0
+        lies_nowhere(m, page)
     frame.refcount = 0
     if MEASURING:
         observe(freed, frame.origin * 8 + u64(holder))
         frame.origin = 0
     fill(m, page, 0)
     frame.role = Role.FREE
+
+
+def lies_nowhere(m, page: Pfn):
+    """In which 2M range a page lies is not known any more."""
+    commutes("the model asks anew where the page lies that is allocated next; no memory of the kernel says it")
+    m.range[m.frame[page].range].placed -= 1
+    m.frame[page].range = 0
 
 
 def gift(m, page: Pfn, of: Role, to: PageType, owner: VmId):

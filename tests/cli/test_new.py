@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,10 @@ import pytest
 from septum.check.loading import designs, load
 from septum.cli import main
 from septum.cli.new import text
+from septum.explore.build import build
 from septum.kvm.ops import OPERATIONS
 from septum.lang.errors import UserError
+from septum.lang.model import Model, Thread
 
 
 @pytest.fixture
@@ -31,6 +34,29 @@ def test_of_every_design_every_operation_can_be_copied(base, mine):
     """The copies find all that they use: nothing is missing among the imports."""
     mine.write_text(text("mine", base, tuple(designs()[base].operations)), encoding="utf-8")
     assert load(str(mine)).operations == designs()[base].operations
+
+
+@pytest.mark.parametrize("base", sorted(designs()))
+def test_a_design_that_is_unchanged_is_the_model_that_it_was_made_from(base, mine):
+    """In every scenario: what a check is made of is the same, but for the name and for whose lines are counted."""
+    mine.write_text(text("mine", base), encoding="utf-8")
+    begun, built_in = load(str(mine)), load(base)
+    assert replace(begun, name=base, file=built_in.file) == built_in
+    assert (begun.name, begun.file) == ("mine", mine)
+
+
+@pytest.mark.parametrize("base", ["upstream", "dpamt_merged_split", "dpamt_v5"])
+def test_copied_operations_are_translated_as_those_that_they_were_copied_from(base, mine):
+    mine.write_text(text("mine", base, tuple(designs()[base].operations)), encoding="utf-8")
+    assert translated(load(str(mine))) == translated(load(base))
+
+
+def translated(model: Model) -> tuple[list[str], tuple[Thread, ...], bytes]:
+    """The C of a model, without what counts lines; threads and first world of its first scenario."""
+    built = build(model, model.scenarios[0])
+    counts = ("model_covered", "COVERAGE")
+    lines = [line for line in built.translation.code.splitlines() if not any(name in line for name in counts)]
+    return lines, built.threads, built.world
 
 
 def test_the_file_says_what_may_be_changed(mine):
