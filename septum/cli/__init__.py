@@ -25,7 +25,7 @@ def main(arguments: "Sequence[str] | None" = None) -> int:
         from septum.cli.supervise import supervised
     except MemoryError:
         return INCOMPLETE
-    return supervised(_main)
+    return supervised(_main, quiet=_quiet)
 
 
 def _main(arguments: "Sequence[str] | None" = None) -> int:

@@ -23,8 +23,11 @@ TOLD = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SI_KERNEL = 0x80
 
 
-def supervised(command: Callable[[], int]) -> int:
-    """Runs the command in a child; its exit status, 2 where it died of itself, 3 where it was killed or memory ended."""
+def supervised(command: Callable[[], int], *, quiet: bool = False) -> int:
+    """Runs the command in a child; its exit status, 2 where it died of itself, 3 where it was killed or memory ended.
+
+    `quiet`: until the command gives a signal a meaning, one ends it without a word, with 3.
+    """
     signal.pthread_sigmask(signal.SIG_BLOCK, {*TOLD, signal.SIGCHLD})
     try:
         said, say = os.pipe()
@@ -34,17 +37,26 @@ def supervised(command: Callable[[], int]) -> int:
         return _run(command)
     if child == 0:
         os.close(said)
-        _be_child(command, say)
+        _be_child(command, say, quiet=quiet)
     os.close(say)
     return _status(_wait(child), said)
 
 
-def _be_child(command: Callable[[], int], say: int) -> None:
+def _be_child(command: Callable[[], int], say: int, *, quiet: bool) -> None:
     """Ends the process."""
+
+    def leave(*_: object) -> None:
+        os.write(say, bytes([INCOMPLETE]))
+        os._exit(INCOMPLETE)
+
+    for number in (signal.SIGINT, signal.SIGTERM) if quiet else ():
+        signal.signal(number, leave)
     os.set_inheritable(say, False)
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # who kills the one wants the other gone
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {*TOLD, signal.SIGCHLD})
     status = _run(command)
+    for number in (signal.SIGINT, signal.SIGTERM) if quiet else ():
+        signal.signal(number, leave)
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

@@ -161,6 +161,33 @@ def test_a_signal_ends_every_phase(tmp_path, number, place):
     assert (run.returncode, "Traceback" in err) == (3, False)
 
 
+EARLY = """
+import os, sys
+from septum.cli.supervise import supervised
+
+def command():
+    os.kill(os.getpid(), {number})
+    print("never so", flush=True)
+    return 0
+
+sys.exit(supervised(command, quiet=True))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_before_the_command_can_take_it_ends_it_without_a_word(number):
+    run = subprocess.run([sys.executable, "-c", EARLY.format(number=int(number))], cwd=ROOT, capture_output=True, text=True)
+    assert (run.returncode, run.stdout, run.stderr) == (3, "", "")
+
+
+def test_a_first_signal_ends_a_hunt_with_3(tmp_path):
+    run = command("hunt", model(tmp_path / "m.py", start="print('now', flush=True)"), "--for", "600s")
+    assert run.stdout.readline() == "now\n"
+    run.send_signal(signal.SIGINT)
+    _, err = run.communicate(timeout=60)
+    assert (run.returncode, "Traceback" in err) == (3, False)
+
+
 def test_who_kills_the_command_has_killed_all_of_it(tmp_path):
     run = command("check", model(tmp_path / "m.py", more="import os; print(os.getpid(), flush=True)\nwhile True: pass"))
     child = int(run.stdout.readline())
