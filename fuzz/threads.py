@@ -1,5 +1,7 @@
-"""The explorer under ThreadSanitizer, with tables that grow, a frontier on disk, checkpoints and limits, on the protocol of its tests;
-and as a check uses it, on models that are watched for races. No race of its own may be told."""
+"""The explorer under ThreadSanitizer, with tables that grow, a frontier on disk, checkpoints and limits: no race may be told.
+
+On the protocol of its tests, and as a check uses it, on models that are watched for races of their own.
+"""
 
 from __future__ import annotations
 

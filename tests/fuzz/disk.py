@@ -193,11 +193,11 @@ def prepare() -> None:
 
 def main_of(every: int, seconds: float, jobs: dict[str, Job]) -> int:
     prepare()
-    wrong, end = 0, time.monotonic() + seconds
+    wrong = 0
     with tempfile.TemporaryDirectory() as name:
         tried = Tried(Path(name), jobs.values())
         for kind, job in jobs.items():
-            outcomes: Counter[str] = Counter()
+            outcomes, end = Counter[str](), time.monotonic() + seconds / len(jobs)
             for outcome in tried.outcomes(job, every):
                 outcomes[outcome] += 1
                 if time.monotonic() > end:
