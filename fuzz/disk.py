@@ -10,7 +10,7 @@ from tests.fuzz.disk import started
 
 
 def main() -> int:
-    run = started(1, SECONDS)
+    run = started(1 << 20, SECONDS)
     print(run.stdout, end="")
     print(run.stderr[-4000:], end="", file=sys.stderr)
     return run.returncode

@@ -84,13 +84,18 @@ def _imported(path: Path) -> ModuleType:
 
 @contextmanager
 def _beside(directory: Path) -> Iterator[None]:
-    """Inside, modules of a file's own directory can be imported; then they are forgotten, as another file may have others."""
-    known = set(sys.modules)
+    """Inside, modules of a file's own directory can be imported; then they are forgotten, as another file may have others.
+
+    Python keeps no bytecode of them: what it keeps counts as new for a second, and on a full disk it may keep half.
+    """
+    known, kept = set(sys.modules), sys.dont_write_bytecode
     sys.path.insert(0, str(directory))
     importlib.invalidate_caches()
+    sys.dont_write_bytecode = True
     try:
         yield
     finally:
+        sys.dont_write_bytecode = kept
         sys.path.remove(str(directory))
         for name in set(sys.modules) - known:
             file = getattr(sys.modules[name], "__file__", None) or ""

@@ -190,3 +190,12 @@ model = Model("x", World, (Scenario("s", "t", start, ()),), (Property("custody",
     assert result.counterexample is not None
     changes = {change.place: (change.old, change.new) for change in result.counterexample.steps[0].changes}
     assert changes["seen"] == ("{}", "{cpu 2}")
+
+
+def test_nothing_is_kept_beside_a_file_that_is_read(tmp_path, monkeypatch):
+    """Bytecode of it would count as new for a second, whatever the file says then, and a full disk may leave half of it."""
+    monkeypatch.setattr("sys.dont_write_bytecode", False)
+    (tmp_path / "mine.py").write_text("from parts import World\n" + HEAD + REST)
+    (tmp_path / "parts.py").write_text(HEAD + WORLD)
+    load(str(tmp_path / "mine.py"))
+    assert {path.name for path in tmp_path.iterdir()} == {"mine.py", "parts.py"}

@@ -10,7 +10,7 @@ import pytest
 from septum.cli import main
 from tests.fuzz import disk, models
 
-MODELS, EVERY = 40, 16
+MODELS, PLACES = 30, 8
 
 
 def test_a_model_that_was_changed_has_a_verdict_or_is_bad_input(tmp_path, capsys):
@@ -19,7 +19,7 @@ def test_a_model_that_was_changed_has_a_verdict_or_is_bad_input(tmp_path, capsys
     for number in range(MODELS):
         path = tmp_path / f"model{number}.py"
         path.write_text(models.changed(text, chance))
-        came.append(main(["check", str(path), "--engine", "python", "--budget", "5s,1k"]))
+        came.append(main(["check", str(path), "--engine", "python", "--budget", "1s,1k"]))
         out, err = capsys.readouterr()
         assert "Traceback" not in err and "defect" not in err, path.read_text()
         assert out if came[-1] in (0, 1) else out + err
@@ -29,7 +29,7 @@ def test_a_model_that_was_changed_has_a_verdict_or_is_bad_input(tmp_path, capsys
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a library is put before the C library")
 def test_a_full_disk_is_told_and_leaves_nothing_half():
-    run = disk.started(EVERY, 1e9, "cache", "schedule", "new", "record")
+    run = disk.started(PLACES, 600, "cache", "schedule", "new", "record")
     assert run.returncode == 0, run.stdout + run.stderr
     for name in ("cache", "schedule", "new", "record"):
         assert f"full disk, {name}: " in run.stdout

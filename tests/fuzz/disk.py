@@ -1,12 +1,13 @@
 """A disk that is full at any write of a command: what it says, what it leaves, and whether all is well once there is room again.
 
-`python -m tests.fuzz.disk EVERY SECONDS JOB...` tries each EVERYth place at which a disk can be full, in a process with disk.c
-before the C library, and prints a line for each job; exit status 1 if an outcome is wrong.
+`python -m tests.fuzz.disk MOST SECONDS JOB...` tries up to MOST of the places of each job at which a disk can be full, in a
+process with disk.c before the C library, and prints a line for each job; exit status 1 if an outcome is wrong.
 """
 
 from __future__ import annotations
 
 import ctypes
+import io
 import json
 import os
 import shutil
@@ -17,6 +18,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -111,8 +113,9 @@ class Tried:
         (self.template / "instance").mkdir()
         (self.template / "instance" / "trace").write_bytes(b"x" * (3 << 16))
         (self.template / "pool.py").write_text(POOL)
-        for job in jobs:
-            self.ended(self.template, job.run if job.again is None else job.again)
+        for job in jobs:  # here, so that whoever is forked finds all imported, and what is built in translated
+            with redirect_stdout(io.StringIO()):
+                ended_in(self.template, job.again or job.run)
         for path in [*self.template.glob("*.schedule"), *self.template.glob("vm.trace"), *self.template.glob("mine.py")]:
             path.unlink()
 
@@ -124,7 +127,7 @@ class Tried:
         if child == 0:
             for number, (_, into) in enumerate(streams, 1):
                 os.dup2(into, number)
-            os._exit(in_child(folder, run))
+            os._exit(ended_in(folder, run))
         for _, into in streams:
             os.close(into)
         out, err = (os.fdopen(of).read() for of, _ in streams)
@@ -142,14 +145,15 @@ class Tried:
             shutil.rmtree(folder / "cache")
         return folder
 
-    def outcomes(self, job: Job, every: int) -> Iterator[str]:
+    def outcomes(self, job: Job, most: int) -> Iterator[str]:
         """What came of each place, counted from the first write on, in turn for good and for one write."""
         folder = self.fresh(job)
         clean = self.ended(folder, job.run)
+        assert clean.status != 2, clean.err
         count = self.count
         after = self.ended(folder, job.again) if job.again else clean
-        for place in range(0, count, every):
-            last, half = (NEVER, place + 1)[place // every % 2], place // every % 4 < 2
+        for number, place in enumerate(range(0, count, -(-count // most))):
+            last, half = (NEVER, place + 1)[number % 2], number % 4 < 2
             folder = self.fresh(job)
             found = judged(self.ended(folder, job.run, (place, last, half)), clean)
             again = self.ended(folder, job.again) if job.again else after
@@ -158,7 +162,8 @@ class Tried:
             yield found if well or found.isupper() else f"NOT WELL AGAIN: {again.status} {again.err[-300:]}"
 
 
-def in_child(folder: Path, run: Callable[[], int]) -> int:
+def ended_in(folder: Path, run: Callable[[], int]) -> int:
+    """The exit status; 70 for what no command may end in."""
     try:
         os.chdir(folder)
         os.environ["SEPTUM_CACHE"] = str(folder / "cache")
@@ -191,14 +196,14 @@ def prepare() -> None:
     tokens.LONGEST = 0
 
 
-def main_of(every: int, seconds: float, jobs: dict[str, Job]) -> int:
+def main_of(most: int, seconds: float, jobs: dict[str, Job]) -> int:
     prepare()
     wrong = 0
     with tempfile.TemporaryDirectory() as name:
         tried = Tried(Path(name), jobs.values())
         for kind, job in jobs.items():
             outcomes, end = Counter[str](), time.monotonic() + seconds / len(jobs)
-            for outcome in tried.outcomes(job, every):
+            for outcome in tried.outcomes(job, most):
                 outcomes[outcome] += 1
                 if time.monotonic() > end:
                     break
@@ -208,7 +213,7 @@ def main_of(every: int, seconds: float, jobs: dict[str, Job]) -> int:
     return int(wrong > 0)
 
 
-def started(every: int, seconds: float, *names: str) -> subprocess.CompletedProcess[str]:
+def started(most: int, seconds: float, *names: str) -> subprocess.CompletedProcess[str]:
     """The same in a process with a disk of its own; all jobs if none is named."""
     with tempfile.TemporaryDirectory() as name:
         library, cc = Path(name) / "disk.so", Path(name) / "cc"
@@ -216,7 +221,7 @@ def started(every: int, seconds: float, *names: str) -> subprocess.CompletedProc
         cc.write_text(CC.format(kept=name, compiler=" ".join(compiler())))
         cc.chmod(0o700)
         environment = {**os.environ, "LD_PRELOAD": str(library), "CC": str(cc), "PYTHONDONTWRITEBYTECODE": "1"}
-        words = [sys.executable, "-m", "tests.fuzz.disk", str(every), str(seconds), *(names or JOBS)]
+        words = [sys.executable, "-m", "tests.fuzz.disk", str(most), str(seconds), *(names or JOBS)]
         return subprocess.run(words, cwd=HERE.parents[1], env=environment, capture_output=True, text=True, check=False)
 
 
