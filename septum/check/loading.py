@@ -107,7 +107,7 @@ def _beside(directory: Path) -> Iterator[None]:
 def _moved(error: BaseException) -> str:
     """Where in septum a module or a name is that was looked for elsewhere in it."""
     name = getattr(error, "name", None) or ""
-    if not isinstance(error, ImportError) or not name.startswith("septum."):
+    if not isinstance(error, ImportError) or not name.startswith("septum.") or name.count(".") < 2:
         return ""
     package = Path(__file__).parents[1]
     _, room, *_, last = name.split(".")

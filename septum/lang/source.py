@@ -68,6 +68,8 @@ class Source:
 @functools.lru_cache(maxsize=4096)
 def source_of(function: Callable[..., Any]) -> Source:
     """The Source of a plain or generator function; UserError where Python does not know it."""
+    if not inspect.isfunction(function):
+        raise UserError(f"{function!r} is no function of a file; a routine or process is a plain `def`")
     code = function.__code__
     lines, functions = _parsed(code.co_filename, tuple(linecache.getlines(code.co_filename, function.__globals__)))
     file, first = shown_path(code.co_filename), code.co_firstlineno

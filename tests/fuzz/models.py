@@ -1,15 +1,17 @@
-"""Models whose text was changed, a token of Python at a time."""
+"""Models whose text was changed, a token of Python at a time, so that it is Python still."""
 
 from __future__ import annotations
 
+import ast
 import io
 import random
 import tokenize
-from collections.abc import Iterator
+import warnings
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 NUMBERS = ["0", "1", "2", "255", "256", "65537", "1 << 20", "1 << 31", "1 << 40", "1 << 64", "-1"]
+KINDS = (tokenize.NAME, tokenize.NUMBER, tokenize.OP)
 
 
 def sources() -> list[str]:
@@ -20,27 +22,33 @@ def sources() -> list[str]:
     return [pool, pool, *(text for text in found if "Model(" in text)]
 
 
-def _tokens(text: str) -> Iterator[tokenize.TokenInfo]:
-    skipped = (tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER, tokenize.NEWLINE, tokenize.NL, tokenize.COMMENT)
-    return (one for one in tokenize.generate_tokens(io.StringIO(text).readline) if one.type not in skipped)
-
-
 def changed(text: str, chance: random.Random) -> str:
-    """With one or two tokens gone, doubled, or another one in their place, as long as it is still made of tokens."""
+    """With one or two tokens gone, doubled, negated, or another one of their kind in their place."""
     for _ in range(chance.randint(1, 2)):
-        try:
-            text = _changed_once(text, chance)
-        except (tokenize.TokenError, IndentationError, SyntaxError):
-            break
+        other = _changed_once(text, chance)
+        while not _is_python(other):
+            other = _changed_once(text, chance)
+        text = other
     return text
 
 
 def _changed_once(text: str, chance: random.Random) -> str:
-    lines, parts = text.splitlines(keepends=True), list(_tokens(text))
-    one, other = chance.choice(parts), chance.choice(parts)
-    if one.start[0] != one.end[0]:
-        return text
-    new = chance.choice(["", other.string, chance.choice(NUMBERS), f"{one.string} {one.string}", f"({one.string})"])
+    lines = text.splitlines(keepends=True)
+    parts = [one for one in tokenize.generate_tokens(io.StringIO(text).readline) if one.type in KINDS]
+    one = chance.choice(parts)
+    other = chance.choice([part for part in parts if part.type == one.type])
+    new = chance.choice(
+        ["", other.string, other.string, chance.choice(NUMBERS), f"{one.string} {one.string}", f"not {one.string}"]
+    )
     line = lines[one.start[0] - 1]
-    lines[one.start[0] - 1] = line[: one.start[1]] + new.replace("\n", " ") + line[one.end[1] :]
+    lines[one.start[0] - 1] = line[: one.start[1]] + new + line[one.end[1] :]
     return "".join(lines)
+
+
+def _is_python(text: str) -> bool:
+    with warnings.catch_warnings(action="ignore"):
+        try:
+            ast.parse(text)
+        except SyntaxError:
+            return False
+    return True
