@@ -34,7 +34,7 @@ def read(around: Around, source: Source, name: str, arguments: Sequence[Kind]) -
     is_process = processes.is_process(source.function)
     if is_process and not inspect.isgeneratorfunction(source.function):
         source.refuse(source.tree, f"the process {source.name} has no yield", "a routine: leave @process out")
-    names, annotations = local_names(source.tree), _annotations(source)
+    names, annotations = local_names(source.tree), source.annotations()
     reader = Reader(around, source, TABLE, names, annotations, is_process, kinds={}, fixed={})
     parameters = _parameters(reader, arguments)
     reader.kinds, reader.fixed = dict(parameters), dict(parameters)
@@ -55,14 +55,6 @@ def read(around: Around, source: Source, name: str, arguments: Sequence[Kind]) -
     if is_process:
         function.frames = Frames(source, parameters, tuple(_points(around, function)))
     return function
-
-
-def _annotations(source: Source) -> dict[str, Any]:
-    """The types of the parameters, which may be given as text."""
-    try:
-        return inspect.get_annotations(source.function, eval_str=True)
-    except Exception as error:  # as text they are any Python
-        source.refuse(source.tree, f"the type of a parameter of {source.name} cannot be read: {error}")
 
 
 @functools.cache

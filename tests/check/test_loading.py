@@ -59,6 +59,10 @@ REFUSED = {
         HEAD + WORLD + REST.replace("m: World", "m: 'Wrold'"),
         "mine.py:8: the type of a parameter of run cannot be read: name 'Wrold' is not defined",
     ),
+    "a model that is called": (
+        HEAD + WORLD + REST.replace("m.n = 1", "model(m)"),
+        "mine.py:10: model is not a function",
+    ),
     "a process that no file has": (
         HEAD + WORLD + REST.replace("call(run)", "call(range)"),
         "<class 'range'> is no function of a file; a routine or process is a plain `def`",
