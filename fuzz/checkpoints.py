@@ -15,7 +15,7 @@ from septum.explore.checkpoint import Checkpoint
 from septum.explore.explore import Budget, explore, sources
 from septum.lang import UserError
 from tests.explore.test_explore import COMPILER, Toy
-from tests.explore.test_forged import KEY, MODEL, NAMES, Forger
+from tests.explore.test_forged import KEY, MODEL, Forger
 
 HARMLESS = {"version", "state_size", "coverage", "body_bytes", "body_seal"}
 
@@ -59,7 +59,7 @@ def main() -> int:
     def forged(chance: random.Random) -> str:
         forger = Forger(whole, lambda content: made.library.sealed(content, len(content)))
         values = [0, 1, 1 << 20, 1 << 31, 1 << 32, 1 << 62, (1 << 64) - 1]
-        names = [name for name in NAMES.split() if name not in HARMLESS | {"seconds"}]
+        names = [name for name, value in forger.fields.items() if isinstance(value, int) and name not in HARMLESS]
         fields = {chance.choice(names): chance.choice(values) for _ in range(chance.randint(0, 1))}
         if chance.random() < 0.7:
             begin = chance.choice([forger.batches, forger.prints, 0])

@@ -1,4 +1,7 @@
-"""The explorer under ThreadSanitizer, with tables that grow, a frontier on disk, checkpoints and limits: no race may be told."""
+"""The explorer under ThreadSanitizer, with tables that grow, a frontier on disk, checkpoints and limits: no race may be told.
+
+On the protocol of its tests, and as a check uses it, on models that are watched for races of their own.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,25 @@ sys.path.insert(0, str(ROOT))
 
 TOY = ROOT / "tests" / "explore"
 FLAGS = ["-std=gnu11", "-O1", "-g", "-fsanitize=thread", "-shared", "-fPIC", "-pthread"]
+RACING = """
+from septum.lang import *
+
+class World(Struct):
+    y: u64
+
+@process
+def run(m: World):
+    while True:
+        yield
+        m.y = u64((m.y + 1) & 0xFFFFFFFF)
+
+def go(setup):
+    setup.thread("T0", call(run))
+    setup.thread("T1", call(run))
+
+model = Model("racing", World, (Scenario("s", "", go),))
+"""
+STATES = 100_000
 CONFIGURATION = ["-DCONFIG='B'", "-DPLANT=0", "-DPADDING=0"]
 
 
@@ -44,6 +66,23 @@ def explore_all(folder: Path) -> None:
         print(f"threads: spill {spill}, symmetry {symmetry}: {found.outcome.name}, {found.states} states", flush=True)
 
 
+def check_all(folder: Path) -> None:
+    """The same of checks: a budget ends each, and it goes on."""
+    from septum.check import check as checking
+    from septum.check.check import REDUCTIONS, Budget, check
+    from septum.explore import explore as exploring
+
+    checking.RESUMED_SECONDS = 1
+    exploring._spill_bytes = lambda budget: 1
+    (folder / "racing.py").write_text(RACING)
+    models = (("upstream", "neighbours_enomem"), (str(folder / "racing.py"), "s"))
+    for (design, scenario), reduce in itertools.product(models, (frozenset(), REDUCTIONS)):
+        for states in (STATES // 2, STATES):
+            options = {"threads": 3, "reduce": reduce, "resume": True, "progress": lambda _: None}
+            found = check(design, scenario, budget=Budget(states=states), **options)
+        print(f"threads: {scenario} of {design}, watched: {found.verdict}, {found.states} states", flush=True)
+
+
 def main() -> int:
     from septum.explore.explore import sources
 
@@ -59,6 +98,7 @@ def main() -> int:
         (folder / "toy.c").write_text("".join(f'#include "{part}"\n' for part in parts))
         subprocess.run([str(compiler), *FLAGS, *CONFIGURATION, "toy.c", "-o", "toy.so"], cwd=folder, check=True)
         environment = {**os.environ, "LD_PRELOAD": runtime, "TSAN_OPTIONS": "exitcode=66"}
+        environment |= {"CC": str(compiler), "CFLAGS": "-fsanitize=thread -g", "SEPTUM_CACHE": f"{name}/cache"}
         status = subprocess.run([sys.executable, __file__, name], env=environment).returncode
     print(f"threads: {'no race' if status == 0 else 'RACES, see above'}")
     return status
@@ -67,5 +107,6 @@ def main() -> int:
 if __name__ == "__main__":
     if len(sys.argv) > 1:
         explore_all(Path(sys.argv[1]))
+        check_all(Path(sys.argv[1]))
     else:
         sys.exit(main())

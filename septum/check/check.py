@@ -38,6 +38,7 @@ Watch = Callable[[Progress], None]
 Notice = Callable[[str], None]
 
 NO_COMPILER = "no C compiler was found; set CC or pip install ziglang"
+NO_SCHEDULE = "the schedule could not be rebuilt within the budget; check again with a larger one or --reduce none"
 BROKEN = (Outcome.VIOLATED, Outcome.DEADLOCK)
 REDUCTIONS = frozenset({"symmetry", "fusion", "partial"})
 
@@ -294,8 +295,7 @@ class _Check:
         proved = bool(shortest.race and shortest.traced)
         schedule = shortest.schedule if proved else found.schedule
         if not found.traced or race_at(self.built, schedule) is None:
-            reason = "the schedule could not be rebuilt within the budget; check again with a larger one or --reduce none"
-            return self._summary(found, Verdict.VIOLATED, RACE, sites_said(self.built, found.race), reason=reason)
+            return self._summary(found, Verdict.VIOLATED, RACE, sites_said(self.built, found.race), reason=NO_SCHEDULE)
         replayed = racing_trace(self.built, schedule)
         token = tokens.write(self.built, schedule, self.sizes, False, Path("."), race=True)
         of = replayed.trace
@@ -312,8 +312,7 @@ class _Check:
         if lasso.outcome is not Outcome.VIOLATED:
             return self._summary(found, Verdict.INCOMPLETE, reason=f"{REASONS[lasso.outcome]}, in the search for livelocks")
         if not lasso.traced:
-            reason = "the schedule could not be rebuilt within the budget; check again with a larger one or --reduce none"
-            return self._summary(found, Verdict.VIOLATED, PROGRESS, "progress: threads go round for ever", reason=reason)
+            return self._summary(found, Verdict.VIOLATED, PROGRESS, "progress: threads go round for ever", reason=NO_SCHEDULE)
         replayed = trace(self.built, lasso.schedule, loop=lasso.loop)
         token = tokens.write(self.built, lasso.schedule, self.sizes, False, Path("."), lasso.loop)
         counterexample = Counterexample(replayed.steps, replayed.threads, token, lasso.shortest, lasso.loop)
@@ -328,11 +327,14 @@ class _Check:
         return again if again.outcome is Outcome.VIOLATED else found
 
     def _untraced(self, found: Exploration) -> Result:
-        """A violation whose schedule could not be rebuilt: what broke is known, and not by which steps."""
-        site = self.built.translation.sites[found.failure] if found.failure is not None else None
-        clause = site.message if site else "deadlock: no thread can go on"
-        reason = "the schedule could not be rebuilt within the budget; check again with a larger one or --reduce none"
-        return self._summary(found, Verdict.VIOLATED, property_of(clause) if site else DEADLOCK, clause, reason=reason)
+        """A violation whose schedule could not be rebuilt: what broke is known, and not by which steps.
+
+        That threads can never go on is said once the Python engine has seen it, so without a schedule it is not said.
+        """
+        if found.failure is None:
+            return self._summary(found, Verdict.INCOMPLETE, reason=f"a deadlock could not be confirmed: {NO_SCHEDULE}")
+        clause = self.built.translation.sites[found.failure].message
+        return self._summary(found, Verdict.VIOLATED, property_of(clause), clause, reason=NO_SCHEDULE)
 
     def _model_mistake(self, found: Exploration) -> None:
         """A step that does not end is no violation of the design but a mistake in it: UserError with the place."""

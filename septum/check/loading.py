@@ -84,13 +84,18 @@ def _imported(path: Path) -> ModuleType:
 
 @contextmanager
 def _beside(directory: Path) -> Iterator[None]:
-    """Inside, modules of a file's own directory can be imported; then they are forgotten, as another file may have others."""
-    known = set(sys.modules)
+    """Inside, modules of a file's own directory can be imported; then they are forgotten, as another file may have others.
+
+    Python keeps no bytecode of them: what it keeps counts as new for a second, and on a full disk it may keep half.
+    """
+    known, kept = set(sys.modules), sys.dont_write_bytecode
     sys.path.insert(0, str(directory))
     importlib.invalidate_caches()
+    sys.dont_write_bytecode = True
     try:
         yield
     finally:
+        sys.dont_write_bytecode = kept
         sys.path.remove(str(directory))
         for name in set(sys.modules) - known:
             file = getattr(sys.modules[name], "__file__", None) or ""
@@ -102,7 +107,7 @@ def _beside(directory: Path) -> Iterator[None]:
 def _moved(error: BaseException) -> str:
     """Where in septum a module or a name is that was looked for elsewhere in it."""
     name = getattr(error, "name", None) or ""
-    if not isinstance(error, ImportError) or not name.startswith("septum."):
+    if not isinstance(error, ImportError) or not name.startswith("septum.") or name.count(".") < 2:
         return ""
     package = Path(__file__).parents[1]
     _, room, *_, last = name.split(".")

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from septum.check.result import Verdict
+from septum.check.trace import End, trace
 from septum.explore.build import DEADLOCK, Build, build
 from septum.explore.explore import Budget, Exploration, Outcome, explore
 from septum.host.locks import Lock, Mutex, RwLock, SpinLock
@@ -144,7 +145,10 @@ def _verdict(built: Build, found: Exploration, reached: frozenset[str] | None) -
     if found.outcome is Outcome.COMPLETE:
         missed = [one.name for one in built.scenario.witnesses if reached is not None and one.name not in reached]
         return (Verdict.VACUOUS if missed else Verdict.HOLDS), "", f"never reached: {', '.join(missed)}" if missed else ""
+    if found.outcome is Outcome.DEADLOCK and not found.traced:
+        return Verdict.INCOMPLETE, "", "a deadlock that could not be confirmed"
     if found.outcome is Outcome.DEADLOCK:
+        trace(built, found.schedule, End.DEADLOCK)
         return Verdict.VIOLATED, DEADLOCK, DEADLOCK
     if found.failure is None or found.failure < 0:
         return Verdict.INCOMPLETE, "", found.outcome.name.lower().replace("_", " ")

@@ -18,6 +18,7 @@ from pathlib import Path
 from septum.explore.build import Build
 from septum.lang.errors import UserError
 from septum.lang.types import Size
+from septum.lang.whole import write_whole
 
 LONGEST, LARGEST_FILE = 80, 1 << 24
 VERSION = "s2"
@@ -90,10 +91,7 @@ def write(
         return word
     name = f"{build.model.name}-{build.scenario.name}-{hashlib.sha256(packed).hexdigest()[:6]}.schedule"
     target = directory / re.sub(r"[^\w.-]", "_", name)
-    try:
-        target.write_text(word + "\n")
-    except OSError as error:
-        raise UserError(f"{target}: {error.strerror}; the schedule is too long for a token and goes to a file") from None
+    write_whole(target, word + "\n")
     return str(target)
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import os
 import signal
 import sys
 import threading
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
@@ -79,9 +81,13 @@ def _run(arguments: Sequence[str] | None) -> int:
         return _complain("the time ended before anything was checked: reading the design took it", INCOMPLETE)
     except MemoryError:
         return _complain("the memory ended", INCOMPLETE)
+    except OSError as error:
+        if error.errno == errno.ENOMEM:
+            return _complain("the memory ended", INCOMPLETE)
+        return _complain(str(error))
     except EnginesDisagree as error:
         return _complain(f"{DEFECT}: {error}")
-    except (SeptumError, OSError) as error:
+    except SeptumError as error:
         return _complain(str(error))
     return status if isinstance(status, int) else 0
 
@@ -107,5 +113,6 @@ def _described(error: Exception) -> str:
 
 
 def _complain(message: str, status: int = BAD_INPUT) -> int:
-    print(f"septum: {message}", file=sys.stderr)
+    with suppress(OSError):  # what cannot be said is no other verdict
+        print(f"septum: {message}", file=sys.stderr)
     return status

@@ -12,6 +12,7 @@ from septum.check.result import Result
 from septum.cli import names
 from septum.cli.output import colour, drawing_width, height, width, write, write_json
 from septum.lang.errors import UserError
+from septum.lang.whole import write_whole
 
 EPILOG = (
     "Exit status: 0 all that applies holds, 1 something is violated or vacuous, 2 bad input, "
@@ -152,10 +153,7 @@ def _write_ftrace(result: Result, name: str, options: dict[str, Any]) -> None:
     sizes = sizes_given(model, scenario, options["scope_name"], given)
     build, steps = schedule(model, result, sizes)
     what = f"the counterexample: {result.clause}" if result.counterexample else "a run"
-    try:
-        Path(name).write_text(written(build, steps, f"septum: {result.design}, {result.scenario}: {what}"))
-    except OSError as error:
-        raise UserError(f"{name}: {(error.strerror or str(error)).lower()}") from None
+    write_whole(Path(name), written(build, steps, f"septum: {result.design}, {result.scenario}: {what}"))
 
 
 def report(results: list[Result], form: str, options: dict[str, Any]) -> None:

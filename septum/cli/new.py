@@ -14,6 +14,7 @@ import click
 from septum.cli import names
 from septum.cli.output import write
 from septum.lang.errors import UserError
+from septum.lang.whole import write_whole
 from septum.sources.begin import Begun, annotated, preface, told
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def new(design: str, base: str, operations: tuple[str, ...], patch: TextIO | Non
     source = text(name, base, operations, begun, scenarios)
     if not path.parent.is_dir():
         raise UserError(f"{path}: there is no directory {path.parent}")
-    path.write_text(source, encoding="utf-8")
+    write_whole(path, source)
     lines = [f"{path} is written. It is {base} until you change it:"]
     if patch:
         lines = [f"{path} is written. It is {base} until you translate the patch, which touches"]

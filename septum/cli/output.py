@@ -7,6 +7,8 @@ import os
 import shutil
 import sys
 
+from septum.lang.errors import UserError
+
 PLAIN_WIDTH, MAIL_WIDTH = 80, 75
 WIDEST, WIDEST_DRAWING = 120, 160
 
@@ -21,6 +23,8 @@ def write(text: str) -> None:
         sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        raise UserError(f"standard output: {(error.strerror or str(error)).lower()}") from None
 
 
 def write_json(document: object) -> None:

@@ -13,6 +13,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 BAD_INPUT, INCOMPLETE = 2, 3
 PATIENCE = 15.0
@@ -70,10 +71,10 @@ def _run(command: Callable[[], int]) -> int:
     try:
         return command()
     except MemoryError:
-        os.write(2, b"septum: the memory ended\n")
+        _say("the memory ended")
         return INCOMPLETE
     except (ImportError, OSError) as error:  # a library that there is no room for
-        os.write(2, f"septum: {error}\n".encode())
+        _say(str(error))
         return BAD_INPUT
     except KeyboardInterrupt:
         return INCOMPLETE
@@ -103,10 +104,14 @@ def _status(waited: int, said: int) -> int:
     if told:
         return told[0]
     if os.WIFSIGNALED(waited) and os.WTERMSIG(waited) == signal.SIGKILL:
-        print(
-            "septum: was killed, by the system where memory ended, or since it did not end when it was told to", file=sys.stderr
-        )
+        _say("was killed, by the system where memory ended, or since it did not end when it was told to")
         return INCOMPLETE
     how = signal.Signals(os.WTERMSIG(waited)).name if os.WIFSIGNALED(waited) else f"exit status {os.WEXITSTATUS(waited)}"
-    print(f"septum: the run died ({how}) and has no result: what ends the process that reads it is no design", file=sys.stderr)
+    _say(f"the run died ({how}) and has no result: what ends the process that reads it is no design")
     return BAD_INPUT
+
+
+def _say(text: str) -> None:
+    """To standard error, where there is room for it: what was said decides about no exit status."""
+    with suppress(OSError):
+        os.write(2, f"septum: {text}\n".encode())

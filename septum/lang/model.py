@@ -84,6 +84,10 @@ class Scenario:
     few_states: bool = False
 
     def __post_init__(self) -> None:
+        if not callable(self.start):
+            raise UserError(f"scenario {self.name}: its start is a function that fills a Setup, and not {self.start!r}")
+        if not isinstance(self.witnesses, tuple) or not all(isinstance(one, Witness) for one in self.witnesses):
+            raise UserError(f"scenario {self.name}: its witnesses are a tuple of Witness: (emptied,)")
         check_bindings(f"scenario {self.name}", self.bindings)
 
 

@@ -56,6 +56,13 @@ class Source:
         line = getattr(node, "lineno", self.tree.lineno)
         raise LanguageError(self.file, line, self.text(line), reason, instead)
 
+    def annotations(self) -> dict[str, Any]:
+        """The types of the parameters, which may be given as text."""
+        try:
+            return inspect.get_annotations(self.function, eval_str=True)
+        except Exception as error:  # as text they are any Python
+            self.refuse(self.tree, f"the type of a parameter of {self.name} cannot be read: {error}")
+
     def lookup(self, name: str) -> object:
         """What a global name stands for; MISSING if nothing."""
         closure = inspect.getclosurevars(self.function).nonlocals if self.function.__closure__ else {}
@@ -68,6 +75,8 @@ class Source:
 @functools.lru_cache(maxsize=4096)
 def source_of(function: Callable[..., Any]) -> Source:
     """The Source of a plain or generator function; UserError where Python does not know it."""
+    if not inspect.isfunction(function):
+        raise UserError(f"{function!r} is no function of a file; a routine or process is a plain `def`")
     code = function.__code__
     lines, functions = _parsed(code.co_filename, tuple(linecache.getlines(code.co_filename, function.__globals__)))
     file, first = shown_path(code.co_filename), code.co_firstlineno

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from septum.lang.errors import UserError
+from septum.lang.whole import whole
 
 TRACEFS = Path("/sys/kernel/tracing")
 EVENTS = ("kvmmmu", "kvm/kvm_page_fault", "kvm/kvm_unmap_hva_range")
@@ -57,12 +58,9 @@ class Instance:
     def copy(self, target: Path) -> int:
         """The trace into a file; how many bytes it has."""
         size = 0
-        try:
-            with (self.path / "trace").open("rb") as source, target.open("wb") as into:
-                while piece := source.read(CHUNK):
-                    size += into.write(piece)
-        except OSError as error:
-            raise UserError(f"{target}: {(error.strerror or str(error)).lower()}") from None
+        with whole(target) as into, (self.path / "trace").open("rb") as source:
+            while piece := source.read(CHUNK):
+                size += into.write(piece)
         return size
 
     def lost(self) -> int:

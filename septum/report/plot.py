@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from septum.lang.errors import UserError
+from septum.lang.whole import whole, write_whole
 from septum.replay.result import Result
 from septum.report.numbers import memory
 from septum.report.replay import SIZES, evenly, sizes
@@ -50,11 +51,12 @@ def draw(result: Result, name: str) -> None:
     """Draws a replay into a file; its suffix says how."""
     figure = _figure(result)
     if name.endswith(".png"):
-        figure.savefig(name, dpi=120)
+        with whole(Path(name)) as file:
+            figure.savefig(file, dpi=120, format="png")
         return
     picture = io.StringIO()
     figure.savefig(picture, format="svg")
-    Path(name).write_text(page(result, picture.getvalue()), encoding="utf-8")
+    write_whole(Path(name), page(result, picture.getvalue()))
 
 
 def _figure(result: Result) -> Any:

@@ -8,6 +8,7 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 
 from septum.lang.errors import UserError
+from septum.lang.whole import write_whole
 from septum.sources.reader import Function, Hashes
 from septum.sources.tree import PLACES, Tree, ordered
 
@@ -62,5 +63,5 @@ def keep(tree: Tree, names: Iterable[str], directory: Path = DIRECTORY) -> Path:
     ]
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / f"{tree.release}.json"
-    path.write_text(f'{{"release": "{tree.release}", "functions": {{\n' + ",\n".join(lines) + "\n}}\n", encoding="utf-8")
+    write_whole(path, f'{{"release": "{tree.release}", "functions": {{\n' + ",\n".join(lines) + "\n}}\n")
     return path

@@ -34,8 +34,7 @@ def read(around: Around, source: Source, name: str, arguments: Sequence[Kind]) -
     is_process = processes.is_process(source.function)
     if is_process and not inspect.isgeneratorfunction(source.function):
         source.refuse(source.tree, f"the process {source.name} has no yield", "a routine: leave @process out")
-    annotations = inspect.get_annotations(source.function, eval_str=True)
-    names = local_names(source.tree)
+    names, annotations = local_names(source.tree), source.annotations()
     reader = Reader(around, source, TABLE, names, annotations, is_process, kinds={}, fixed={})
     parameters = _parameters(reader, arguments)
     reader.kinds, reader.fixed = dict(parameters), dict(parameters)

@@ -24,7 +24,7 @@ THREAD = Num(0, u8.limit - 1)
 def _call(r: Reader, node: ast.Call) -> tree.Expression:
     _refuse_method(r, node)
     found = r.expression(node.func)
-    if not isinstance(found, Static):
+    if not isinstance(found, Static) or not callable(found.object):
         r.refuse(node, f"{written(node.func)} is not a function", "a routine of the model")
     if node.keywords or any(isinstance(argument, ast.Starred) for argument in node.args):
         r.refuse(node, "keyword and starred arguments are not in the language", "plain arguments in order")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ast
 import ctypes
-import inspect
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -131,7 +130,7 @@ class Translation:
     def called_from_outside(self, function: Callable[..., Any]) -> Function:
         """A function that is given the world, and numbers whose types it says."""
         source = source_of(function)
-        annotations = inspect.get_annotations(function, eval_str=True)
+        annotations = source.annotations()
         kinds: list[Kind] = [Ref(self.world)]
         for argument in source.tree.args.args[1:]:
             of = resolve(annotations[argument.arg], f"{source.file}:{source.tree.lineno}")

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import errno
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from septum.check import check as checking
 from septum.check import tokens
 from septum.check.check import check, explain
 from septum.check.loading import load
 from septum.check.result import Verdict
-from septum.explore.explore import Budget
+from septum.explore.explore import Budget, explore
 from septum.lang import LanguageError, ModelError, UserError
 from septum.translate import compile as compiling
 
@@ -121,6 +123,18 @@ def test_a_deadlock_says_who_waits_for_whom(mine):
     assert [one.state for one in result.counterexample.threads] == ["blocked", "blocked"]
     assert [one.waits_for for one in result.counterexample.threads] == ["b, held by T1", "a, held by T0"]
     assert result.clause == "deadlock: T0 waits for b, held by T1; T1 waits for a, held by T0"
+
+
+@pytest.mark.parametrize(
+    ("body", "verdict", "property"), [(DEADLOCK, Verdict.INCOMPLETE, ""), (BROKEN, Verdict.VIOLATED, "custody")]
+)
+def test_a_deadlock_that_the_python_engine_has_not_seen_is_not_told(mine, monkeypatch, body, verdict, property):
+    """As where the search that would rebuild its schedule ran out of its budget."""
+    monkeypatch.setattr(checking, "explore", lambda *a, **kw: replace(explore(*a, **kw), traced=False, schedule=()))
+    result = check(mine(body), "s")
+    assert (result.verdict, result.property) == (verdict, property)
+    assert result.clause == ("custody: {m.n} hold it" if property else "")
+    assert "the schedule could not be rebuilt" in result.reason
 
 
 def test_a_witness_that_is_never_reached_makes_a_pass_vacuous(mine):

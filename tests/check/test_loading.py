@@ -55,6 +55,24 @@ REFUSED = {
         HEAD + WORLD + "    a: u8[2]\n" + REST.replace("    setup.thread", "    setup.m.a[2] = 1\n    setup.thread"),
         "mine.py:14: index 2 is outside of an array of 2",
     ),
+    "a type of a parameter that there is not": (
+        HEAD + WORLD + REST.replace("m: World", "m: 'Wrold'"),
+        "mine.py:8: the type of a parameter of run cannot be read: name 'Wrold' is not defined",
+    ),
+    "a model that is called": (
+        HEAD + WORLD + REST.replace("m.n = 1", "model(m)"),
+        "mine.py:10: model is not a function",
+    ),
+    "a process that no file has": (
+        HEAD + WORLD + REST.replace("call(run)", "call(range)"),
+        "<class 'range'> is no function of a file; a routine or process is a plain `def`",
+    ),
+    "a witness alone": (
+        HEAD + WORLD + 'seen = Witness("seen", "s")\n' + REST.replace("start, ()", "start, seen"),
+        "scenario s: its witnesses are a tuple of Witness: (emptied,)",
+    ),
+    "no start": (HEAD + WORLD + REST.replace("start, ()", "(), start"), "scenario s: its start is a function that fills a Setup"),
+    "a part of septum that there is not": (HEAD + "import septum.no\n", "ModuleNotFoundError: No module named 'septum.no'"),
     "two threads of one name": (
         HEAD + WORLD + REST.replace("\n\nmodel", '\n    setup.thread("T0", call(run))\n\nmodel'),
         "mine.py:14: two threads are called T0",
@@ -190,3 +208,12 @@ model = Model("x", World, (Scenario("s", "t", start, ()),), (Property("custody",
     assert result.counterexample is not None
     changes = {change.place: (change.old, change.new) for change in result.counterexample.steps[0].changes}
     assert changes["seen"] == ("{}", "{cpu 2}")
+
+
+def test_nothing_is_kept_beside_a_file_that_is_read(tmp_path, monkeypatch):
+    """Bytecode of it would count as new for a second, whatever the file says then, and a full disk may leave half of it."""
+    monkeypatch.setattr("sys.dont_write_bytecode", False)
+    (tmp_path / "mine.py").write_text("from parts import World\n" + HEAD + REST)
+    (tmp_path / "parts.py").write_text(HEAD + WORLD)
+    load(str(tmp_path / "mine.py"))
+    assert {path.name for path in tmp_path.iterdir()} == {"mine.py", "parts.py"}

@@ -46,9 +46,8 @@ def model(path, body="m.a = 1", start="pass", threads=2, size="2", more=""):
 
 
 def command(*words, **options):
-    return subprocess.Popen(
-        [sys.executable, "-m", "septum", *words], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
-    )
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+    return subprocess.Popen([sys.executable, "-m", "septum", *words], cwd=ROOT, text=True, **options)
 
 
 def ends(*words, **options):
@@ -204,3 +203,12 @@ def test_no_memory_is_so_small_that_the_exit_status_is_a_verdict(tmp_path, mebib
 
     status, _, err = ends("check", model(tmp_path / "m.py"), preexec_fn=limit)
     assert status in (0, 2, 3, 127), err
+
+
+@pytest.mark.parametrize(("stream", "words"), [("stdout", ["list", "designs"]), ("stderr", ["explain", "hello"])])
+def test_a_stream_that_is_full_is_no_verdict(stream, words):
+    with Path("/dev/full").open("w") as full:
+        run = command(*words, **{stream: full})
+        _, err = run.communicate()
+    assert run.returncode == 2
+    assert err in (None, "septum: standard output: no space left on device\n")
