@@ -46,31 +46,17 @@ def two_splits(world: World) -> None:
 
 
 @scenario(
-    "a conversion splits a 2M leaf while a hole is punched in a part of another, or the same: splits without a vCPU, at a time",
+    "a conversion splits a 2M leaf while a hole that is punched in a part of another splits that: two splits without a vCPU",
     witnesses=(split_done, converted, hole_punched),
     tables=4, pages=0, vcpus=1, others=2, folios=2, linked=1, needs=NEEDS, levels=3,
 )  # fmt: skip
 def split_punch_hole(world: World) -> None:
-    """Two splits that no mutex of KVM keeps apart take the same page from the pool of the VM, or leave too little for one."""
+    """Two splits under different mutexes of KVM take one page from the pool of the VM, or one finds too few there."""
     td = world.td()
     td.maps_huge(0, accepted=True)
     td.maps_huge(2, accepted=True)
     td.runs("convert", call(kvm_vm_set_mem_attributes, td.vm, 0, 0))
     td.runs("punch hole", call(kvm_gmem_punch_hole_split, td.vm, 2, 2))
-
-
-@scenario(
-    "two conversions",
-    witnesses=(split_done, converted),
-    tables=4, pages=0, vcpus=1, others=2, folios=2, linked=1, needs=NEEDS, levels=3,
-)  # fmt: skip
-def two_conversions(world: World) -> None:
-    """Two."""
-    td = world.td()
-    td.maps_huge(0, accepted=True)
-    td.maps_huge(2, accepted=True)
-    td.runs("convert", call(kvm_vm_set_mem_attributes, td.vm, 0, 0))
-    td.runs("convert too", call(kvm_vm_set_mem_attributes, td.vm, 2, 2))
 
 
 @scenario(

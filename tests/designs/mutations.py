@@ -399,16 +399,6 @@ MUTATIONS = (
     ),
     # the merged design with a split
     Mutation(
-        "mutex of the split pool left out",
-        "designs/dpamt_merged_split.py",
-        "begin_split",
-        "yield from mutex_lock(m, m.vm[vm].design.pamt_cache_lock)",
-        "yield",
-        "context",
-        "split",
-        SPLIT,
-    ),
-    Mutation(
         "split pool topped up one pair short",
         "designs/dpamt_merged_split.py",
         "topup_split",

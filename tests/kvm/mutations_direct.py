@@ -251,8 +251,6 @@ ROWS = (
      "KERNEL >= V6_19 and memslot.gmem", "False", "custody", "close_toggle"),
     ("NX recovery has no SRCU section", NX, "kvm_recover_nx_huge_pages",
      "    srcu_read_lock(m.vm[vm].memslots.srcu)\n", "", "context", "nx_recovery_zap"),
-    ("NX recovery without mmu_lock", NX, "lock",
-     "yield from read_lock(m, m.vm[vm].mmu_lock)", "yield", "context", "nx_recovery_zap"),
     ("NX recovery takes a leaf or an empty entry for the table that it found", NX, "kvm_tdp_mmu_zap_possible_nx_huge_page",
      "if not is_table(old, Level(2)) or spte_to_pfn(old) != child:", "if False:", "asserts", "nx_recovery_zap"),
     ("a fast page fault gives W to a 2M leaf of a slot that logs", FAULT, "fast_page_fault",
