@@ -111,7 +111,8 @@ def mutation_table() -> str:
         "| mistake | where | caught by | scenario | design |", "| --- | --- | --- | --- | --- |",
     ]  # fmt: skip
     lines += [
-        f"| {m.what} | `{m.function}` in {m.file} | {m.property} | {m.scenario} | {m.design} |" for m in (*MUTATIONS, *LOCKS, *DIRECT)
+        f"| {m.what} | `{m.function}` in {m.file} | {m.property} | {m.scenario} | {m.design} |"
+        for m in (*MUTATIONS, *LOCKS, *DIRECT)
     ]
     return "\n".join(lines) + "\n"
 

@@ -68,7 +68,7 @@ def split_pool(m, vm):
 
 def is_short(pool, minimum):
     """Whether a pool wants pages, read without the lock."""
-    commutes("who looks too early gives back, under the lock, what is not wanted, and who looks too late looks again under mmu_lock")
+    commutes("who looks too early gives back under the lock what is too much, and who looks too late looks again under mmu_lock")
     return pool.cnt < minimum
 
 

@@ -905,6 +905,8 @@ MUTATIONS = (
         "context",
         "populate_punch_hole",
         KVM_SIDE,
+        also=(("mutex_unlock(m, m.vm[vm].slots_lock)", "pass"),),
+        others=("tdx_release_vm_state_locks",),
     ),
     Mutation(
         "the shared bit is not set with the VM",
@@ -966,6 +968,7 @@ MUTATIONS = (
         "context",
         "first_runs",
         KVM_SIDE,
+        also=(("mutex_unlock(m, m.vcpu[vcpu].life.mutex)", "pass"),),
     ),
     Mutation(
         "no VP.FLUSH before the HKID is released",

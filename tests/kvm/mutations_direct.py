@@ -273,8 +273,6 @@ ROWS = (
      "killed_ioctls"),
     ("KVM_TDX_INIT_MEM_REGION keeps its locks", "kvm/x86/ioctls.py", "kvm_tdx_init_mem_region",
      "    end_region(m, vcpu)\n", "", "deadlock", "populate_signals"),
-    ("kvm->lock is not taken for what changes the state of a TD", LIFE, "tdx_acquire_vm_state_locks",
-     "    yield from mutex_lock(m, m.vm[vm].life.lock)", "    yield", "context", "killed_ioctls"),
     ("NX recovery keeps mmu_lock", NX, "unlock", "read_unlock(m, m.vm[vm].mmu_lock)", "pass", "deadlock", "nx_recovery_zap"),
     ("a prefault keeps its SRCU section", PREFAULT, "pre_fault_range",
      "srcu_read_unlock(m.vm[vm].memslots.srcu)", "pass", "deadlock", "prefault_other_slot_leaves"),
