@@ -14,6 +14,7 @@ from septum.check.result import Verdict
 from septum.cli.app import MODULES
 from septum.report.diagram import schedule
 from tests.designs.mutations import MUTATIONS
+from tests.designs.mutations_locks import LOCKS
 from tests.kvm.mutations_direct import MUTATIONS as DIRECT
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -110,7 +111,8 @@ def mutation_table() -> str:
         "| mistake | where | caught by | scenario | design |", "| --- | --- | --- | --- | --- |",
     ]  # fmt: skip
     lines += [
-        f"| {m.what} | `{m.function}` in {m.file} | {m.property} | {m.scenario} | {m.design} |" for m in (*MUTATIONS, *DIRECT)
+        f"| {m.what} | `{m.function}` in {m.file} | {m.property} | {m.scenario} | {m.design} |"
+        for m in (*MUTATIONS, *LOCKS, *DIRECT)
     ]
     return "\n".join(lines) + "\n"
 

@@ -33,7 +33,7 @@ FAMILIES = {
     "zaps": ("punch_hole", "punch_hole_zero_step"),
     "two TDs": ("two_tds",),
     "teardown": ("teardown", "rcu_callbacks"),
-    "splits": ("split", "two_splits", "dirty_logging", "split_teardown"),
+    "splits": ("split", "two_splits", "split_punch_hole", "dirty_logging", "split_teardown"),
     "splits, two TDs": ("split_two_tds",),
 }
 CORE = tuple(Path(module.__file__ or "") for module in (mmu, split, split_shared, tdp_mmu, vcpu, vm))

@@ -14,7 +14,7 @@ from septum.kvm.seam.pamt import free_unused, pamt_get
 from septum.kvm.tdp import accept_level, split_unlocked
 from septum.kvm.tdp.split import SPLIT_FROM_POOLS
 from septum.kvm.vmx.demote import DEMOTE_GUARDED, block_and_track, tdx_demote
-from septum.lang import Size, Struct, process, u8
+from septum.lang import Size, Struct, commutes, process, u8
 
 SPLIT_PAGES = PAMT_PAGES * 2
 CACHE_SPINLOCK = Size("CACHE_SPINLOCK", 1)  # the pools of the VM have a spinlock, and not a mutex over top-up and use
@@ -66,11 +66,17 @@ def split_pool(m, vm):
     return m.vm[vm].design.pairs
 
 
+def is_short(pool, minimum):
+    """Whether a pool wants pages, read without the lock."""
+    commutes("who looks too early gives back under the lock what is too much, and who looks too late looks again under mmu_lock")
+    return pool.cnt < minimum
+
+
 @design.routine
 def need_topup_split(m, vm, vcpu):
     """Under a spinlock read without it: exact, since who pops holds mmu_lock for write."""
     caches = m.vm[vm].design
-    return caches.spt.cnt == 0 or caches.external.cnt == 0 or caches.pairs.cnt < SPLIT_PAGES
+    return is_short(caches.spt, u8(1)) or is_short(caches.external, u8(1)) or is_short(caches.pairs, u8(SPLIT_PAGES))
 
 
 @design.process
@@ -88,7 +94,7 @@ def topup_split(m, vm, vcpu):
 
 @process
 def fill_pool(m, vm, pool, minimum, content):
-    while pool.cnt < minimum:
+    while is_short(pool, minimum):
         page = yield from alloc_or_fail(m, Gfp.KERNEL_ACCOUNT, content)
         if page == 0:
             return ENOMEM

@@ -52,7 +52,7 @@ from septum.scenarios.prefault import PREFAULTS
 from septum.scenarios.punch_hole import punch_hole, punch_hole_zero_step
 from septum.scenarios.scopes import SCOPES
 from septum.scenarios.slots import SLOTS
-from septum.scenarios.split import dirty_logging, split, split_two_tds, two_splits
+from septum.scenarios.split import dirty_logging, split, split_punch_hole, split_two_tds, two_splits
 from septum.scenarios.tds import rcu_callbacks, split_teardown, teardown, teardown_tables, two_tds
 from septum.scenarios.unaccepted import UNACCEPTED
 from septum.scenarios.views import VIEWS
@@ -60,7 +60,7 @@ from septum.tdx.versions import MODULE
 
 SCENARIOS = (
     same_gfn, same_gfn_enomem, neighbours, neighbours_enomem, zero_step, punch_hole, punch_hole_zero_step, two_tds, teardown,
-    rcu_callbacks, split, two_splits, dirty_logging, split_two_tds, split_teardown,
+    rcu_callbacks, split, two_splits, split_punch_hole, dirty_logging, split_two_tds, split_teardown,
 )  # fmt: skip
 
 KVM = (

@@ -21,7 +21,7 @@ FAMILIES = {
         "killed_ioctls",
         "populate_two_files",
     ),
-    "split / fault / accept": ("split", "two_splits"),
+    "split / fault / accept": ("split", "two_splits", "split_punch_hole"),
     "convert at head and tail of a 2M leaf": ("convert_ends",),
     "two TDs in one 2M range": ("two_tds", "split_two_tds"),
     "teardown / other TD": (

@@ -4,6 +4,8 @@ from septum.host.geometry import VCPUS
 from septum.kvm.bug import page_mapped
 from septum.kvm.tdp.split import converted, kvm_vm_set_mem_attributes, split_done
 from septum.kvm.tdp.split_shared import start_dirty_logging
+from septum.kvm.virt.gmem import hole_punched
+from septum.kvm.virt.gmem_split import kvm_gmem_punch_hole_split
 from septum.kvm.vmx.vcpu import fault, touch
 from septum.lang import call
 from septum.scenarios.world import TWO_VCPUS, World, scenario
@@ -41,6 +43,20 @@ def two_splits(world: World) -> None:
     for vcpu in others:
         vcpu.runs((touch, 2))
     td.runs("convert", call(kvm_vm_set_mem_attributes, td.vm, 0, 0))
+
+
+@scenario(
+    "a conversion splits a 2M leaf while a hole that is punched in a part of another splits that: two splits without a vCPU",
+    witnesses=(split_done, converted, hole_punched),
+    tables=4, pages=0, vcpus=1, others=2, folios=2, linked=1, needs=NEEDS, levels=3,
+)  # fmt: skip
+def split_punch_hole(world: World) -> None:
+    """Two splits under different mutexes of KVM take one page from the pool of the VM, or one finds too few there."""
+    td = world.td()
+    td.maps_huge(0, accepted=True)
+    td.maps_huge(2, accepted=True)
+    td.runs("convert", call(kvm_vm_set_mem_attributes, td.vm, 0, 0))
+    td.runs("punch hole", call(kvm_gmem_punch_hole_split, td.vm, 2, 2))
 
 
 @scenario(

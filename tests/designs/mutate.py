@@ -7,7 +7,7 @@ import importlib
 import linecache
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,28 +21,29 @@ ROOT = Path(septum.__file__).parent
 
 @contextmanager
 def mutated(mutation: Mutation) -> Iterator[None]:
-    """Inside, the model has the mutation; the function stands in a file of its own name, so that its lines can be shown."""
+    """Inside, the model has the mutation; its functions stand in a file of its own name, so that their lines can be shown."""
     module = importlib.import_module("septum." + mutation.file.removesuffix(".py").replace("/", "."))
     text = mutation.apply((ROOT / mutation.file).read_text())
-    original = getattr(module, mutation.function)
-    owned = [(design, key) for design in BUILT_IN for key, value in design._own.items() if value is original]
-    replacement = _defined(module, mutation.function, text)
-    places = [(other, name) for other in _modules() for name, value in vars(other).items() if value is original]
-    for other, name in places:
-        setattr(other, name, replacement)
-    setattr(module, mutation.function, replacement)
-    for design, key in owned:
-        design._own[key] = replacement
     build._recent.clear()
+    with ExitStack() as stack:
+        stack.callback(build._recent.clear)
+        for name in mutation.functions:
+            stack.enter_context(_in_place_of(getattr(module, name), _defined(module, name, text)))
+        yield
+
+
+@contextmanager
+def _in_place_of(original: Any, replacement: Any) -> Iterator[None]:
+    """Whatever module or design has the original, has the replacement inside."""
+    places = [(vars(one), name) for one in _modules() for name, value in vars(one).items() if value is original]
+    places += [(one._own, key) for one in BUILT_IN for key, value in one._own.items() if value is original]
+    for names, name in places:
+        names[name] = replacement
     try:
         yield
     finally:
-        build._recent.clear()
-        for other, name in places:
-            setattr(other, name, original)
-        setattr(module, mutation.function, original)
-        for design, key in owned:
-            design._own[key] = original
+        for names, name in places:
+            names[name] = original
 
 
 def _modules() -> list[Any]:

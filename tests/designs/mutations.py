@@ -27,21 +27,35 @@ class Mutation:
     scenario: str
     design: str = MERGED
     kernel: str = ""
-    also: tuple[tuple[str, str], ...] = ()  # further replacements, of every such text in the function
+    also: tuple[tuple[str, str], ...] = ()  # further replacements, of every such text in the function and in the others
+    others: tuple[str, ...] = ()  # further functions of the file
+
+    @property
+    def functions(self) -> tuple[str, ...]:
+        return (self.function, *self.others)
 
     def apply(self, source: str) -> str:
         """The mutated text of the file; the mutation must fit exactly once."""
-        start = source.index(f"def {self.function}(")
-        end = source.find("\n\n\n", start)
-        body = source[start:end]
-        if body.count(self.old) != 1:
-            raise ValueError(f"{self.what}: found {body.count(self.old)} times in {self.function}()")
-        body = body.replace(self.old, self.new)
+        count = _body(source, self.function).count(self.old)
+        if count != 1:
+            raise ValueError(f"{self.what}: found {count} times in {self.function}()")
+        source = _replaced(source, self.function, self.old, self.new)
         for old, new in self.also:
-            if old not in body:
+            if not any(old in _body(source, name) for name in self.functions):
                 raise ValueError(f"{self.what}: no {old} in {self.function}()")
-            body = body.replace(old, new)
-        return source[:start] + body + source[end:]
+            for name in self.functions:
+                source = _replaced(source, name, old, new)
+        return source
+
+
+def _body(source: str, function: str) -> str:
+    start = source.index(f"def {function}(")
+    return source[start : source.find("\n\n\n", start)]
+
+
+def _replaced(source: str, function: str, old: str, new: str) -> str:
+    body = _body(source, function)
+    return source.replace(body, body.replace(old, new))
 
 
 MUTATIONS = (
@@ -384,16 +398,6 @@ MUTATIONS = (
         V4,
     ),
     # the merged design with a split
-    Mutation(
-        "mutex of the split pool left out",
-        "designs/dpamt_merged_split.py",
-        "begin_split",
-        "yield from mutex_lock(m, m.vm[vm].design.pamt_cache_lock)",
-        "yield",
-        "context",
-        "split",
-        SPLIT,
-    ),
     Mutation(
         "split pool topped up one pair short",
         "designs/dpamt_merged_split.py",
@@ -901,6 +905,8 @@ MUTATIONS = (
         "context",
         "populate_punch_hole",
         KVM_SIDE,
+        also=(("mutex_unlock(m, m.vm[vm].slots_lock)", "pass"),),
+        others=("tdx_release_vm_state_locks",),
     ),
     Mutation(
         "the shared bit is not set with the VM",
@@ -962,6 +968,7 @@ MUTATIONS = (
         "context",
         "first_runs",
         KVM_SIDE,
+        also=(("mutex_unlock(m, m.vcpu[vcpu].life.mutex)", "pass"),),
     ),
     Mutation(
         "no VP.FLUSH before the HKID is released",

@@ -1,6 +1,6 @@
-"""Every mutation of KVM's side is caught by the property that should catch it, judged alone: no other one may help.
+"""Every mutation of KVM's side, and every lock left out, is caught by the property that should, judged alone: no other one helps.
 
-Those of designs are caught in tests/scenarios/test_both_ways.py, with reductions and without.
+Other mutations of designs are caught in tests/scenarios/test_both_ways.py, with reductions and without.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from septum.check.mutants import alone
 from septum.check.result import Verdict
 from tests.designs.mutate import mutated
 from tests.designs.mutations import MUTATIONS
+from tests.designs.mutations_locks import LOCKS
 
 OF_KVM = [one for one in MUTATIONS if one.design.startswith("kvm")]
 
 
-@pytest.mark.parametrize("mutation", OF_KVM, ids=lambda mutation: mutation.what)
+@pytest.mark.parametrize("mutation", [*OF_KVM, *LOCKS], ids=lambda mutation: mutation.what)
 def test_a_mutation_is_caught_by_its_property(mutation):
     with mutated(mutation):
         model = alone(load(mutation.design), mutation.scenario)
@@ -28,3 +29,8 @@ def test_a_mutation_is_caught_by_its_property(mutation):
 
 def test_there_are_enough_mutations_and_no_two_are_the_same():
     assert len({(m.file, m.function, m.old, m.new) for m in MUTATIONS}) == len(MUTATIONS) >= 25
+
+
+def test_a_lock_that_is_left_out_is_not_released_either():
+    left_out = [one for one in (*MUTATIONS, *LOCKS) if any("unlock" in old and "pass" in new for old, new in one.also)]
+    assert len(left_out) >= 15

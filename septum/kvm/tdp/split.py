@@ -27,10 +27,27 @@ converted = Witness("converted", "a private page was converted to shared")
 def kvm_vm_set_mem_attributes(m: Machine, vm: VmId, first: Gfn, last: Gfn):
     """kvm_vm_set_mem_attributes() [7.1], private to shared, kvm-mmu.md 6.3; with kvm_split_cross_boundary_leafs() [H v3].
 
-    The invalidation reaches to the ends of the 2M ranges that the conversion straddles. If a split fails for want of memory,
-    nothing was converted.
+    If a split fails for want of memory, nothing was converted.
     """
     yield from mutex_lock(m, m.vm[vm].slots_lock)
+    error = yield from split_and_zap(m, vm, first, last)
+    if error == OK:
+        yield
+        for gfn in range(first, last + 1):
+            m.vm[vm].shared[Gfn(gfn)] = True
+        reached(converted)
+    yield from write_lock(m, m.vm[vm].mmu_lock)
+    kvm_mmu_invalidate_end(m, vm)
+    write_unlock(m, m.vm[vm].mmu_lock)
+    mutex_unlock(m, m.vm[vm].slots_lock)
+
+
+@process
+def split_and_zap(m: Machine, vm: VmId, first: Gfn, last: Gfn):
+    """An invalidation begins, and the range goes from the mirror: kvm_split_cross_boundary_leafs() [H v3] before the zap. Errno.
+
+    The invalidation reaches to the ends of the 2M ranges that the range straddles. Nothing is zapped if a split fails.
+    """
     yield from ops.begin_split(m, vm, VcpuId(0))
     yield from write_lock(m, m.vm[vm].mmu_lock)
     kvm_mmu_invalidate_start(m, vm, table_base(first, Level(1)), Gfn(table_base(last, Level(1)) + ENTRIES - 1))
@@ -41,15 +58,7 @@ def kvm_vm_set_mem_attributes(m: Machine, vm: VmId, first: Gfn, last: Gfn):
         yield from tdp_mmu_zap_leafs(m, vm, first, last)
     write_unlock(m, m.vm[vm].mmu_lock)
     ops.end_split(m, vm, VcpuId(0))
-    if error == OK:
-        yield
-        for gfn in range(first, last + 1):
-            m.vm[vm].shared[Gfn(gfn)] = True
-        reached(converted)
-    yield from write_lock(m, m.vm[vm].mmu_lock)
-    kvm_mmu_invalidate_end(m, vm)
-    write_unlock(m, m.vm[vm].mmu_lock)
-    mutex_unlock(m, m.vm[vm].slots_lock)
+    return error
 
 
 @process
