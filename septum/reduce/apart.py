@@ -60,7 +60,7 @@ def _told_by(node: tree.Node) -> Iterator[Told]:
             yield from _named(at, kind, number)
         case tree.Convert(at=at, kind=kind, value=value):
             yield from _converted(at, kind, _unchecked(value))
-        case tree.Compare(at=at, operator="<" | "<=" | ">" | ">=", left=left):
+        case tree.Binary(at=at, operator="<" | "<=" | ">" | ">=", left=left):
             index = _index(left.kind)
             if index:
                 yield at, index, f"values of {index} are ordered"

@@ -285,7 +285,8 @@ def _is_value(node: tree.Node, variable: str) -> bool:
         return node.name == variable
     if isinstance(node, tree.Element):
         return _is_value(node.base, variable)
-    return not isinstance(node, tree.Compare) and any(_is_value(part, variable) for part in tree.parts(node))
+    compares = isinstance(node, tree.Binary) and node.operator in tree.COMPARISONS
+    return not compares and any(_is_value(part, variable) for part in tree.parts(node))
 
 
 def _jump(to: str) -> Callable[[Reader, ast.stmt], list[tree.Statement]]:

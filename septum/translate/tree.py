@@ -7,7 +7,8 @@ read.py makes it from Python's tree, once for the kinds of a function's argument
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Iterator
+import operator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, TypeVar, dataclass_transform
 
@@ -19,6 +20,11 @@ from septum.lang.values import Kind
 from septum.translate.sites import At, Site
 
 Fact = TypeVar("Fact")
+
+COMPARISONS: Mapping[str, Callable[[int, int], bool]] = {
+    "==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
+}  # fmt: skip
+"""The operators of Binary that compare, and what each says of two numbers."""
 
 
 @dataclass_transform(frozen_default=True, eq_default=False, field_specifiers=(field,))
@@ -113,15 +119,7 @@ class Unary(Expression):
 
 
 class Binary(Expression):
-    """Arithmetic as C writes it, `min` or `max`; computed so widely that nothing wraps."""
-
-    operator: str
-    left: Expression
-    right: Expression
-
-
-class Compare(Expression):
-    """A comparison of two values of like kinds."""
+    """Arithmetic as C writes it, `min` or `max`, so widely that nothing wraps; or a comparison of values of like kinds."""
 
     operator: str
     left: Expression
