@@ -6,14 +6,19 @@ The other side is no part of the model then: it may name fields that the world d
 from __future__ import annotations
 
 import ast
+import operator
+from collections.abc import Callable, Mapping
 
 from septum.lang.types import Size
 from septum.translate.reader import Reader
-from septum.translate.tree import COMPARISONS
 
 COMPARISON: dict[type[ast.cmpop], str] = {
     ast.Eq: "==", ast.NotEq: "!=", ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=",
 }  # fmt: skip
+COMPARISONS: Mapping[str, Callable[[int, int], bool]] = {
+    "==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
+}  # fmt: skip
+"""The operators that compare, and what each says of two numbers."""
 
 
 def decided(r: Reader, node: ast.expr) -> int | None:

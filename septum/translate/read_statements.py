@@ -14,7 +14,7 @@ from septum.lang.struct import resolve
 from septum.lang.types import Array, Index, Scalar, type_name
 from septum.lang.values import NOTHING, Kind, Nothing, Num, Of, Ref, kind_of, stored
 from septum.translate import tree
-from septum.translate.fold import decided
+from septum.translate.fold import COMPARISONS, decided
 from septum.translate.read_calls import message_of
 from septum.translate.read_operators import binary
 from septum.translate.read_yields import pause
@@ -285,7 +285,7 @@ def _is_value(node: tree.Node, variable: str) -> bool:
         return node.name == variable
     if isinstance(node, tree.Element):
         return _is_value(node.base, variable)
-    compares = isinstance(node, tree.Binary) and node.operator in tree.COMPARISONS
+    compares = isinstance(node, tree.Binary) and node.operator in COMPARISONS
     return not compares and any(_is_value(part, variable) for part in tree.parts(node))
 
 

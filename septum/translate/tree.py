@@ -7,8 +7,7 @@ read.py makes it from Python's tree, once for the kinds of a function's argument
 from __future__ import annotations
 
 import functools
-import operator
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, TypeVar, dataclass_transform
 
@@ -20,11 +19,6 @@ from septum.lang.values import Kind
 from septum.translate.sites import At, Site
 
 Fact = TypeVar("Fact")
-
-COMPARISONS: Mapping[str, Callable[[int, int], bool]] = {
-    "==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
-}  # fmt: skip
-"""The operators of Binary that compare, and what each says of two numbers."""
 
 
 @dataclass_transform(frozen_default=True, eq_default=False, field_specifiers=(field,))
@@ -376,10 +370,16 @@ def changes(node: Node) -> bool:
     return isinstance(node, Store) or (isinstance(node, Call) and node.callee.changes)
 
 
+def within(node: Expression, *of: type[Convert] | type[Checked]) -> Expression:
+    """An expression without the conversions, or checks, around it."""
+    while isinstance(node, of):
+        node = node.value
+    return node
+
+
 def constant(node: Expression) -> int | None:
     """The number that an expression is, whatever the state."""
-    while isinstance(node, Convert):
-        node = node.value
+    node = within(node, Convert)
     return node.number if isinstance(node, Const) else None
 
 

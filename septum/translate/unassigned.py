@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from septum.translate import tree
+from septum.translate.fold import COMPARISONS
 from septum.translate.reader import refuse_at
 
 Assigned = frozenset[str] | None
@@ -109,9 +110,9 @@ class _Paths:
             case tree.Unary(operator="not", value=value):
                 known = self._known(value)
                 return None if known is None else int(not known)
-            case tree.Binary(operator=symbol, left=left, right=right) if symbol in tree.COMPARISONS:
+            case tree.Binary(operator=symbol, left=left, right=right) if symbol in COMPARISONS:
                 one, other = self._known(left), self._known(right)
-                return None if one is None or other is None else int(tree.COMPARISONS[symbol](one, other))
+                return None if one is None or other is None else int(COMPARISONS[symbol](one, other))
         return None
 
     def _read(self, node: tree.Node, assigned: frozenset[str]) -> None:

@@ -15,7 +15,7 @@ from septum.lang.values import BOOL, NOTHING, Num, Of, Ref
 from septum.reduce.apart import distinctions
 from septum.reduce.footprint import Footprints
 from septum.reduce.order import depends_on_order
-from septum.translate.flow import falls_through, flow
+from septum.translate.flow import Flow, flow
 from septum.translate.print_c import print_function
 from septum.translate.show import shown
 from septum.translate.translation import Translation
@@ -134,7 +134,7 @@ def test_control_falls_through_a_block_unless_every_path_ends():
     both = If(AT, X, (Return(AT, X),), (Return(AT, X),))
     one = If(AT, X, (Return(AT, X),), ())
     ends, breaks = While(AT, X, (), SITE, for_ever=True), While(AT, X, (Jump(AT, "break"),), SITE, for_ever=True)
-    assert [falls_through((node,)) for node in (both, one, ends, breaks)] == [False, True, False, True]
+    assert [Flow((node,)).falls_through for node in (both, one, ends, breaks)] == [False, True, False, True]
 
 
 def test_a_step_touches_what_its_statements_do_until_the_yield():
