@@ -8,8 +8,7 @@ from __future__ import annotations
 import ast
 import functools
 import inspect
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from septum.lang import processes
 from septum.lang.frames import Frames, Point, Saved
@@ -20,11 +19,11 @@ from septum.translate.read_calls import CALLS
 from septum.translate.read_expressions import EXPRESSIONS
 from septum.translate.read_operators import OPERATORS
 from septum.translate.read_statements import STATEMENTS, declared
-from septum.translate.reader import Around, Reader, refuse_at
+from septum.translate.reader import Around, Reader, Table, refuse_at
 from septum.translate.tree import Function, Invoke, Pause
 from septum.translate.unassigned import refuse_unassigned
 
-TABLE: Mapping[type[ast.AST], Callable[[Reader, Any], Any]] = {**EXPRESSIONS, **OPERATORS, **CALLS, **STATEMENTS}
+TABLE: Table = {**EXPRESSIONS, **OPERATORS, **CALLS, **STATEMENTS}
 
 PASSES_BEFORE_WIDENING = 4
 

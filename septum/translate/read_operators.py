@@ -6,14 +6,13 @@ What Python would do differently from C is refused; what may go wrong in a run i
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from septum.lang.types import Index
 from septum.lang.values import BOOL, U64, Nothing, Num, Of, Ref, is_bool, is_enum, is_index, is_set
 from septum.translate.fold import COMPARISON, decided
 from septum.translate.read_expressions import number
-from septum.translate.reader import Reader, as_packed, is_interchangeable, is_named_by, plain, written
+from septum.translate.reader import Reader, Table, as_packed, is_interchangeable, is_named_by, plain, written
 from septum.translate.tree import Binary, Checked, Const, Expression, Junction, Unary, constant
 
 ARITHMETIC: dict[type[ast.operator], tuple[str, Callable[[int, int], int]]] = {
@@ -201,6 +200,6 @@ def _membership(r: Reader, node: ast.Compare, operator: ast.cmpop, left: ast.exp
     return Unary(r.at(node), BOOL, "not", found) if isinstance(operator, ast.NotIn) else found
 
 
-OPERATORS: Mapping[type[ast.AST], Callable[[Reader, Any], Any]] = {
+OPERATORS: Table = {
     ast.BinOp: _binop, ast.UnaryOp: _unaryop, ast.BoolOp: _boolop, ast.Compare: _compare,
 }  # fmt: skip

@@ -23,6 +23,10 @@ written = functools.cache(ast.unparse)
 """An expression as text; Python's trees are kept as long as the program runs."""
 
 
+Table = Mapping[type[ast.AST], Callable[["Reader", Any], Any]]
+"""What reads each class of Python's nodes."""
+
+
 @dataclass(frozen=True)
 class Static:
     """An expression that stands for a Python object of the model: a module, a function, a type."""
@@ -49,7 +53,7 @@ class Reader:
 
     around: Around
     source: Source
-    table: Mapping[type[ast.AST], Callable[[Reader, Any], Any]]
+    table: Table
     names: frozenset[str]
     annotations: Mapping[str, object]
     is_process: bool
