@@ -1,9 +1,14 @@
 """The house: imports run down, between packages and between files, and no file is too long."""
 
 import ast
+import functools
+import re
 from pathlib import Path
 
 import pytest
+
+from septum.cli.app import MODULES
+from septum.explore.explore import sources
 
 ROOT = Path(__file__).parents[1]
 
@@ -89,3 +94,76 @@ def test_a_file_and_its_functions_are_short(path: Path) -> None:
     assert text.count("\n") <= 400
     functions = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef)]
     assert not [f"{node.name}: {node.end_lineno - node.lineno + 1}" for node in functions if node.end_lineno - node.lineno >= 60]
+
+
+C_PARTS = sorted((ROOT / "septum").rglob("*.c"))
+
+
+@pytest.mark.parametrize("path", C_PARTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_part_in_c_is_short_and_its_first_lines_say_what_it_offers(path: Path) -> None:
+    text = path.read_text()
+    assert text.count("\n") <= 400
+    head, rest = text.split("*/", 1)
+    offers = head.partition("Offers")[2]
+    names = re.findall(r"\b[a-z]+_\w+\b", offers)
+    assert offers
+    assert not [name for name in names if not re.search(rf"\b{name}\b", rest)]
+
+
+def test_the_explorer_says_in_which_order_to_read_its_parts() -> None:
+    head = (ROOT / "septum/explore/explorer.c").read_text().split("*/")[0]
+    assert {path.name for path in sources()[""]} - {"explorer.c"} <= set(re.findall(r"\w+\.[ch]", head))
+
+
+INSIDE = (ROOT / "docs/inside.md").read_text()
+
+
+def named_on_the_page() -> list[str]:
+    """The files, and what they define, in the picture, and all that stands between backticks in the text."""
+    above, picture, below = INSIDE.split("```")
+    shown = re.findall(r"[a-z]+/[\w/.]*\w|\w+\.\w+|\w+_\w+", picture)
+    return sorted({*shown, *re.findall(r"`([^`\n]+)`", above + below)} - {"mine.py", "septum"})
+
+
+def defines(text: str, name: str) -> bool:
+    """Whether Python or C defines a name, or one that begins so where it ends with a star."""
+    one = name[:-1] + r"\w*" if name.endswith("*") else name
+    python, c = rf"^\s*(?:def|class) {one}\b|^{one}(?::.*)? = ", rf"#define {one}\b|^\w[\w *]*\b{one}\("
+    return bool(re.search(f"{python}|{c}", text, re.MULTILINE))
+
+
+@functools.cache
+def texts() -> list[str]:
+    return [path.read_text() for path in (ROOT / "septum").rglob("*.*") if path.suffix in (".py", ".c", ".h")]
+
+
+def is_there(name: str) -> bool:
+    """A path; what a file or a class defines; a name that some file defines; a command."""
+    if name.startswith("septum "):
+        return name.split()[1] in MODULES
+    if any((folder / f"{name}{end}").exists() for folder in (ROOT, ROOT / "septum") for end in ("", ".py")):
+        return True
+    of, _, what = name.rpartition(".")
+    if "/" in of:
+        return (ROOT / f"septum/{of}.py").exists() and defines((ROOT / f"septum/{of}.py").read_text(), what)
+    stands = [path.name for path in C_PARTS]
+    return name in stands or any(defines(text, what) and (not of or defines(text, of)) for text in texts())
+
+
+@pytest.mark.parametrize("name", named_on_the_page())
+def test_what_the_page_on_the_inside_names_is_there(name: str) -> None:
+    assert is_there(name)
+
+
+def test_the_page_on_the_inside_has_the_floors_of_the_house() -> None:
+    def floors(after: str) -> list[set[str]]:
+        said = re.split(r"\.\s", INSIDE.partition(after)[2])[0]
+        return [set(room.split(", ")) for room in said.split(" > ")]
+
+    assert floors("run down the house: ") == [set(rooms.split()) for rooms in reversed(FLOORS)]
+    assert floors("each a part of the kernel: ")[: len(KVM_FLOORS)] == [{room} for room in reversed(KVM_FLOORS)]
+
+
+@pytest.mark.parametrize("name", ["explore/nowhere", "explore/build.nothing", "no_such_name", "septum nonsense", "Build.nothing"])
+def test_a_name_that_is_nowhere_is_not_there(name: str) -> None:
+    assert not is_there(name)

@@ -1,4 +1,6 @@
-/* A step taken again, with steps of another thread in the middle of it. */
+/* A step taken again, with steps of another thread in the middle of it.
+ *
+ * Offers look_between, which finds whether one step is a race because of another. */
 #ifdef WATCHED
 
 /* S taken again, and T in the middle of it. */

@@ -18,7 +18,6 @@ from septum.lang.engine import Engine
 from septum.lang.errors import LanguageError, OutOfTime, SeptumError, UserError
 from septum.lang.model import Model, Scenario, Setup, Thread
 from septum.lang.paths import is_built_in, shown_path
-from septum.lang.places import Places
 from septum.lang.processes import MEASURING, property_of
 from septum.lang.source import Source
 from septum.lang.struct import allocate, fields, size_of
@@ -108,13 +107,9 @@ class Build:
         """The model compiled so that it tells every access; use it inside of `scope(build.bindings)`."""
         library = self.library("WATCHED")
         self.tables().give(library)
-        self._meetings = self._meetings or self.tables().meetings(self.places(), self.translation.world_size)
+        self._meetings = self._meetings or self.tables().meetings(self.translation.bytes, self.translation.world_size)
         self._meetings.give(library)
         return library
-
-    def places(self) -> Places:
-        """The bytes of the world by name."""
-        return Places(self.model.world, self.translation.realised)
 
     def tables(self) -> AloneTables:
         """The footprints as C reads them; use it inside of `scope(build.bindings)`."""

@@ -4,6 +4,8 @@
  * A checkpoint is written under another name, forced to disk and renamed: there is the old one or the new one, and always a
  * whole one. Its header comes last. The file stays open, locked and so nobody else's, and a note in it says how far the run has
  * come since: what is lost when it is killed.
+ *
+ * Offers save_if_due, save_at_end and note_progress; refill, get, header_seal and open_alone to who reads one.
  */
 enum { CHECKPOINT_VERSION = 4, BUFFER_BYTES = 1 << 20 };
 

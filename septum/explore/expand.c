@@ -1,4 +1,6 @@
-/* One state of the frontier: the moves of its threads, the states they lead to, and what is wrong with these. */
+/* One state of the frontier: the moves of its threads, the states they lead to, and what is wrong with these.
+ *
+ * Offers expand_batch; hand_over, by which what a worker found becomes the next level. */
 
 static int has_room(struct worker *w)
 {

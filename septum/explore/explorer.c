@@ -5,6 +5,19 @@
  * and the number of moves in the schedule, because the level in which something is found is finished and the least finding
  * taken; where a limit ends the run before that, it is the least found so far. Which of the equally short ways leads there
  * depends on who was first, unless there is one worker only.
+ *
+ * In which order to read:
+ *   run.h, and septum_explore at the end of this file   a run, from outside
+ *   moves.c, expand.c                                   one state: the moves of its threads, and what they lead to
+ *   fingerprints.c, frontier.c, spill.c                 all states: which were seen, which wait, in memory and on disk
+ *   workers.c, and this file                            several workers, level by level
+ *   schedule.c                                          what was found, as a schedule
+ *   watched.c, reach.c, between.c, races.c              races, where accesses are watched
+ *   seal.c, checkpoint.c, resume.c                      a run that is killed goes on
+ *   exports.c                                           one state from outside
+ * Of the model they need what runtime.h, threads.c, footprints.c, symmetry.c, automorphisms.c and watch.c say in their first lines.
+ *
+ * Offers septum_explore to Python.
  */
 
 static uint64_t add_up(uint64_t *total, uint64_t *part)

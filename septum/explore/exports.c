@@ -1,4 +1,6 @@
-/* What a caller outside of this translation unit may use besides septum_explore(): mostly the model itself, step by step. */
+/* What a caller outside of this translation unit may use besides septum_explore(): mostly the model itself, step by step.
+ *
+ * Offers septum_step, septum_choices, septum_check_state, septum_stuck and septum_canonical of states; septum_free. */
 
 EXPORTED void septum_free(struct septum_run *run)
 {

@@ -4,6 +4,9 @@
  * A fingerprint is the upper 128 bits of a sum, modulo 2^192, of every word of the state times a key of its own. For random
  * keys two different states collide with a probability of 2^-128 whatever they are (multilinear hashing: Lemire and Kaser,
  * "Strongly universal string hashing is fast"), and the sum of a successor costs only the words that the step changed.
+ *
+ * Offers make_keys; copy_state; change_sum and fingerprint of a state that changed; make_table, insert, put_back, grow,
+ * draw_advance and free_table of the table.
  */
 enum { STRIDE = (STATE_SIZE + 63) / 64 * 64, BLOCKS = STRIDE / 64, WORDS = STRIDE / 8 };
 

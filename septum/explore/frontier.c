@@ -1,4 +1,7 @@
-/* What is known of the states that were found: whole, those not yet expanded; of all others, where they came from. */
+/* What is known of the states that were found: whole, those not yet expanded; of all others, where they came from.
+ *
+ * Offers pack and unpack, push_batch and pop_batch, empty_batch and free_pool of what waits; append_log, read_log and link_of of
+ * what is known of the others. */
 
 /*
  * States to expand, taken by one worker at a time, packed one after the other: number and sum, then the blocks in which the state

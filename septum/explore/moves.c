@@ -4,6 +4,8 @@
  * Where the thread stands at a choose, a move forks. The forks of all moves of one thread from one state form a tree; its
  * leaves are numbered from 0 in the order of the choices, and walked one by one, each from the start: forks are few, and so
  * no intermediate state need be kept. The same walk rebuilds a schedule.
+ *
+ * Offers take_turn, make_move and is_alone; first_leaf and next_leaf, the choices of a move.
  */
 enum { MOST_STEPS = 1000 };	/* in one move; what follows is another one */
 enum { MOST_LOOPING = 64 };	/* after so many a step that may be in a loop ends the move, so that others come round as well */

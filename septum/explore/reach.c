@@ -1,4 +1,6 @@
-/* Which accesses of a step another thread may meet: by what the two steps touch, and by what the other one may ever touch. */
+/* Which accesses of a step another thread may meet: by what the two steps touch, and by what the other one may ever touch.
+ *
+ * Offers septum_places to Python; may_meet, have_met and find_reach. */
 #ifdef WATCHED
 
 /* Python gives the bits of footprints for every place of the world before a run; what they point to lives as long as the library. */

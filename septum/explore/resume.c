@@ -1,4 +1,6 @@
-/* How a run begins: with the initial state, or from a checkpoint, which is judged as a whole before anything of it is taken over. */
+/* How a run begins: with the initial state, or from a checkpoint, which is judged as a whole before anything of it is taken over.
+ *
+ * Offers resume_or_begin. */
 
 /* Whether all that a record of a race names is there: threads, expressions, places, and a state in the log. */
 static int race_is_possible(const struct race *race, unsigned threads, uint64_t ids)

@@ -5,6 +5,8 @@
  * side by side: the canonical one makes the moves of the log, the real one whichever move leads to the same canonical state.
  * There always is one if model_canonical() gives all states of an orbit the same representative. If it gives them several,
  * there may be none: the finding stands, since every move was a real one up to renaming, but it is not traced.
+ *
+ * Offers trace_finding.
  */
 struct trace {
 	struct explorer *explorer;

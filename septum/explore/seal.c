@@ -1,6 +1,8 @@
 /*
  * SipHash-2-4 (Aumasson and Bernstein, 2012), with the length as a last word: a sum that nobody makes who has not the key. What a state holds becomes an address when
  * it is stepped, so a checkpoint is believed only from one's own hand.
+ *
+ * Offers begin_seal, add_to_seal and end_seal.
  */
 struct seal {
 	uint64_t v[4], bytes;

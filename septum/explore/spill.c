@@ -1,6 +1,9 @@
 /*
  * The part of the frontier that lies on disk, where memory holds no more of it: one file that the next level goes to, and one
  * that this level comes from. Every batch has a slot, so workers write and read without waiting for each other.
+ *
+ * Offers spill_batch, read_spilled and turn_over, from one level to the next; write_at, read_at and checksum for whoever writes
+ * a file.
  */
 struct spill {
 	unsigned reading;		/* which of run->spill_files; the other one is written */

@@ -1,4 +1,7 @@
-/* With -DWATCHED every access of a step to the state is noted: what it touched, where, and where the code says so. */
+/* With -DWATCHED every access of a step to the state is noted: what it touched, where, and where the code says so.
+ *
+ * Offers touched, begin_piece, end_piece, say_atomic, one_piece and no_piece to the generated functions, by their macros;
+ * watch_step, which fills in accesses_t. */
 #ifdef WATCHED
 
 static const uint32_t COMMUTING = UINT32_MAX, AWAITED = UINT32_MAX - 1;

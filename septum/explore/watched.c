@@ -1,4 +1,6 @@
-/* What is kept of the steps that are watched for races (races.c), and what two accesses may have to do with each other. */
+/* What is kept of the steps that are watched for races (races.c), and what two accesses may have to do with each other.
+ *
+ * Offers struct watcher; keep and join_condition; overlap, same_piece and is_plain of accesses. */
 #ifdef WATCHED
 
 enum { MOST_STEPS_WATCHED = 256, MOST_ACCESSES = 1 << 13, MOST_FOLLOWED = 8 };

@@ -1,6 +1,8 @@
 /*
  * The workers, what they found, and how they meet: to enlarge the table, and to go from one level to the next. Everything else
  * they do without waiting for each other.
+ *
+ * Offers struct worker and struct explorer; meet; note and found_at for a finding, give_up for a limit.
  */
 
 /* A violation or a deadlock. */

@@ -83,6 +83,18 @@ def note_hold(lock):
         lock.age = 0
 
 
+def acquire(m, lock):
+    """The CPU takes the lock for itself, in the order of classes."""
+    lockdep_acquire(m, lock)
+    lock_exclusively(lock)
+
+
+def release(m, lock):
+    """The CPU lets go of a lock that it has for itself."""
+    lockdep_release(m, lock)
+    unlock_exclusively(lock)
+
+
 def holds_exclusively(lock):
     """lockdep_assert_held_write(), as a question."""
     commutes("what says that this CPU holds a lock is written by this CPU alone")
@@ -113,16 +125,14 @@ def spin_lock(m, lock):
             "context: a softirq spins for a lock that is held with softirqs on, perhaps on its own CPU"
         )
     yield when(lambda: lock.writer == 0)
-    lockdep_acquire(m, lock)
-    lock_exclusively(lock)
+    acquire(m, lock)
     m.cpu[me()].spinning += 1
 
 
 def spin_unlock(m, lock):
     """spin_unlock()."""
     assert holds_exclusively(lock), "context: a spinlock is released that this CPU does not hold"
-    lockdep_release(m, lock)
-    unlock_exclusively(lock)
+    release(m, lock)
     m.cpu[me()].spinning -= 1
 
 
@@ -164,18 +174,16 @@ def write_lock(m, lock):
         yield
         wait_to_write(lock)
     yield when(lambda: lock.writer == 0 and lock.readers == 0)
-    lockdep_acquire(m, lock)
     if FAIR:
         wait_no_more(lock)
-    lock_exclusively(lock)
+    acquire(m, lock)
     m.cpu[me()].spinning += 1
 
 
 def write_unlock(m, lock):
     """write_unlock()."""
     assert holds_exclusively(lock), "context: write_unlock() of a lock that this CPU does not hold"
-    lockdep_release(m, lock)
-    unlock_exclusively(lock)
+    release(m, lock)
     m.cpu[me()].spinning -= 1
 
 
@@ -184,15 +192,13 @@ def mutex_lock(m, lock):
     """mutex_lock(): may sleep."""
     might_sleep(m)
     yield when(lambda: lock.writer == 0)
-    lockdep_acquire(m, lock)
-    lock_exclusively(lock)
+    acquire(m, lock)
 
 
 def mutex_unlock(m, lock):
     """mutex_unlock()."""
     assert holds_exclusively(lock), "context: mutex_unlock() of a mutex that this thread does not hold"
-    lockdep_release(m, lock)
-    unlock_exclusively(lock)
+    release(m, lock)
 
 
 @process

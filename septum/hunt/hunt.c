@@ -1,4 +1,6 @@
-/* A hunt: rounds of many runs on all cores, until something is found or a limit is reached. */
+/* A hunt: rounds of many runs on all cores, until something is found or a limit is reached.
+ *
+ * Offers septum_hunt and septum_hunt_free to Python. */
 
 static void account(struct hunter *h, uint64_t number, int32_t failure)
 {

@@ -7,6 +7,8 @@
  * needs `depth` orderings with a probability of at least 1 / (n k^(depth-1)). The length k is not known: it is that of the
  * longest run so far, so the runs go in rounds, and k changes between rounds only. All that a run does follows from the seed
  * and its number; so does what is found, whatever the number of workers.
+ *
+ * Offers struct hunter; make_run, of a number; start_over, make_step, judge and judge_end to whoever plays a schedule.
  */
 enum { STUCK = -3 };		/* the failure of a deadlock, beside NO_FAILURE */
 enum { MOST_DEPTH = 16, STAGES = 64, FIRST_ROUND = 64, LARGEST_ROUND = 4096, FIRST_LENGTH = 128, SLACK = 8 };

@@ -1,4 +1,6 @@
-/* -- Shrinking: a schedule is changed, played, and kept if it still ends in the same failure and is simpler -- */
+/* -- Shrinking: a schedule is changed, played, and kept if it still ends in the same failure and is simpler --
+ *
+ * Offers shrink_first, of the first run that failed. */
 
 struct shrinker {
 	struct hunter *player;		/* its picks are what was played last */

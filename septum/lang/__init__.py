@@ -1,7 +1,5 @@
 """The modelling language: structs, processes, sizes, and the two engines that run them."""
 
-from typing import TYPE_CHECKING, Any
-
 from septum.lang.errors import LanguageError, ModelError, NoCompiler, SeptumError, UserError, Violation
 from septum.lang.model import Call, Model, Property, Scenario, Scope, Setup, Thread, call
 from septum.lang.processes import (
@@ -25,7 +23,7 @@ from septum.lang.processes import (
     when,
 )
 from septum.lang.struct import Nothing, Struct, Word
-from septum.lang.types import Enum, Index, Packed, SetOf, Size, Slot, array, scope
+from septum.lang.types import Enum, Index, Packed, SetOf, Size, Slot, array, boolean, scope, u8, u16, u32, u64
 from septum.lang.words import (
     READ_ONCE,
     WRITE_ONCE,
@@ -60,93 +58,14 @@ from septum.lang.words import (
     xchg,
 )
 
-if TYPE_CHECKING:  # a type checker cannot know that `u8` and `boolean[2]` are types: they are objects
-    boolean: Any
-    u8: Any
-    u16: Any
-    u32: Any
-    u64: Any
-else:
-    from septum.lang.types import boolean, u8, u16, u32, u64
-
 __all__ = [
-    "MEASURING",
-    "READ_ONCE",
-    "WRITE_ONCE",
-    "Call",
-    "Enum",
-    "Index",
-    "LanguageError",
-    "Meter",
-    "Model",
-    "ModelError",
-    "NoCompiler",
-    "Nothing",
-    "Packed",
-    "Property",
-    "Scenario",
-    "Scope",
-    "SeptumError",
-    "SetOf",
-    "Setup",
-    "Size",
-    "Slot",
-    "Struct",
-    "Thread",
-    "UserError",
-    "Violation",
-    "Witness",
-    "Word",
-    "address",
-    "alike",
-    "array",
-    "atomic",
-    "atomic_add",
-    "atomic_cmpxchg",
-    "atomic_dec",
-    "atomic_dec_and_test",
-    "atomic_dec_return",
-    "atomic_fetch_add",
-    "atomic_inc",
-    "atomic_inc_not_zero",
-    "atomic_inc_return",
-    "atomic_read",
-    "atomic_set",
-    "atomic_sub",
-    "atomic_t",
-    "atomic_xchg",
-    "bits_t",
-    "boolean",
-    "bug_on",
-    "call",
-    "choose",
-    "clear_bit",
-    "cmpxchg",
-    "commutes",
-    "current",
-    "each",
-    "observe",
-    "only",
-    "origin",
-    "process",
-    "reached",
-    "refcount_dec",
-    "refcount_dec_and_test",
-    "refcount_inc",
-    "refcount_inc_not_zero",
-    "refcount_read",
-    "refcount_set",
-    "refcount_t",
-    "scope",
-    "set_bit",
-    "test_and_clear_bit",
-    "test_and_set_bit",
-    "test_bit",
-    "u8",
-    "u16",
-    "u32",
-    "u64",
-    "warn_on",
-    "when",
-    "xchg",
+    "MEASURING", "READ_ONCE", "WRITE_ONCE", "Call", "Enum", "Index", "LanguageError", "Meter", "Model", "ModelError",
+    "NoCompiler", "Nothing", "Packed", "Property", "Scenario", "Scope", "SeptumError", "SetOf", "Setup", "Size", "Slot",
+    "Struct", "Thread", "UserError", "Violation", "Witness", "Word", "address", "alike", "array", "atomic", "atomic_add",
+    "atomic_cmpxchg", "atomic_dec", "atomic_dec_and_test", "atomic_dec_return", "atomic_fetch_add", "atomic_inc",
+    "atomic_inc_not_zero", "atomic_inc_return", "atomic_read", "atomic_set", "atomic_sub", "atomic_t", "atomic_xchg",
+    "bits_t", "boolean", "bug_on", "call", "choose", "clear_bit", "cmpxchg", "commutes", "current", "each", "observe", "only",
+    "origin", "process", "reached", "refcount_dec", "refcount_dec_and_test", "refcount_inc", "refcount_inc_not_zero",
+    "refcount_read", "refcount_set", "refcount_t", "scope", "set_bit", "test_and_clear_bit", "test_and_set_bit", "test_bit",
+    "u8", "u16", "u32", "u64", "warn_on", "when", "xchg",
 ]  # fmt: skip

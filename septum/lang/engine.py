@@ -258,9 +258,7 @@ def _is_rewritten(error: BaseException) -> bool:
 
 def _place(error: BaseException) -> str:
     """The file and line of the model's innermost frame."""
-    here = os.path.dirname(__file__)
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if os.path.dirname(frame.filename) != here]
-    return f"{shown_path(frames[-1].filename)}:{frames[-1].lineno}: {frames[-1].line}" if frames else "the model"
+    return next((f"{file}:{line}: {text}" for _, file, line, text in reversed(_model_frames(error))), "the model")
 
 
 @contextmanager

@@ -50,7 +50,7 @@ class Places:
         """The scalar at `offset`: its name, as `vm[1].mmu_lock.writer`, and its type."""
         of: Any = self.world
         for step in self.path(offset):
-            of = of.element if isinstance(step, int) else self._fields(of)[step]
+            of = of.element if isinstance(step, int) else self.fields(of)[step]
         shown = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in self.path(offset))
         return shown.removeprefix("."), of
 
@@ -61,7 +61,7 @@ class Places:
         for step in path:
             if isinstance(step, str):
                 start += getattr(realise(of, self._realised), step).offset
-                of = self._fields(of)[step]
+                of = self.fields(of)[step]
             else:
                 size = self.size(of.element)
                 start += size * (step or 0)
@@ -70,7 +70,7 @@ class Places:
         return (start + sum(way) for way in product(*ways))
 
     def _field(self, struct: type[Struct], offset: int) -> tuple[str, object, int]:
-        layout, types = realise(struct, self._realised), self._fields(struct)
+        layout, types = realise(struct, self._realised), self.fields(struct)
         places = {name: getattr(layout, name) for name in types}
         name = next(name for name, place in places.items() if place.offset <= offset < place.offset + place.size)
         return name, types[name], offset - places[name].offset
@@ -79,8 +79,8 @@ class Places:
         """Path, offset and class of every struct of class `of` in the world."""
         yield from self._structs(self.world, "", 0, of)
 
-    def _fields(self, struct: type[Struct]) -> dict[str, object]:
-        """The fields of a struct, which are the same as long as the scope is."""
+    def fields(self, struct: type[Struct]) -> dict[str, object]:
+        """Name and type of every field of a struct, which are the same as long as the scope is."""
         if struct not in self._known:
             self._known[struct] = fields(struct)
         return self._known[struct]
@@ -88,7 +88,7 @@ class Places:
     def size(self, of: object) -> int:
         return ctypes.sizeof(realise(of, self._realised))
 
-    def parts(self, of: object, path: str, offset: int) -> Iterator[tuple[object, str, int]]:
+    def parts(self, of: object, path: str = "", offset: int = 0) -> Iterator[tuple[object, str, int]]:
         """The fields of a struct, or the elements of an array: type, path, offset."""
         if isinstance(of, Array):
             stride = self.size(of.element)
@@ -96,7 +96,7 @@ class Places:
                 yield of.element, f"{path}[{number}]", offset + number * stride
         elif isinstance(of, type) and issubclass(of, Struct):
             layout = realise(of, self._realised)
-            for name, field_type in self._fields(of).items():
+            for name, field_type in self.fields(of).items():
                 yield field_type, f"{path}.{name}" if path else name, offset + getattr(layout, name).offset
 
     def _differences(self, of: object, path: str, offset: int, before: bytes, after: bytes) -> Iterator[Difference]:
@@ -120,5 +120,5 @@ class Places:
         if isinstance(of, Array):
             return self._may_hold(of.element, wanted)
         if isinstance(of, type) and issubclass(of, Struct):
-            return issubclass(of, wanted) or any(self._may_hold(part, wanted) for part in self._fields(of).values())
+            return issubclass(of, wanted) or any(self._may_hold(part, wanted) for part in self.fields(of).values())
         return False

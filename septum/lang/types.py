@@ -320,8 +320,9 @@ def array(element: object, count: object) -> Array:
     return Array(element, count)
 
 
-u8 = Unsigned("u8", 8)
-u16 = Unsigned("u16", 16)
-u32 = Unsigned("u32", 32)
-u64 = Unsigned("u64", 64)
-boolean = Boolean()
+# Any, as a type checker cannot know that `u8` and `boolean[2]` are types: they are objects.
+u8: Any = Unsigned("u8", 8)
+u16: Any = Unsigned("u16", 16)
+u32: Any = Unsigned("u32", 32)
+u64: Any = Unsigned("u64", 64)
+boolean: Any = Boolean()

@@ -48,19 +48,19 @@ def cmpxchg(place: Any, old: Any, new: Any) -> Any:
 class atomic_t(Word):
     """atomic_t."""
 
-    counter: u32  # type: ignore[valid-type]
+    counter: u32
 
 
 class refcount_t(Word):
     """refcount_t."""
 
-    refs: u32  # type: ignore[valid-type]
+    refs: u32
 
 
 class bits_t(Word):
     """An unsigned long of flags."""
 
-    bits: u64  # type: ignore[valid-type]
+    bits: u64
 
 
 def atomic_read(v):  # type: ignore[no-untyped-def]

@@ -5,6 +5,8 @@
  * A strongly connected part of the graph, gone round completely, is fair unless a thread could move in it and never does. Then the states in
  * which it could are taken out, and what is left may fall into smaller parts: this finds every fair cycle (Streett automata: Emerson and
  * Lei, "Modalities for model checking").
+ *
+ * Offers prepare_parts, judge_graph and free_parts.
  */
 struct septum_livelock {
 	struct septum_run run;		/* outcome RUN_VIOLATED: the schedule leads to a loop and once around it */

@@ -3,6 +3,8 @@
  *
  * One worker builds it breadth first and step by step; only symmetry reduces it. Renaming leaves threads alone, so a thread can move in
  * a state exactly if it can in a renamed one, and a cycle of representatives is a cycle of states once it is gone round often enough.
+ *
+ * Offers build_graph, free_search and free_graph; with_room for an array that grows.
  */
 enum { LEAST_SLOTS = 1 << 12, LOOK_EVERY = 1 << 10 };
 

@@ -1,4 +1,6 @@
-/* A fair cycle as a schedule: the shortest way to a state on one, and a way around that is as short as it is easy to find. */
+/* A fair cycle as a schedule: the shortest way to a state on one, and a way around that is as short as it is easy to find.
+ *
+ * Offers septum_find_livelock to Python. */
 
 /* Edges one after the other, each with the vertex from which it leads. */
 struct turn {

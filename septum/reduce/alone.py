@@ -8,22 +8,13 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Iterable, Iterator
-from typing import ClassVar
 
 from septum.lang.places import Places
 from septum.reduce.footprint import Context, Footprint, Footprints, Path, Spot
 from septum.reduce.meets import MeetingTables
+from septum.reduce.packed import rows, sets
 
 MOST_CALLS, MOST_PLACES, ENDED = 32, 1024, 255
-
-
-class _Spot(ctypes.Structure):
-    """spot_t."""
-
-    _fields_: ClassVar = [
-        ("inner", ctypes.c_uint32), ("end", ctypes.c_uint16), ("leaves", ctypes.c_uint8), ("loops", ctypes.c_uint8),
-        ("empty", ctypes.c_uint8), ("calls", ctypes.c_uint8), ("padding", ctypes.c_uint8 * 6),
-    ]  # fmt: skip
 
 
 class AloneTables:
@@ -33,20 +24,19 @@ class AloneTables:
         self.footprints = footprints
         self._first: dict[Context, int] = {}
         self.stands: list[tuple[Context, Spot]] = []
-        spots: list[Spot] = []
         for context in footprints.contexts():
-            self._first[context] = len(spots)
-            spots += context.spots
+            self._first[context] = len(self.stands)
             self.stands += [(context, spot) for spot in context.spots]
+        spots = [spot for _, spot in self.stands]
         self._bits = _Bits(footprints, [spot.step for spot in spots])
         self.words = max((self._bits.count + 63) // 64, 1)
-        self._spots = (_Spot * len(spots))(*(self._spot(spot) for spot in spots))
-        masks = [mask for spot in spots for mask in self._sets_of(spot)]
-        self._sets, self._judged = self._words(masks), self._words([self._masks(footprints.judged).reads])
+        self._spots = rows("IH4B6x", map(self._spot, spots))
+        self._sets = sets((mask for spot in spots for mask in self._sets_of(spot)), self.words)
+        self._judged = sets([self._masks(footprints.judged).reads], self.words)
         first = [[self._first[call] for call in program] + [0] * (MOST_CALLS - len(program)) for program in footprints.programs]
         self._roots = (ctypes.c_uint32 * (len(first) * MOST_CALLS))(*(number for program in first for number in program))
-        self._rests = [list(_rests(program)) for program in footprints.programs]
-        self._rest = self._words([mask for rests in self._rests for of in rests for mask in self._masks(of)])
+        self._rests = [[_total(program[call + 1 :]) for call in range(MOST_CALLS)] for program in footprints.programs]
+        self._rest = sets((mask for rests in self._rests for of in rests for mask in self._masks(of)), self.words)
 
     def meetings(self, places: Places, size: int) -> MeetingTables:
         """The same bits for who watches: of every place in a world of so many bytes."""
@@ -84,28 +74,16 @@ class AloneTables:
                 return found
             first, position = self._first[inner], position + found[-1].end
 
-    def _spot(self, spot: Spot) -> _Spot:
+    def _spot(self, spot: Spot) -> tuple[int, ...]:
+        """spot_t."""
         inner = self._first[spot.inner] if spot.inner else 0
-        return _Spot(inner, spot.end, spot.leaves, spot.turns, spot.step == Footprint(), spot.inner is not None)
+        return inner, spot.end, spot.leaves, spot.turns, spot.step == Footprint(), spot.inner is not None
 
     def _sets_of(self, spot: Spot) -> tuple[int, ...]:
         return *self._masks(spot.step), *self._masks(spot.later), self._masks(spot.waits).reads
 
     def _masks(self, of: Footprint) -> Footprint:
         return Footprint(self._bits.of(of.reads), self._bits.of(of.writes))
-
-    def _words(self, masks: list[int]) -> ctypes.Array[ctypes.c_uint64]:
-        data = b"".join(mask.to_bytes(8 * self.words, "little") for mask in masks)
-        return (ctypes.c_uint64 * (len(data) // 8)).from_buffer_copy(data)
-
-
-def _rests(program: list[Context]) -> Iterator[Footprint]:
-    """For each call, what the calls after it touch."""
-    for number in range(MOST_CALLS):
-        rest = Footprint()
-        for context in program[number + 1 :]:
-            rest |= context.total
-        yield rest
 
 
 class _Bits:
@@ -145,6 +123,7 @@ class _Bits:
 
 
 def _total(program: list[Context]) -> Footprint:
+    """What these calls touch."""
     total = Footprint()
     for context in program:
         total |= context.total

@@ -31,7 +31,7 @@ def distinctions(function: tree.Function) -> list[Distinction]:
     """Everything of a function that tells values apart."""
     found: list[Told] = []
     named = {node.value for node in function.nodes if isinstance(node, tree.Convert) and _index(node.kind)}
-    threads = {_unchecked(value) for value in named}
+    threads = {tree.within(value, tree.Checked) for value in named}
     for node in function.nodes:
         if isinstance(node, tree.Register) and node.name == "thread" and node not in threads:
             found.append((node.at, None, "the number of a thread is used as a number"))
@@ -50,7 +50,7 @@ def thread_types(functions: Iterable[tree.Function]) -> set[Index]:
     """The index types that the number of a thread becomes one of."""
     return {
         index for function in functions for node in function.nodes if isinstance(node, tree.Convert)
-        for index in [_index(node.kind)] if index and _is_thread(_unchecked(node.value))
+        for index in [_index(node.kind)] if index and _is_thread(tree.within(node.value, tree.Checked))
     }  # fmt: skip
 
 
@@ -59,8 +59,8 @@ def _told_by(node: tree.Node) -> Iterator[Told]:
         case tree.Const(at=at, kind=kind, number=number):
             yield from _named(at, kind, number)
         case tree.Convert(at=at, kind=kind, value=value):
-            yield from _converted(at, kind, _unchecked(value))
-        case tree.Compare(at=at, operator="<" | "<=" | ">" | ">=", left=left):
+            yield from _converted(at, kind, tree.within(value, tree.Checked))
+        case tree.Binary(at=at, operator="<" | "<=" | ">" | ">=", left=left):
             index = _index(left.kind)
             if index:
                 yield at, index, f"values of {index} are ordered"
@@ -95,9 +95,3 @@ def _index(kind: Kind) -> Index | None:
 
 def _is_thread(node: tree.Node) -> bool:
     return isinstance(node, tree.Register) and node.name == "thread"
-
-
-def _unchecked(node: tree.Expression) -> tree.Expression:
-    while isinstance(node, tree.Checked):
-        node = node.value
-    return node

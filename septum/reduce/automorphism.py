@@ -9,16 +9,15 @@ from __future__ import annotations
 import ctypes
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
 
 from septum.lang.model import Thread
-from septum.lang.struct import Struct, realise
 from septum.lang.types import Array, Index, Scalar
 from septum.lang.values import Kind, Of, Ref, is_index
 from septum.reduce.apart import Distinction, distinctions, thread_types, told_apart
-from septum.reduce.symmetry import Place, Tables, is_scalarset, of_scalar
+from septum.reduce.packed import Packed, rows
+from septum.reduce.symmetry import PLACE, Place, Tables, is_scalarset, of_scalar
 from septum.translate.translation import Translation
 from septum.translate.tree import Function, called
 
@@ -66,7 +65,7 @@ class Automorphisms:
                         yield of.index
                     of = of.element
                 else:
-                    of = next((field_type for field_type, _ in self._fields(of)), None)
+                    of = next((part for part, _, _ in self._unit.bytes.parts(of)), None)
 
     def alike(self) -> list[tuple[int, ...]]:
         """The threads that an automorphism makes of each other, by number; only groups of at least two."""
@@ -87,7 +86,7 @@ class Automorphisms:
     def give(self, library: ctypes.CDLL) -> None:
         """Makes these the renamings by which `library` reduces, if there are any but the identity."""
         if len(self.all) > 1:
-            given = _Given(self._tables, [(one, list(self._shifts(one)), list(self._places(one))) for one in self.all])
+            given = _Given(self._tables.sets, [(one, list(self._shifts(one)), list(self._places(one))) for one in self.all])
             library.septum_automorphisms(len(self.all), given.all)
             library.given_automorphisms = given  # type: ignore[attr-defined]
 
@@ -202,39 +201,25 @@ class Automorphisms:
         if isinstance(of, Scalar):
             yield old, new, of.bits // 8
         elif isinstance(of, Array):
-            stride = self._size(of.element)
+            size = self._unit.bytes.size(of.element)
             numbers = one.numbers.get(of.index) if of.index else None
             for place in range(of.length):
                 to = numbers[place] if numbers else place
-                yield from self._blocks(of.element, old + place * stride, new + to * stride, one)
+                yield from self._blocks(of.element, old + place * size, new + to * size, one)
         else:
-            for field_type, offset in self._fields(of):
-                yield from self._blocks(field_type, old + offset, new + offset, one)
+            for part, _, at in self._unit.bytes.parts(of):
+                yield from self._blocks(part, old + at, new + at, one)
 
     def _places(self, one: Automorphism) -> Iterator[Place]:
         """Where the world holds a value that is renamed."""
-        renamed = {index for index, numbers in one.numbers.items() if any(value != to for value, to in enumerate(numbers))}
+        renamed = {index for index, numbers in one.numbers.items() if _renames(numbers)}
         return (place for place in self._scalars(self._unit.world, 0) if place.index in renamed)
 
     def _scalars(self, of: object, offset: int) -> Iterator[Place]:
         if isinstance(of, Scalar):
             yield from of_scalar(of, offset)
-        elif isinstance(of, Array):
-            stride = self._size(of.element)
-            for place in range(of.length):
-                yield from self._scalars(of.element, offset + place * stride)
-        else:
-            for field_type, at in self._fields(of):
-                yield from self._scalars(field_type, offset + at)
-
-    def _fields(self, struct: Any) -> Iterator[tuple[object, int]]:
-        assert issubclass(struct, Struct)
-        layout = realise(struct, self._unit.realised)
-        for name, field_type in self._unit.fields(struct).items():
-            yield field_type, getattr(layout, name).offset
-
-    def _size(self, of: object) -> int:
-        return ctypes.sizeof(realise(of, self._unit.realised))
+        for part, _, at in self._unit.bytes.parts(of, offset=offset):
+            yield from self._scalars(part, at)
 
 
 @dataclass
@@ -288,6 +273,11 @@ def _extended(renamed: dict[int, int], limit: int) -> Numbers:
     return tuple(renamed[value] if value in renamed else value if value in kept else next(others) for value in range(limit))
 
 
+def _renames(numbers: Numbers) -> bool:
+    """Whether any value gets another number."""
+    return any(value != number for value, number in enumerate(numbers))
+
+
 def _renamed(place: Place, numbers: Numbers, word: int) -> int:
     if place.kind == "MEMBERS":
         return sum(1 << number for value, number in enumerate(numbers) if word >> value & 1)
@@ -296,54 +286,26 @@ def _renamed(place: Place, numbers: Numbers, word: int) -> int:
     return numbers[word]
 
 
-class _Shift(ctypes.Structure):
-    """shift_t."""
-
-    _fields_: ClassVar = [("old", ctypes.c_uint32), ("new", ctypes.c_uint32), ("bytes", ctypes.c_uint32)]
-
-
-class _Place(ctypes.Structure):
-    """place_t."""
-
-    _fields_: ClassVar = [
-        ("offset", ctypes.c_uint64), ("mask", ctypes.c_uint64),
-        *((name, ctypes.c_uint8) for name in ("bytes", "kind", "set", "low")),
-    ]  # fmt: skip
-
-
 class _Given:
     """The automorphisms as automorphisms.c reads them; they live as long as this does."""
 
-    def __init__(self, tables: Tables, found: Sequence[tuple[Automorphism, list[Shift], list[Place]]]) -> None:
-        sets = len(tables.sets)
-        fields: list[tuple[str, Any]] = [
-            ("thread", ctypes.c_uint8 * 32), ("source", ctypes.c_uint8 * 32),
-            ("shifts", ctypes.c_uint32), ("places", ctypes.c_uint32),
-            ("shift", ctypes.c_void_p), ("place", ctypes.c_void_p), ("number", ctypes.c_void_p * sets),
-        ]  # fmt: skip
-        layout: Any = type("_Automorphism", (ctypes.Structure,), {"_fields_": fields})
-        self._kept: list[Any] = []
-        self.all = (layout * len(found))()
-        for to, (one, shifts, places) in zip(self.all, found, strict=True):
-            threads = [*one.threads, *range(len(one.threads), 32)]
-            to.thread[:] = threads
-            to.source[:] = [threads.index(place) for place in range(32)]
-            to.shifts, to.places = len(shifts), len(places)
-            to.shift = self._keep((_Shift * len(shifts))(*(_Shift(*shift) for shift in shifts)))
-            to.place = self._keep((_Place * len(places))(*(_Place(*_place(place, tables.sets)) for place in places)))
-            for number, index in enumerate(tables.sets):
-                numbers = one.numbers.get(index, ())
-                if any(value != renamed for value, renamed in enumerate(numbers)):
-                    to.number[number] = self._keep((ctypes.c_uint16 * len(numbers))(*numbers))
+    def __init__(self, sets: list[Index], found: Iterable[tuple[Automorphism, list[Shift], list[Place]]]) -> None:
+        self._sets = sets
+        self._kept: list[Packed] = []
+        self.all = rows(f"32B32BII{2 + len(sets)}P", [self._row(*one) for one in found])
 
-    def _keep(self, array: Any) -> int:
-        self._kept.append(array)
-        return ctypes.addressof(array)
+    def _row(self, one: Automorphism, shifts: list[Shift], places: list[Place]) -> Iterator[int]:
+        """automorphism_t."""
+        threads = [*one.threads, *range(len(one.threads), 32)]
+        yield from threads
+        yield from (threads.index(place) for place in range(32))
+        yield from (len(shifts), len(places))
+        yield self._keep("3I", shifts)
+        yield self._keep(PLACE, [place.row(self._sets) for place in places])
+        for index in self._sets:
+            numbers = one.numbers.get(index, ())
+            yield self._keep(f"{len(numbers)}H", [numbers]) if _renames(numbers) else 0
 
-
-KINDS = ("NUMBER", "PACKED", "REFERENCE", "MEMBERS")
-
-
-def _place(place: Place, sets: Sequence[Index]) -> tuple[int, ...]:
-    assert place.index
-    return place.offset, place.mask, place.bytes, KINDS.index(place.kind), sets.index(place.index), place.low
+    def _keep(self, layout: str, of: Sequence[Sequence[int]]) -> int:
+        self._kept.append(rows(layout, of))
+        return ctypes.addressof(self._kept[-1])

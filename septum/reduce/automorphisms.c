@@ -1,7 +1,9 @@
 /* Renamings of threads, and of the values of index types, that leave the programs and the first state of a scenario as they are.
  *
  * Python gives them all, as the moves and renamings of bytes that each comes to. Of the images of a state the one is taken whose frames
- * are least, with everything blank that a renaming may change; where several are, each gets its canonical names, and the least is taken. */
+ * are least, with everything blank that a renaming may change; where several are, each gets its canonical names, and the least is taken.
+ *
+ * Offers model_canonical; septum_automorphisms to Python. */
 
 typedef struct shift { uint32_t from, to, bytes; } shift_t;
 typedef struct automorphism {

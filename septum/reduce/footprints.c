@@ -1,4 +1,6 @@
-/* Which steps nobody else can tell when they are taken; from the footprints that Python gives for every place where a thread may stand. */
+/* Which steps nobody else can tell when they are taken; from the footprints that Python gives for every place where a thread may stand.
+ *
+ * Offers model_alone and model_others to the explorer, model_stuck of threads that wait; septum_footprints to Python. */
 
 enum { MOST_PLACES = 1024, PLACE_WORDS = MOST_PLACES / 64, MOST_CALLS_DEEP = 64 };
 enum { REDUCE_LOCAL = 1, REDUCE_PARTIAL = 2 };

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from septum.lang.places import Places
 from septum.reduce.footprint import Footprints
+from septum.reduce.packed import sets
 
 
 class MeetingTables:
@@ -29,8 +30,7 @@ class MeetingTables:
         # A place that is named in full has one bit, which whatever else may name it has too.
         for offset, mask in {**vague, **exact}.items():
             self._kinds[offset] = masks.setdefault(mask, len(masks))
-        data = b"".join(mask.to_bytes(8 * words, "little") for mask in masks)
-        self._masks = (ctypes.c_uint64 * (len(data) // 8)).from_buffer_copy(data)
+        self._masks = sets(masks, words)
 
     def give(self, library: ctypes.CDLL) -> None:
         """Makes these the places by which `library`, which is watched, looks for races."""

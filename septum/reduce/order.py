@@ -11,6 +11,7 @@ from septum.translate import tree
 from septum.translate.show import said
 
 COMMUTING = ("+", "-", "|", "&", "^")
+AROUND = (tree.Convert, tree.Checked)
 
 
 def depends_on_order(loop: tree.For, function: tree.Function) -> bool:
@@ -69,12 +70,12 @@ class _Body:
 
     def _says_another(self, name: str, value: tree.Expression | None) -> bool:
         """Whether something else than one and the same constant is given to a name."""
-        value = _plain(value) if value else None
+        value = tree.within(value, *AROUND) if value else None
         return not isinstance(value, tree.Const) or self._said.setdefault(name, value.number) != value.number
 
     def _is_element(self, node: tree.Node) -> bool:
         place = node.place if isinstance(node, tree.Load) else node
-        index = _plain(place.index) if isinstance(place, tree.Element) else None
+        index = tree.within(place.index, *AROUND) if isinstance(place, tree.Element) else None
         return isinstance(index, tree.Local) and index.name == self._variable
 
     def _is_own(self, place: tree.Node) -> bool:
@@ -102,20 +103,13 @@ class _Body:
 
 def _grown_by(name: str, value: tree.Expression) -> list[tree.Expression]:
     """What is added in `found = u16(found + x)`."""
-    inner, added, operators = _plain(value), list[tree.Expression](), set[str]()
+    inner, added, operators = tree.within(value, *AROUND), list[tree.Expression](), set[str]()
     while isinstance(inner, tree.Binary) and inner.operator in COMMUTING:
         added.append(inner.right)
         operators.add(inner.operator)
-        inner = _plain(inner.left)
+        inner = tree.within(inner.left, *AROUND)
     alike = len(operators) == 1 or operators == {"+", "-"}
     return added if alike and said(inner) == name else []
-
-
-def _plain(node: tree.Expression) -> tree.Expression:
-    """A value without conversions and checks."""
-    while isinstance(node, tree.Convert | tree.Checked):
-        node = node.value
-    return node
 
 
 def _places(node: tree.Node) -> Iterator[tree.Node]:

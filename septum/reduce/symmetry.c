@@ -3,7 +3,9 @@
  * The canonical form numbers the values in the order in which a fixed walk meets them: first the parts of the world that belong to no
  * scalarset, then the frames, then, value by value as they were numbered, the elements that belong to each. What the walk never meets keeps
  * its order by content. Equal up to renaming and met by the walk means equal; two unmet values with references to each other may be told
- * apart, which costs states and never a verdict. */
+ * apart, which costs states and never a verdict.
+ *
+ * Offers canonical_names; load_place and store_place of a value in a state. */
 
 static inline uint64_t load_place(const uint8_t *at, const place_t *place)
 {

@@ -5,13 +5,11 @@ Those of scalarsets come first: symmetry.c renames them as it meets them. Of oth
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from septum.lang.errors import UserError
 from septum.lang.frames import Point
-from septum.lang.struct import realise
 from septum.lang.types import Array, Index, Packed, Scalar, SetOf
 from septum.lang.values import Kind, Num, Of, Ref
 from septum.reduce.apart import thread_types, told_apart
@@ -26,6 +24,9 @@ typedef struct scalarset { uint32_t first, limit; } scalarset_t;
 /* Of `all` places the first `names` are of scalarsets, or references. */
 typedef void visit_t(void *with, const uint8_t *at, const place_t *places, uint32_t names, uint32_t all);
 """
+KINDS = ("NUMBER", "PACKED", "REFERENCE", "MEMBERS")
+PLACE = "QQ4B0Q"
+"""place_t, whose numbers `Place.row` gives."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +40,13 @@ class Place:
     low: int = 0
     mask: int = 0
 
-    def c(self, sets: list[Index]) -> str:
+    def row(self, sets: list[Index]) -> tuple[int, ...]:
         number = sets.index(self.index) if self.index else 0
-        return f"{{ {self.offset}ull, {self.mask:#x}ull, {self.bytes}, PLACE_{self.kind}, {number}, {self.low} }}"
+        return self.offset, self.mask, self.bytes, KINDS.index(self.kind), number, self.low
+
+    def c(self, sets: list[Index]) -> str:
+        offset, mask, bytes, _, number, low = self.row(sets)
+        return f"{{ {offset}ull, {mask:#x}ull, {bytes}, PLACE_{self.kind}, {number}, {low} }}"
 
 
 def is_scalarset(index: Index) -> bool:
@@ -97,23 +102,22 @@ class Tables:
         elif isinstance(of, Array):
             yield from self._elements(of, offset, top)
         else:
-            layout = realise(of, self.unit.realised)
-            for name, field_type in self.unit.fields(of).items():
-                yield from self._places(field_type, offset + getattr(layout, name).offset, top)
+            for part, _, at in self.unit.bytes.parts(of, offset=offset):
+                yield from self._places(part, at, top)
 
     def _elements(self, of: Array, offset: int, top: bool) -> Iterator[Place]:
-        stride = ctypes.sizeof(realise(of.element, self.unit.realised))
         if of.index and is_scalarset(of.index):
             if not top:
                 raise UserError(
                     f"{of}: an array indexed by a scalarset may not lie inside of another array; move it to the world"
                 )
-            self.members.append((offset, stride, of.index, list(self._places(of.element, 0, False))))
+            members = list(self._places(of.element, 0, False))
+            self.members.append((offset, self.unit.bytes.size(of.element), of.index, members))
             return
         if next(self._places(of.element, 0, False), None) is None:
             return
-        for place in range(of.length):
-            yield from self._places(of.element, offset + place * stride, False)
+        for element, _, at in self.unit.bytes.parts(of, offset=offset):
+            yield from self._places(element, at, False)
 
 
 def alike_somewhere(unit: Translation) -> set[Index]:

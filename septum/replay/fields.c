@@ -1,37 +1,9 @@
 /* The fields of each event: what a record holds of a line. The kernel's own text, or, where a tool was asked for the fields or
  * cannot read the kernel's print format, NAME=VALUE.
  *
- * Each number has its range, and is looked at before it is narrowed: a line with another is no event of a kernel. */
-
-enum { NAME = 48, UNKNOWN_NAMES = 64 };
-enum { CPUS = 8192, PIDS = (1 << 22) + 1, VCPUS = 1 << 14, SPACES = 2, LEVELS_OF_KVM = 5 };
-static const uint64_t GFNS = 1ull << 45;
-
-typedef struct record {
-    uint64_t offset, line, time, gfn, pfn, old, value, sptep;
-    uint32_t length, pid, tgid, comm;
-    uint16_t cpu, task;
-    int16_t vcpu;
-    uint16_t loses;                 /* losses that begin behind this event of its CPU */
-    uint16_t seen;                  /* SEEN_ flags, of the line's head */
-    uint8_t kind, as_id, level, failed, done, access, spurious, learned;
-} record_t;
-
-enum { FORM_NO_TASK, FORM_NO_TIME, FORM_RAW, FORM_HEX, FORM_PERF_TRACE, FORM_VERBOSE, FORM_QUOTED, FORMS };
-
-typedef struct scan {
-    uint64_t lines, entries, events, headers, stacks, texts, tools, quotes, longest, folded, twice, unreadable, losses, lost;
-    uint64_t unknown, shadow, backwards, without_gfn, in_buffer, written, cpus, starts, ties;
-    uint64_t forms[FORMS];
-    uint64_t kinds[32];
-    uint32_t unknown_names, formats;
-    char name[UNKNOWN_NAMES][NAME];
-    uint64_t times[UNKNOWN_NAMES];
-} scan_t;
-
-enum { SEEN_TGID = 1, SEEN_PERF = 2, SEEN_ACCESS = 4, SEEN_OLD_FAULT = 8, SEEN_LAZY = 16, SEEN_NPF = 32, SEEN_EPT = 64,
-       SEEN_ENTRY_INFO = 128, SEEN_TICKS = 256, SEEN_SECONDS = 512, SEEN_NO_CPU = 1024 };
-enum { ACCESS_WRITE = 2, ACCESS_FETCH = 16 };
+ * Each number has its range, and is looked at before it is narrowed: a line with another is no event of a kernel.
+ *
+ * Offers a function scan_* for each form of fields: whether they could be read. */
 
 /* -- NAME=VALUE: 0x12 (18), (18), 0x12, 12 in hexadecimal; of an event that libtraceevent cannot print, 12 in decimal */
 
@@ -364,81 +336,4 @@ static int scan_other(scan_t *s, text_t *t, record_t *r)
 {
     (void)s, (void)t, (void)r;
     return 1;
-}
-
-enum { K_CHANGED = 1, K_REQUESTED, K_SET, K_GET_PAGE, K_ZAP_PAGE, K_SPLIT, K_FAST, K_PAGE_FAULT, K_ENTRY, K_EXIT, K_UNMAP, K_AGE,
-       K_MARKER, K_ZAP_ALL, K_MARK_MMIO, K_MMIO_FAULT, K_SEAMCALL, K_OTHER, K_LOST, K_STARTED };
-
-#define EVENT(name, kind, call, fields) {name, sizeof(name) - 1, kind, call, fields}
-static const struct event {
-    const char *name;
-    size_t size;
-    int kind, call;
-    int (*fields)(scan_t *, text_t *, record_t *);
-} events[] = {
-    EVENT("kvm_tdp_mmu_spte_changed", K_CHANGED, 0, scan_changed),
-    EVENT("kvm_page_fault", K_PAGE_FAULT, 0, scan_fault),
-    EVENT("kvm_mmu_spte_requested", K_REQUESTED, 0, scan_requested),
-    EVENT("kvm_mmu_set_spte", K_SET, 0, scan_set),
-    EVENT("kvm_entry", K_ENTRY, 0, scan_entry),
-    EVENT("kvm_exit", K_EXIT, 0, scan_exit),
-    EVENT("fast_page_fault", K_FAST, 0, scan_fast),
-    EVENT("kvm_mmu_get_page", K_GET_PAGE, 0, scan_page),
-    EVENT("kvm_mmu_prepare_zap_page", K_ZAP_PAGE, 0, scan_page),
-    EVENT("kvm_mmu_split_huge_page", K_SPLIT, 0, scan_split),
-    EVENT("kvm_unmap_hva_range", K_UNMAP, 0, scan_unmap),
-    EVENT("kvm_age_hva", K_AGE, 0, scan_other),
-    EVENT("kvm_test_age_hva", K_AGE, 0, scan_other),
-    EVENT("tracing_mark_write", K_MARKER, 0, scan_other),
-    EVENT("print", K_MARKER, 0, scan_other),
-    EVENT("kvm_mmu_zap_all_fast", K_ZAP_ALL, 0, scan_other),
-    EVENT("mark_mmio_spte", K_MARK_MMIO, 0, scan_gfn),
-    EVENT("handle_mmio_page_fault", K_MMIO_FAULT, 0, scan_gfn),
-    EVENT("check_mmio_spte", K_MMIO_FAULT, 0, scan_other),
-    EVENT("kvm_mmio", K_MMIO_FAULT, 0, scan_other),
-    EVENT("tdh_mem_page_aug", K_SEAMCALL, CALL_AUG, scan_seamcall),
-    EVENT("tdh_mem_page_add", K_SEAMCALL, CALL_ADD, scan_seamcall),
-    EVENT("tdh_mem_sept_add", K_SEAMCALL, CALL_SEPT_ADD, scan_seamcall),
-    EVENT("tdh_mem_range_block", K_SEAMCALL, CALL_BLOCK, scan_seamcall),
-    EVENT("tdh_mem_track", K_SEAMCALL, CALL_TRACK, scan_seamcall),
-    EVENT("tdh_mem_page_remove", K_SEAMCALL, CALL_REMOVE, scan_seamcall),
-    EVENT("tdh_mem_page_demote", K_SEAMCALL, CALL_DEMOTE, scan_seamcall),
-    EVENT("tdh_phymem_page_reclaim", K_SEAMCALL, CALL_OTHER, scan_seamcall),
-    EVENT("tdh_phymem_page_wbinvd_hkid", K_SEAMCALL, CALL_OTHER, scan_seamcall),
-};
-enum { EVENTS = sizeof events / sizeof *events };
-
-static const struct event *event_of(const char *name, size_t size)
-{
-    for (size_t i = 0; i < EVENTS; i++)
-        if (events[i].size == size && !memcmp(events[i].name, name, size))
-            return &events[i];
-    return NULL;
-}
-
-/* Whether this is the beginning of a name whose loss would matter. */
-static int begins_event(const char *name, size_t size)
-{
-    if (size >= 3 && !memcmp(name, "kvm", 3))
-        return 1;
-    for (size_t i = 0; i < EVENTS; i++)
-        if (events[i].kind != K_MARKER && events[i].size > size && !memcmp(events[i].name, name, size))
-            return 1;
-    return 0;
-}
-
-static void note_unknown(scan_t *s, const char *name, size_t length)
-{
-    s->unknown++;
-    if (length >= NAME)
-        length = NAME - 1;
-    for (uint32_t i = 0; i < s->unknown_names; i++)
-        if (!memcmp(s->name[i], name, length) && !s->name[i][length]) {
-            s->times[i]++;
-            return;
-        }
-    if (s->unknown_names < UNKNOWN_NAMES) {
-        memcpy(s->name[s->unknown_names], name, length);
-        s->times[s->unknown_names++] = 1;
-    }
 }

@@ -2,7 +2,9 @@
  *
  * The ring holds the records that were followed last and those that were read ahead. Time stamps that go back between CPUs are put in order
  * within what was read ahead. An event that the model cannot explain may have overtaken another one: the kernel writes an SPTE first and
- * traces it then. So the first event of each other task on the same entry is looked for among those that were read ahead, and followed first. */
+ * traces it then. So the first event of each other task on the same entry is looked for among those that were read ahead, and followed first.
+ *
+ * Offers replay_t; follow_record, one record to the model; lose_all, show, account and in_model. */
 
 enum { RING = 1 << 15, AHEAD = 1 << 14, MASK = RING - 1, SAMPLES = 1024, STEP_KINDS = 48, ASKED = 4096 };
 enum { TEXT = 1 << 23, TEXT_MOST = 512, MARKERS = 10000, MARKER_MOST = 240, HELD = 4096, PIECES = 3, PLACES = 1024 };

@@ -16,7 +16,7 @@ from septum.replay.traced.events import Step
 from septum.translate.compile import compiled, load
 
 HERE = Path(__file__).parent
-SOURCES = ("text.c", "fields.c", "lines.c", "follow.c", "overtaken.c", "order.c")
+SOURCES = ("text.c", "records.c", "fields.c", "events.c", "heads.c", "lines.c", "follow.c", "overtaken.c", "order.c")
 RING, SAMPLES, STEP_KINDS, NAMES, NAME = 1 << 15, 1024, 48, 64, 48
 CPUS, PIDS, MARKERS, TEXT = 8192, (1 << 22) + 1, 10_000, 1 << 23
 PER_TASK = (1 << 12) + 1
@@ -25,7 +25,7 @@ u16, u32, u64 = ctypes.c_uint16, ctypes.c_uint32, ctypes.c_uint64
 
 
 class Form(IntEnum):
-    """FORM_ of fields.c: forms of a trace that cannot be followed."""
+    """FORM_ of records.c: forms of a trace that cannot be followed."""
 
     NO_TASK = 0
     NO_TIME = 1
@@ -37,7 +37,7 @@ class Form(IntEnum):
 
 
 class Seen(IntFlag):
-    """SEEN_ of fields.c: what lines tell of the kernel and the tool that wrote them."""
+    """SEEN_ of records.c: what lines tell of the kernel and the tool that wrote them."""
 
     TGID = 1
     PERF = 2
@@ -53,7 +53,7 @@ class Seen(IntFlag):
 
 
 class Record(ctypes.Structure):
-    """record_t of fields.c: one event."""
+    """record_t of records.c: one event."""
 
     _fields_ = [
         *((name, u64) for name in ("offset", "line", "time", "gfn", "pfn", "old", "value", "sptep")),
@@ -64,7 +64,7 @@ class Record(ctypes.Structure):
 
 
 class Scan(ctypes.Structure):
-    """scan_t of fields.c: what was read."""
+    """scan_t of records.c: what was read."""
 
     _fields_ = [
         *((name, u64) for name in (

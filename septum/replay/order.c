@@ -1,4 +1,7 @@
-/* Records in the order of their time stamps, from the lines of a trace to the model; what Python calls. */
+/* Records in the order of their time stamps, from the lines of a trace to the model; what Python calls.
+ *
+ * Offers to Python replay_size, replay_start, replay_feed and replay_drain; replay_infer_loss, replay_resynchronise and replay_guard where
+ * an event cannot be followed. */
 
 enum { LONGEST = 1 << 16, NEAR = 1 << 10 };
 

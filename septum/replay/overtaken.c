@@ -1,5 +1,7 @@
 /* Events that overtook another one: the kernel writes an SPTE first and traces it then, so that two CPUs' events of one entry may
- * come in the wrong order. The other one is looked for among those that were read ahead. */
+ * come in the wrong order. The other one is looked for among those that were read ahead.
+ *
+ * Offers earlier, which follows what was overtaken; is_mark and kept_bits. */
 
 static uint64_t kept_bits(const replay_t *p)
 {

@@ -1,4 +1,6 @@
-/* Words and numbers of a line, which may hold anything: every reader stops at the end of its text. */
+/* Words and numbers of a line, which may hold anything: every reader stops at the end of its text.
+ *
+ * Offers blanks, skip, find and has; hex, decimal and below; is_digit and is_word. */
 
 typedef struct text {
     const char *at, *end;

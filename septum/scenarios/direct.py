@@ -7,7 +7,7 @@ root is freed that somebody still walks, or the last reference of a valid one is
 from collections.abc import Mapping
 
 from septum.host.frames import Role
-from septum.host.geometry import ENTRIES, FIXED_PAGES, VCPUS
+from septum.host.geometry import FIXED_PAGES, VCPUS
 from septum.kvm.bug import lost_race, met_frozen
 from septum.kvm.machine import SP_DIRECT, VCPU_DIRECT, VM_DIRECT, VM_MEMSLOTS, VmState
 from septum.kvm.memslots import HVAS, MEMSLOTS, SLOT_IDS, Memslots
@@ -43,19 +43,21 @@ PLAIN: Mapping[Size, object] = {
 }  # fmt: skip
 
 
-def plain_vm(world: World, pages: int = 1, huge: bool = False) -> Td:
-    """A VM that is no TD: the VMM has mapped so many pages; one slot, number 0, has them from GFN 0 on."""
+def plain_vm(world: World, pages: int = 1, folio: int = 0) -> Td:
+    """A VM that is no TD: the VMM has mapped so many pages; one slot, number 0, has them from GFN 0 on.
+
+    With `folio` they are the first of one large folio of so many pages.
+    """
     vm = world.vm()
     kvm = world.m.vm[vm]
     kvm.state = VmState.RUNNABLE
     kvm.direct.shadow_mmio_value = MMIO_VALUE
     slot = kvm.memslots.memslot[1]
     slot.npages, kvm.memslots.active.slot[0] = HVAS.value, 1
-    pool = iter(range(ENTRIES.value, 2 * ENTRIES.value)) if huge else None
     for hva in range(pages):
-        page = next(pool) if pool else world.page(Role.GUEST)
+        page = folio + hva if folio else world.page(Role.GUEST)
         world.m.frame[page].role, world.m.frame[page].refcount = Role.GUEST, 1
-        kvm.direct.mm.page[hva], kvm.direct.mm.huge[hva] = page, huge
+        kvm.direct.mm.page[hva], kvm.direct.mm.huge[hva] = page, bool(folio)
     return Td(world, vm)
 
 

@@ -4,7 +4,6 @@ What can go wrong: a write of the guest that no log reports, since W or D was ta
 seen no dirty log was about to give it; a split that translates otherwise than the leaf before; a leaf that another one splits.
 """
 
-from septum.host.frames import Role
 from septum.host.geometry import ENTRIES, FIXED_PAGES, VCPUS
 from septum.kvm.memslots import HVAS
 from septum.kvm.mmu.direct_fault import fixed_fast, restored
@@ -32,15 +31,16 @@ from septum.scenarios.direct import PLAIN, plain_vm
 from septum.scenarios.world import TWO_VCPUS, Td, World, scenario
 
 LOG = 1
+PAGES_1G = ENTRIES * ENTRIES  # 4K pages of a 1G range
 SMALL = {**PLAIN, HVAS: 2, FIXED_PAGES: 3}
 HUGE = {**PLAIN, HUGE_PAGES: 1, HVAS: 2, FIXED_PAGES: lambda: 2 * ENTRIES.value}
-GIANT = {**HUGE, HUGE_1G: 1, HVAS: 4, FIXED_PAGES: lambda: 2 * ENTRIES.value * ENTRIES.value}
+GIANT = {**HUGE, HUGE_1G: 1, HVAS: 4, FIXED_PAGES: lambda: 2 * PAGES_1G.value}
 SEEN = (direct_mapped, write_protected, page_logged, guest_wrote, tlb_flushed)
 
 
-def migrate(world: World, huge: bool, second: Acc = Acc.WRITE) -> Td:
+def migrate(world: World, folio: int = 0, second: Acc = Acc.WRITE) -> Td:
     """Logging begins, everything is copied, the log is read once, and its pages are copied again; a vCPU uses one of them."""
-    vm = plain_vm(world, pages=2, huge=huge)
+    vm = plain_vm(world, pages=2, folio=folio)
     first, *others = vm.vcpus(VCPUS.value)
     first.runs((access, 0, Acc.WRITE), (access, 0, second), (access, 0, Acc.WRITE))
     for vcpu in others:
@@ -56,7 +56,7 @@ def migrate(world: World, huge: bool, second: Acc = Acc.WRITE) -> Td:
 )  # fmt: skip
 def log_writes(world: World) -> None:
     """A write that no log reports: the flush is missing, or a fault that saw no log gives W after the protection."""
-    migrate(world, False)
+    migrate(world)
 
 
 @scenario(
@@ -66,7 +66,7 @@ def log_writes(world: World) -> None:
 )  # fmt: skip
 def log_track(world: World) -> None:
     """What was aged comes back writable by a read, and no log hears of the write; W outlives in the TLB what aging took."""
-    vm = migrate(world, False, Acc.READ)
+    vm = migrate(world, second=Acc.READ)
     vm.runs("age", call(kvm_age_hva, vm.vm, 0))
 
 
@@ -77,7 +77,7 @@ def log_track(world: World) -> None:
 )  # fmt: skip
 def log_pml(world: World) -> None:
     """A write that no log reports: D was taken without a flush, or the vCPU's buffer was not emptied before the log was read."""
-    migrate(world, False)
+    migrate(world)
 
 
 @scenario(
@@ -87,7 +87,7 @@ def log_pml(world: World) -> None:
 )  # fmt: skip
 def log_eager(world: World) -> None:
     """The split table translates otherwise than the leaf did, or is writable where the leaf was protected already."""
-    migrate(world, True)
+    migrate(world, ENTRIES.value)
 
 
 @scenario(
@@ -97,7 +97,7 @@ def log_eager(world: World) -> None:
 )  # fmt: skip
 def log_lazy(world: World) -> None:
     """The fault maps 2M again though the log is on, and one bit stands for all the pages that were written."""
-    migrate(world, True)
+    migrate(world, ENTRIES.value)
 
 
 @scenario(
@@ -107,7 +107,7 @@ def log_lazy(world: World) -> None:
 )  # fmt: skip
 def recover_age(world: World) -> None:
     """The A bit of a table that is being replaced is taken, and the 2M leaf that stands there by then is changed."""
-    vm = plain_vm(world, pages=2, huge=True)
+    vm = plain_vm(world, pages=2, folio=ENTRIES.value)
     for vcpu in vm.vcpus(VCPUS.value):
         vcpu.runs((access, 0, Acc.READ), (access, 1, Acc.READ))
     vm.runs("logging ends", call(kvm_set_memory_region, vm.vm, 0, 2, 0, 0, 0))
@@ -123,7 +123,7 @@ def recover_age(world: World) -> None:
 )  # fmt: skip
 def recover(world: World) -> None:
     """A 2M leaf becomes writable while a new log wants its pages one by one; its table is freed while a vCPU walks it."""
-    vm = plain_vm(world, pages=2, huge=True)
+    vm = plain_vm(world, pages=2, folio=ENTRIES.value)
     first, *others = vm.vcpus(VCPUS.value)
     first.runs((access, 1, Acc.WRITE), (access, 0, Acc.WRITE))
     for vcpu in others:
@@ -138,7 +138,7 @@ def recover(world: World) -> None:
 )  # fmt: skip
 def log_1g(world: World) -> None:
     """A page in the middle of the 1G leaf is mapped to another one's place, or keeps W after two splits."""
-    vm = giant_vm(world)
+    vm = plain_vm(world, PAGES_1G.value, PAGES_1G.value)
     for vcpu in vm.vcpus(1):
         vcpu.runs((access, 1, Acc.WRITE), (access, 3, Acc.WRITE), (access, 1, Acc.WRITE))
     vm.runs("migrate", call(kvm_set_memory_region, vm.vm, 0, 4, 0, 0, LOG), call(copy_all, vm.vm), call(get_dirty_log, vm.vm, 0))
@@ -151,7 +151,7 @@ def log_1g(world: World) -> None:
 )  # fmt: skip
 def recover_1g(world: World) -> None:
     """The 1G leaf begins at a page in its middle; a table two levels below is freed while aging walks it, or never."""
-    vm = giant_vm(world)
+    vm = plain_vm(world, PAGES_1G.value, PAGES_1G.value)
     for vcpu in vm.vcpus(1):
         vcpu.runs((access, 3, Acc.READ), (access, 1, Acc.READ))
     vm.runs("logging ends", call(kvm_set_memory_region, vm.vm, 0, 4, 0, 0, 0))
@@ -160,27 +160,15 @@ def recover_1g(world: World) -> None:
     world.setup.thread("RCU softirq", call(rcu_softirq), daemon=True)
 
 
-def giant_vm(world: World) -> Td:
-    """A VM of which all memory is one folio of 1G."""
-    vm = plain_vm(world)
-    kvm = world.m.vm[vm.vm]
-    world.m.frame[kvm.direct.mm.page[0]].role = world.m.frame[kvm.direct.mm.page[0]].refcount = 0
-    pages = ENTRIES.value * ENTRIES.value
-    for hva in range(pages):
-        world.m.frame[pages + hva].role, world.m.frame[pages + hva].refcount = Role.GUEST, 1
-        kvm.direct.mm.page[hva], kvm.direct.mm.huge[hva] = pages + hva, True
-    return vm
-
-
-def migrate_manually(world: World, huge: bool) -> None:
+def migrate_manually(world: World, folio: int = 0) -> None:
     """The VMM clears what it is about to copy, in two rounds; with all bits set at first it copies nothing before."""
-    vm = plain_vm(world, pages=2, huge=huge)
+    vm = plain_vm(world, pages=2, folio=folio)
     first, *others = vm.vcpus(VCPUS.value)
     first.runs((access, 0, Acc.WRITE), (access, 0, Acc.WRITE), (access, 0, Acc.WRITE))
     for vcpu in others:
         vcpu.runs((access, 1, Acc.WRITE))
     begin = call(kvm_set_memory_region, vm.vm, 0, 2, 0, 0, LOG)
-    copy = call(copies_nothing_yet, vm.vm, 2) if huge else call(copy_all, vm.vm)
+    copy = call(copies_nothing_yet, vm.vm, 2) if folio else call(copy_all, vm.vm)
     vm.runs("migrate", begin, copy, call(copy_round, vm.vm, 0), call(copy_round, vm.vm, 0))
 
 
@@ -191,7 +179,7 @@ def migrate_manually(world: World, huge: bool) -> None:
 )  # fmt: skip
 def log_manual(world: World) -> None:
     """A write between the reading of the log and its clearing is in no round; the protection comes before its bit is cleared."""
-    migrate_manually(world, False)
+    migrate_manually(world)
 
 
 @scenario(
@@ -201,7 +189,7 @@ def log_manual(world: World) -> None:
 )  # fmt: skip
 def log_initially_set(world: World) -> None:
     """A page counts as dirty but is writable, so that a write after its clearing is in no round; a split drops the protection."""
-    migrate_manually(world, True)
+    migrate_manually(world, ENTRIES.value)
 
 
 @scenario(
@@ -211,4 +199,4 @@ def log_initially_set(world: World) -> None:
 )  # fmt: skip
 def log_set_lazy(world: World) -> None:
     """The clearing protects a 2M leaf, and the fault that splits it lets more be written than the page that it logs."""
-    migrate_manually(world, True)
+    migrate_manually(world, ENTRIES.value)

@@ -1,4 +1,6 @@
-/* One call of a logical processor: the process `entry` from its start, a step at a time or to its end. */
+/* One call of a logical processor: the process `entry` from its start, a step at a time or to its end.
+ *
+ * Offers to Python module_begin, module_step and module_run. */
 
 void module_begin(uint8_t *state, unsigned lp, uint32_t entry)
 {

@@ -26,7 +26,7 @@ class Piece:
 
 
 class Flow:
-    """The graph of a function's pieces."""
+    """The graph of a function's pieces. `falls_through`: control may reach the end of its body."""
 
     def __init__(self, body: Iterable[tree.Statement]) -> None:
         self.pieces: list[Piece] = []
@@ -34,8 +34,10 @@ class Flow:
         self.entry = self._piece()
         self.resumed: dict[tree.Pause, Piece] = {}
         self._loops: list[tuple[Piece, Piece]] = []
-        self._link(self._block(body, [self.entry]), self.exit)
+        ends = self._block(body, [self.entry])
+        self._link(ends, self.exit)
         self._solve()
+        self.falls_through = not set(ends).isdisjoint(self.future(self.entry))
 
     def live_at(self, pause: tree.Pause) -> set[str]:
         """The locals whose value is still needed when the process goes on after a yield."""
@@ -157,27 +159,3 @@ def flow(function: tree.Function) -> Flow:
 def yields(loop: tree.Statement) -> bool:
     """Whether a loop has a yield inside."""
     return any(isinstance(node, tree.Pause) for node in tree.walk(loop))
-
-
-def falls_through(body: Iterable[tree.Statement]) -> bool:
-    """Whether control may reach the end of a block."""
-    for statement in body:
-        match statement:
-            case tree.Return() | tree.Jump():
-                return False
-            case tree.If() if (
-                not falls_through(statement.body) and statement.otherwise and not falls_through(statement.otherwise)
-            ):
-                return False
-            case tree.While(for_ever=True) if not _breaks(statement.body):
-                return False
-    return True
-
-
-def _breaks(body: Iterable[tree.Statement]) -> bool:
-    for statement in body:
-        if isinstance(statement, tree.Jump) and statement.to == "break":
-            return True
-        if isinstance(statement, tree.If) and _breaks([*statement.body, *statement.otherwise]):
-            return True
-    return False

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import ast
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from septum.lang.types import Size
 from septum.translate.reader import Reader
 
-COMPARED: dict[type[ast.cmpop], Callable[[int, int], bool]] = {
-    ast.Eq: operator.eq, ast.NotEq: operator.ne, ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt,
-    ast.GtE: operator.ge,
+COMPARISON: dict[type[ast.cmpop], str] = {
+    ast.Eq: "==", ast.NotEq: "!=", ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=",
 }  # fmt: skip
+COMPARISONS: Mapping[str, Callable[[int, int], bool]] = {
+    "==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
+}  # fmt: skip
+"""The operators that compare, and what each says of two numbers."""
 
 
 def decided(r: Reader, node: ast.expr) -> int | None:
@@ -33,7 +36,7 @@ def decided(r: Reader, node: ast.expr) -> int | None:
         if any(value is not None and bool(value) == ends for value in values):
             return int(ends)
         return None if None in values else int(not ends)
-    if isinstance(node, ast.Compare) and len(node.ops) == 1 and type(node.ops[0]) in COMPARED:
+    if isinstance(node, ast.Compare) and len(node.ops) == 1 and type(node.ops[0]) in COMPARISON:
         left, right = decided(r, node.left), decided(r, node.comparators[0])
-        return None if left is None or right is None else int(COMPARED[type(node.ops[0])](left, right))
+        return None if left is None or right is None else int(COMPARISONS[COMPARISON[type(node.ops[0])]](left, right))
     return None

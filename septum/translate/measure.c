@@ -1,4 +1,6 @@
-/* What a build that measures notes: meter, line, locks held and value in one word, each once. Behind the types of the model. */
+/* What a build that measures notes: meter, line, locks held and value in one word, each once. Behind the types of the model.
+ *
+ * Offers observe to the generated functions, held_locks and age_locks; septum_locks to Python. */
 
 enum { NOTE_BITS = 16, MOST_LOCKS = 256, VALUE_BITS = 28, HELD_BITS = 20, PLACE_BITS = 11 };
 

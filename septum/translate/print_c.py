@@ -115,8 +115,6 @@ class Printer:
                 return f"(uint32_t)((const uint8_t *)&{self.c(value)} - (const uint8_t *)w)"
             case tree.Binary():
                 return self._binary(node)
-            case tree.Compare():
-                return self._compare(node)
             case tree.Junction(operator=operator, parts=parts):
                 return f"({(' && ' if operator == 'and' else ' || ').join(map(self.c, parts))})"
             case tree.Conditional():
@@ -141,27 +139,21 @@ class Printer:
         return f"{how}({code}, {self.c(place.base) if is_word else code}, {self.unit.named.number(named)})"
 
     def _binary(self, node: tree.Binary) -> str:
-        x, y, operator = self.c(node.left), self.c(node.right), node.operator
-        if not isinstance(node.kind, Num):
+        x, y, operator, left, right = self.c(node.left), self.c(node.right), node.operator, node.left.kind, node.right.kind
+        if isinstance(left, Ref):
+            return f"(&{x} {operator} &{y})"
+        if not isinstance(left, Num) or not isinstance(right, Num):
             return f"({x} {operator} {y})"
-        (a, b), (c, d) = bounds(node.left.kind), bounds(node.right.kind)
+        (a, b), (c, d) = bounds(left), bounds(right)
         if operator in ("min", "max"):
             of = c_type(min(a, c), max(b, d))
             x, y = f"({of})({x})", f"({of})({y})"
             return f"({x} {'<' if operator == 'min' else '>'} {y} ? {x} : {y})"
         if operator == ">>" and d > 63:
             return f"shifted_right((uint64_t)({x}), (uint64_t)({y}))"
-        of = "uint64_t" if operator == "&" and min(a, c) < 0 else c_type(min(a, c, node.kind.lo), max(b, d, node.kind.hi))
+        lo, hi = bounds(node.kind)
+        of = "uint64_t" if operator == "&" and min(a, c) < 0 else c_type(min(a, c, lo), max(b, d, hi))
         return f"(({of})({x}) {operator} ({of})({y}))"
-
-    def _compare(self, node: tree.Compare) -> str:
-        x, y, a, b = self.c(node.left), self.c(node.right), node.left.kind, node.right.kind
-        if isinstance(a, Ref):
-            return f"(&{x} {node.operator} &{y})"
-        if isinstance(a, Num) and isinstance(b, Num):
-            of = c_type(min(a.lo, b.lo), max(a.hi, b.hi))
-            return f"(({of})({x}) {node.operator} ({of})({y}))"
-        return f"({x} {node.operator} {y})"
 
     def _conditional(self, node: tree.Conditional) -> str:
         test, x, y = self.c(node.test), self.c(node.then), self.c(node.otherwise)

@@ -8,23 +8,22 @@ from __future__ import annotations
 import ast
 import functools
 import inspect
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from septum.lang import processes
 from septum.lang.frames import Frames, Point, Saved
 from septum.lang.source import Source
 from septum.lang.values import NOTHING, Kind, Nothing, Num, Of, Ref, bits, is_index, stored
-from septum.translate.flow import falls_through, flow
+from septum.translate.flow import flow
 from septum.translate.read_calls import CALLS
 from septum.translate.read_expressions import EXPRESSIONS
 from septum.translate.read_operators import OPERATORS
 from septum.translate.read_statements import STATEMENTS, declared
-from septum.translate.reader import Around, Reader, refuse_at
+from septum.translate.reader import Around, Reader, Table, refuse_at
 from septum.translate.tree import Function, Invoke, Pause
 from septum.translate.unassigned import refuse_unassigned
 
-TABLE: Mapping[type[ast.AST], Callable[[Reader, Any], Any]] = {**EXPRESSIONS, **OPERATORS, **CALLS, **STATEMENTS}
+TABLE: Table = {**EXPRESSIONS, **OPERATORS, **CALLS, **STATEMENTS}
 
 PASSES_BEFORE_WIDENING = 4
 
@@ -47,10 +46,10 @@ def read(around: Around, source: Source, name: str, arguments: Sequence[Kind]) -
         reader = Reader(around, source, TABLE, names, annotations, is_process, reader.kinds, reader.fixed,
                         widens=passes >= PASSES_BEFORE_WIDENING)  # fmt: skip
     returns = NOTHING if reader.returns is None else reader.returns
-    if not isinstance(returns, Nothing) and falls_through(body):
+    function = Function(source, name, parameters, reader.kinds, returns, body, is_process, reader.piece, reader.loops)
+    if not isinstance(returns, Nothing) and flow(function).falls_through:
         reason = f"{source.name} returns {returns} on some paths and nothing on others"
         source.refuse(source.tree, reason, "a return on every path")
-    function = Function(source, name, parameters, reader.kinds, returns, body, is_process, reader.piece, reader.loops)
     refuse_unassigned(function)
     if is_process:
         function.frames = Frames(source, parameters, tuple(_points(around, function)))

@@ -15,7 +15,7 @@ from septum.lang.types import Boolean, Index, Scalar, SetOf, type_name, u8
 from septum.lang.values import BOOL, NOTHING, Num, Of, Ref, kind_of
 from septum.translate import tree
 from septum.translate.read_expressions import number
-from septum.translate.reader import Reader, Static, element_type, is_interchangeable, written
+from septum.translate.reader import Reader, Static, Table, element_type, is_interchangeable, written
 
 LOOP = "a loop over range(...) or each(...)"
 THREAD = Num(0, u8.limit - 1)
@@ -222,4 +222,4 @@ BUILTINS: Mapping[Any, Callable[[Reader, ast.Call], tree.Expression]] = {
     processes.warn_on: _kernel_assertion("warn_on"), processes.bug_on: _kernel_assertion("bug_on"),
     processes.when: _misplaced, processes.choose: _misplaced, processes.each: _misplaced, range: _misplaced,
 }  # fmt: skip
-CALLS: Mapping[type[ast.AST], Callable[[Reader, Any], Any]] = {ast.Call: _call}
+CALLS: Table = {ast.Call: _call}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import difflib
 import enum
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from septum.lang.source import MISSING
@@ -13,7 +13,7 @@ from septum.lang.struct import constants
 from septum.lang.types import Array, EnumType, Scalar, Size, type_name
 from septum.lang.values import BOOL, Num, Of, Ref, is_index, kind_of
 from septum.translate.fold import decided
-from septum.translate.reader import Reader, Static, element_type, is_interchangeable, is_named_by, plain, written
+from septum.translate.reader import Reader, Static, Table, element_type, is_interchangeable, is_named_by, plain, written
 from septum.translate.tree import Checked, Conditional, Const, Element, Expression, Field, Load, Local, Place, constant
 
 
@@ -141,7 +141,7 @@ def _refused(reason: str, instead: str) -> Callable[[Reader, ast.expr], Expressi
     return read
 
 
-EXPRESSIONS: Mapping[type[ast.AST], Callable[[Reader, Any], Any]] = {
+EXPRESSIONS: Table = {
     ast.Constant: _constant, ast.Name: _name, ast.Attribute: _attribute, ast.Subscript: _subscript, ast.IfExp: _ifexp,
     ast.Tuple: _refused("a tuple is no value of the language", "one name at a time"),
     ast.JoinedStr: _refused("text is no value of the language", "text only as the message of an assert, warn_on or bug_on"),

@@ -6,24 +6,20 @@ What Python would do differently from C is refused; what may go wrong in a run i
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from septum.lang.types import Index
 from septum.lang.values import BOOL, U64, Nothing, Num, Of, Ref, is_bool, is_enum, is_index, is_set
-from septum.translate.fold import decided
+from septum.translate.fold import COMPARISON, decided
 from septum.translate.read_expressions import number
-from septum.translate.reader import Reader, as_packed, is_interchangeable, is_named_by, plain, written
-from septum.translate.tree import Binary, Checked, Compare, Const, Expression, Junction, Unary, constant
+from septum.translate.reader import Reader, Table, as_packed, is_interchangeable, is_named_by, plain, written
+from septum.translate.tree import Binary, Checked, Const, Expression, Junction, Unary, constant
 
 ARITHMETIC: dict[type[ast.operator], tuple[str, Callable[[int, int], int]]] = {
     ast.Add: ("+", lambda a, b: a + b), ast.Sub: ("-", lambda a, b: a - b), ast.Mult: ("*", lambda a, b: a * b),
     ast.FloorDiv: ("/", lambda a, b: a // b), ast.Mod: ("%", lambda a, b: a % b),
     ast.BitAnd: ("&", lambda a, b: a & b), ast.BitOr: ("|", lambda a, b: a | b), ast.BitXor: ("^", lambda a, b: a ^ b),
     ast.LShift: ("<<", lambda a, b: a << b), ast.RShift: (">>", lambda a, b: a >> b),
-}  # fmt: skip
-COMPARISON: dict[type[ast.cmpop], str] = {
-    ast.Eq: "==", ast.NotEq: "!=", ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=",
 }  # fmt: skip
 BITWISE = ("&", "|", "^")
 INSTEAD: dict[type[ast.operator], str] = {
@@ -157,7 +153,7 @@ def _comparison(r: Reader, node: ast.Compare, operator: ast.cmpop, left: ast.exp
     b = _beside(r, node, a, b, equality)
     a = _beside(r, node, b, a, equality)
     _comparable(r, node, equality, a, b)
-    return Compare(r.at(node), BOOL, COMPARISON[type(operator)], a, b)
+    return Binary(r.at(node), BOOL, COMPARISON[type(operator)], a, b)
 
 
 def _beside(r: Reader, node: ast.Compare, one: Expression, other: Expression, equality: bool) -> Expression:
@@ -204,6 +200,6 @@ def _membership(r: Reader, node: ast.Compare, operator: ast.cmpop, left: ast.exp
     return Unary(r.at(node), BOOL, "not", found) if isinstance(operator, ast.NotIn) else found
 
 
-OPERATORS: Mapping[type[ast.AST], Callable[[Reader, Any], Any]] = {
+OPERATORS: Table = {
     ast.BinOp: _binop, ast.UnaryOp: _unaryop, ast.BoolOp: _boolop, ast.Compare: _compare,
 }  # fmt: skip

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from septum.lang import processes
 from septum.lang.processes import MOST_ROUNDS
@@ -14,11 +14,11 @@ from septum.lang.struct import resolve
 from septum.lang.types import Array, Index, Scalar, type_name
 from septum.lang.values import NOTHING, Kind, Nothing, Num, Of, Ref, kind_of, stored
 from septum.translate import tree
-from septum.translate.fold import decided
+from septum.translate.fold import COMPARISONS, decided
 from septum.translate.read_calls import message_of
 from septum.translate.read_operators import binary
 from septum.translate.read_yields import pause
-from septum.translate.reader import Reader, Static, is_interchangeable, refuse_at, written
+from septum.translate.reader import Reader, Static, Table, is_interchangeable, refuse_at, written
 
 
 def _block(r: Reader, body: Sequence[ast.stmt]) -> tuple[tree.Statement, ...]:
@@ -285,14 +285,15 @@ def _is_value(node: tree.Node, variable: str) -> bool:
         return node.name == variable
     if isinstance(node, tree.Element):
         return _is_value(node.base, variable)
-    return not isinstance(node, tree.Compare) and any(_is_value(part, variable) for part in tree.parts(node))
+    compares = isinstance(node, tree.Binary) and node.operator in COMPARISONS
+    return not compares and any(_is_value(part, variable) for part in tree.parts(node))
 
 
 def _jump(to: str) -> Callable[[Reader, ast.stmt], list[tree.Statement]]:
     return lambda r, node: [tree.Jump(r.at(node), to)]
 
 
-STATEMENTS: Mapping[type[ast.AST], Callable[[Reader, Any], Any]] = {
+STATEMENTS: Table = {
     ast.stmt: _block, ast.If: _if, ast.Expr: _expr, ast.Assert: _assert, ast.AnnAssign: _annassign, ast.Assign: _assign,
     ast.AugAssign: _augassign, ast.Return: _return, ast.While: _while, ast.For: _for, ast.Break: _jump("break"),
     ast.Continue: _jump("continue"), ast.Pass: lambda r, node: [tree.Evaluate(r.at(node), None)],

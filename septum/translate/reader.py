@@ -17,10 +17,14 @@ from septum.lang.struct import Struct
 from septum.lang.types import Array, Boolean, EnumType, Index, Scalar, SetOf
 from septum.lang.values import BOOL, U64, Kind, Nothing, Num, Of, Ref, is_bool, is_index, is_set, join
 from septum.translate.sites import At, Site
-from septum.translate.tree import Checked, Compare, Const, Convert, Expression, Function, Node, Statement, constant
+from septum.translate.tree import Binary, Checked, Const, Convert, Expression, Function, Node, Statement, constant
 
 written = functools.cache(ast.unparse)
 """An expression as text; Python's trees are kept as long as the program runs."""
+
+
+Table = Mapping[type[ast.AST], Callable[["Reader", Any], Any]]
+"""What reads each class of Python's nodes."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ class Reader:
 
     around: Around
     source: Source
-    table: Mapping[type[ast.AST], Callable[[Reader, Any], Any]]
+    table: Table
     names: frozenset[str]
     annotations: Mapping[str, object]
     is_process: bool
@@ -102,7 +106,7 @@ class Reader:
             return Const(value.at, BOOL, int(known != 0))
         if isinstance(value.kind, Of) and isinstance(value.kind.scalar, Index) and not value.kind.scalar.none:
             value = plain(value)
-        return Compare(value.at, BOOL, "!=", value, Const(value.at, Num(0, 0), 0))
+        return Binary(value.at, BOOL, "!=", value, Const(value.at, Num(0, 0), 0))
 
     def number(self, node: ast.expr) -> Expression:
         """An expression as an operand of arithmetic."""

@@ -95,7 +95,7 @@ def _note(node: tree.Note) -> str:
     return f"observe {node.what.name} {said(node.value)}" if isinstance(node.what, Meter) and node.value else str(node.what)
 
 
-def _infix(node: tree.Binary | tree.Compare) -> str:
+def _infix(node: tree.Binary) -> str:
     return f"({said(node.left)} {node.operator} {said(node.right)})"
 
 
@@ -104,7 +104,7 @@ SAID: Mapping[type[tree.Node], Callable[[Any], str]] = {
     tree.Element: lambda node: f"{said(node.base)}[{said(node.index)}]",
     tree.Const: _const, tree.Local: lambda node: node.name, tree.Load: lambda node: said(node.place), tree.Note: _note,
     tree.Register: lambda node: f"the {node.name}", tree.Outcome: lambda node: f"what {node.of.callee.source.name} gave",
-    tree.Unary: lambda node: f"{node.operator} {said(node.value)}", tree.Binary: _infix, tree.Compare: _infix,
+    tree.Unary: lambda node: f"{node.operator} {said(node.value)}", tree.Binary: _infix,
     tree.Junction: lambda node: f"({f' {node.operator} '.join(map(said, node.parts))})",
     tree.Conditional: lambda node: f"({said(node.then)} if {said(node.test)} else {said(node.otherwise)})",
     tree.Convert: lambda node: f"({said(node.value)} as {node.kind})",

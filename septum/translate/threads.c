@@ -1,4 +1,6 @@
-/* Threads: each makes the calls of its program one after another. Behind the generated processes, before the explorer. */
+/* Threads: each makes the calls of its program one after another. Behind the generated processes, before the explorer.
+ *
+ * Offers model_step, model_choices and model_check, of states; septum_program and septum_ignore to Python. */
 
 static struct {
     uint32_t count;

@@ -14,9 +14,10 @@ from typing import Any, TypeVar
 from septum.lang.frames import Frames
 from septum.lang.measure import BENEATH, ENTERED, MEASURED_CALLS, Place
 from septum.lang.model import Property
+from septum.lang.places import Places
 from septum.lang.processes import MEASURING, Meter, Witness, is_process
 from septum.lang.source import Source, source_of
-from septum.lang.struct import Realised, Struct, fields, realise, resolve
+from septum.lang.struct import Realised, Struct, realise, resolve
 from septum.lang.types import Array, Scalar, type_name
 from septum.lang.values import Kind, Nothing, Ref, kind_of, stored
 from septum.translate.read import read
@@ -55,17 +56,17 @@ class Translation:
         self.code, self.frame_size, self.state_size = "", 0, 0
         self.realised: dict[object, Any] = {}
         self.layout: type[Realised] = realise(world, self.realised)
+        self.bytes = Places(world, self.realised)
         self.world_size = (ctypes.sizeof(self.layout) + 7) // 8 * 8
         self.reference_bits = 32 if self.world_size < 1 << 32 else 64
         self._functions: dict[tuple[Any, ...], Function] = {}
         self._in_progress: list[tuple[Any, ...]] = []
-        self._fields: dict[object, dict[str, object]] = {}
         self.sites, self.named = Numbered[Site](), Numbered[Named]()
         self.witnesses, self.meters = Numbered[Witness](), Numbered[Meter]()
         self.places, self.entered, self.covered_lines = Numbered[Place](), Numbered[str](), Numbered[int]()
         self._names: dict[object, str] = {}
         self.types: list[str] = []
-        self._around = Around(world, self.reference_bits, self.measuring, self.fields, self._called)
+        self._around = Around(world, self.reference_bits, self.measuring, self.bytes.fields, self._called)
         self.c_name(world)
 
     # -- functions
@@ -74,12 +75,6 @@ class Translation:
     def functions(self) -> list[Function]:
         """Every function read so far."""
         return list(self._functions.values())
-
-    def fields(self, struct: Any) -> dict[str, object]:
-        """Name and type of every field of a struct."""
-        if struct not in self._fields:
-            self._fields[struct] = fields(struct)
-        return self._fields[struct]
 
     def is_world(self, kind: Kind) -> bool:
         """Whether a value refers to the world, and so needs no variable."""
@@ -189,11 +184,11 @@ class Translation:
         return self._names[of]
 
     def _declaration(self, of: Any) -> str:
-        name, size = self._names[of], ctypes.sizeof(realise(of, self.realised))
+        name, size = self._names[of], self.bytes.size(of)
         if isinstance(of, Array):
             body = f"{self.c_name(of.element)} at[{of.length}];"
         else:
-            body = " ".join(f"{self.c_name(field_type)} {field_name};" for field_name, field_type in self.fields(of).items())
+            body = " ".join(f"{self.c_name(part)} {field};" for field, part in self.bytes.fields(of).items())
         return f'typedef struct {name} {{ {body} }} {name};\n_Static_assert(sizeof({name}) == {size}ull, "{name}");'
 
 

@@ -113,15 +113,7 @@ class Unary(Expression):
 
 
 class Binary(Expression):
-    """Arithmetic as C writes it, `min` or `max`; computed so widely that nothing wraps."""
-
-    operator: str
-    left: Expression
-    right: Expression
-
-
-class Compare(Expression):
-    """A comparison of two values of like kinds."""
+    """Arithmetic as C writes it, `min` or `max`, so widely that nothing wraps; or a comparison of values of like kinds."""
 
     operator: str
     left: Expression
@@ -378,10 +370,16 @@ def changes(node: Node) -> bool:
     return isinstance(node, Store) or (isinstance(node, Call) and node.callee.changes)
 
 
+def within(node: Expression, *of: type[Convert] | type[Checked]) -> Expression:
+    """An expression without the conversions, or checks, around it."""
+    while isinstance(node, of):
+        node = node.value
+    return node
+
+
 def constant(node: Expression) -> int | None:
     """The number that an expression is, whatever the state."""
-    while isinstance(node, Convert):
-        node = node.value
+    node = within(node, Convert)
     return node.number if isinstance(node, Const) else None
 
 

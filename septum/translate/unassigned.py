@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from septum.translate import tree
+from septum.translate.fold import COMPARISONS
 from septum.translate.reader import refuse_at
 
 Assigned = frozenset[str] | None
 """The locals that have a value on every path to a place; None where no path leads."""
-
-COMPARED: Mapping[str, Callable[[int, int], bool]] = {
-    "==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
-}  # fmt: skip
 
 
 def refuse_unassigned(function: tree.Function) -> None:
@@ -114,9 +110,9 @@ class _Paths:
             case tree.Unary(operator="not", value=value):
                 known = self._known(value)
                 return None if known is None else int(not known)
-            case tree.Compare(operator=symbol, left=left, right=right):
+            case tree.Binary(operator=symbol, left=left, right=right) if symbol in COMPARISONS:
                 one, other = self._known(left), self._known(right)
-                return None if one is None or other is None or symbol not in COMPARED else int(COMPARED[symbol](one, other))
+                return None if one is None or other is None else int(COMPARISONS[symbol](one, other))
         return None
 
     def _read(self, node: tree.Node, assigned: frozenset[str]) -> None:

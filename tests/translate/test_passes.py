@@ -15,7 +15,7 @@ from septum.lang.values import BOOL, NOTHING, Num, Of, Ref
 from septum.reduce.apart import distinctions
 from septum.reduce.footprint import Footprints
 from septum.reduce.order import depends_on_order
-from septum.translate.flow import falls_through, flow
+from septum.translate.flow import Flow, flow
 from septum.translate.print_c import print_function
 from septum.translate.show import shown
 from septum.translate.translation import Translation
@@ -25,7 +25,6 @@ from septum.translate.tree import (
     At,
     Binary,
     Checked,
-    Compare,
     Const,
     Convert,
     Element,
@@ -105,7 +104,7 @@ def test_a_walk_meets_every_node_in_the_order_of_the_source():
 
 
 def test_what_an_expression_does_follows_from_what_is_in_it():
-    assert Compare(AT, BOOL, "==", Load(AT, BYTE, field()), X).reads
+    assert Binary(AT, BOOL, "==", Load(AT, BYTE, field()), X).reads
     assert not field("own").reads
     assert Note(AT, NOTHING, Witness("w", "")).changes
     assert not Note(AT, NOTHING, "atomic").changes
@@ -120,12 +119,12 @@ def test_a_local_is_live_at_a_yield_where_it_is_read_behind_it():
 
 
 def test_a_condition_is_read_after_its_yield():
-    waits = function(Wait(AT, 1, Compare(AT, BOOL, "==", X, number(0))), is_process=True)
+    waits = function(Wait(AT, 1, Binary(AT, BOOL, "==", X, number(0))), is_process=True)
     assert flow(waits).live_at(waits.pauses[0]) == {"x"}
 
 
 def test_a_loop_that_yields_turns_back_to_its_head():
-    loop = While(AT, Compare(AT, BOOL, "==", X, number(0)), (Yield(AT, 1),), SITE)
+    loop = While(AT, Binary(AT, BOOL, "==", X, number(0)), (Yield(AT, 1),), SITE)
     spins = function(loop, is_process=True)
     start = flow(spins).resumed[spins.pauses[0]]
     assert any(piece.turns for piece in flow(spins).region(start, lambda call: False))
@@ -135,7 +134,7 @@ def test_control_falls_through_a_block_unless_every_path_ends():
     both = If(AT, X, (Return(AT, X),), (Return(AT, X),))
     one = If(AT, X, (Return(AT, X),), ())
     ends, breaks = While(AT, X, (), SITE, for_ever=True), While(AT, X, (Jump(AT, "break"),), SITE, for_ever=True)
-    assert [falls_through((node,)) for node in (both, one, ends, breaks)] == [False, True, False, True]
+    assert [Flow((node,)).falls_through for node in (both, one, ends, breaks)] == [False, True, False, True]
 
 
 def test_a_step_touches_what_its_statements_do_until_the_yield():
@@ -146,7 +145,7 @@ def test_a_step_touches_what_its_statements_do_until_the_yield():
 
 
 @pytest.mark.parametrize(("node", "told"), [
-    (Convert(AT, Num(0, 2), ME), Cpu), (number(1, CPU), Cpu), (Convert(AT, CPU, X), Cpu), (Compare(AT, BOOL, "<", ME, ME), Cpu),
+    (Convert(AT, Num(0, 2), ME), Cpu), (number(1, CPU), Cpu), (Convert(AT, CPU, X), Cpu), (Binary(AT, BOOL, "<", ME, ME), Cpu),
     (Register(AT, BYTE, "thread"), None),
 ])  # fmt: skip
 def test_what_tells_values_apart(node, told):
@@ -155,7 +154,7 @@ def test_what_tells_values_apart(node, told):
 
 @pytest.mark.parametrize("node", [
     Convert(AT, CPU, Register(AT, BYTE, "thread")), Unary(AT, BYTE, "only", ME), Load(AT, BYTE, own(ME)),
-    Compare(AT, BOOL, "==", ME, ME),
+    Binary(AT, BOOL, "==", ME, ME),
 ])  # fmt: skip
 def test_what_does_not(node):
     assert not distinctions(function(Evaluate(AT, node)))
@@ -182,7 +181,7 @@ def test_the_c_of_a_process_leaves_its_frame_at_a_yield_and_comes_back_to_it():
 
 def test_a_number_is_computed_so_widely_that_it_does_not_wrap():
     wide = Num(0, (1 << 64) - 1)
-    test = Compare(AT, BOOL, "==", Binary(AT, Num(-5, (1 << 64) - 1), "-", Local(AT, wide, "x"), X), number(0))
+    test = Binary(AT, BOOL, "==", Binary(AT, Num(-5, (1 << 64) - 1), "-", Local(AT, wide, "x"), X), number(0))
     with scope({}):
         text = print_function(Translation(World, 1), function(Evaluate(AT, Assertion(AT, NOTHING, test, SITE))))
     assert "holds(c, ((__int128)(((__int128)(v_x) - (__int128)(v_x))) == (__int128)(0)), 0);" in text
