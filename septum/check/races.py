@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from septum.check.result import Access, Race, Standing
 from septum.check.slicing import Slice, Watched
-from septum.check.trace import End, Trace, marked, trace
+from septum.check.trace import End, Trace, locks_held, marked, trace
 from septum.explore.build import RACE, Build
 from septum.explore.watching import FoundRace, RaceRecord
 from septum.lang.engine import Status
@@ -17,6 +17,7 @@ from septum.lang.places import Places
 from septum.lang.types import scope
 
 Schedule = Sequence[tuple[int, int]]
+Buffer = ctypes.Array[ctypes.c_char]
 
 MOST_FOLLOWED = 8
 """So many steps of the partner are looked at, as in races.c."""
@@ -35,13 +36,17 @@ class RacingTrace:
 
 def race_at(build: Build, schedule: Schedule) -> FoundRace | None:
     """A race between two threads' next steps after a schedule, if any; it takes a C compiler, and the scope of the build."""
-    library = build.reducible(watched=True)
-    state = ctypes.create_string_buffer(build.initial, len(build.initial))
-    for thread, choice in schedule:
-        library.septum_step(state, thread, ctypes.byref((ctypes.c_uint32 * STEP_WORDS)(choice)))
+    library, state = build.reducible(watched=True), _state_after(build, schedule)
     record = RaceRecord()
     library.septum_race_at(state, len(build.threads), ctypes.byref(record))
     return record.read()
+
+
+def _state_after(build: Build, schedule: Schedule) -> Buffer:
+    library, state = build.library(), ctypes.create_string_buffer(build.initial, len(build.initial))
+    for thread, choice in schedule:
+        library.septum_step(state, thread, ctypes.byref((ctypes.c_uint32 * STEP_WORDS)(choice)))
+    return state
 
 
 def racing_trace(build: Build, schedule: Schedule) -> RacingTrace:
@@ -51,7 +56,7 @@ def racing_trace(build: Build, schedule: Schedule) -> RacingTrace:
         if found is None:
             raise EnginesDisagree(f"{build.scenario.name}: the schedule leads to no race")
         replayed = trace(build, schedule, End.RACE)
-        race = _race(build, found, replayed.threads)
+        race = _race(build, schedule, found, replayed.threads)
         steps = marked(replayed.steps, *_slices(build, schedule, found, [step.locks for step in replayed.steps]))
     return RacingTrace(replace(replayed, steps=steps, property=RACE, clause=clause_of(race)), race)
 
@@ -83,20 +88,45 @@ def _until(build: Build, schedule: Schedule, then: Schedule, wanted: Sequence[tu
     return watched, False
 
 
-def _race(build: Build, found: FoundRace, standing: Sequence[Standing]) -> Race:
-    return Race(
-        standing[found.thread], standing[found.partner],
-        (_access(build, found, 0), _access(build, found, 1)), (_access(build, found, 2), _access(build, found, 3)),
-        found.apart,
-    )  # fmt: skip
+def _race(build: Build, schedule: Schedule, found: FoundRace, standing: Sequence[Standing]) -> Race:
+    before = _state_after(build, schedule)
+    held = _held(build, before, [(found.thread, found.choice)], (0, 1), found)
+    comes = [(found.partner, found.partner_choice), *[(found.partner, 0)] * (MOST_FOLLOWED - 1)]
+    others = _held(build, before, comes, (2, 3), found)
+    if len(others) < 2:  # it touches them only once the step was begun
+        others = _held(build, _state_after(build, [*schedule, (found.thread, found.choice)]), comes, (2, 3), found)
+    fallback = [standing[found.thread].locks] * 2, [standing[found.partner].locks] * 2
+    locks = [*(held if len(held) == 2 else fallback[0]), *(others if len(others) == 2 else fallback[1])]
+    a, b, x, y = (_access(build, found, number, locks[number]) for number in range(4))
+    return Race(standing[found.thread], standing[found.partner], (a, b), (x, y), found.apart)
 
 
-def _access(build: Build, found: FoundRace, number: int) -> Access:
+def _held(build: Build, state: Buffer, steps: Schedule, numbers: Sequence[int], found: FoundRace) -> list[tuple[str, ...]]:
+    """The locks that a thread holds as it makes these accesses of a race, in these next steps of it, as far as it makes them."""
+    library, places = build.watched(), Places(build.model.world, build.translation.realised)
+    sites, left, held = (*found.sites, *found.partner_sites), list(numbers), []
+    world = ctypes.create_string_buffer(build.translation.world_size)
+    library.septum_world_before.restype = ctypes.c_int64
+    for thread, choice in steps:
+        at, choice = 0, choice if choice < library.septum_choices(state, thread) else 0
+        while left:
+            place = sites[left[0]], found.offsets[left[0]]
+            at = library.septum_world_before(state, thread, choice, at, *place, world) + 1
+            if not at:
+                break
+            held.append(locks_held(world.raw, thread, places))
+            left = left[1:]
+        if not left or library.septum_step(state, thread, ctypes.byref((ctypes.c_uint32 * STEP_WORDS)(choice))):
+            break
+    return held
+
+
+def _access(build: Build, found: FoundRace, number: int, locks: tuple[str, ...]) -> Access:
     site, offset = (*found.sites, *found.partner_sites)[number], found.offsets[number]
     named = build.translation.named[site]
     places = Places(build.model.world, build.translation.realised)
     path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in places.path(offset)).removeprefix(".")
-    return Access(path, bool(found.written >> number & 1), named.function, named.file, named.line, named.text)
+    return Access(path, bool(found.written >> number & 1), named.function, named.file, named.line, named.text, locks)
 
 
 def clause_of(race: Race) -> str:
@@ -106,8 +136,8 @@ def clause_of(race: Race) -> str:
     alone = (x.place, x.line, x.written) == (y.place, y.line, y.written)
     comes = _said(x) if alone else f"{_said(x)} and {'then ' if race.apart else ''}{_said(y)}"
     return (
-        f"{RACE}: a step of {race.thread.thread}, which holds {_locks(race.thread)}, {_said(first)} and then {_said(second)}; "
-        f"{race.partner.thread}, which holds {_locks(race.partner)}, may come between: it {comes}"
+        f"{RACE}: a step of {race.thread.thread}, which holds {_locks(first, second)}, {_said(first)} and then {_said(second)}; "
+        f"{race.partner.thread}, which holds {_locks(x, x if alone else y)}, may come between: it {comes}"
     )
 
 
@@ -121,5 +151,6 @@ def _said(access: Access) -> str:
     return f"{'writes' if access.written else 'reads'} {access.place} ({access.file.rsplit('/', 1)[-1]}:{access.line})"
 
 
-def _locks(standing: Standing) -> str:
-    return ", ".join(standing.locks) or "no lock"
+def _locks(first: Access, second: Access) -> str:
+    one, two = (", ".join(access.locks) or "no lock" for access in (first, second))
+    return one if one == two else f"{one} at first and {two} at last"

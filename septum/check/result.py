@@ -89,7 +89,7 @@ class Standing:
 
 @dataclass(frozen=True)
 class Access:
-    """One access to a scalar of the state: its place, as shown, and the expression that names it."""
+    """One access to a scalar of the state: its place, as shown, the expression that names it, and the locks held at it."""
 
     place: str
     written: bool
@@ -97,13 +97,14 @@ class Access:
     file: str
     line: int
     text: str
+    locks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Race:
     """A step that is no whole: `partner` may come between its two accesses, and touches with effect what both touch.
 
-    Where both stand, and what they hold, is how it is before the step. `apart`: the partner does so by two steps of its own.
+    Where both stand is how it is before the step. `apart`: the partner does so by two steps of its own.
     """
 
     thread: Standing

@@ -239,13 +239,7 @@ class _Replay:
 
     def held(self, thread: int) -> tuple[str, ...]:
         """The locks that a thread holds."""
-        return tuple(f"{path} ({how})" for path, offset, _ in self.locks if (how := self._how(offset, thread)))
-
-    def _how(self, offset: int, thread: int) -> str:
-        lock = lock_view(self.engine.world(), offset, self.places)
-        if lock.writer >> thread & 1:
-            return "write"
-        return "read" if lock.readers >> thread & 1 else ""
+        return locks_held(self.engine.world(), thread, self.places)
 
     def _standing(self, number: int) -> Standing:
         actor, failure = self.engine.threads[number], self.engine.failure
@@ -271,6 +265,18 @@ class _Replay:
                 names = [self.engine.threads[n].thread.name for n in owners]
                 return f"{path}, held by {', '.join(names)}" if owners else path
         return stack[-1].source if (stack := self.stack(number)) else ""
+
+
+def locks_held(world: bytes, thread: int, places: Places) -> tuple[str, ...]:
+    """The locks that a thread holds, by the bytes of a world."""
+    found = ((path, _how(lock_view(world, offset, places), thread)) for path, offset, _ in places.structs(Lock))
+    return tuple(f"{path} ({how})" for path, how in found if how)
+
+
+def _how(lock: _LockView, thread: int) -> str:
+    if lock.writer >> thread & 1:
+        return "write"
+    return "read" if lock.readers >> thread & 1 else ""
 
 
 @dataclass(frozen=True)

@@ -124,6 +124,43 @@ EXPORTED void septum_race_at(const uint8_t *state, unsigned threads, struct race
 		judge_steps(watcher, state, race);
 	free(watcher);
 }
+
+struct moment {
+	uint32_t access;
+	uint8_t *world;
+};
+
+static void keep_world(void *of, uint32_t count, const void *world)
+{
+	const struct moment *moment = of;
+
+	if (count == moment->access)
+		memcpy(moment->world, world, WORLD_SIZE);
+}
+
+/* The world in the middle of a step, before it touches a place by an expression, at its access `first` or later: which one, or -1. */
+EXPORTED int64_t septum_world_before(const uint8_t *state, unsigned thread, uint32_t choice, uint32_t first, uint32_t site,
+				     uint32_t offset, uint8_t *world)
+{
+	static access_t kept[MOST_ACCESSES];
+	_Alignas(64) uint8_t after[STRIDE];
+	struct moment moment = { .world = world };
+	accesses_t all = { .at = kept, .room = MOST_ACCESSES };
+	step_t step = { .choice = choice };
+
+	memcpy(after, state, STATE_SIZE);
+	watch_step(after, thread, &step, &all);
+	for (moment.access = first; moment.access < all.count && moment.access < all.room; moment.access++)
+		if (kept[moment.access].site == site && kept[moment.access].offset == offset)
+			break;
+	if (moment.access >= all.count || moment.access >= all.room)
+		return -1;
+	memcpy(after, state, STATE_SIZE);
+	all.between = keep_world;
+	all.of = &moment;
+	watch_step(after, thread, &step, &all);
+	return moment.access;
+}
 #else
 struct watcher {
 	uint32_t lost;

@@ -402,6 +402,37 @@ def test_a_race_is_told_with_both_accesses_both_stacks_and_the_locks_of_either()
     assert found.depth == len(found.counterexample.steps)
 
 
+@process
+def pushes_and_looks_again(w: Words):
+    yield from spin_lock(w, w.lock)
+    w.x += 1
+    spin_unlock(w, w.lock)
+    w.y = w.x
+
+
+@process
+def pops(w: Words):
+    yield from spin_lock(w, w.lock)
+    w.x -= 1
+    spin_unlock(w, w.lock)
+
+
+def test_a_lock_that_is_held_in_a_part_of_a_step_is_told_of_the_accesses_in_it():
+    def start(setup):
+        setup.m.x = 2
+        setup.thread("pusher", call(pushes_and_looks_again))
+        setup.thread("popper", call(pops))
+
+    made = Model("pool", Words, (Scenario("s", "", start, (), {THREADS: 2}),), (Property("context", ""),))
+    found = check(made, "s")
+    race = found.counterexample.race
+    assert race.thread.thread == "pusher"
+    assert [one.locks for one in race.accesses] == [("lock (write)",), ()]
+    assert [one.locks for one in race.partner_accesses] == [("lock (write)",), ("lock (write)",)]
+    assert "pusher, which holds lock (write) at first and no lock at last" in found.clause
+    assert "popper, which holds lock (write)," in found.clause
+
+
 def test_a_race_is_replayed_from_its_token(tmp_path):
     path = tmp_path / "counter.py"
     path.write_text(COUNTER)
