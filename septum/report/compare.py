@@ -44,6 +44,7 @@ def verdicts(found: Sequence[Evidence], width: int, colour: bool) -> str:
     from septum.report.style import VERDICT_STYLE, rendered, table
 
     rows = table()
+    rows.padding = (0, 0, 0, 0)  # so that every property has room in 80 columns
     rows.add_column("design", no_wrap=True)
     for heading in FAMILY_HEADINGS:
         rows.add_column(heading, no_wrap=True)

@@ -20,7 +20,7 @@ WHOLE = (
     "dpamt_merged",
     "dpamt_merged_split",
 )  # the others differ from one of these in few operations
-ELSEWHERE = ("two_tds", "split_two_tds")
+ELSEWHERE = ("teardown", "split_two_tds")
 PAIRS = [
     (design, scenario.name)
     for design in designs()
