@@ -28,22 +28,24 @@ def mutated(mutation: Mutation) -> Iterator[None]:
     with ExitStack() as stack:
         stack.callback(build._recent.clear)
         for name in mutation.functions:
-            stack.enter_context(_in_place_of(getattr(module, name), _defined(module, name, text)))
+            stack.enter_context(_changed(module, name, text))
         yield
 
 
 @contextmanager
-def _in_place_of(original: Any, replacement: Any) -> Iterator[None]:
-    """Whatever module or design has the original, has the replacement inside."""
-    places = [(vars(one), name) for one in _modules() for name, value in vars(one).items() if value is original]
+def _changed(module: Any, name: str, text: str) -> Iterator[None]:
+    """Whatever module or design has the function, has inside the one that the text defines."""
+    original = getattr(module, name)
+    places = [(vars(one), key) for one in _modules() for key, value in vars(one).items() if value is original]
     places += [(one._own, key) for one in BUILT_IN for key, value in one._own.items() if value is original]
-    for names, name in places:
-        names[name] = replacement
+    replacement = _defined(module, name, text)  # its decorator has given it to its design by now
+    for names, key in places:
+        names[key] = replacement
     try:
         yield
     finally:
-        for names, name in places:
-            names[name] = original
+        for names, key in places:
+            names[key] = original
 
 
 def _modules() -> list[Any]:

@@ -11,6 +11,7 @@ from septum.check.check import check
 from septum.check.loading import load
 from septum.check.mutants import alone
 from septum.check.result import Verdict
+from septum.designs import BUILT_IN
 from tests.designs.mutate import mutated
 from tests.designs.mutations import MUTATIONS
 from tests.designs.mutations_locks import LOCKS
@@ -34,3 +35,11 @@ def test_there_are_enough_mutations_and_no_two_are_the_same():
 def test_a_lock_that_is_left_out_is_not_released_either():
     left_out = [one for one in (*MUTATIONS, *LOCKS) if any("unlock" in old and "pass" in new for old, new in one.also)]
     assert len(left_out) >= 15
+
+
+def test_after_a_mutation_every_design_is_as_it_was():
+    before = [dict(design.bindings()) for design in BUILT_IN]
+    for mutation in {one.file: one for one in MUTATIONS}.values():
+        with mutated(mutation):
+            pass
+    assert [dict(design.bindings()) for design in BUILT_IN] == before
