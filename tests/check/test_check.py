@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import textwrap
 from dataclasses import replace
 from pathlib import Path
@@ -237,8 +238,8 @@ def test_a_full_disk_for_the_schedule_is_one_clear_message(mine, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     path = mine(body)
-    monkeypatch.setattr(Path, "write_text", full)
-    with pytest.raises(UserError, match=r"schedule: No space left on device"):
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(UserError, match=r"schedule: no space left on device"):
         check(path, "s", engine="python")
 
 
