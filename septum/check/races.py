@@ -20,7 +20,7 @@ Schedule = Sequence[tuple[int, int]]
 Buffer = ctypes.Array[ctypes.c_char]
 
 MOST_FOLLOWED = 8
-"""So many steps of the partner are looked at, as in races.c."""
+"""So many steps of the partner are looked at, as in watched.c."""
 
 STEP_WORDS = 6
 """Of a step_t, the first of which is the choice."""
@@ -43,7 +43,7 @@ def race_at(build: Build, schedule: Schedule) -> FoundRace | None:
 
 
 def _state_after(build: Build, schedule: Schedule) -> Buffer:
-    library, state = build.library(), ctypes.create_string_buffer(build.initial, len(build.initial))
+    library, state = build.watched(), ctypes.create_string_buffer(build.initial, len(build.initial))
     for thread, choice in schedule:
         library.septum_step(state, thread, ctypes.byref((ctypes.c_uint32 * STEP_WORDS)(choice)))
     return state
@@ -64,14 +64,18 @@ def racing_trace(build: Build, schedule: Schedule) -> RacingTrace:
 def _slices(build: Build, schedule: Schedule, found: FoundRace, locks: Sequence[Sequence[str]]) -> Iterator[Slice]:
     """What the accesses of either side depend on: of the step, and of the steps of the partner, before it or else after it."""
     written = [bool(found.written >> number & 1) for number in range(4)]
-    step, wanted = (found.thread, found.choice), list(zip(found.offsets, written, strict=True))
-    comes = [(found.partner, found.partner_choice), *[(found.partner, 0)] * (MOST_FOLLOWED - 1)]
+    step, wanted, comes = (found.thread, found.choice), list(zip(found.offsets, written, strict=True)), _comes(found)
     yield Slice(_until(build, [*schedule], [step], wanted[:2])[0], locks).of_accesses(len(schedule), wanted[:2])
     for before in ([], [step]):
         watched, made = _until(build, [*schedule, *before], comes, wanted[2:])
         if made or before:
             yield Slice(watched, locks).of_accesses(len(schedule) + len(before), wanted[2:])
             return
+
+
+def _comes(found: FoundRace) -> Schedule:
+    """The steps of the partner that are looked at."""
+    return [(found.partner, found.partner_choice), *[(found.partner, 0)] * (MOST_FOLLOWED - 1)]
 
 
 def _until(build: Build, schedule: Schedule, then: Schedule, wanted: Sequence[tuple[int, bool]]) -> tuple[Watched, bool]:
@@ -89,21 +93,22 @@ def _until(build: Build, schedule: Schedule, then: Schedule, wanted: Sequence[tu
 
 
 def _race(build: Build, schedule: Schedule, found: FoundRace, standing: Sequence[Standing]) -> Race:
-    before = _state_after(build, schedule)
-    held = _held(build, before, [(found.thread, found.choice)], (0, 1), found)
-    comes = [(found.partner, found.partner_choice), *[(found.partner, 0)] * (MOST_FOLLOWED - 1)]
-    others = _held(build, before, comes, (2, 3), found)
-    if len(others) < 2:  # it touches them only once the step was begun
-        others = _held(build, _state_after(build, [*schedule, (found.thread, found.choice)]), comes, (2, 3), found)
-    fallback = [standing[found.thread].locks] * 2, [standing[found.partner].locks] * 2
-    locks = [*(held if len(held) == 2 else fallback[0]), *(others if len(others) == 2 else fallback[1])]
-    a, b, x, y = (_access(build, found, number, locks[number]) for number in range(4))
-    return Race(standing[found.thread], standing[found.partner], (a, b), (x, y), found.apart)
+    step, one, two = (found.thread, found.choice), standing[found.thread], standing[found.partner]
+    held = _held(build, schedule, [step], (0, 1), found)
+    same = found.partner_sites[0] == found.partner_sites[1] and found.offsets[2] == found.offsets[3]
+    numbers = (2,) if same else (2, 3)
+    others = _held(build, schedule, _comes(found), numbers, found)
+    if len(others) < len(numbers):  # it touches them only once the step was begun
+        others = _held(build, [*schedule, step], _comes(found), numbers, found)
+    locks = [*(held if len(held) == 2 else [one.locks] * 2), *(others or [two.locks])]
+    a, b, x, y = (_access(build, found, number, locks[min(number, len(locks) - 1)]) for number in range(4))
+    return Race(one, two, (a, b), (x, y), found.apart)
 
 
-def _held(build: Build, state: Buffer, steps: Schedule, numbers: Sequence[int], found: FoundRace) -> list[tuple[str, ...]]:
-    """The locks that a thread holds as it makes these accesses of a race, in these next steps of it, as far as it makes them."""
+def _held(build: Build, schedule: Schedule, steps: Schedule, numbers: Sequence[int], found: FoundRace) -> list[tuple[str, ...]]:
+    """The locks that a thread holds as it makes these accesses of a race, in steps after the schedule, as far as it does."""
     library, places = build.watched(), Places(build.model.world, build.translation.realised)
+    state = _state_after(build, schedule)
     sites, left, held = (*found.sites, *found.partner_sites), list(numbers), []
     world = ctypes.create_string_buffer(build.translation.world_size)
     library.septum_world_before.restype = ctypes.c_int64

@@ -11,7 +11,8 @@
  * What commutes, by a routine that says so, is left out. An atomic routine, a word of several fields, and the words of the condition
  * that S waited for, which are taken in the moment in which it came true, are one access each. A lock needs no name: it keeps T out.
  *
- * Offers watch_next and forget_steps as steps are taken, judge_steps and note_race, races_less; septum_race_at to Python.
+ * Offers watch_next and forget_steps as steps are taken, judge_steps and note_race, races_less; septum_race_at and
+ * septum_world_before to Python.
  * Without -DWATCHED they do nothing.
  */
 static int races_less(const struct race *a, const struct race *b)

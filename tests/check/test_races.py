@@ -384,14 +384,19 @@ def forgets_the_lock(w: Words):
     w.x -= 1
 
 
-def test_a_race_is_told_with_both_accesses_both_stacks_and_the_locks_of_either():
+def told(pusher, popper):
+    """What a check finds of two threads and one place."""
+
     def start(setup):
         setup.m.x = 2
-        setup.thread("pusher", call(pushes))
-        setup.thread("popper", call(forgets_the_lock))
+        setup.thread("pusher", call(pusher))
+        setup.thread("popper", call(popper))
 
-    made = Model("pool", Words, (Scenario("s", "", start, (), {THREADS: 2}),), (Property("context", ""),))
-    found = check(made, "s")
+    return check(Model("pool", Words, (Scenario("s", "", start, (), {THREADS: 2}),), (Property("context", ""),)), "s")
+
+
+def test_a_race_is_told_with_both_accesses_both_stacks_and_the_locks_of_either():
+    found = told(pushes, forgets_the_lock)
     race = found.counterexample.race
     sides = {race.thread.thread: race.thread, race.partner.thread: race.partner}
     assert (found.verdict, found.property) == (Verdict.VIOLATED, "race")
@@ -417,14 +422,16 @@ def pops(w: Words):
     spin_unlock(w, w.lock)
 
 
-def test_a_lock_that_is_held_in_a_part_of_a_step_is_told_of_the_accesses_in_it():
-    def start(setup):
-        setup.m.x = 2
-        setup.thread("pusher", call(pushes_and_looks_again))
-        setup.thread("popper", call(pops))
+@process
+def sets(w: Words):
+    yield from spin_lock(w, w.lock)
+    w.x = 7
+    spin_unlock(w, w.lock)
 
-    made = Model("pool", Words, (Scenario("s", "", start, (), {THREADS: 2}),), (Property("context", ""),))
-    found = check(made, "s")
+
+@pytest.mark.parametrize("partner", [pops, sets])
+def test_a_lock_that_is_held_in_a_part_of_a_step_is_told_of_the_accesses_in_it(partner):
+    found = told(pushes_and_looks_again, partner)
     race = found.counterexample.race
     assert race.thread.thread == "pusher"
     assert [one.locks for one in race.accesses] == [("lock (write)",), ()]
