@@ -95,11 +95,8 @@ def _until(build: Build, schedule: Schedule, then: Schedule, wanted: Sequence[tu
 def _race(build: Build, schedule: Schedule, found: FoundRace, standing: Sequence[Standing]) -> Race:
     step, one, two = (found.thread, found.choice), standing[found.thread], standing[found.partner]
     held = _held(build, schedule, [step], (0, 1), found)
-    same = found.partner_sites[0] == found.partner_sites[1] and found.offsets[2] == found.offsets[3]
-    numbers = (2,) if same else (2, 3)
-    others = _held(build, schedule, _comes(found), numbers, found)
-    if len(others) < len(numbers):  # it touches them only once the step was begun
-        others = _held(build, [*schedule, step], _comes(found), numbers, found)
+    tries = [_held(build, before, _comes(found), (2, 3), found) for before in (schedule, [*schedule, step])]
+    others = max(tries, key=len)  # some are made only once the step was begun; the two may be one
     locks = [*(held if len(held) == 2 else [one.locks] * 2), *(others or [two.locks])]
     a, b, x, y = (_access(build, found, number, locks[min(number, len(locks) - 1)]) for number in range(4))
     return Race(one, two, (a, b), (x, y), found.apart)

@@ -327,6 +327,8 @@ class Words(Struct):
     y: u8
     cpu: Cpu[ThreadId]
     lock: SpinLock
+    at: u8
+    slot: u8[4]
 
 
 @process
@@ -405,6 +407,21 @@ def test_a_race_is_told_with_both_accesses_both_stacks_and_the_locks_of_either()
     assert [one.function for one in sides["popper"].stack] == ["forgets_the_lock"]
     assert "holds lock (write)" in found.clause and "holds no lock" in found.clause
     assert found.depth == len(found.counterexample.steps)
+
+
+@process
+def counts_somewhere(w: Words):
+    yield
+    here = w.at
+    w.slot[here] += 1
+    yield
+    w.at = 1
+
+
+def test_a_place_of_an_array_that_only_a_run_knows_may_be_met():
+    found = told(counts_somewhere, counts_somewhere)
+    assert (found.verdict, found.property) == (Verdict.VIOLATED, "race")
+    assert {one.place for one in found.counterexample.race.accesses} == {"slot[0]"}
 
 
 @process
