@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from septum.designs import upstream
-from septum.host.geometry import LEVELS
+from septum.host.geometry import ENTRIES, LEVELS
 from septum.host.pools import EEXIST, EINVAL, OK
 from septum.kvm.machine import Machine
 from septum.kvm.memslots import MEMSLOTS, SLOT_IDS
@@ -26,7 +26,7 @@ from septum.lang import Setup, scope
 from septum.lang.processes import running
 from septum.lang.struct import allocate, realise
 from septum.scenarios.direct import age_alias, aliased, copy_on_write, notifier_range, plain_vm
-from septum.scenarios.dirty_log import giant_vm, log_1g, log_eager, log_initially_set, log_lazy, log_manual, log_set_lazy
+from septum.scenarios.dirty_log import PAGES_1G, log_1g, log_eager, log_initially_set, log_lazy, log_manual, log_set_lazy
 from septum.scenarios.slots import slot_stress
 from septum.scenarios.views import both_views, views_log
 from septum.scenarios.world import World
@@ -112,7 +112,7 @@ def leaves(m):
 
 
 def huge_vm(world):
-    return plain_vm(world, pages=2, huge=True)
+    return plain_vm(world, pages=2, folio=ENTRIES.value)
 
 
 def test_dirty_log_page_splitting_eagerly():
@@ -132,7 +132,7 @@ def test_dirty_log_page_splitting_eagerly():
 
 def test_dirty_log_page_splitting_of_1g():
     """A 1G leaf is split to 4K when logging begins, over two levels, and is one leaf again when it has ended."""
-    with machine(log_1g, giant_vm, levels=4) as m:
+    with machine(log_1g, lambda world: plain_vm(world, PAGES_1G.value, PAGES_1G.value), levels=4) as m:
         run(access(m, VCPU, 1, Acc.WRITE))
         assert m.vm[VM].direct.stat[3] == 1
         assert region(m, 0, 4, flags=LOG) == OK
