@@ -29,6 +29,7 @@ from septum.lang.struct import allocate
 ENDED = 255
 OUT_OF_RANGE = "range"
 STEP_SECONDS = 10
+TICK_SECONDS = 1.0
 
 
 class Status(enum.Enum):
@@ -95,7 +96,7 @@ class Engine:
         if not self.can_step(thread):
             return Status.BLOCKED
         try:
-            with _bounded_time():
+            with bounded_time():
                 self._advance(actor, choice)
         except (AssertionError, Violation) as error:
             self.failure = _failure(error, thread)
@@ -262,18 +263,26 @@ def _place(error: BaseException) -> str:
 
 
 @contextmanager
-def _bounded_time() -> Iterator[None]:
-    """A step that does not end is a ModelError; only the main thread can be interrupted. CPU time: a machine may be crowded."""
+def bounded_time() -> Iterator[None]:
+    """A step that does not end is a ModelError; only the main thread can be interrupted.
+
+    What counts is the CPU time that the step was seen to use, tick by tick: a machine that stood still for a while, or one
+    long call of a library, is one tick.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    ticks = 0
 
-    def stop(_signal: int, frame: FrameType | None) -> None:
-        where = f"{shown_path(frame.f_code.co_filename)}:{frame.f_lineno}" if frame else "the model"
-        raise ModelError(f"{where}: the step does not end within {STEP_SECONDS} seconds")
+    def tick(_signal: int, frame: FrameType | None) -> None:
+        nonlocal ticks
+        ticks += 1
+        if ticks * TICK_SECONDS >= STEP_SECONDS:
+            where = f"{shown_path(frame.f_code.co_filename)}:{frame.f_lineno}" if frame else "the model"
+            raise ModelError(f"{where}: the step does not end within {STEP_SECONDS} seconds")
 
-    before = signal.signal(signal.SIGPROF, stop)
-    signal.setitimer(signal.ITIMER_PROF, STEP_SECONDS)
+    before = signal.signal(signal.SIGPROF, tick)
+    signal.setitimer(signal.ITIMER_PROF, TICK_SECONDS, TICK_SECONDS)
     try:
         yield
     finally:
