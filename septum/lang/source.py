@@ -7,7 +7,7 @@ import builtins
 import functools
 import inspect
 import linecache
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -90,5 +90,14 @@ def source_of(function: Callable[..., Any]) -> Source:
 @functools.lru_cache(maxsize=256)
 def _parsed(file: str, lines: tuple[str, ...]) -> tuple[tuple[str, ...], dict[int, ast.FunctionDef]]:
     """The functions of a file by the line on which they begin, decorators included; the file is parsed once."""
-    nodes = [node for node in ast.walk(ast.parse("".join(lines))) if isinstance(node, ast.FunctionDef)]
+    nodes = _defined(ast.parse("".join(lines)))
     return lines, {min([node.lineno, *(part.lineno for part in node.decorator_list)]): node for node in nodes}
+
+
+def _defined(tree: ast.AST) -> Iterator[ast.FunctionDef]:
+    """The functions among the statements of a tree and of those within them; an expression has none."""
+    for block in ("body", "orelse", "handlers", "finalbody", "cases"):
+        for node in getattr(tree, block, ()):
+            if isinstance(node, ast.FunctionDef):
+                yield node
+            yield from _defined(node)
