@@ -148,6 +148,7 @@ class Recorder:
         self._statements: dict[str, dict[int, Statement]] = {}
         self._frames: dict[FrameType, Frame] = {}
         self._stack: list[Frame] = []
+        self._entered: list[FrameType] = []
         self._asked = Node(BEFORE)
 
     @contextmanager
@@ -160,7 +161,9 @@ class Recorder:
             yield asked
         finally:
             sys.settrace(before)
-            self._stack, self._asked = [], Node(BEFORE)
+            for frame in self._entered:
+                frame.f_trace = None  # Python's collector does not see through the frame of a generator that waits
+            self._stack, self._entered, self._asked = [], [], Node(BEFORE)
 
     def chose(self, frame: FrameType) -> None:
         """What the function waits for is a choice, which is made next."""
@@ -222,6 +225,7 @@ class Recorder:
         elif known.current:
             known.current.step = self.step
         self._stack.append(known)
+        self._entered.append(frame)
         return self._traced
 
     def _bind(self, callee: Frame, caller: Frame) -> None:

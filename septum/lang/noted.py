@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable
 from typing import Any
+from weakref import WeakMethod
 
 from septum.lang.struct import Realised, Struct, fields, realise
 from septum.lang.types import Array, Scalar
@@ -13,11 +14,14 @@ Note = Callable[[int, int, bool], None]
 """Is told the address of a scalar, its size in bytes, and whether it was written."""
 
 
-def noted(world: type[Struct], note: Note) -> type[Realised]:
-    """The layout of a world under the current scope, whose scalars call `note` before each read and after each write."""
+def noted(world: type[Struct], told: Note) -> type[Realised]:
+    """The layout of a world under the current scope, whose scalars call `told`, a method, before each read and after each write.
+
+    It is called as long as its object is kept elsewhere.
+    """
     cache: dict[object, Any] = {}
     layout: type[Realised] = realise(world, cache)
-    note = Noting(note)
+    note = Noting(told)
     for of, made in cache.items():
         made.__repr__ = note.silent(made.__repr__)
         if isinstance(of, Array):
@@ -30,14 +34,19 @@ def noted(world: type[Struct], note: Note) -> type[Realised]:
 
 
 class Noting:
-    """Tells `note` of what a model touches. What a message shows was not touched: that it is shown is not the model's doing."""
+    """Tells `note` of what a model touches. What a message shows was not touched: that it is shown is not the model's doing.
+
+    The method is not kept: Python's collector does not see that an array type of ctypes refers to the type of its elements, so
+    what these types keep is never freed.
+    """
 
     def __init__(self, note: Note) -> None:
-        self._note, self._showing = note, 0
+        self._note, self._showing = WeakMethod(note), 0
 
     def __call__(self, address: int, size: int, written: bool) -> None:
-        if not self._showing:
-            self._note(address, size, written)
+        note = self._note()
+        if note and not self._showing:
+            note(address, size, written)
 
     def silent(self, shown: Callable[[Any], str]) -> Callable[[Any], str]:
         """`shown`, of whose reads nobody is told."""

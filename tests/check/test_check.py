@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import textwrap
 from dataclasses import replace
@@ -13,6 +14,7 @@ import pytest
 from septum.check import check as checking
 from septum.check import tokens
 from septum.check.check import check, explain
+from septum.check.dependence import Recorder
 from septum.check.loading import load
 from septum.check.result import Verdict
 from septum.explore.explore import Budget, explore
@@ -116,6 +118,17 @@ def test_a_violation_says_what_broke_and_by_which_schedule(mine):
     assert [step.thread for step in steps] in (["T0", "T1", "T0", "T1"], ["T0", "T0", "T1", "T1"])
     assert [(change.place, change.old, change.new) for step in steps[:-1] for change in step.changes] == [("n", "0", "1")]
     assert result.counterexample.threads[1].state == "failed"
+
+
+@pytest.mark.parametrize("body", [BROKEN, DEADLOCK])
+def test_a_check_leaves_nothing_of_its_counterexample_in_memory(mine, body):
+    def recorders():
+        gc.collect()
+        return sum(isinstance(one, Recorder) for one in gc.get_objects())
+
+    before = recorders()
+    assert check(mine(body), "s").counterexample
+    assert recorders() == before
 
 
 def test_a_deadlock_says_who_waits_for_whom(mine):
