@@ -6,6 +6,7 @@ from septum.host.geometry import DYNAMIC_PAMT, ENTRIES, Gfn, Level, Pfn, VmId
 from septum.host.ranges import range_of
 from septum.lang import Witness, process, reached, u64
 from septum.tdx.demote import poll
+from septum.tdx.geometry import WHOLE
 from septum.tdx.mem_range import ACCEPT_COUNTER
 from septum.tdx.mem_sept import freed
 from septum.tdx.operands import RCX
@@ -24,6 +25,7 @@ from septum.tdx.sept import (
     TDEL,
     TDHP,
     SeptState,
+    approach,
     begin,
     end,
     entry_of,
@@ -55,6 +57,10 @@ def tdh_mem_page_promote(m, vm: VmId, gfn: Gfn, level: Level):
     The S-EPT tree is exclusive since 1.5.20, and shared before.
     """
     exclusive = PROMOTE_EXCLUSIVE != 0
+    if not WHOLE:
+        status = yield from approach(m, vm, gfn, level, exclusive)
+        if status != TDX_SUCCESS:
+            return status
     status = begin(m, vm, gfn, level, exclusive)
     if status != TDX_SUCCESS:
         return status
@@ -145,29 +151,47 @@ def poll_and_lock(m, vm: VmId, page: Pfn, level: Level):
 
 
 def merge_metadata(m, first: Pfn, level: Level):
-    """One PAMT entry for what were many; a pair that is not needed any more is handed back in R12 and R13."""
-    owner = tdr_at(m, first, Level(level - 1))
-    if level == 3:
-        for i in range(ENTRIES):
-            m.pamt[range_of(m, Pfn(first + i * ENTRIES))].type = PageType.NDA
-        gig = m.gig[gig_of(first)]
-        gig.type = PageType.REG
-        gig.owner = owner
-        if paired(m):
-            gig.bepoch = 0
-        return
-    entry = m.pamt[range_of(m, first)]
+    """One PAMT entry for what were many. A pair that is not needed any more is handed back, in the whole module in R12 and R13,
+    inside of a machine in the entry's page0 and page1; there the parts keep their own metadata."""
+    if WHOLE:
+        if level == 3:
+            merge_ranges(m, first)
+            return
+        merge_pages(m, first)
+    r = range_of(m, first)
+    pair = DYNAMIC_PAMT and paired(m)
+    if pair:
+        withdraw_pair(m, r)
+        m.pamt[r].count = 0
+    m.pamt[r].type = PageType.REG
+    if WHOLE:
+        hand_back(m, m.pamt[r], tdr_at(m, first, Level(1)), pair)
+
+
+def merge_ranges(m, first: Pfn):
+    """What were 2M pages is one of 1G."""
+    gig = m.gig[gig_of(first)]
+    gig.owner = tdr_at(m, first, Level(2))
+    for i in range(ENTRIES):
+        m.pamt[range_of(m, Pfn(first + i * ENTRIES))].type = PageType.NDA
+    gig.type = PageType.REG
+    if paired(m):
+        gig.bepoch = 0
+
+
+def merge_pages(m, first: Pfn):
+    """What were 4K pages is one of 2M."""
     for i in range(ENTRIES):
         m.frame[Pfn(first + i)].type = PageType.NDA
-    if DYNAMIC_PAMT and paired(m):
+
+
+def hand_back(m, entry, owner: Pfn, pair: bool):
+    """The 2M entry's own words, where the pair was; with static PAMT its BEPOCH is what it was last."""
+    if pair:
         answer = m.lp[me()].answer
         answer.r12 = u64(entry.page0) << PAGE_SHIFT
         answer.r13 = u64(entry.page1) << PAGE_SHIFT
-        withdraw_pair(m, range_of(m, first))
         entry.page0 = 0
         entry.page1 = 0
-        entry.count = 0
-    entry.type = PageType.REG
+        entry.large.bepoch = 0
     entry.large.owner = owner
-    if DYNAMIC_PAMT and paired(m):
-        entry.large.bepoch = 0  # where the pair was; with static PAMT it is what it was last
