@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import itertools
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -69,3 +69,11 @@ def program(tmp_path: Path) -> Callable[..., Build]:
         return build(model, Scenario("s", "", start))
 
     return make
+
+
+@pytest.fixture(scope="module")
+def quickly_compiled() -> Iterator[None]:
+    """The C is compiled without optimisation; that it means the same with it is tested in tests/explore and tests/scenarios."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CFLAGS", "-O0")
+        yield

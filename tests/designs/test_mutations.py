@@ -16,6 +16,8 @@ from tests.designs.mutate import mutated
 from tests.designs.mutations import MUTATIONS
 from tests.designs.mutations_locks import LOCKS
 
+pytestmark = pytest.mark.usefixtures("quickly_compiled")
+
 OF_KVM = [one for one in MUTATIONS if one.design.startswith("kvm")]
 
 

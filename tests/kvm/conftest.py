@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 
 @pytest.fixture(scope="module", autouse=True)
-def quickly_compiled() -> Iterator[None]:
-    """The C is compiled without optimisation; that it means the same with it is tested in tests/explore and tests/scenarios."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CFLAGS", "-O0")
-        yield
+def all_quickly_compiled(quickly_compiled: None) -> None:
+    """Every test of this folder."""

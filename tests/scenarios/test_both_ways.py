@@ -9,6 +9,7 @@ import pytest
 
 from septum.check.check import Budget, check
 from septum.check.loading import load
+from septum.check.mutants import alone
 from septum.check.result import Verdict
 from tests.designs.mutate import mutated
 from tests.designs.mutations import MUTATIONS
@@ -24,7 +25,12 @@ MOST_STATES = 20_000_000
 def both_ways(design, scenario, scope, most_states, **options):
     """With all reductions, and without any up to so many states."""
     reduced = check(design, scenario, scope_name=scope, **options)
-    return reduced, check(design, scenario, scope_name=scope, reduce=NONE, budget=Budget(states=most_states), **options)
+    return reduced, unreduced(design, scenario, scope, most_states, **options)
+
+
+def unreduced(design, scenario, scope, most_states, **options):
+    """Without any reduction."""
+    return check(design, scenario, scope_name=scope, reduce=NONE, budget=Budget(states=most_states), **options)
 
 
 def outcome(result):
@@ -60,8 +66,12 @@ OF_DESIGNS = [one for one in MUTATIONS if not one.design.startswith("kvm")]
 def test_a_mutation_both_ways(mutation):
     """In the smallest scope that shows it."""
     with mutated(mutation):
-        model, what = load(mutation.design), {"property": mutation.property}
-        shows = not check(model, mutation.scenario, scope_name="tiny", **what).holds
-        reduced, whole = both_ways(model, mutation.scenario, "tiny" if shows else "small", MOST_STATES, **what)
+        model, property = alone(load(mutation.design), mutation.scenario), mutation.property
+        scope = "tiny"
+        reduced = check(model, mutation.scenario, scope_name=scope, property=property)
+        if reduced.holds:
+            scope = "small"
+            reduced = check(model, mutation.scenario, scope_name=scope, property=property)
+        whole = unreduced(model, mutation.scenario, scope, MOST_STATES, property=property)
     assert (reduced.verdict, reduced.property) == (Verdict.VIOLATED, mutation.property)
     assert outcome(reduced) == outcome(whole)

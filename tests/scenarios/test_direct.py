@@ -13,6 +13,8 @@ from septum.scenarios import PLAIN_VMS
 from septum.scenarios.views import VIEWS
 from tests.lang.parity import assert_same
 
+pytestmark = pytest.mark.usefixtures("quickly_compiled")
+
 MODELS = {name: load(name) for name in sides()}
 TDS = ("kvm_upstream", "kvm_dpamt_merged", "kvm_dpamt_merged_split")
 
