@@ -10,7 +10,7 @@ import pytest
 from septum.check.loading import designs, load
 from septum.cli.new import text
 from septum.sources.begin import Begun, begin, told
-from septum.sources.patch import touched
+from septum.sources.patch import read
 from septum.sources.reached import scenarios
 
 PATCHES = Path(__file__).parent / "patches"
@@ -18,7 +18,7 @@ BASE = designs()["dpamt_merged"]
 
 
 def begun(name: str) -> list[Begun]:
-    return begin(touched((PATCHES / f"{name}.patch").read_text()), BASE)
+    return begin(read((PATCHES / f"{name}.patch").read_text()).functions, BASE)
 
 
 def source(name: str) -> str:
@@ -70,7 +70,7 @@ def test_a_function_that_the_model_has_not_is_named():
 
 
 def test_what_another_design_has_for_a_function_is_the_operation_of_the_base():
-    split, other = begin(touched((PATCHES / "split.patch").read_text()), designs()["dpamt_merged_split"])
+    split, other = begin(read((PATCHES / "split.patch").read_text()).functions, designs()["dpamt_merged_split"])
     assert split.operations == ("split_external_spte",)
     assert split.places == (("designs/dpamt_merged_split.py", "split_external_spte"),)
     assert told(other) == "the model has nothing that stands for it; its nearest name is tdx_sept_free_private_spt()"

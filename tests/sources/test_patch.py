@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from septum.lang.errors import UserError
-from septum.sources.patch import Kind, Touched, kind_of, touched
+from septum.sources.patch import Kind, Touched, kind_of, read
 
 PATCH = (Path(__file__).parent / "patches" / "series.patch").read_text()
 
@@ -17,7 +17,7 @@ def told(one: Touched) -> list[str]:
 
 
 def test_a_series_is_the_functions_that_it_touches_with_their_calls_in_order():
-    found = {one.name: one for one in touched(PATCH)}
+    found = {one.name: one for one in read(PATCH).functions}
     assert list(found) == ["tdx_sept_remove_leaf_spte", "tdx_unpin", "tdx_release", "TRY"]
     assert told(found["tdx_sept_remove_leaf_spte"]) == [
         " tdh_mem_page_remove(kvm)",
@@ -32,12 +32,12 @@ def test_a_series_is_the_functions_that_it_touches_with_their_calls_in_order():
 
 
 def test_lines_are_counted_for_the_function_that_they_belong_to():
-    found = {one.name: (one.added, one.removed) for one in touched(PATCH)}
+    found = {one.name: (one.added, one.removed) for one in read(PATCH).functions}
     assert found == {"tdx_sept_remove_leaf_spte": (4, 0), "tdx_unpin": (0, 1), "tdx_release": (2, 1), "TRY": (1, 1)}
 
 
 def test_what_it_changes_of_locks_pages_and_references_is_told_apart():
-    remove = touched(PATCH)[0]
+    remove = read(PATCH).functions[0]
     assert [(remove.calls[number].kind, remove.calls[number].call.name) for number in remove.changes] == [
         (Kind.REFERENCE, "tdx_pamt_put"),
         (Kind.LOCK, "spin_lock"),
@@ -72,19 +72,19 @@ def test_the_kind_of_a_call_follows_from_its_name(names, kind):
 )  # fmt: skip
 def test_what_is_no_patch_is_refused(patch, message):
     with pytest.raises(UserError, match=message):
-        touched(patch)
+        read(patch).functions
 
 
 def test_a_mail_that_is_encoded_for_transport_is_read_as_what_it_says():
     head = "From 0 Mon Sep 17 00:00:00 2001\nContent-Type: text/plain\nContent-Transfer-Encoding: quoted-printable\n\n"
     first, second, third = PATCH.split("From 0")
     body = second.partition("\n\n")[2].replace("=", "=3D").replace("\t", "=09")
-    found = touched(f"{head}{body}From 0{third}")
-    assert [(one.name, told(one)) for one in found] == [(one.name, told(one)) for one in touched(PATCH)]
+    found = read(f"{head}{body}From 0{third}").functions
+    assert [(one.name, told(one)) for one in found] == [(one.name, told(one)) for one in read(PATCH).functions]
     assert not first
 
 
 def test_a_comment_that_a_hunk_cuts_off_is_no_call():
     hunk = "@@ -1,5 +1,5 @@ static void f(void)\n  * ends() here\n  */\n-\tfirst();\n+\tsecond();\n \t/*\n \t * begins() here\n"
-    (one,) = touched(f"--- a/f.c\n+++ b/f.c\n{hunk}")
+    (one,) = read(f"--- a/f.c\n+++ b/f.c\n{hunk}").functions
     assert told(one) == ["-first()", "+second()"]
