@@ -63,7 +63,7 @@ def new(design: str, base: str, operations: tuple[str, ...], patch: str | None) 
 
 
 def from_patch(source: str, base: str) -> tuple[list[Begun], dict[str, list[str]], list[str]]:
-    """What a patch touches, with what the design `base` has for it, the scenarios that come there, and hunks that are left out."""
+    """What a patch touches, with what the design `base` has for it; the scenarios that come there; hunks that are left out."""
     from septum.check.check import designs
     from septum.sources.begin import begin
     from septum.sources.patch import read

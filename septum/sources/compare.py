@@ -29,7 +29,7 @@ class State(StrEnum):
     UNKEPT = "no hash kept"
 
 
-DRIFT = frozenset({State.CHANGED, State.GONE, State.LOST, State.UNREAD})
+DRIFT = frozenset({State.CHANGED, State.GONE, State.UNREAD})
 """States that a maintainer of the model has to look at."""
 
 

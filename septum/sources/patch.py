@@ -56,10 +56,11 @@ def kind_of(name: str) -> Kind | None:
 
 @dataclass(frozen=True)
 class Line:
-    """A call in a patch: sign is + or - where the patch adds it or takes it away, and blank where it stays."""
+    """A call in a patch: sign is + or - where the patch adds it or takes it away, and blank where it stays; in which diff."""
 
     sign: str
     call: Call
+    diff: int
 
     @property
     def called(self) -> str:
@@ -85,6 +86,18 @@ class Touched:
     added: int = 0
     removed: int = 0
     calls: list[Line] = field(default_factory=list)
+
+    def take(self, line: Line) -> None:
+        """One more call; what an earlier patch of the series did, and this one undoes, is not told."""
+        undone = {"+": "-", "-": "+"}.get(line.sign)
+        same = (one for one in self.calls if one.sign == undone and one.diff < line.diff and str(one.call) == str(line.call))
+        earlier = next(same, None)
+        if earlier is None:
+            self.calls.append(line)
+        elif line.sign == "-":
+            self.calls.remove(earlier)
+        else:
+            self.calls[self.calls.index(earlier)] = Line(" ", line.call, line.diff)
 
     @property
     def changes(self) -> list[int]:
@@ -129,7 +142,7 @@ def _take(found: dict[tuple[str, str], Touched], hunk: Hunk, inside: Sequence[st
             one.removed += sign == "-"
         for call in calls["-" if sign == "-" else "+"].get(number + 1, []):
             if call.name != one.name:
-                one.calls.append(Line(sign, call))
+                one.take(Line(sign, call, hunk.diff))
 
 
 def _calls(lines: list[str]) -> dict[int, list[Call]]:

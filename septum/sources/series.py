@@ -1,4 +1,4 @@
-"""A series of patches as the hunks of its unified diffs: files one after the other, a mailbox, a directory of git format-patch."""
+"""A series of patches as the hunks of its unified diffs: files in a row, a mailbox, a directory of git format-patch."""
 
 from __future__ import annotations
 
@@ -20,12 +20,16 @@ _PLACE = re.compile(rf".*?(?=(?:{'|'.join(PLACES)})/)")
 
 @dataclass(frozen=True)
 class Hunk:
-    """A hunk: its file, its first line there, what its head says of the function, its lines with their signs."""
+    """A hunk: its file, its first line there, what its head says of the function, its lines with their signs.
+
+    `diff` numbers the diffs of files in a series: a later one of the same file is another patch.
+    """
 
     file: str
     line: int
     heading: str
     lines: tuple[str, ...]
+    diff: int
 
     @property
     def place(self) -> str:
@@ -67,7 +71,7 @@ def _decoded(text: str) -> str:
 
 def _hunks(lines: Sequence[str]) -> Iterator[Hunk]:
     """How many lines a hunk has its head says, so that nothing of a mail is taken for one."""
-    number, file, old = 0, "", ""
+    number, diff, file, old = 0, 0, "", ""
     while number < len(lines):
         line, head = lines[number], _HUNK.match(lines[number])
         number += 1
@@ -76,6 +80,7 @@ def _hunks(lines: Sequence[str]) -> Iterator[Hunk]:
         elif line.startswith("+++ "):
             new = _file(line)
             file = old if new == "/dev/null" else new
+            diff += 1
         elif head:
             left, right = (int(count) if count is not None else 1 for count in (head[1], head[3]))
             body: list[str] = []
@@ -89,7 +94,7 @@ def _hunks(lines: Sequence[str]) -> Iterator[Hunk]:
                 right -= sign in " +"
                 body += [lines[number] or " "] if sign != "\\" else []
                 number += 1
-            yield Hunk(file, int(head[2]), head[4], tuple(body))
+            yield Hunk(file, int(head[2]), head[4], tuple(body), diff)
 
 
 def _file(line: str) -> str:

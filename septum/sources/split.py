@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from septum.sources.rules import CLOSING, KEYWORDS, OPENING, attributes, closing, conditionals, unbalanced
 from septum.sources.tokens import Token, words
 
-
 _WITH_ARGUMENTS = re.compile(r"#(?:\s|\\\n)*define(?:\s|\\\n)+\w+\(")
 
 

@@ -72,7 +72,7 @@ def test_the_kind_of_a_call_follows_from_its_name(names, kind):
 )  # fmt: skip
 def test_what_is_no_patch_is_refused(patch, message):
     with pytest.raises(UserError, match=message):
-        read(patch).functions
+        read(patch)
 
 
 def test_a_mail_that_is_encoded_for_transport_is_read_as_what_it_says():

@@ -157,7 +157,7 @@ def tdx_track(m: Machine, vm: VmId):
 
 @process
 def no_vcpus_enter_start(m: Machine, vm: VmId):
-    """In tdh_do_no_vcpus() [6.19], until 6.18 tdx_no_vcpus_enter_start(), kvm-mmu.md 5.6: no vCPU enters, those inside come out."""
+    """In tdh_do_no_vcpus() [6.19], until 6.18 tdx_no_vcpus_enter_start(), kvm-mmu.md 5.6: no vCPU enters or stays inside."""
     if not SPLITS_UNDER_READ_LOCK:
         assert holds_exclusively(m.vm[vm].mmu_lock), "context: vCPUs are kicked out without mmu_lock held for write"
     reached(busy_retried)
