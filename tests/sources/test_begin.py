@@ -12,6 +12,7 @@ from septum.cli.new import text
 from septum.sources.begin import Begun, begin, told
 from septum.sources.patch import read
 from septum.sources.reached import scenarios
+from septum.sources.series import text_of
 
 PATCHES = Path(__file__).parent / "patches"
 BASE = designs()["dpamt_merged"]
@@ -89,3 +90,29 @@ def test_for_what_no_scenario_of_a_design_comes_to_those_of_kvm_are_named():
     found = scenarios("dpamt_merged", [one])
     assert list(found) == ["kvm_dpamt_merged"]
     assert "change_cpus" in found["kvm_dpamt_merged"]
+
+
+def of(source: str) -> list[Begun]:
+    return begin(read(text_of(str(PATCHES / source))).functions, designs()["upstream"])
+
+
+@pytest.mark.parametrize(
+    ("source", "operation", "comments"),
+    [
+        ("stages", "link_external_spt", ["+ reference: tdx_pamt_get(table)", "+ reference: tdx_pamt_put(table)"]),
+        ("mailbox.mbox", "free_external_spt", ["+ grace period: call_rcu(rcu_head)"]),
+        (
+            "moved.diff",
+            "set_external_spte",
+            [
+                "+ lock: guard(mutex)(aug_lock)",
+                "+ lock: scoped_guard(page_lock)",
+                "+ allocation: kvm_x86_call(topup_external_cache)(kvm)",
+            ],
+        ),
+    ],
+)
+def test_a_design_is_begun_from_each_form_of_a_series(source, operation, comments):
+    """A function goes by the name that it had until a release, too."""
+    written = body(text("mine", "upstream", (), of(source), {"": []}), operation)
+    assert [line.removeprefix("# patch: ").partition(" in ")[0] for line in written if line.startswith("# patch: ")] == comments

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from septum.lang.errors import UserError
-from septum.sources.patch import Kind, Touched, kind_of, read
+from septum.sources.patch import Kind, Patch, Touched, kind_of, read
 
 PATCH = (Path(__file__).parent / "patches" / "series.patch").read_text()
 
@@ -88,3 +88,66 @@ def test_a_comment_that_a_hunk_cuts_off_is_no_call():
     hunk = "@@ -1,5 +1,5 @@ static void f(void)\n  * ends() here\n  */\n-\tfirst();\n+\tsecond();\n \t/*\n \t * begins() here\n"
     (one,) = read(f"--- a/f.c\n+++ b/f.c\n{hunk}").functions
     assert told(one) == ["-first()", "+second()"]
+
+
+def one_hunk(heading: str, *lines: str, file: str = "arch/x86/kvm/f.c") -> Patch:
+    old, new = (sum(line[0] in f" {sign}" for line in lines) for sign in "-+")
+    body = "\n".join(lines)
+    return read(f"--- a/{file}\n+++ b/{file}\n@@ -1,{old} +1,{new} @@ {heading}\n{body}\n")
+
+
+@pytest.mark.parametrize(
+    ("heading", "lines"),
+    [
+        ("int f(struct kvm *kvm);", ["+int g(struct kvm *kvm,", "+      gfn_t gfn);"]),
+        ("void f(void)", [" }", "+static int (*const table[])(int) = {", "+\tf,", "+};"]),
+        ("void f(void)", [" }", "+OP_OPTIONAL(get_page)", "+EXPORT_SYMBOL_GPL(f);"]),
+        ("static inline void f(void) { }", [" void f(void) { }", "+struct s {", "+\tint (*g)(int);", "+};"]),
+        ("struct ops {", ["+\tint (*get_page)(int);", " \tint a;"]),
+        ("void f(void)", [" }", " ", "+/* get_page() is", "+ * called later */"]),
+    ],
+)  # fmt: skip
+def test_declarations_and_tables_are_no_functions(heading, lines):
+    found = one_hunk(heading, *lines)
+    assert (found.functions, found.nameless) == ([], [])
+
+
+def test_a_head_over_several_lines_with_a_body_is_a_function():
+    (one,) = one_hunk("", "+static int", "+f(struct kvm *kvm,", "+  gfn_t gfn)", "+{", "+\tget_page(kvm);", "+}").functions
+    assert (one.name, told(one)) == ("f", ["+get_page(kvm)"])
+
+
+@pytest.mark.parametrize("heading", ["out_unlock:", "static int a_function_whose_name_is_cut_o"])
+def test_a_hunk_in_a_function_that_the_patch_does_not_name_is_listed(heading):
+    found = one_hunk(heading, " \tkfree(x);", "+\tput_page(x);", " }", " ", " void f(void)", " {", "+\tg();")
+    assert [(one.name, told(one)) for one in found.functions] == [("f", ["+g()"])]
+    assert found.nameless == ["arch/x86/kvm/f.c:1"]
+    assert one_hunk(heading, " \tkfree(x);", " }", "+", "+#define X 1").nameless == []
+
+
+def test_a_hunk_inside_of_a_comment_calls_nothing():
+    assert told(*one_hunk("void f(void)", " \t * begun above:", "+\t * put_page() comes", "+\t * later").functions) == []
+
+
+def test_guards_and_operations_are_calls_of_what_they_find():
+    lines = (
+        "+\tguard(mutex)(&kvm->lock);",
+        "+\tscoped_guard(spinlock, &a->b_lock)",
+        "+\t\tr = kvm_x86_call(topup_cache)(vcpu, 1);",
+    )
+    (one,) = one_hunk("void f(void)", *lines).functions
+    assert [(line.kind, str(line.call), line.called) for line in one.calls] == [
+        (Kind.LOCK, "guard(mutex)(lock)", "guard(mutex)"),
+        (Kind.LOCK, "scoped_guard(b_lock)", "scoped_guard"),
+        (Kind.ALLOCATION, "kvm_x86_call(topup_cache)(vcpu)", "topup_cache"),
+    ]
+
+
+def test_a_call_that_moves_in_a_patch_is_told_and_one_that_a_later_patch_takes_back_is_not():
+    def diff(*lines: str) -> str:
+        return "--- a/f.c\n+++ b/f.c\n@@ -1,2 +1,2 @@ void f(void)\n" + "\n".join(lines) + "\n"
+
+    moved = diff("-\tget_page(a);", " \tg();", "+\tget_page(a);")
+    assert told(*read(moved).functions) == ["-get_page(a)", " g()", "+get_page(a)"]
+    back = diff("+\tget_page(a);", " \tg();", "-\tget_page(a);")
+    assert told(*read(moved + back).functions) == [" get_page(a)", " g()", " g()"]
