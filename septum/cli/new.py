@@ -7,7 +7,7 @@ import inspect
 import keyword
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,7 +15,7 @@ from septum.cli import names
 from septum.cli.output import write
 from septum.lang.errors import UserError
 from septum.lang.whole import write_whole
-from septum.sources.begin import Begun, annotated, preface, told
+from septum.sources.begin import Begun, annotated, left_out, preface, told
 
 if TYPE_CHECKING:
     from septum.kvm.design import Design
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 @click.option("--op", "operations", metavar="NAME", multiple=True, help="Copy this operation, to be changed; may be repeated.")
 @click.option(
     "--patch",
-    type=click.File(errors="replace"),
-    help="Begin with what a patch of the kernel touches; - reads it from standard input.",
+    metavar="FILE",
+    help="Begin with what a patch of the kernel touches; - reads it from standard input, a directory is all its *.patch files.",
 )
-def new(design: str, base: str, operations: tuple[str, ...], patch: TextIO | None) -> None:
+def new(design: str, base: str, operations: tuple[str, ...], patch: str | None) -> None:
     """Write DESIGN.py, a design that is like another one until it is changed.
 
     The file says what may be changed, and shows the operations of the design that it is based on. With --patch it copies those
@@ -45,8 +45,8 @@ def new(design: str, base: str, operations: tuple[str, ...], patch: TextIO | Non
         raise UserError(f"{name} is no name for a design; letters, digits and _ make one")
     if path.exists():
         raise UserError(f"{path} is there already; choose another name, or remove it")
-    begun, scenarios = from_patch(patch.read(), base) if patch else ([], {})
-    source = text(name, base, operations, begun, scenarios)
+    begun, scenarios, nameless = from_patch(patch, base) if patch else ([], {}, [])
+    source = text(name, base, operations, begun, scenarios, nameless)
     if not path.parent.is_dir():
         raise UserError(f"{path}: there is no directory {path.parent}")
     write_whole(path, source)
@@ -54,22 +54,26 @@ def new(design: str, base: str, operations: tuple[str, ...], patch: TextIO | Non
     if patch:
         lines = [f"{path} is written. It is {base} until you translate the patch, which touches"]
         lines += [f"  {one.touched.name}(): {told(one)}" for one in begun]
+        lines += [left_out(nameless)] if nameless else []
         lines += [f"septum check {model} has {', '.join(names)}" for model, names in scenarios.items() if model]
         lines += [f"The scenarios that come there: {', '.join(scenarios[''])}"] if "" in scenarios else []
-    lines += [f"  septum check ./{path} --scenario {one}" for one in (scenarios.get("", [])[:1] if patch else ["same_gfn"])]
+    where = path if path.is_absolute() else f"./{path}"
+    lines += [f"  septum check {where} --scenario {one}" for one in (scenarios.get("", [])[:1] if patch else ["same_gfn"])]
     write("\n".join(lines))
 
 
-def from_patch(patch: str, base: str) -> tuple[list[Begun], dict[str, list[str]]]:
-    """What a patch touches, with what the design `base` has for it, and the scenarios that come there."""
+def from_patch(source: str, base: str) -> tuple[list[Begun], dict[str, list[str]], list[str]]:
+    """What a patch touches, with what the design `base` has for it; the scenarios that come there; hunks that are left out."""
     from septum.check.check import designs
     from septum.sources.begin import begin
-    from septum.sources.patch import touched
+    from septum.sources.patch import read
     from septum.sources.reached import scenarios
+    from septum.sources.series import text_of
 
     names.known("design", base, designs())
-    begun = begin(touched(patch), designs()[base])
-    return begun, scenarios(base, begun)
+    patch = read(text_of(source))
+    begun = begin(patch.functions, designs()[base])
+    return begun, scenarios(base, begun), patch.nameless
 
 
 def text(
@@ -78,6 +82,7 @@ def text(
     operations: tuple[str, ...] = (),
     begun: Sequence[Begun] = (),
     scenarios: Mapping[str, Sequence[str]] | None = None,
+    nameless: Sequence[str] = (),
 ) -> str:
     """The file: imports, the design, what each operation has to do, copies of those that were asked for or that a patch needs."""
     from septum.check.check import designs
@@ -98,7 +103,7 @@ def text(
         f'"""{name}: say here in one line what is new about it. So far it is {base}."""\n',
         "\n".join([f"from septum.designs.{base} import design as {base}", *imports]) + "\n",
         f'design = Design("{name}", base={base})\n',
-        *(["\n".join(preface(begun, scenarios or {})) + "\n"] if begun else []),
+        *(["\n".join(preface(begun, scenarios or {}, nameless)) + "\n"] if begun else []),
         *(f"\n{source}" for source in notes),
         "\n" + "\n".join(advice(found, OPERATIONS)) + "\n",
     ]

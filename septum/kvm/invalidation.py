@@ -7,7 +7,7 @@ from septum.lang import atomic
 
 
 def kvm_mmu_invalidate_start(m: Machine, vm: VmId, first: Gfn, last: Gfn):
-    """kvm_mmu_invalidate_start() and its first _range_add() [7.2], kvm-mmu.md 6.5; mmu_lock held for write. Ranges only grow."""
+    """kvm_mmu_invalidate_start() [7.2] and its first range, kvm-mmu.md 6.5; mmu_lock held for write. Ranges only grow."""
     atomic("who reads this without mmu_lock looks at it again under the lock")
     kvm = m.vm[vm]
     assert holds_exclusively(kvm.mmu_lock), "context: an invalidation begins without mmu_lock held for write"

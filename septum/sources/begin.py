@@ -103,7 +103,7 @@ def _through(touched: Touched, number: int, lines: Sequence[str], way: str, top:
 
     A call that the patch takes away, and that the copy has itself, is marked there.
     """
-    own = _calling(lines, _names(touched.calls[number].call.name), -1) if touched.calls[number].sign == "-" else -1
+    own = _calling(lines, _names(touched.calls[number].called), -1) if touched.calls[number].sign == "-" else -1
     if own >= 0:
         return own
     here = _calling(lines, {way}, -1)
@@ -118,11 +118,11 @@ def _through(touched: Touched, number: int, lines: Sequence[str], way: str, top:
 def _anchor(touched: Touched, number: int, lines: Sequence[str], top: int) -> int:
     """The line of a copy before which a change stands: that of the next call that both have, or behind the last one."""
     for line in touched.calls[number + 1 :]:
-        found = _calling(lines, _names(line.call.name), -1) if line.sign != "+" else -1
+        found = _calling(lines, _names(line.called), -1) if line.sign != "+" else -1
         if found >= 0:
             return found
     for line in reversed(touched.calls[:number]):
-        found = _calling(lines, _names(line.call.name), -1) if line.sign != "+" else -1
+        found = _calling(lines, _names(line.called), -1) if line.sign != "+" else -1
         if found >= 0:
             return _behind(lines, found)
     return top
@@ -169,10 +169,15 @@ def _indent(lines: Sequence[str], number: int) -> str:
     return line[: len(line) - len(line.lstrip())] or "    "
 
 
-def preface(begun: Sequence[Begun], scenarios: Mapping[str, Sequence[str]]) -> list[str]:
+def left_out(nameless: Sequence[str]) -> str:
+    """What is said of hunks in functions that a patch does not name."""
+    return f"not read, since the patch does not say which function it is in (git diff -W does): {', '.join(nameless)}"
+
+
+def preface(begun: Sequence[Begun], scenarios: Mapping[str, Sequence[str]], nameless: Sequence[str]) -> list[str]:
     """Comments for the top of the file: each function of the patch, what the model has for it, the scenarios that come there.
 
-    `scenarios` has their names by the model that they belong to; "" is the design itself.
+    `scenarios` has their names by the model that they belong to; "" is the design itself. `nameless` are hunks that are left out.
     """
     lines = [
         "# Begun from a patch. No C was translated: `# patch:` marks what it adds and takes away where the model has the place."
@@ -181,6 +186,7 @@ def preface(begun: Sequence[Begun], scenarios: Mapping[str, Sequence[str]]) -> l
     for one in begun:
         lines.append(f"#   {one.touched.name}() of {one.touched.file}, +{one.touched.added} -{one.touched.removed}")
         lines += [f"#       {line}" for line in wrap(told(one), 110)]
+    lines += [f"#   {line}" for line in wrap(left_out(nameless), 114)] if nameless else []
     lines.append("#")
     for model, names in scenarios.items():
         whose = f"of septum check {model}, which does not take this design" if model else "to check"

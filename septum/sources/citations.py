@@ -20,7 +20,7 @@ ROOMS = ("host", "tdx", "kvm", "designs")
 
 _NAME = r"[A-Za-z_]\w+(?=\()"
 _WORD = re.compile(
-    rf"\[(?P<release>\d\.\d+)[^\]]*\]|until (?P<until>\d\.\d+) (?P<old>{_NAME})|(?P<name>{_NAME})|(?P<end>[.;:](?=\s|$))"
+    rf"\[(?P<release>\d\.\d+)[^\]]*\]|[Uu]ntil (?P<until>\d\.\d+) (?P<old>{_NAME})|(?P<name>{_NAME})|(?P<end>[.;:](?=\s|$))"
 )
 
 

@@ -20,7 +20,8 @@ class State(StrEnum):
     MOVED = "moved"  # the same text, in another file
     CHANGED = "changed"
     GONE = "gone"
-    OVER = "not found"  # the docstring names a release that may have had it, and no kept one since has it
+    OVER = "over"  # the docstring says until which release it was there, and it is not
+    LOST = "not found"  # the docstring names a release that may have had it, and no kept one since has it
     OLDER = "earlier form"  # the tree is older than the docstring's release: nothing is claimed of it
     NOT_YET = "not yet"
     UNREAD = "not readable"
@@ -57,7 +58,9 @@ class Row:
             return f"changed: {', '.join(self.changed)}"
         if self.renamed:
             return f"gone: now {self.renamed}"
-        if self.state is State.OVER and self.against:
+        if self.state is State.OVER:
+            return f"until {self.release}"
+        if self.state is State.LOST and self.against:
             return f"not in {self.against}"
         return str(self.state)
 
@@ -78,14 +81,14 @@ def _row(
     base = next((one for one in later if name in one.functions), None)
     was = base.functions[name] if base else None
     function = tree.function(name, was.file if was else "")
-    state = _state(tree, name, release, function, was)
+    state = _state(tree, name, release, function, was, all(one.over for one in models))
     changed = _changed(function.hashes, was.hashes) if state is State.CHANGED and function and was else ()
     renamed = texts[was.hashes.text].name if state is State.GONE and was and was.hashes.text in texts else ""
     against = (base or later[0]).name if base or later else ""
     return Row(name, release, models, state, against, changed, function, renamed, was.file if was else "")
 
 
-def _state(tree: Tree, name: str, release: str, function: Function | None, was: Kept | None) -> State:
+def _state(tree: Tree, name: str, release: str, function: Function | None, was: Kept | None, over: bool) -> State:
     older = bool(tree.release) and ordered(tree.release) < ordered(release)
     if older:
         same = function is not None and was is not None and function.hashes.text == was.hashes.text
@@ -94,7 +97,7 @@ def _state(tree: Tree, name: str, release: str, function: Function | None, was: 
         if name in tree.unread:
             return State.UNREAD
         if was is None:
-            return State.OVER
+            return State.OVER if over else State.LOST
         return State.GONE if tree.has(was.file) else State.NOT_HERE
     if was is None:
         return State.UNKEPT

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import email
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from septum.lang.errors import UserError
 from septum.sources.reader import LOCK, Call, named_calls
+from septum.sources.rules import KEYWORDS, TYPE_WORDS
+from septum.sources.series import Hunk, hunks
 from septum.sources.tokens import tokens
 
-_HUNK = re.compile(r"@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@ ?(.*)")
-_DEFINED = re.compile(r"(?:[A-Za-z_].*?[\s*])?([A-Za-z_]\w*)\s*\(")
+_DEFINED = re.compile(r"(?P<before>[A-Za-z_].*?[\s*])?(?P<name>[A-Za-z_]\w*)\s*\(")
 _MACRO = re.compile(r"#\s*define\s+(\w+)\(")
 _DEFINE = re.compile(r"\s*#\s*define\s+\w+(?:\([^)]*\))?")
 _LABEL = re.compile(r"\w+\s*:(?!:)")
+_REMARK = re.compile(r"\s+\*(?:\s|$)")
+_OF_FILE = re.compile(r"[A-Za-z_#]|/\*")
+_FOUND = re.compile(r"(?:kvm_x86_call|static_call\w*)\((\w+)\)")
 
 
 class Kind(StrEnum):
@@ -30,11 +32,13 @@ class Kind(StrEnum):
     SEAMCALL = "SEAMCALL"
 
 
-_COUNT = r"refcount_\w+|atomic\w*_(?:inc|dec|add|sub)\w*"
 _KINDS = (
     (Kind.LOCK, LOCK),
     (Kind.SEAMCALL, re.compile(r"tdh_\w+|seamcall\w*")),
-    (Kind.ALLOCATION, re.compile(r"(?:\w*_)?(?:k|kv|v)?(?:m|z|c|re)?alloc(?:_\w+)?|\w*topup\w*|\w*get_(?:free|zeroed)_pages?")),
+    (
+        Kind.ALLOCATION,
+        re.compile(r"(?:\w*_)?(?:k|kv|v)?(?:m|z|c|re|pre)?alloc(?:_\w+)?|\w*topup\w*|\w*get_(?:free|zeroed)_pages?"),
+    ),
     (Kind.GRACE_PERIOD, re.compile(r"call_rcu\w*|\w*free_rcu|synchronize_s?rcu\w*|s?rcu_barrier")),
     (Kind.FREE, re.compile(r"(?:\w*_)?(?:k|kv|v|kz)?free(?:_\w+)?|\w*_drain(?:_\w+)?")),
     (
@@ -52,14 +56,20 @@ def kind_of(name: str) -> Kind | None:
 
 @dataclass(frozen=True)
 class Line:
-    """A call in a patch: sign is + or - where the patch adds it or takes it away, and blank where it stays."""
+    """A call in a patch: sign is + or - where the patch adds it or takes it away, and blank where it stays; in which diff."""
 
     sign: str
     call: Call
+    diff: int
+
+    @property
+    def called(self) -> str:
+        """What is called; of `kvm_x86_call(op)` the operation."""
+        return _FOUND.sub(r"\1", self.call.name)
 
     @property
     def kind(self) -> Kind | None:
-        return kind_of(self.call.name)
+        return kind_of(self.called)
 
     @property
     def stays(self) -> bool:
@@ -77,81 +87,62 @@ class Touched:
     removed: int = 0
     calls: list[Line] = field(default_factory=list)
 
+    def take(self, line: Line) -> None:
+        """One more call; what an earlier patch of the series did, and this one undoes, is not told."""
+        undone = {"+": "-", "-": "+"}.get(line.sign)
+        same = (one for one in self.calls if one.sign == undone and one.diff < line.diff and str(one.call) == str(line.call))
+        earlier = next(same, None)
+        if earlier is None:
+            self.calls.append(line)
+        elif line.sign == "-":
+            self.calls.remove(earlier)
+        else:
+            self.calls[self.calls.index(earlier)] = Line(" ", line.call, line.diff)
+
     @property
     def changes(self) -> list[int]:
         """Where in `calls` it adds or takes away a lock, a page, a reference, a grace period or a SEAMCALL."""
         return [number for number, line in enumerate(self.calls) if line.sign != " " and line.kind]
 
 
-def touched(text: str) -> list[Touched]:
-    """The functions that a unified diff touches, in its order; a series may be patches one after the other. UserError if none."""
+@dataclass
+class Patch:
+    """What a patch touches: functions in its order, and the places of hunks in functions that it does not name."""
+
+    functions: list[Touched] = field(default_factory=list)
+    nameless: list[str] = field(default_factory=list)
+
+
+def read(text: str) -> Patch:
+    """What a unified diff touches of the kernel's C; a series may be patches one after the other. UserError if it is no diff."""
     found: dict[tuple[str, str], Touched] = {}
-    hunks = 0
-    for file, heading, lines in _hunks(_decoded(text)):
-        hunks += 1
-        if file.endswith((".c", ".h")):
-            _take(found, file, heading, lines)
-    if not hunks:
-        raise UserError("the patch holds no hunk of a unified diff (@@ -1,2 +3,4 @@); git diff and git format-patch write such")
-    return [one for one in found.values() if one.added or one.removed]
+    patch = Patch()
+    for hunk in hunks(text):
+        if hunk.file.endswith((".c", ".h")) and not hunk.file.startswith("tools/"):
+            inside = _inside(hunk.lines, hunk.heading)
+            _take(found, hunk, inside)
+            changed = (
+                name is None and line[0] != " " and line[1:].strip() for line, name in zip(hunk.lines, inside, strict=True)
+            )
+            patch.nameless += [hunk.place] if any(changed) else []
+    patch.functions = [one for one in found.values() if one.added or one.removed]
+    return patch
 
 
-def _decoded(text: str) -> str:
-    """The text of mails, one after the other, of which some are encoded for transport."""
-    if not re.search(r"^content-transfer-encoding:\s*(?:quoted-printable|base64)", text, re.MULTILINE | re.IGNORECASE):
-        return text
-    told: list[str] = []
-    for mail in re.split(r"^(?=From \S+ .*\d{4}$)", text, flags=re.MULTILINE):
-        for part in email.message_from_string(mail).walk():
-            body = part.get_payload(decode=True)
-            if isinstance(body, bytes) and part.get_content_maintype() == "text":
-                told.append(body.decode("utf-8", errors="replace").replace("\r\n", "\n"))
-    return "\n".join(told)
-
-
-def _hunks(text: str) -> Iterator[tuple[str, str, list[str]]]:
-    """File, heading and lines of each hunk; how many lines it has its head says, so that nothing of a mail is taken for one."""
-    lines = text.splitlines()
-    number, file, old = 0, "", ""
-    while number < len(lines):
-        line, head = lines[number], _HUNK.match(lines[number])
-        number += 1
-        if line.startswith("--- "):
-            old = line[4:].partition("\t")[0].removeprefix("a/")
-        elif line.startswith("+++ "):
-            new = line[4:].partition("\t")[0].removeprefix("b/")
-            file = old if new == "/dev/null" else new
-        elif head:
-            left, right = (int(count) if count is not None else 1 for count in head.groups()[:2])
-            body: list[str] = []
-            while (left > 0 or right > 0) and number < len(lines):
-                sign = lines[number][:1] or " "
-                if sign not in " +-\\":
-                    raise UserError(
-                        f"line {number + 1} of the patch: in a hunk lines begin with a blank, + or -: {lines[number]!r}"
-                    )
-                left -= sign in " -"
-                right -= sign in " +"
-                body += [lines[number] or " "] if sign != "\\" else []
-                number += 1
-            yield file, head[3], body
-
-
-def _take(found: dict[tuple[str, str], Touched], file: str, heading: str, lines: Sequence[str]) -> None:
+def _take(found: dict[tuple[str, str], Touched], hunk: Hunk, inside: Sequence[str | None]) -> None:
     """What a hunk changes, function by function."""
-    calls = {sign: _calls([line[1:] if line[0] in f" {sign}" else "" for line in lines]) for sign in "-+"}
-    inside = _inside(lines, heading)
-    for number, line in enumerate(lines):
-        if not inside[number]:
+    calls = {sign: _calls([line[1:] if line[0] in f" {sign}" else "" for line in hunk.lines]) for sign in "-+"}
+    for number, (line, name) in enumerate(zip(hunk.lines, inside, strict=True)):
+        if not name:
             continue
-        one = found.setdefault((file, inside[number]), Touched(inside[number], file))
+        one = found.setdefault((hunk.file, name), Touched(name, hunk.file))
         sign = line[0]
         if sign != " " and line[1:].strip():
             one.added += sign == "+"
             one.removed += sign == "-"
         for call in calls["-" if sign == "-" else "+"].get(number + 1, []):
             if call.name != one.name:
-                one.calls.append(Line(sign, call))
+                one.take(Line(sign, call, hunk.diff))
 
 
 def _calls(lines: list[str]) -> dict[int, list[Call]]:
@@ -165,37 +156,65 @@ def _calls(lines: list[str]) -> dict[int, list[Call]]:
     last = max((number for number, line in enumerate(lines) if "/*" in line), default=len(lines))
     if not any("*/" in line for line in lines[last:]):
         lines[last:] = ["" for _ in lines[last:]]
-    lines = [_DEFINE.sub("", line).rstrip("\\ \t") for line in lines]
+    lines = ["" if _REMARK.match(line) and "*/" not in line else _DEFINE.sub("", line).rstrip("\\ \t") for line in lines]
     found: dict[int, list[Call]] = {}
     for call in named_calls([one for one in tokens("\n".join(lines)) if one.kind != "directive"]):
         found.setdefault(call.line, []).append(call)
     return found
 
 
-def _inside(lines: Sequence[str], heading: str) -> list[str]:
-    """For each line of a hunk the function that it belongs to, "" outside of all."""
-    current = _defined(heading)
-    told: list[str] = []
-    for line in lines:
-        text = line[1:]
-        begun = _defined(text)
-        if begun:
-            current = begun
+def _inside(lines: Sequence[str], heading: str) -> list[str | None]:
+    """For each line of a hunk the function that it belongs to: "" outside of all, None in one that the patch does not name."""
+    current = _heading(heading)
+    told: list[str | None] = []
+    continued = False
+    for number, line in enumerate(lines):
+        text = line[1:].rstrip()
+        macro = _MACRO.match(text)
+        begins = not continued and _OF_FILE.match(text) and not _LABEL.match(text)
+        if macro:
+            current = macro[1]
+        elif begins and not text.startswith("#"):
+            current = _begun(lines, number)
         told.append(current)
-        ends_prototype = bool(begun) and text.rstrip().endswith(";")
-        ends_macro = bool(_MACRO.match(text)) and not text.rstrip().endswith("\\")
-        if text.startswith("}") or ends_prototype or ends_macro:
+        continued = text.endswith("\\")
+        if text.startswith("}") or (macro and not continued) or (begins and "{" in text and text.endswith("}")):
             current = ""
-            told[-1] = told[-1] if text.startswith("}") or ends_macro else ""
     return told
 
 
+def _heading(text: str) -> str | None:
+    """The function that the head of a hunk names; None for a label, or for a head that is cut off before the name ends."""
+    text = text.rstrip()
+    if _LABEL.match(text) or text.endswith("\\"):
+        return None
+    if text.endswith((";", "{", "=", ",")) and "(" not in text:
+        return ""
+    if not _OF_FILE.match(text) or text.endswith(";"):
+        return ""
+    return _defined(text) if "(" in text else None
+
+
+def _begun(lines: Sequence[str], start: int) -> str:
+    """The function whose head begins in a line of a hunk; "" for a declaration, or for what is no function."""
+    name = _defined(lines[start][1:])
+    depth = 0
+    for line in lines[start:] if name else ():
+        if line[0] not in (" ", lines[start][0]):
+            continue
+        for sign in re.findall(r"[(){};=]", line[1:]):
+            depth += (sign == "(") - (sign == ")")
+            if depth == 0 and sign in "{;=":
+                return name if sign == "{" else ""
+    return name
+
+
 def _defined(text: str) -> str:
-    """The function that begins in a line, which begins in its first column; "" if none does."""
+    """The function whose head a text may begin; "" if it is none."""
     macro = _MACRO.match(text)
     if macro:
         return macro[1]
-    if (not text[:1].isalpha() and text[:1] != "_") or _LABEL.match(text):
-        return ""
     found = _DEFINED.match(text)
-    return found[1] if found and "=" not in text[: found.end()] else ""
+    if not found or "=" in text[: found.end()] or found["name"] in KEYWORDS | TYPE_WORDS:
+        return ""
+    return found["name"] if found["before"] or not found["name"].isupper() else ""

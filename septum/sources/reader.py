@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from septum.lang.errors import UserError
-from septum.sources.rules import KEYWORDS, TYPE_WORDS, end_of_argument, laid_out, rewritten
+from septum.sources.rules import KEYWORDS, TYPE_WORDS, closing, end_of_argument, laid_out, rewritten
 from septum.sources.split import Piece, macros, pieces
 from septum.sources.tokens import Token, digest, normalised, tokens
 
@@ -30,7 +30,7 @@ _DECLARES = re.compile("DEFINE_|DECLARE_")
 
 @dataclass(frozen=True)
 class Call:
-    """A call: what is called, the last name of its first argument, its line."""
+    """A call: what is called, the last name of its first argument (of its second, if it is a scoped_guard), its line."""
 
     name: str
     argument: str
@@ -135,7 +135,7 @@ class Reader:
         inner = {node.child_by_field_name("function").id for node in nodes}
         calls = tuple(_call(node, first) for node in nodes if node.id not in inner)
         known = {name for call in calls for name in re.findall(r"\w+", call.name)}
-        named = (one.name for one in named_calls(body) if not _DECLARES.match(one.name))
+        named = (word for one in named_calls(body) if not _DECLARES.match(one.name) for word in re.findall(r"\w+", one.name))
         missed = next((name for name in named if name not in known | TYPE_WORDS), "")
         return f"the parser misses the call of {missed}" if missed else calls
 
@@ -168,8 +168,10 @@ def _function(piece: Piece, file: str, calls: tuple[Call, ...], whole: Sequence[
 def _call(node: Any, first: int) -> Call:
     function = node.child_by_field_name("function")
     arguments = node.child_by_field_name("arguments")
-    last = _last_name(arguments.named_children[0].text.decode()) if arguments.named_children else ""
-    return Call(_called(function), last, first + node.start_point[0])
+    name, given = _called(function), arguments.named_children
+    first_one = given[name == "scoped_guard" and len(given) > 1 :][:1]
+    last = _last_name(first_one[0].text.decode()) if first_one else ""
+    return Call(name, last, first + node.start_point[0])
 
 
 def _called(function: Any) -> str:
@@ -195,5 +197,11 @@ def named_calls(body: Sequence[Token]) -> Iterator[Call]:
     """What seems to be called, in the order of a text that need not be whole C, as that of a macro."""
     for number, token in enumerate(body[:-1]):
         if token.kind == "name" and body[number + 1].text == "(" and token.text not in KEYWORDS:
-            end = end_of_argument(body, number + 2)
-            yield Call(token.text, _last_name(" ".join(one.text for one in body[number + 2 : end])), token.line)
+            name, start = token.text, number + 2
+            end = closing(body, number + 1)
+            if end + 1 < len(body) and body[end + 1].text == "(":  # guard(mutex)(&lock): a call of what a macro finds
+                name, start = f"{name}({''.join(one.text for one in body[start:end])})", end + 2
+            end = end_of_argument(body, start)
+            if name == "scoped_guard" and end < len(body) and body[end].text == ",":
+                start, end = end + 1, end_of_argument(body, end + 1)
+            yield Call(name, _last_name(" ".join(one.text for one in body[start:end])), token.line)

@@ -12,6 +12,7 @@ Each rule takes tokens and gives tokens:
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -117,13 +118,19 @@ def end_of_argument(found: Sequence[Token], start: int) -> int:
     return len(found)
 
 
+@functools.cache
+def is_attribute(name: str) -> bool:
+    """Whether a name is one of the attributes."""
+    return ATTRIBUTES.fullmatch(name) is not None
+
+
 def attributes(found: Sequence[Token]) -> list[Token]:
     """Without attributes and their arguments. A lone `fallthrough;` is a statement without effect and stays."""
     kept: list[Token] = []
     number = 0
     while number < len(found):
         token = found[number]
-        if token.kind == "name" and ATTRIBUTES.fullmatch(token.text):
+        if token.kind == "name" and is_attribute(token.text):
             after = found[number + 1].text if number + 1 < len(found) else ""
             number = closing(found, number + 1) if after == "(" else number
         else:

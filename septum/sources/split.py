@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from septum.sources.rules import CLOSING, KEYWORDS, OPENING, attributes, closing, conditionals, unbalanced
 from septum.sources.tokens import Token, words
+
+_WITH_ARGUMENTS = re.compile(r"#(?:\s|\\\n)*define(?:\s|\\\n)+\w+\(")
 
 
 @dataclass(frozen=True)
@@ -73,9 +76,8 @@ def _end(read: Sequence[Token], start: int) -> int:
 def macros(found: Sequence[Token]) -> Iterator[Piece]:
     """The macros of a file that take arguments."""
     for token in found:
-        said = token.text if token.kind == "directive" else ""
-        parts = words(said) if said.lstrip("# \t").startswith("define") else []
-        if len(parts) > 3 and parts[2] == "(" and f"{parts[1]}(" in said:
+        parts = words(token.text) if token.kind == "directive" and _WITH_ARGUMENTS.match(token.text) else []
+        if len(parts) > 3:
             inside = [Token(text, token.line, _kind(text)) for text in parts[1:]]
             end = closing(inside, 1)
             yield Piece(parts[1], tuple(inside[: end + 1]), tuple(inside[end + 1 :]), macro=True)

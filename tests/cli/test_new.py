@@ -130,9 +130,19 @@ def test_a_patch_is_read_from_a_file_or_from_standard_input(mine, monkeypatch, c
     assert load(str(mine)).operations == designs()["dpamt_merged"].operations
 
 
+def test_hunks_that_are_left_out_are_listed(mine, monkeypatch, capsys):
+    monkeypatch.chdir(mine.parent)
+    label = PATCH.replace("static int tdx_new_thing(struct kvm *kvm)", "out:").partition("\n")[2].partition("\n")[2]
+    (mine.parent / "a.patch").write_text(PATCH + label)
+    assert main(["new", "mine", "--patch", "a.patch"]) == 0
+    said = "not read, since the patch does not say which function it is in (git diff -W does): arch/x86/kvm/vmx/tdx.c:10"
+    assert said in capsys.readouterr().out
+    assert f"#   {said}" in mine.read_text()
+
+
 @pytest.mark.parametrize(
     ("patch", "message"),
-    [("nothing\n", "holds no hunk of a unified diff"), (None, "No such file or directory")],
+    [("nothing\n", "holds no hunk of a unified diff"), (None, "a.patch: No such file or directory")],
 )
 def test_what_is_no_patch_is_bad_input_and_writes_no_file(septum, mine, monkeypatch, patch, message):
     monkeypatch.chdir(mine.parent)

@@ -10,15 +10,16 @@ import pytest
 from septum.check.loading import designs, load
 from septum.cli.new import text
 from septum.sources.begin import Begun, begin, told
-from septum.sources.patch import touched
+from septum.sources.patch import read
 from septum.sources.reached import scenarios
+from septum.sources.series import text_of
 
 PATCHES = Path(__file__).parent / "patches"
 BASE = designs()["dpamt_merged"]
 
 
 def begun(name: str) -> list[Begun]:
-    return begin(touched((PATCHES / f"{name}.patch").read_text()), BASE)
+    return begin(read((PATCHES / f"{name}.patch").read_text()).functions, BASE)
 
 
 def source(name: str) -> str:
@@ -70,7 +71,7 @@ def test_a_function_that_the_model_has_not_is_named():
 
 
 def test_what_another_design_has_for_a_function_is_the_operation_of_the_base():
-    split, other = begin(touched((PATCHES / "split.patch").read_text()), designs()["dpamt_merged_split"])
+    split, other = begin(read((PATCHES / "split.patch").read_text()).functions, designs()["dpamt_merged_split"])
     assert split.operations == ("split_external_spte",)
     assert split.places == (("designs/dpamt_merged_split.py", "split_external_spte"),)
     assert told(other) == "the model has nothing that stands for it; its nearest name is tdx_sept_free_private_spt()"
@@ -89,3 +90,29 @@ def test_for_what_no_scenario_of_a_design_comes_to_those_of_kvm_are_named():
     found = scenarios("dpamt_merged", [one])
     assert list(found) == ["kvm_dpamt_merged"]
     assert "change_cpus" in found["kvm_dpamt_merged"]
+
+
+def of(source: str) -> list[Begun]:
+    return begin(read(text_of(str(PATCHES / source))).functions, designs()["upstream"])
+
+
+@pytest.mark.parametrize(
+    ("source", "operation", "comments"),
+    [
+        ("stages", "link_external_spt", ["+ reference: tdx_pamt_get(table)", "+ reference: tdx_pamt_put(table)"]),
+        ("mailbox.mbox", "free_external_spt", ["+ grace period: call_rcu(rcu_head)"]),
+        (
+            "moved.diff",
+            "set_external_spte",
+            [
+                "+ lock: guard(mutex)(aug_lock)",
+                "+ lock: scoped_guard(page_lock)",
+                "+ allocation: kvm_x86_call(topup_external_cache)(kvm)",
+            ],
+        ),
+    ],
+)
+def test_a_design_is_begun_from_each_form_of_a_series(source, operation, comments):
+    """A function goes by the name that it had until a release, too."""
+    written = body(text("mine", "upstream", (), of(source), {"": []}), operation)
+    assert [line.removeprefix("# patch: ").partition(" in ")[0] for line in written if line.startswith("# patch: ")] == comments

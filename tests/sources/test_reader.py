@@ -108,10 +108,11 @@ def test_a_macro_is_a_function_with_the_calls_of_its_text():
 def test_the_locks_of_a_function_are_told_with_their_argument_in_order():
     body = (
         "mutex_lock(&k->slots_lock); g(); guard(mutex)(&k->irq_lock); write_unlock(&k->mmu_lock); srcu_read_unlock(&k->srcu, i);"
+        " scoped_guard(spinlock, &k->apic_lock) { g(); }"
     )
     function = the(f"void f(void)\n{{\n\t{body}\n}}\n")
     told = ["mutex_lock(slots_lock)", "guard(mutex)(irq_lock)", "write_unlock(mmu_lock)", "srcu_read_unlock(srcu)"]
-    assert [str(call) for call in function.locks] == told
+    assert [str(call) for call in function.locks] == [*told, "scoped_guard(apic_lock)"]
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ def direct_page_fault(m: Machine, vcpu: VcpuId, gfn: Gfn, write: bool, present: 
 
 @process
 def slow_page_fault(m: Machine, vcpu: VcpuId, gfn: Gfn, write: bool):
-    """kvm_tdp_mmu_page_fault() [7.1] from the top-up on, kvm-mmu.md 4.2."""
+    """kvm_tdp_mmu_page_fault() from the top-up on, with kvm_mmu_faultin_pfn() [7.1], kvm-mmu.md 4.2."""
     vm = m.vcpu[vcpu].vm
     slot = m.vcpu[vcpu].direct.fault.slot
     error = yield from topup(m, vcpu)

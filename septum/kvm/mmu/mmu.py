@@ -43,7 +43,7 @@ def pool_pages(m: Machine, vcpu: VcpuId):
 
 @process
 def kvm_tdp_mmu_page_fault(m: Machine, vcpu: VcpuId, gfn: Gfn):
-    """kvm_tdp_mmu_page_fault() [7.1] of a private GPA, kvm-mmu.md 4.2."""
+    """kvm_tdp_mmu_page_fault() and kvm_mmu_faultin_pfn() [7.1] of a private GPA, kvm-mmu.md 4.2."""
     error = yield from mmu_topup_memory_caches(m, vcpu)
     if error != OK:
         return Fault.NO_MEMORY

@@ -44,7 +44,7 @@ def is_leaf(spte: Entry, level: Level):
 
 
 def check_changed_spte(m: Machine, vm: VmId, gfn: Gfn, level: Level, old: Entry, new: Entry):
-    """The BUG() and the WARNs of handle_changed_spte() [7.1], kvm-mmu.md 7.1 A20."""
+    """The BUG and the WARNs of handle_changed_spte() [7.1], kvm-mmu.md 7.1 A20."""
     assert leaf_base(gfn, level) == gfn, "asserts: WARN_ON: handle_changed_spte() with a GFN that is not aligned to the level"
     if is_leaf(old, level) and is_leaf(new, level):
         assert spte_to_pfn(old) == spte_to_pfn(new), "asserts: BUG(): a present leaf is replaced by a leaf of another page"

@@ -293,7 +293,7 @@ def init_sp(m: Machine, spt: Pfn, external: Pfn, gfn: Gfn, level: Level):
 
 @process
 def tdp_mmu_free_sp(m: Machine, spt: Pfn):
-    """tdp_mmu_free_sp() [7.1]: S-EPT page, if there is one, table and header."""
+    """__tdp_mmu_free_sp() and tdp_mmu_free_unused_sp() [7.2]: S-EPT page, if any, table, header; until 7.1 tdp_mmu_free_sp()."""
     if m.sp[spt].external_spt != 0:
         if BACKED_AT_ALLOCATION:
             yield from ops.free_external_sp(m, spt)

@@ -97,7 +97,7 @@ def kvm_gmem_allocate(m: Machine, vm: VmId, first: Gfn, last: Gfn):
 
 @process
 def kvm_gmem_error_folio(m: Machine, vm: VmId, gfn: Gfn):
-    """memory_failure() and kvm_gmem_error_folio() [7.1] of a page that is there: marked first, then unmapped, not truncated."""
+    """kvm_gmem_error_folio() [7.1], when memory fails, of a page that is there: marked first, then unmapped, not truncated."""
     yield
     atomic("the folio is locked, which keeps it in the file")
     if m.vm[vm].gmem[gfn] == 0:

@@ -66,7 +66,7 @@ def kvm_gmem_punch_hole_in(m: Machine, vm: VmId, number: FileId, first: Gfn, las
     """kvm_gmem_punch_hole() [7.1] of one file: its own lock, and the GFNs of the slots that are bound in the range."""
     file = m.vm[vm].files.file[number]
     yield from mutex_lock(m, file.invalidate_lock)
-    yield from kvm_gmem_invalidate_begin(m, vm, number, first, last)
+    yield from kvm_gmem_invalidate_start(m, vm, number, first, last)
     for index in range(GFNS):
         if first <= index and index <= last:
             yield
@@ -83,8 +83,8 @@ def kvm_gmem_punch_hole_in(m: Machine, vm: VmId, number: FileId, first: Gfn, las
 
 
 @process
-def kvm_gmem_invalidate_begin(m: Machine, vm: VmId, number: FileId, first: Gfn, last: Gfn):
-    """kvm_gmem_invalidate_begin() [7.1]: one invalidation, under mmu_lock held once, for every slot that is bound there."""
+def kvm_gmem_invalidate_start(m: Machine, vm: VmId, number: FileId, first: Gfn, last: Gfn):
+    """kvm_gmem_invalidate_start() [7.2]: one invalidation for every slot bound there; until 7.1 kvm_gmem_invalidate_begin()."""
     found = False
     for slot in each(MemslotId):
         if overlaps(m, vm, number, slot, first, last):

@@ -40,7 +40,7 @@ def kvm_set_memory_region(m: Machine, vm: VmId, number: SlotNumber, npages: u8, 
 
 @process
 def kvm_change_memslot(m: Machine, vm: VmId, number: SlotNumber, npages: u8, base_gfn: Gfn, hva: Hva, flags: u8):
-    """The checks of __kvm_set_memory_region() [7.1], and the change that they come to."""
+    """The checks of kvm_set_memory_region() [7.1], and the change that they come to."""
     old = m.vm[vm].memslots.active.slot[SlotNumber(number)]
     memslot = m.vm[vm].memslots.memslot[old]
     if base_gfn + npages > GFNS:

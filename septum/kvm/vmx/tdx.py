@@ -25,7 +25,7 @@ busy_retried = Witness("busy_retried", "a SEAMCALL was busy and was repeated wit
 
 @process
 def tdx_sept_map_nonleaf_spte(m: Machine, vm: VmId, gfn: Gfn, level: Level, external: Pfn):
-    """tdx_sept_map_nonleaf_spte() [7.2], kvm-mmu.md 5.4: SEPT.ADD; busy is for the fault to retry, anything else a bug."""
+    """tdx_sept_map_nonleaf_spte() [7.2], until 7.1 tdx_sept_link_private_spt(), kvm-mmu.md 5.4: SEPT.ADD; busy is the fault's."""
     status = yield from tdh_mem_sept_add(m, vm, gfn, level, external)
     if status == TDX_SUCCESS:
         return OK
@@ -75,9 +75,9 @@ def map_before_finalize(m: Machine, vm: VmId, gfn: Gfn, level: Level, page: Pfn)
 
 @process
 def tdx_sept_remove_leaf_spte(m: Machine, vm: VmId, gfn: Gfn, level: Level, page: Pfn):
-    """tdx_sept_remove_leaf_spte() [7.2], kvm-mmu.md 5.5: BLOCK, TRACK and kick, REMOVE, rewrite; mmu_lock held for write.
+    """tdx_sept_remove_leaf_spte() [7.2], until 7.1 tdx_sept_remove_private_spte(), kvm-mmu.md 5.5; mmu_lock held for write.
 
-    A TRACK that fails is a KVM_BUG_ON, and REMOVE is tried all the same.
+    BLOCK, TRACK and kick, REMOVE, rewrite. A TRACK that fails is a KVM_BUG_ON, and REMOVE is tried all the same.
     """
     assert holds_exclusively(m.vm[vm].mmu_lock), "context: a private leaf is removed without mmu_lock held for write"
     assert m.td[vm].lifecycle == Lifecycle.KEYS_CONFIGURED, "asserts: KVM_BUG_ON(!is_hkid_assigned)"
@@ -120,7 +120,7 @@ def check_translations(m: Machine, vm: VmId, blocked_in: Epoch):
 
 
 def is_premapped(m: Machine, vm: VmId, gfn: Gfn, level: Level):
-    """tdx_is_sept_zap_err_due_to_premap() [6.16]: BLOCK would find a free entry, as the page was never added."""
+    """BLOCK would find a free entry, as the page was never added: until 6.18 tdx_is_sept_zap_err_due_to_premap()."""
     return m.vm[vm].life.state != TdState.RUNNABLE and sept_state(entry_of(m, vm, gfn, level)) == SeptState.FREE
 
 
@@ -157,7 +157,7 @@ def tdx_track(m: Machine, vm: VmId):
 
 @process
 def no_vcpus_enter_start(m: Machine, vm: VmId):
-    """tdx_no_vcpus_enter_start() [6.16], kvm-mmu.md 5.6: no vCPU enters, and those inside come out."""
+    """In tdh_do_no_vcpus() [6.19], until 6.18 tdx_no_vcpus_enter_start(), kvm-mmu.md 5.6: no vCPU enters or stays inside."""
     if not SPLITS_UNDER_READ_LOCK:
         assert holds_exclusively(m.vm[vm].mmu_lock), "context: vCPUs are kicked out without mmu_lock held for write"
     reached(busy_retried)
@@ -168,7 +168,7 @@ def no_vcpus_enter_start(m: Machine, vm: VmId):
 
 
 def no_vcpus_enter_stop(m: Machine, vm: VmId):
-    """tdx_no_vcpus_enter_stop() [6.16]."""
+    """In tdh_do_no_vcpus() [6.19], until 6.18 tdx_no_vcpus_enter_stop()."""
     commutes("a vCPU that enters before what follows gets an IPI that is late")
     m.vm[vm].wait_for_sept_zap = False
 

@@ -98,7 +98,7 @@ def kvm_vm_ioctl_set_memory_attributes(m: Machine, vm: VmId, address: u64, size:
 
 @process
 def kvm_gmem_fallocate(m: Machine, vm: VmId, mode: u64, offset: u64, length: u64):
-    """fallocate() of a guest_memfd file, kvm_gmem_fallocate() [7.1]; its size is that of all GFNs. Errno."""
+    """fallocate of a guest_memfd file, kvm_gmem_fallocate() [7.1]; its size is that of all GFNs. Errno."""
     if length == 0:
         return EINVAL
     if mode & FALLOC_FL_KEEP_SIZE == 0 or mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE) != 0:
