@@ -22,7 +22,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 SAMPLES = sorted((ROOT / "tests" / "replay" / "traces").glob("6.12-*.trace.xz"))
-TIMES, RUNS = (2, 16, 64), 3
+TIMES, RUNS = (2, 16), 4
 STAMP = re.compile(rb" (\d+)(\.\d{6}: )")
 MAKERS = {"trace.dat": "trace_dat.py", "perf.data": "perf_data.py"}
 SEPTUM = (sys.executable, "-m", "septum", "replay")

@@ -74,6 +74,37 @@ def perf_script_of_tids(text: str) -> str:
     return perf_script(text, "")
 
 
+def perf_script_with_mode(text: str) -> str:
+    """As `perf script -F +misc` prints it: the mode of the CPU behind its number."""
+    return perf_script(text).replace("] ", "] K     ")
+
+
+def perf_script_of_periods(text: str) -> str:
+    """As `perf script -F comm,tid,time,period,event,trace` prints it: no CPU, and a number before the event."""
+    return re.sub(r" \[\d+\] +([\d.]+:)", r" \1          1", perf_script(text, ""))
+
+
+def perf_script_of_addresses(text: str) -> str:
+    """As `perf script -F +ip,+sym` prints it."""
+    return re.sub(r"$", " ffffffff81000000 [unknown]", perf_script(text).rstrip(), flags=re.MULTILINE)
+
+
+def perf_script_without_fields(text: str) -> str:
+    """As `perf script -F comm,tid,cpu,time,event` prints it."""
+    return re.sub(r"(kvm(?:mmu)?:\w+:) .*", r"\1 ", perf_script(text))
+
+
+def perf_script_of_differences(text: str) -> str:
+    """As `perf script --deltatime` prints it: the time since the event before."""
+    lines, before = [], 0
+    for line in perf_script(text, "").splitlines():
+        found = re.search(r"(\d+)\.(\d{9}):", line)
+        time = int(found[1] + found[2])
+        lines.append(line.replace(found[0], f"0.{time - before if before else 0:09}:"))
+        before = time
+    return "\n".join([*lines, ""])
+
+
 FRAMES = (" => trace_event_raw_event_kvm_tdp_mmu_spte_changed", " => kvm_tdp_mmu_map", " => do_syscall_64")
 
 

@@ -35,10 +35,24 @@ def expected() -> dict[str, int]:
 @pytest.mark.parametrize(
     "form",
     [forms.trace_pipe, forms.with_tgid, forms.trace_cmd, forms.trace_cmd_without_plugins, forms.perf_script,
-     forms.perf_script_of_tids],
+     forms.perf_script_of_tids, forms.perf_script_with_mode, forms.perf_script_of_periods],
 )  # fmt: skip
 def test_a_trace_in_another_form_has_the_same_steps(form, expected, tmp_path):
     assert steps(replayed(tmp_path, form(TEXT))) == expected
+
+
+@pytest.mark.parametrize("form", [forms.perf_script_of_addresses, forms.perf_script_without_fields])
+def test_fields_that_perf_was_not_asked_for_are_why_nothing_is_followed(form, tmp_path):
+    result = replayed(tmp_path, form(TEXT))
+    assert (result.verdict, result.groups) == (Verdict.NOTHING, ())
+    assert "left fields out of its lines, or added others" in result.reason
+
+
+def test_differences_of_times_are_no_divergence_of_a_kernel(tmp_path):
+    differences = forms.perf_script_of_differences(forms.merged(TEXT, forms.another_vm(TEXT)))
+    result = replayed(tmp_path, differences)
+    assert result.verdict is not Verdict.DIVERGED
+    assert result.verdict is Verdict.FOLLOWED or "the times of one CPU go back" in result.reason
 
 
 def test_what_a_plugin_leaves_out_is_no_loss(expected, tmp_path):
