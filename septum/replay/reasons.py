@@ -68,11 +68,6 @@ def undecided(session: Session, groups: tuple[Group, ...]) -> str:
             f"it has the events of one CPU of {state.scan.cpus}, and line {line} follows from what another CPU did: give the "
             "file `trace` of tracefs and not per_cpu/cpuN/trace"
         )
-    if 10 * state.scan.backwards > state.scan.events:
-        return (
-            f"the times of one CPU go back at {state.scan.backwards:,} of {state.scan.events:,} events, so they order nothing: "
-            "print it with its time stamps, and not the differences between them"
-        )
     if session.unit == 1 and state.scan.ties and all(group.first.guard in OTHERS_DID_IT for group in groups):
         return (
             f"its clock does not order the events of different CPUs ({state.scan.ties:,} have the time of another CPU's), and "

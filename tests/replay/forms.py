@@ -124,6 +124,43 @@ def perf_script_with_chains(text: str) -> str:
     return "".join(f"{line.lstrip()}\n{frames}\n" for line in perf_script(text).splitlines())
 
 
+def trace_cmd_with_stacks(text: str) -> str:
+    """As `trace-cmd report` prints what was recorded with -T: the first frame on a line of its own."""
+    lines = []
+    for line in trace_cmd(text).splitlines():
+        lines.append(line)
+        if found := LINE.match(line):
+            lines += [
+                line[: found.start(7)] + "kernel_stack:         \t=> trace_event_raw_event_kvm_mmu_get_page",
+                "\t=> do_syscall_64",
+            ]
+    return "\n".join([*lines, ""])
+
+
+def of_buffer(text: str) -> str:
+    """As `trace-cmd report` prints what was recorded with `-B vm`."""
+    return re.sub(r"^(?!cpus)", "  vm:", trace_cmd(text).rstrip("\n"), flags=re.MULTILINE) + "\n"
+
+
+def without_flags(text: str) -> str:
+    """As tracefs prints it without options/irq-info."""
+    return re.sub(r"(\[\d+\]) [.\w#]{5} ", r"\1  ", text)
+
+
+def preempt_rt(text: str) -> str:
+    """As PREEMPT_RT flags what is done under mmu_lock."""
+    return text.replace(" ...1. ", " ....1 ")
+
+
+def verbose(text: str) -> str:
+    """As tracefs prints it with options/latency-format and options/verbose."""
+    lines = [
+        f"{task:>8} {pid:>7} {int(cpu):>3} 0 00000001 {n:08x} [{n:08x}] 89.976ms (+0.020ms): {event}: {fields}"
+        for n, (task, pid, cpu, _, _, _, event, fields) in enumerate(events(text))
+    ]
+    return "\n".join([*lines, ""])
+
+
 def latency(text: str) -> str:
     """As `trace-cmd report -l` prints it."""
     lines = [
