@@ -17,7 +17,7 @@ from typing import IO
 
 from septum.lang.errors import UserError
 
-CHUNK = 1 << 18
+CHUNK = 1 << 16  # so little that its memory is used again: more is asked of the kernel each time, and cleared
 GZIP, XZ, ZSTD = b"\x1f\x8b", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd"
 TRACE_DAT, PERF_DATA = b"\x17\x08\x44tracing", b"PERFILE2"
 
