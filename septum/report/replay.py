@@ -263,7 +263,8 @@ def _alternatives(found: Divergence, width: int) -> list[str]:
 def verdict(result: Result, width: int) -> str:
     """The last line."""
     if result.verdict is Verdict.NOTHING:
-        return wrapped(f"Nothing to follow: {result.reason}.", width) + "\n"
+        end = "" if result.reason.endswith("?") else "."
+        return wrapped(f"Nothing to follow: {result.reason}{end}", width) + "\n"
     rate = f"{result.reading.events / result.seconds:,.0f} events/s" if result.seconds else ""
     if result.verdict is Verdict.FOLLOWED:
         claim = f"Every event{' that was read' if result.reading.truncated else ''} is explained"
