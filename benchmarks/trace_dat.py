@@ -230,6 +230,12 @@ class TraceDat:
         self.time = self.later = 0
 
     def add(self, line: str) -> None:
+        """An event into the ring of its CPU."""
+        cpu, _, time, record = self.event(line)
+        self.rings[cpu].add(time, record)
+
+    def event(self, line: str) -> tuple[int, int, int, bytes]:
+        """CPU, PID, time in nanoseconds and record of a line."""
         found = LINE.fullmatch(line)
         if not found:
             raise SystemExit(f"not an event: {line}")
@@ -237,7 +243,7 @@ class TraceDat:
         time = int(seconds) * 1_000_000_000 + int(micros) * 1000
         self.later, self.time = (self.later + 1 if time == self.time else 0), time  # in nanoseconds events have an order
         self.tasks[int(pid)] = task
-        self.rings[int(cpu)].add(time + self.later, self.record(name, (*state_of(state), int(pid)), said))
+        return int(cpu), int(pid), time + self.later, self.record(name, (*state_of(state), int(pid)), said)
 
     def record(self, name: str, common: tuple[int, int, int], said: str) -> bytes:
         if name == "tracing_mark_write":
@@ -251,7 +257,7 @@ class TraceDat:
         for ring in self.rings.values():
             ring.close()
         cpus = [self.rings[cpu].pages for cpu in range(max(self.rings, default=0) + 1)]
-        head = self.head() + struct.pack("<I", len(cpus)) + b"options  \0" + struct.pack("<H", 0) + b"flyrecord\0"
+        head = self.head(b"6") + struct.pack("<I", len(cpus)) + b"options  \0" + struct.pack("<H", 0) + b"flyrecord\0"
         at = -(-(len(head) + 16 * len(cpus)) // PAGE) * PAGE
         with path.open("wb") as file:
             file.write(head)
@@ -261,14 +267,15 @@ class TraceDat:
             file.write(bytes(-file.tell() % PAGE))
             file.writelines(cpus)
 
-    def head(self) -> bytes:
+    def head(self, version: bytes) -> bytes:
+        """The formats of the events and the names of the tasks; a perf.data has the same of another version."""
         systems: dict[str, list[bytes]] = defaultdict(list)
         for one in itertools.chain(*self.formats.values()):
             if one.used:
                 systems[one.system].append(sized(one.file()))
         events = [name.encode() + struct.pack("<xI", len(of)) + b"".join(of) for name, of in systems.items()]
         return b"".join([
-            b"\x17\x08\x44tracing6\0", struct.pack("<BBI", 0, 8, PAGE),
+            b"\x17\x08\x44tracing", version, b"\0", struct.pack("<BBI", 0, 8, PAGE),
             b"header_page\0", sized(PAGE_HEADER), b"header_event\0", sized(""),
             struct.pack("<I", 1), sized(marker_format()), struct.pack("<I", len(events)), *events,
             sized(f"{TRACING_MARK_WRITE:x} t tracing_mark_write\n", "<I"), sized("", "<I"),

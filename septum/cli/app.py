@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import errno
 import os
 import signal
 import sys
 import threading
-import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
@@ -39,9 +37,11 @@ class _Commands(click.Group):
 
     def resolve_command(self, context: click.Context, arguments: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         """An unknown command is met with the nearest known."""
-        near = difflib.get_close_matches(arguments[0], MODULES, n=1)
-        if arguments[0] not in MODULES and near and not arguments[0].startswith("-"):
-            context.fail(f"No such command '{arguments[0]}'; did you mean {near[0]}?")
+        if arguments[0] not in MODULES and not arguments[0].startswith("-"):
+            from difflib import get_close_matches
+
+            if near := get_close_matches(arguments[0], MODULES, n=1):
+                context.fail(f"No such command '{arguments[0]}'; did you mean {near[0]}?")
         return super().resolve_command(context, arguments)
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
@@ -106,7 +106,9 @@ def _open_streams() -> None:
 
 def _described(error: Exception) -> str:
     """Type, message, and where in septum it happened."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).is_relative_to(PACKAGE)]
+    from traceback import extract_tb
+
+    frames = [frame for frame in extract_tb(error.__traceback__) if Path(frame.filename).is_relative_to(PACKAGE)]
     places = [f" ({Path(frame.filename).relative_to(PACKAGE.parent)}:{frame.lineno})" for frame in frames]
     what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     return what + "".join(places[-1:])

@@ -153,10 +153,12 @@ static void show(replay_t *p, const record_t *r)
     e->sptep = r->sptep;
 }
 
-/* Where several roots may hold an entry, kvm_mmu_set_spte at the end of the same fault tells the page of its table. */
+/* Where several roots may hold the entry that a fault maps, kvm_mmu_set_spte at its end tells the page of its table. */
 static uint64_t address_of(replay_t *p, uint64_t i)
 {
     record_t *r = at(p, i);
+    if (r->old & PRESENT || !(r->value & PRESENT))
+        return 0;
     for (uint64_t j = i + 1; j < p->tail && j < i + 512; j++) {
         record_t *later = at(p, j);
         if (later->pid != r->pid || later->kind == K_CHANGED || later->kind == K_ZAP_PAGE || later->kind == K_GET_PAGE)

@@ -133,10 +133,24 @@ static void note_flags(record_t *r, const char *from, const char *to)
             r->seen |= SEEN_LAZY;
 }
 
+/* The field misc of perf script: letters for the mode of the CPU, `K` or `U`. */
+static void skip_mode(text_t *t)
+{
+    text_t at = *t;
+    while (at.at < at.end && *at.at >= 'A' && *at.at <= 'Z')
+        at.at++;
+    if (at.at > t->at && at.at - t->at <= 5 && at.at < at.end && *at.at == ' ') {
+        blanks(&at);
+        *t = at;
+    }
+}
+
 /* What stands behind the CPU: flags and the time, blanks between them or not. */
 static int scan_when(text_t *t, record_t *r)
 {
     blanks(t);
+    if (r->seen & SEEN_PERF)
+        skip_mode(t);
     int found = scan_time(t, r);
     if (found != HEAD_NONE)
         return found;
@@ -227,9 +241,12 @@ static int scan_latency(const char *line, text_t *t, record_t *r)
     return HEAD_NONE;
 }
 
-/* SYSTEM:EVENT: */
+/* [PERIOD] SYSTEM:EVENT: */
 static int is_perf_event(text_t t)
 {
+    blanks(&t);
+    while (t.at < t.end && is_digit(*t.at))
+        t.at++;
     blanks(&t);
     while (t.at < t.end && is_word(*t.at))
         t.at++;

@@ -74,10 +74,9 @@ class Format:
     saved_user: int = 0
     modern: bool = False
 
-    def explains(self, value: int, level: int) -> bool:
-        """Whether a present value can be of this format."""
-        bits = value & ~ADDRESS_MASK
-        if level > 1 and not value & PT_PAGE_SIZE_MASK:
+    def explains(self, bits: int, level: int) -> bool:
+        """Whether a present value, without its address, can be of this format."""
+        if level > 1 and not bits & PT_PAGE_SIZE_MASK:
             return bits == self.nonleaf
         return bits & self.leaf == self.leaf and not bits & ~(self.leaf | self.optional | PT_PAGE_SIZE_MASK)
 
@@ -170,11 +169,11 @@ def choose(values: Iterable[tuple[int, int]], kernel: str = "", formats: str = "
 
     `formats` is the text of the kernel's own format files; `seen` are the flags of Seen.
     """
-    counted = Counter(values)
-    present = {pair: count for pair, count in counted.items() if pair[0] & SPTE_MMU_PRESENT_MASK}
-    special = {value for value, _ in counted if not value & SPTE_MMU_PRESENT_MASK}
+    pairs = list(values)
+    present = Counter((value & ~ADDRESS_MASK, level) for value, level in pairs if value & SPTE_MMU_PRESENT_MASK)
+    special = {value for value, _ in pairs if not value & SPTE_MMU_PRESENT_MASK}
     era, era_from, sure = _era(special, kernel, formats, seen)
-    scores = {one: sum(count for (value, level), count in present.items() if one.explains(value, level)) for one in FORMATS}
+    scores = {one: sum(count for (bits, level), count in present.items() if one.explains(bits, level)) for one in FORMATS}
     best = max(FORMATS, key=lambda one: scores[one])
     if scores[best]:
         if best.modern and era.first < MODERN and not sure:

@@ -238,7 +238,10 @@ static int scan_event(scan_t *s, const char *line, text_t t, record_t *r)
         skip(&t, "tracing_mark_write: ");
         r->gfn = (uint64_t)(t.at - line);
     }
-    return event->fields(s, &t, r) ? SCAN_RECORD : SCAN_UNREADABLE;
+    if (event->fields(s, &t, r))
+        return SCAN_RECORD;
+    s->forms[FORM_FIELDS] += (r->seen & SEEN_PERF) != 0;
+    return SCAN_UNREADABLE;
 }
 
 /* Counts a line that is an event; whether there is something to follow. */

@@ -34,6 +34,7 @@ class Form(IntEnum):
     PERF_TRACE = 4
     VERBOSE = 5
     QUOTED = 6
+    FIELDS = 7
 
 
 class Seen(IntFlag):

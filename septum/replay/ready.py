@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,10 +50,13 @@ def translated(translate: Callable[[], Translated]) -> Translated:
 
 def _digest() -> str:
     """A name for all sources that a translation comes from."""
-    files = sorted(file for room in SOURCES for file in (PACKAGE / room).rglob("*.*") if file.suffix in (".py", ".c", ".h"))
     found = hashlib.sha256()
-    for file in files:
-        found.update(f"{file.relative_to(PACKAGE)}\0".encode() + file.read_bytes())
+    for room in SOURCES:
+        for directory, below, files in os.walk(PACKAGE / room):
+            below[:] = sorted(one for one in below if one != "__pycache__")
+            for file in sorted(files):
+                with open(os.path.join(directory, file), "rb", buffering=0) as source:
+                    found.update(f"{file}\0".encode() + source.read())
     return found.hexdigest()[:32]
 
 

@@ -16,6 +16,7 @@ FORMS = {
     Form.HEX: "it is in tracefs' hexadecimal form, which names no event: echo 0 > options/hex",
     Form.PERF_TRACE: f"it is what `perf trace` prints, which leaves out fields that are 0: record with perf record, and {SCRIPT}",
     Form.VERBOSE: "it is tracefs' verbose latency form: echo 0 > options/verbose",
+    Form.FIELDS: f"perf script left fields out of its lines, or added others: print it with {SCRIPT}",
     Form.QUOTED: "its lines are quoted, as in a mail: take the marks off, sed 's/^> *//' FILE | septum replay -",
 }
 OTHERS_DID_IT = {GUARDS[Guard.NO_TABLE], GUARDS[Guard.OLD_VALUE], GUARDS[Guard.OTHER_ADDRESS]}
@@ -34,6 +35,8 @@ def nothing(session: Session, groups: tuple[Group, ...], truncated: str) -> str:
         return in_no_form(session) or (
             f"none of its {scan.lines:,} lines is an event as tracefs, trace-cmd report or perf script print it"
         )
+    if 10 * scan.forms[Form.FIELDS] > scan.lines:
+        return FORMS[Form.FIELDS]
     if scan.shadow:
         return "it has no kvm_tdp_mmu_spte_changed, but shadow pages: the module kvm was loaded with tdp_mmu=N"
     if scan.kinds[Kind.GET_PAGE] or scan.kinds[Kind.REQUESTED]:

@@ -16,7 +16,7 @@ typedef struct record {
     uint8_t kind, as_id, level, failed, done, access, spurious, learned;
 } record_t;
 
-enum { FORM_NO_TASK, FORM_NO_TIME, FORM_RAW, FORM_HEX, FORM_PERF_TRACE, FORM_VERBOSE, FORM_QUOTED, FORMS };
+enum { FORM_NO_TASK, FORM_NO_TIME, FORM_RAW, FORM_HEX, FORM_PERF_TRACE, FORM_VERBOSE, FORM_QUOTED, FORM_FIELDS, FORMS };
 
 typedef struct scan {
     uint64_t lines, entries, events, headers, stacks, texts, tools, quotes, longest, folded, twice, unreadable, losses, lost;

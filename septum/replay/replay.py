@@ -162,9 +162,9 @@ def _vms(session: Session) -> str:
 
 
 def _samples(session: Session) -> list[Sample]:
-    count = session.state.sample_count
+    count, unit = session.state.sample_count, session.unit
     return [
-        Sample(one.time * session.unit, (int(one.mapped[1]), int(one.mapped[2]), int(one.mapped[3])))
+        Sample(one.time * unit, (int(one.mapped[1]), int(one.mapped[2]), int(one.mapped[3])))
         for one in session.state.sample[:count]
     ]
 

@@ -75,9 +75,9 @@ class Session:
     @property
     def phases(self) -> list[tuple[float, str]]:
         """The phases of a trace: its markers that begin with `phase`, or else all of them."""
-        state = self.state
+        state, unit = self.state, self.unit
         markers = [
-            (state.marker[i].time * self.unit, shown(bytes(state.marker[i].text[: state.marker[i].length])))
+            (state.marker[i].time * unit, shown(bytes(state.marker[i].text[: state.marker[i].length])))
             for i in range(state.marker_count)
         ]
         return [one for one in markers if one[1].startswith("phase")] or markers
@@ -202,9 +202,10 @@ class Session:
 
 def shown(text: bytes) -> str:
     """Text of a trace for a reader: what a terminal would obey is escaped."""
-    return "".join(
-        one if one.isprintable() else " " if one in "\n\t" else repr(one)[1:-1] for one in text.decode(errors="replace").rstrip()
-    )
+    said = text.decode(errors="replace").rstrip()
+    if said.isprintable():
+        return said
+    return "".join(one if one.isprintable() else " " if one in "\n\t" else repr(one)[1:-1] for one in said)
 
 
 def _same(divergence: Divergence) -> Divergence:

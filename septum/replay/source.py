@@ -5,11 +5,8 @@ from __future__ import annotations
 import gzip
 import io
 import lzma
-import os
 import shutil
-import subprocess
 import sys
-import tempfile
 import threading
 import zlib
 from collections.abc import Iterator, Sequence
@@ -20,7 +17,7 @@ from typing import IO
 
 from septum.lang.errors import UserError
 
-CHUNK = 1 << 18
+CHUNK = 1 << 16  # so little that its memory is used again: more is asked of the kernel each time, and cleared
 GZIP, XZ, ZSTD = b"\x1f\x8b", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd"
 TRACE_DAT, PERF_DATA = b"\x17\x08\x44tracing", b"PERFILE2"
 
@@ -103,8 +100,10 @@ def _sniffed(pieces: Iterator[bytes], trace: str) -> Iterator[bytes]:
         yield first
         yield from pieces
         return
+    from tempfile import NamedTemporaryFile
+
     cut: Truncated | None = None
-    with tempfile.NamedTemporaryFile(prefix="septum-") as file:
+    with NamedTemporaryFile(prefix="septum-") as file:
         try:
             file.write(first)
             for piece in pieces:
@@ -138,17 +137,18 @@ def _through(command: Sequence[str], stream: IO[bytes] | None, trace: str, advic
 
 
 def _output(command: Sequence[str], stream: IO[bytes] | None, trace: str) -> Iterator[bytes]:
-    source = subprocess.PIPE if stream else subprocess.DEVNULL
-    with subprocess.Popen(command, stdin=source, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    from subprocess import DEVNULL, PIPE, Popen
+
+    with Popen(command, stdin=PIPE if stream else DEVNULL, stdout=PIPE, stderr=PIPE) as process:
         assert process.stdout is not None and process.stderr is not None
         said: list[bytes] = []
-        errors, printed = process.stderr, process.stdout.fileno()
+        errors = process.stderr
         listener = threading.Thread(target=lambda: said.append(errors.read()))
         listener.start()
         if stream is not None:
             threading.Thread(target=_pour, args=(stream, process.stdin), daemon=True).start()
         try:
-            while piece := os.read(printed, CHUNK):
+            while piece := process.stdout.read(CHUNK):
                 yield piece
         except GeneratorExit:
             process.kill()

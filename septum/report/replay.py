@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any
 
 from septum.replay.result import Divergence, Group, Result, Sample, Verdict
@@ -176,25 +177,29 @@ def telling(samples: Sequence[Sample], count: int) -> list[Sample]:
         counts = [one.leaves[level] for one in samples]
         if any(counts):
             kept |= {next(index for index, number in enumerate(counts) if number), counts.index(max(counts))}
+    changed = _changed(samples)
     while len(kept) < min(count, len(samples)):
         gaps = list(pairwise(sorted(kept)))
-        left, right = max(gaps, key=lambda gap: (gap[1] - gap[0] > 1, _change(samples, *gap), gap[1] - gap[0]))
+        left, right = max(gaps, key=lambda gap: (gap[1] - gap[0] > 1, changed[gap[1]] - changed[gap[0]], gap[1] - gap[0]))
         if right - left <= 1:
             break
-        kept.add(_middle(samples, left, right))
+        kept.add(_middle(changed, left, right))
     return [samples[index] for index in sorted(kept)[:count]]
 
 
-def _change(samples: Sequence[Sample], left: int, right: int) -> int:
-    """How much changes from one sample to another, by way of those between."""
-    pairs = pairwise(samples[left : right + 1])
-    return sum(abs(size * (b - a)) for one, two in pairs for a, b, (_, size) in zip(one.leaves, two.leaves, SIZES, strict=True))
+def _changed(samples: Sequence[Sample]) -> list[int]:
+    """Of each sample how many bytes changed up to it."""
+    changes = (
+        sum(abs(size * (b - a)) for a, b, (_, size) in zip(one.leaves, two.leaves, SIZES, strict=True))
+        for one, two in pairwise(samples)
+    )
+    return list(accumulate(changes, initial=0))
 
 
-def _middle(samples: Sequence[Sample], left: int, right: int) -> int:
-    """The sample by which half of the change has happened."""
-    half = _change(samples, left, right) / 2
-    return next((index for index in range(left + 1, right) if _change(samples, left, index) >= half), (left + right) // 2)
+def _middle(changed: Sequence[int], left: int, right: int) -> int:
+    """The sample between two by which half of the change between them has happened; of no change the one in the middle."""
+    found = bisect_left(changed, (changed[left] + changed[right]) / 2, left + 1, right)
+    return found if found < right else (left + right) // 2
 
 
 def evenly(samples: Sequence[Sample], count: int) -> list[Sample]:
@@ -258,7 +263,8 @@ def _alternatives(found: Divergence, width: int) -> list[str]:
 def verdict(result: Result, width: int) -> str:
     """The last line."""
     if result.verdict is Verdict.NOTHING:
-        return wrapped(f"Nothing to follow: {result.reason}.", width) + "\n"
+        end = "" if result.reason.endswith("?") else "."
+        return wrapped(f"Nothing to follow: {result.reason}{end}", width) + "\n"
     rate = f"{result.reading.events / result.seconds:,.0f} events/s" if result.seconds else ""
     if result.verdict is Verdict.FOLLOWED:
         claim = f"Every event{' that was read' if result.reading.truncated else ''} is explained"

@@ -13,7 +13,6 @@ import hashlib
 import os
 import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -55,7 +54,9 @@ def _usable(directory: Path, named: bool) -> Path:
 
 
 def _own(reason: str) -> Path:
-    directory = Path(tempfile.mkdtemp(prefix="septum-"))
+    from tempfile import mkdtemp
+
+    directory = Path(mkdtemp(prefix="septum-"))
     owner = os.getpid()
 
     def remove() -> None:
@@ -126,9 +127,11 @@ def _sync(path: Path) -> None:
 @contextmanager
 def scratch(directory: Path) -> Iterator[Path]:
     """A directory below that goes with its process: whoever comes next removes what a killed one left."""
+    from tempfile import mkdtemp
+
     with _alone(directory):
         _clean(directory)
-        path = Path(tempfile.mkdtemp(prefix=SCRATCH, dir=directory))
+        path = Path(mkdtemp(prefix=SCRATCH, dir=directory))
         lock = os.open(path, os.O_RDONLY)
         fcntl.flock(lock, fcntl.LOCK_EX)
     try:

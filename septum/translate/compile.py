@@ -10,7 +10,6 @@ import os
 import platform
 import shutil
 import signal
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -77,6 +76,8 @@ def _compile(command: tuple[str, ...], code: str, target: Path) -> None:
 
 def _run(command: Sequence[str], directory: Path) -> tuple[int, str]:
     """The exit status and the complaints of a compiler. Where the wait for it ends early, so does all that it started."""
+    import subprocess
+
     with subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace",
         env={**os.environ, "TMPDIR": str(directory)}, start_new_session=True,

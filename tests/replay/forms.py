@@ -74,6 +74,37 @@ def perf_script_of_tids(text: str) -> str:
     return perf_script(text, "")
 
 
+def perf_script_with_mode(text: str) -> str:
+    """As `perf script -F +misc` prints it: the mode of the CPU behind its number."""
+    return perf_script(text).replace("] ", "] K     ")
+
+
+def perf_script_of_periods(text: str) -> str:
+    """As `perf script -F comm,tid,time,period,event,trace` prints it: no CPU, and a number before the event."""
+    return re.sub(r" \[\d+\] +([\d.]+:)", r" \1          1", perf_script(text, ""))
+
+
+def perf_script_of_addresses(text: str) -> str:
+    """As `perf script -F +ip,+sym` prints it."""
+    return re.sub(r"$", " ffffffff81000000 [unknown]", perf_script(text).rstrip(), flags=re.MULTILINE)
+
+
+def perf_script_without_fields(text: str) -> str:
+    """As `perf script -F comm,tid,cpu,time,event` prints it."""
+    return re.sub(r"(kvm(?:mmu)?:\w+:) .*", r"\1 ", perf_script(text))
+
+
+def perf_script_of_differences(text: str) -> str:
+    """As `perf script --deltatime` prints it: the time since the event before."""
+    lines, before = [], 0
+    for line in perf_script(text, "").splitlines():
+        found = re.search(r"(\d+)\.(\d{9}):", line)
+        time = int(found[1] + found[2])
+        lines.append(line.replace(found[0], f"0.{time - before if before else 0:09}:"))
+        before = time
+    return "\n".join([*lines, ""])
+
+
 FRAMES = (" => trace_event_raw_event_kvm_tdp_mmu_spte_changed", " => kvm_tdp_mmu_map", " => do_syscall_64")
 
 
@@ -91,6 +122,43 @@ def perf_script_with_chains(text: str) -> str:
     """As `perf script` prints what was recorded with -g."""
     frames = "\tffffffffc0946d94 kvm_tdp_mmu_map+0x12 ([kvm])\n\tffffffffc0962eaf [unknown] ([kvm])\n"
     return "".join(f"{line.lstrip()}\n{frames}\n" for line in perf_script(text).splitlines())
+
+
+def trace_cmd_with_stacks(text: str) -> str:
+    """As `trace-cmd report` prints what was recorded with -T: the first frame on a line of its own."""
+    lines = []
+    for line in trace_cmd(text).splitlines():
+        lines.append(line)
+        if found := LINE.match(line):
+            lines += [
+                line[: found.start(7)] + "kernel_stack:         \t=> trace_event_raw_event_kvm_mmu_get_page",
+                "\t=> do_syscall_64",
+            ]
+    return "\n".join([*lines, ""])
+
+
+def of_buffer(text: str) -> str:
+    """As `trace-cmd report` prints what was recorded with `-B vm`."""
+    return re.sub(r"^(?!cpus)", "  vm:", trace_cmd(text).rstrip("\n"), flags=re.MULTILINE) + "\n"
+
+
+def without_flags(text: str) -> str:
+    """As tracefs prints it without options/irq-info."""
+    return re.sub(r"(\[\d+\]) [.\w#]{5} ", r"\1  ", text)
+
+
+def preempt_rt(text: str) -> str:
+    """As PREEMPT_RT flags what is done under mmu_lock."""
+    return text.replace(" ...1. ", " ....1 ")
+
+
+def verbose(text: str) -> str:
+    """As tracefs prints it with options/latency-format and options/verbose."""
+    lines = [
+        f"{task:>8} {pid:>7} {int(cpu):>3} 0 00000001 {n:08x} [{n:08x}] 89.976ms (+0.020ms): {event}: {fields}"
+        for n, (task, pid, cpu, _, _, _, event, fields) in enumerate(events(text))
+    ]
+    return "\n".join([*lines, ""])
 
 
 def latency(text: str) -> str:

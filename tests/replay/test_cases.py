@@ -4,6 +4,7 @@ where a page was put in wrongly. What is said to be lost is what is lost."""
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,6 +106,19 @@ def test_a_trace_has_its_outcome(case):
 def test_going_on_behind_divergences_ends(case):
     result = replay(str(HERE / case.file), keep_going=True, midlife=True, kernel="7.3")
     assert result.reading.lines == len((HERE / case.file).read_bytes().split(b"\n")) - 1
+
+
+PAGE = (
+    (Path(__file__).parents[2] / "docs" / "replay.md").read_text().partition("### What the tools print")[2].partition("\n## ")[0]
+)
+HOLDS = {name for row in PAGE.splitlines() if row.startswith("| ") for name in re.findall(r"`([\w-]+)`", row.split(" | ")[-1])}
+
+
+def test_what_the_page_says_of_the_tools_is_held_by_a_test():
+    tests = "".join(path.read_text() for path in Path(__file__).parent.glob("*.py"))
+    there = {file.stem for file in HERE.iterdir()} | set(re.findall(r"^def (test_\w+)", tests, re.MULTILINE))
+    assert len(HOLDS) > 40
+    assert {name for name in HOLDS if name not in there and f"forms.{name}" not in tests} == set()
 
 
 def run(name: str, *options: str) -> tuple[int, str]:

@@ -35,10 +35,29 @@ def expected() -> dict[str, int]:
 @pytest.mark.parametrize(
     "form",
     [forms.trace_pipe, forms.with_tgid, forms.trace_cmd, forms.trace_cmd_without_plugins, forms.perf_script,
-     forms.perf_script_of_tids],
+     forms.perf_script_of_tids, forms.perf_script_with_mode, forms.perf_script_of_periods,
+     forms.trace_cmd_with_stacks, forms.of_buffer, forms.without_flags, forms.preempt_rt],
 )  # fmt: skip
 def test_a_trace_in_another_form_has_the_same_steps(form, expected, tmp_path):
     assert steps(replayed(tmp_path, form(TEXT))) == expected
+
+
+@pytest.mark.parametrize("form", [forms.perf_script_of_addresses, forms.perf_script_without_fields])
+def test_fields_that_perf_was_not_asked_for_are_why_nothing_is_followed(form, tmp_path):
+    result = replayed(tmp_path, form(TEXT))
+    assert (result.verdict, result.groups) == (Verdict.NOTHING, ())
+    assert "left fields out of its lines, or added others" in result.reason
+
+
+def test_the_verbose_form_is_refused_with_the_option_to_reset(tmp_path):
+    result = replayed(tmp_path, forms.verbose(TEXT))
+    assert (result.verdict, "options/verbose" in result.reason) == (Verdict.NOTHING, True)
+
+
+def test_differences_of_times_leave_the_order_of_each_cpu(tmp_path):
+    result = replayed(tmp_path, forms.perf_script_of_differences(forms.merged(TEXT, forms.another_vm(TEXT))))
+    assert result.verdict is Verdict.FOLLOWED
+    assert result.reading.backwards > 1000
 
 
 def test_what_a_plugin_leaves_out_is_no_loss(expected, tmp_path):

@@ -90,6 +90,15 @@ def test_a_command_is_recorded_and_its_status_is_that_of_record(tracer):
     assert "7 events did not fit: --buffer 131072" in done.output
 
 
+@pytest.fixture
+def as_in_a_command():
+    """Ctrl-C has the meaning that it has once septum.cli has imported the command."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("as_in_a_command")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_recording_and_cleans_up(tracer, number):
     before = signal.getsignal(signal.SIGTERM)

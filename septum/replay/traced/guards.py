@@ -204,11 +204,10 @@ def freeze_entry(m: Followed, depth):
     if i < r.next:
         return Guard.ORDER
     skipped = i != r.next
-    for other in range(512):
-        if other >= r.next and other < i:
-            seen = kind_at(m, r.table, other)
-            if seen == Word.LEAF or seen == Word.TABLE:
-                return Guard.SKIPPED
+    for other in range(r.next, i):
+        seen = kind_at(m, r.table, other)
+        if seen == Word.LEAF or seen == Word.TABLE:
+            return Guard.SKIPPED
     nonpresent = word_of(m, e.old, e.level) == Word.NONPRESENT
     if (skipped and (r.shared or nonpresent)) or (nonpresent and r.skipped):
         return Guard.SKIPPED
@@ -224,9 +223,8 @@ def removal_over(m: Followed, task: TaskId, depth):
         return Guard.STILL_LINKED
     if r.shared and r.next != 512:
         return Guard.LEFT
-    for i in range(512):
-        if i >= r.next:
-            seen = kind_at(m, r.table, i)
-            if seen == Word.LEAF or seen == Word.TABLE:
-                return Guard.LEFT
+    for i in range(r.next, 512):
+        seen = kind_at(m, r.table, i)
+        if seen == Word.LEAF or seen == Word.TABLE:
+            return Guard.LEFT
     return Guard.NONE

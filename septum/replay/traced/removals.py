@@ -66,11 +66,10 @@ def judge_removal(m: Followed, kept: u8):
 def removal_unlinking(m: Followed, depth: u8):
     """The entries of a table are done with when the event of its parent comes (7.3)."""
     r = m.task[m.event.task].removal[depth - 1]
-    for i in range(512):
-        if i >= r.next:
-            seen = kind_at(m, r.table, i)
-            if r.shared or seen == Word.LEAF or seen == Word.TABLE:
-                return Guard.LEFT
+    for i in range(r.next, 512):
+        seen = kind_at(m, r.table, i)
+        if r.shared or seen == Word.LEAF or seen == Word.TABLE:
+            return Guard.LEFT
     return Guard.NONE
 
 
