@@ -17,7 +17,7 @@ REFUSED = {
 RIGHT = {
     "both branches": "if m.flag:\n        x = m.n\n    else:\n        x = 1\n    m.n = x",
     "the other branch returns": "if not m.flag:\n        return\n    else:\n        x = m.n\n    m.n = x",
-    "a loop that is left with it": "while True:\n        x = m.n\n        if m.flag:\n            break\n        yield\n    m.n = x",
+    "a loop left with it": "while True:\n        x = m.n\n        if m.flag:\n            break\n        yield\n    m.n = x",
     "a loop with constant bounds": "for i in range(2):\n        x = m.small[i]\n    m.n = x",
 }
 PROCESS = "@process\ndef p(m: World):\n    yield\n    {}\n    yield\n"
