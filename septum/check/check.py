@@ -16,7 +16,6 @@ from septum.check.loading import designs, load, sides
 from septum.check.races import race_at, racing_trace, sites_said
 from septum.check.result import Counterexample, Result, Verdict
 from septum.check.search import Search
-from septum.check.stuck import deadlock_clause
 from septum.check.switches import fewest_switches
 from septum.check.trace import End, Trace, trace
 from septum.explore.build import ASSERTS, DEADLOCK, PROGRESS, RACE, Build, build, judges, sizes_given
@@ -153,8 +152,6 @@ def _explained(model: Model, read: tokens.Token, token: str) -> Result:
         found = racing.trace if racing else trace(built, read.schedule, end, read.loop)
     except EnginesDisagree as error:  # the check that wrote a token has replayed it: this is one that nobody wrote
         raise UserError(f"the token does not end as it claims: {error}") from None
-    if found.property == DEADLOCK:
-        found = replace(found, clause=deadlock_clause(built, read.schedule, found))
     race = racing.race if racing else None
     counterexample = Counterexample(found.steps, found.threads, token, None, read.loop, race)
     return Result(
@@ -359,8 +356,6 @@ class _Check:
     def _violated(self, found: Exploration, shortest: Exploration, proved: bool) -> Result:
         schedule = shortest.schedule if self.engine == "python" else fewest_switches(self.built, shortest.schedule)
         replayed: Trace = trace(self.built, schedule, End.DEADLOCK if shortest.outcome is Outcome.DEADLOCK else End.VIOLATION)
-        if replayed.property == DEADLOCK:
-            replayed = replace(replayed, clause=deadlock_clause(self.built, schedule, replayed))
         token = tokens.write(self.built, schedule, self.sizes, shortest.outcome is Outcome.DEADLOCK, Path("."))
         counterexample = Counterexample(replayed.steps, replayed.threads, token, proved)
         result = self._summary(found, Verdict.VIOLATED, replayed.property, replayed.clause, counterexample=counterexample)

@@ -68,6 +68,16 @@ class Node:
         if not self.bound:
             yield from self.arguments
 
+    def read_at_once(self) -> Iterator[Access]:
+        """What it read, and what the routines read in the same step that gave the names in it."""
+        todo, seen = [self], {self}
+        while todo:
+            node = todo.pop()
+            yield from node.reads
+            causes = {one for one in (*node.sources(), *node.deciders()) if one.step == self.step} - seen
+            seen |= causes
+            todo += causes
+
     def deciders(self) -> Iterator[Node]:
         """The tests that decided about a local or a result that is a constant; those that came after it in a routine too."""
         if not self.statement or not (self.statement.returns or self.statement.gives) or not constant(self):
@@ -153,7 +163,7 @@ class Recorder:
 
     @contextmanager
     def watching(self, step: int) -> Iterator[Node]:
-        """What runs inside is part of this step; the node has what was read outside of functions: by what a thread waits for."""
+        """What runs inside is part of this step; the node has what is read for what a thread waits for, also by routines."""
         asked = Node(step)
         self.step, self._stack, self._asked, before = step, [], asked, sys.gettrace()
         sys.settrace(self._called)
@@ -271,7 +281,11 @@ class Recorder:
     def _returned(self, state: Frame) -> None:
         self._stack.pop()
         result, caller = state.current, self._stack[-1] if self._stack else None
-        if result is None or result.statement is None or not result.statement.returns or caller is None or not caller.current:
+        if result is None or result.statement is None or not result.statement.returns:
+            return
+        if caller is None and not state.suspends:
+            self._asked.values.add(result)
+        if caller is None or not caller.current:
             return
         inner = caller.argument()
         if inner is not None:

@@ -34,19 +34,26 @@ class Watched:
         self.engine.judged = build.judged
         self.recorder.memory, self.recorder.base = memory, ctypes.addressof(m)
         self.threads: list[int] = []
-        self.asked: list[Node] = []
+        self.asked: list[Node] = []  # what each step waited for; of how many ways it has, none
         self._shown: dict[int, tuple[str, Scalar]] = {}
 
     def step(self, thread: int, choice: int) -> Status:
         """The next step of a thread, which is noted."""
         number = len(self.threads)
-        if isinstance(self.engine.threads[thread].request, Choose):
+        chooses = isinstance(self.engine.threads[thread].request, Choose)
+        if chooses:
             self.recorder.chose(list(self.engine.frames(thread))[-1])
         self.threads.append(thread)
         with self.recorder.watching(number) as asked:
             status = self.engine.step(thread, choice)
-        self.asked.append(asked)
+        self.asked.append(Node(number) if chooses else asked)
         return status
+
+    def asks(self, thread: int) -> Node:
+        """What the condition reads for which a thread waits now."""
+        with self.recorder.watching(len(self.threads)) as asked:
+            self.engine.can_step(thread)
+        return asked
 
     def scalar(self, offset: int) -> tuple[str, Scalar]:
         """Name and type of the scalar at an offset."""
@@ -98,12 +105,7 @@ class Slice:
 
     def of_waits(self, threads: Iterable[int]) -> Slice:
         """From what the threads wait for."""
-        asked = []
-        for number in threads:
-            with self.recorder.watching(len(self.watched.threads)) as node:
-                self.watched.engine.can_step(number)
-            asked.append(node)
-        return self.follow(asked)
+        return self.follow(self.watched.asks(number) for number in threads)
 
     def of_loop(self, first: int, threads: Iterable[int]) -> Slice:
         """From all that runs in the steps from the first of a loop on, and from what these threads wait for meanwhile.
@@ -183,7 +185,7 @@ class Slice:
         """What a step of the slice waited for and another thread brought about: a lock's release, if that thread did under it
         what is in the slice."""
         for number in sorted(one for one in self.parts if one < len(self.watched.asked)):
-            for access in self.watched.asked[number].reads:
+            for access in self.watched.asked[number].read_at_once():
                 if access.writer and self.watched.thread(access.writer.step) != self.watched.thread(number):
                     lock = self.watched.scalar(access.offset)[0].rpartition(".")[0]
                     if not self._locks(lock) or self._locks(lock, self.watched.thread(access.writer.step), access.writer.step):

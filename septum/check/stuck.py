@@ -1,48 +1,62 @@
-"""Who waits for whom at the end of a deadlock: for which places each stuck thread waits, and who changed them last."""
+"""Who is stuck at the end of a schedule, for which places each waits, and who holds or set them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from septum.check.result import Step
-from septum.check.trace import Trace, stuck
+from septum.check.result import Standing, Step
+from septum.check.slicing import Watched
 from septum.explore.build import DEADLOCK, Build
 from septum.lang.engine import Engine
-from septum.lang.types import scope
-
-Schedule = Sequence[tuple[int, int]]
+from septum.translate import tree
 
 
-def deadlock_clause(build: Build, schedule: Schedule, replayed: Trace) -> str:
-    """The threads that can never go on after a schedule, each with what it waits for, and who holds or changed that."""
-    with scope(build.bindings):
-        engine = build.engine()
-        for thread, choice in schedule:
-            engine.step(thread, choice)
-        waits = [_waits(build, engine, number, replayed) for number in sorted(stuck(build, engine))]
+def stuck(build: Build, engine: Engine) -> set[int]:
+    """Who waits, and can never go on: nobody can, or what the others may still do cannot help. Daemons alone may."""
+    waiting = {n for n, actor in enumerate(engine.threads) if not actor.ended and not engine.can_step(n)}
+    found = build.tables().stuck([engine.frame(number) for number in range(len(engine.threads))], waiting)
+    return found if any(not engine.threads[number].thread.daemon for number in found) else set()
+
+
+def deadlock_clause(build: Build, watched: Watched, steps: Sequence[Step], threads: Mapping[int, Standing]) -> str:
+    """What each of the stuck threads waits for at the end of a run, with who holds that, or set it last."""
+    waits = [
+        f"{one.thread} waits for {one.waits_for}{_cause(build, watched, steps, number, one)}" for number, one in threads.items()
+    ]
     return f"{DEADLOCK}: " + ("; ".join(waits) or "no thread can go on")
 
 
-def _waits(build: Build, engine: Engine, number: int, replayed: Trace) -> str:
-    standing = replayed.threads[number]
-    places = _condition(build, engine, number)
-    last = next((step for step in reversed(replayed.steps) if any(change.place in places for change in step.changes)), None)
-    if " held by " in standing.waits_for or standing.waits_for.endswith("which it holds itself") or last is None:
-        return f"{standing.thread} waits for {standing.waits_for}"
-    place = next(change.place for change in last.changes if change.place in places)
-    return f"{standing.thread} waits for {standing.waits_for}: {place}, which {_by(last, standing.thread)}"
+def _cause(build: Build, watched: Watched, steps: Sequence[Step], number: int, standing: Standing) -> str:
+    """The place that a condition reads and that was changed last, and by whom; of a lock of septum.host it is said already."""
+    if standing.waits_for.endswith("which it holds itself") or " held by " in standing.waits_for:
+        return ""
+    read = {watched.scalar(access.offset)[0]: access.offset for access in watched.asks(number).read_at_once()}
+    for at in range(len(steps) - 1, -1, -1):
+        for place in (change.place for change in steps[at].changes if change.place in read):
+            holds, itself = _takes(build, watched, at, read[place]), watched.thread(at) == number
+            if itself:
+                return f": {place}, which it {'holds' if holds else 'set'} itself"
+            return f": {place}, {'held by' if holds else 'which was set last by'} {steps[at].thread}"
+    return f": {' and '.join(read)}, which nobody has set" if read else ""
 
 
-def _by(last: Step, thread: str) -> str:
-    return "it holds itself" if last.thread == thread else f"{last.thread} changed last"
+def _takes(build: Build, watched: Watched, step: int, offset: int) -> bool:
+    """Whether a step takes a lock: it finds the place zero and sets it, and the program of its thread sets it back to zero."""
+    accesses = [access for access in watched.recorder.accesses[step] if access.offset == offset]
+    first, last = accesses[0], [access for access in accesses if access.written][-1]
+    if first.written or first.value or not last.value:
+        return False
+    field = [part for part in watched.places.path(offset) if isinstance(part, str)][-1]
+    calls = build.threads[watched.thread(step)].calls
+    entries = [build.translation.entries[build.translation.entry(one.process, len(one.arguments))] for one in calls]
+    nodes = (node for function in tree.called(entries) for node in function.nodes if isinstance(node, tree.Store))
+    zeroes = (node.place for node in nodes if isinstance(node.value, tree.Const) and not node.value.number)
+    return any(_field(place) == field for place in zeroes)
 
 
-def _condition(build: Build, engine: Engine, number: int) -> set[str]:
-    """The places that the condition of a waiting thread may read."""
-    spot = build.tables().standing(number, engine.frame(number))[-1]
-    footprints = build.tables().footprints
-    return {_shown(path) for path in footprints.places(spot.waits.reads)}
-
-
-def _shown(path: tuple[str | int | None, ...]) -> str:
-    return "".join(f".{step}" if isinstance(step, str) else f"[{step}]" for step in path).removeprefix(".")
+def _field(place: tree.Place) -> str:
+    """The name of the field that a place is, or is in."""
+    of: tree.Expression = place
+    while isinstance(of, tree.Element):
+        of = of.base
+    return of.name if isinstance(of, tree.Field) else ""

@@ -13,6 +13,7 @@ from typing import Any
 
 from septum.check.result import Call, Change, Standing, Step
 from septum.check.slicing import Slice, Watched
+from septum.check.stuck import deadlock_clause, stuck
 from septum.explore.build import DEADLOCK, PROGRESS, Build
 from septum.host.locks import Lock
 from septum.lang.engine import Engine, Failure, Status
@@ -66,13 +67,6 @@ def at_rest(engine: Engine) -> bool:
     return all(actor.ended or actor.thread.daemon for actor in engine.threads)
 
 
-def stuck(build: Build, engine: Engine) -> set[int]:
-    """Who waits, and can never go on: nobody can, or what the others may still do cannot help. Daemons alone may."""
-    waiting = {n for n, actor in enumerate(engine.threads) if not actor.ended and not engine.can_step(n)}
-    found = build.tables().stuck([engine.frame(number) for number in range(len(engine.threads))], waiting)
-    return found if any(not engine.threads[number].thread.daemon for number in found) else set()
-
-
 def _ignored(build: Build, failure: Failure) -> bool:
     return any(
         (s.file, s.line) == (failure.file, failure.line) for n, s in enumerate(build.translation.sites) if n in build.ignored
@@ -117,8 +111,10 @@ class _Replay:
         if failure is None:
             if end is End.RACE:  # what it depends on is known where the race is
                 return Trace(tuple(steps), standing, DEADLOCK, "")
-            found.of_waits(stuck(self.build, self.engine))
-            return Trace(_with_last(marked(steps, found)), standing, DEADLOCK, _deadlock(standing))
+            who = stuck(self.build, self.engine)
+            found.of_waits(who)
+            clause = deadlock_clause(self.build, self.watched, steps, {number: standing[number] for number in sorted(who)})
+            return Trace(_with_last(marked(steps, found)), standing, DEADLOCK, clause)
         return Trace(_with_last(marked(steps, found.of_failure())), standing, property_of(failure.clause), failure.clause)
 
     def go_round(self, schedule: Schedule, loop: int) -> Trace:
@@ -289,8 +285,3 @@ def lock_view(world: bytes, offset: int, places: Places) -> _LockView:
     """A lock's holders in the bytes of a world."""
     values = {path: int.from_bytes(world[at : at + places.size(of)], "little") for of, path, at in places.parts(Lock, "", offset)}
     return _LockView(values["writer"], values["readers"])
-
-
-def _deadlock(threads: Sequence[Standing]) -> str:
-    waiting = [f"{one.thread} waits for {one.waits_for}" for one in threads if one.state == "blocked"]
-    return "deadlock: " + ("; ".join(waiting) or "no thread can go on")

@@ -189,8 +189,8 @@ static void judge_waiting(struct worker *w, const struct source *at, uint32_t wa
 }
 
 /*
- * The first thread whose next step may be taken before anything else, as a mask; 0 if there is none. Not one that may be in a loop: on
- * a cycle of states no thread is passed over for ever.
+ * The first thread whose next step may be taken before anything else, as a mask; 0 if there is none. Not one that may be in a loop, nor one
+ * whose move goes on into a loop (expand): on a cycle of states no thread is passed over for ever.
  */
 static uint32_t lone_thread(const struct explorer *x, const uint8_t *state)
 {
@@ -243,7 +243,7 @@ static void expand(struct worker *w, const struct source *from)
 
 	w->fresh = w->pruned = 0;
 	uint32_t moved = try_threads(w, from, lone, &ended, 0);
-	if (moved && !w->pruned)
+	if (moved && !w->pruned && !w->path.loops)
 		return;
 	int watched = w->watcher && (!w->watcher->race.found || w->watcher->race.moves == x->run->progress.depth);
 	moved |= try_threads(w, from, x->everyone & ~lone, &ended, watched);

@@ -16,12 +16,14 @@ enum move { MOVE_DONE, MOVE_BLOCKED, MOVE_FAILED, MOVE_PRUNED };	/* pruned: the 
 struct path {
 	uint32_t length;
 	uint32_t steps;			/* of the move made last, with the one that failed */
+	uint32_t loops;			/* a step of these moves that followed another one may be in a loop */
 	struct fork { uint32_t choice, choices; } fork[MOST_STEPS];
 };
 
 static inline void first_leaf(struct path *path, uint32_t choices)
 {
 	path->length = 1;
+	path->loops = 0;
 	path->fork[0] = (struct fork){ 0, choices };
 }
 
@@ -81,6 +83,7 @@ static int goes_on(const struct mover *mover, const uint8_t *state, struct path 
 		return 0;
 	if (choices > 1 && choices > MOST_LEAVES / leaves_of(path))
 		return 0;
+	path->loops |= alone == ALONE_IN_LOOP;
 	path->fork[path->length++] = (struct fork){ 0, choices };
 	return 1;
 }

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import ctypes
 import enum
+import functools
 import inspect
 import mmap
 import operator
 import re
 import sys
+from collections.abc import Callable
 from typing import Any, ClassVar, cast
 
 from septum.lang.errors import ModelError, OutOfRange, UserError
 from septum.lang.paths import shown_path
-from septum.lang.types import Array, Boolean, EnumType, Scalar, Size, Slot, Type, boolean, bound, type_name
+from septum.lang.types import Array, Boolean, EnumType, Scalar, SetOf, Size, Slot, Type, boolean, bound, type_name
 
 _UNSIGNED = {8: ctypes.c_uint8, 16: ctypes.c_uint16, 32: ctypes.c_uint32, 64: ctypes.c_uint64}
 
@@ -168,7 +170,10 @@ def _checked(of: object, value: Any, place: str) -> int:
     if not isinstance(of, Scalar):
         what, parts = ("array", "elements") if isinstance(of, Array) else (type_name(of), "fields")
         raise ModelError(f"{place} is a whole {what}: assign its {parts} one by one")
-    number = operator.index(value)
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise ModelError(f"{place} = {value!r} is no number, and no {of.name}") from None
     if isinstance(of, Boolean) and number not in (0, 1):
         raise OutOfRange(f"{place} = {number}: a truth value is 0 or 1")
     if not 0 <= number < (1 << of.bits if isinstance(of, EnumType) else of.limit):
@@ -194,7 +199,11 @@ def realise(of: object, cache: dict[object, Any]) -> Any:
 
 def _realise_array(of: Array, cache: dict[object, Any]) -> Any:
     base = realise(of.element, cache) * of.length
-    return type(base.__name__, (RealisedArray, base), {"_element": of.element, "_type_": base._type_, "_length_": of.length})
+    made: Any = type(base.__name__, (RealisedArray, base), {"_element": of.element, "_type_": base._type_, "_length_": of.length})
+    if isinstance(of.element, EnumType | SetOf):
+        read, as_shown = RealisedArray.__getitem__, _as_shown(of.element)
+        made.__getitem__ = lambda self, index: as_shown(read(self, index))
+    return made
 
 
 def _realise_struct(of: Any, cache: dict[object, Any]) -> Any:
@@ -202,25 +211,45 @@ def _realise_struct(of: Any, cache: dict[object, Any]) -> Any:
     members = [(name, realise(field, cache)) for name, field in types.items()]
     made = type(of.__name__, (Realised,), {**constants(of), "_struct": of, "_types": types, "_fields_": members})
     for name, field in types.items():
-        if isinstance(field, EnumType):
-            setattr(made, name, _EnumField(getattr(made, name), field.members))
+        if isinstance(field, EnumType | SetOf):
+            setattr(made, name, _ShownField(getattr(made, name), _as_shown(field)))
     return made
 
 
-class _EnumField:
-    """A field that reads as a member of its enum, so that messages show names."""
+class _ShownField:
+    """A field that reads as a member of its enum, or as a set, so that messages show it as one."""
 
-    def __init__(self, field: Any, members: type[enum.IntEnum]) -> None:
-        self._field, self._members, self.offset, self.size = field, members, field.offset, field.size
+    def __init__(self, field: Any, as_shown: Callable[[int], int]) -> None:
+        self._field, self._as_shown, self.offset, self.size = field, as_shown, field.offset, field.size
 
     def __get__(self, instance: Any, owner: type) -> Any:
-        if instance is None:
-            return self
-        number = self._field.__get__(instance, owner)
-        return self._members._value2member_map_.get(number, number)
+        return self if instance is None else self._as_shown(self._field.__get__(instance, owner))
 
     def __set__(self, instance: Any, value: int) -> None:
         self._field.__set__(instance, value)
+
+
+def _as_shown(of: EnumType | SetOf) -> Callable[[int], int]:
+    """Makes a number of the type what a message shows by name; whatever is calculated with it is as with the number."""
+    if isinstance(of, EnumType):
+        members: dict[Any, Any] = of.members._value2member_map_
+        return lambda number: members.get(number, number)
+    shown = type(of.name, (_Set,), {"of": of})
+    return functools.cache(shown)
+
+
+class _Set(int):
+    """A set of values of an index type, a bit each."""
+
+    of: ClassVar[SetOf]
+
+    def __str__(self) -> str:
+        return self.of.show(int(self))
+
+    def __format__(self, spec: str) -> str:
+        return format(int(self), spec) if spec else str(self)
+
+    __repr__ = __str__
 
 
 def allocate(realised: type[Realised], extra: int = 0) -> tuple[Any, memoryview]:

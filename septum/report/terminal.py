@@ -20,7 +20,8 @@ from septum.report.slice import slice_of
 from septum.report.text import WIDTH
 
 DEADLOCK = "deadlock"
-LONGEST_NAME = 26
+NAMES = "design, scenario"
+NUMBERS = ("states", "transitions", "depth", "seconds")
 Place = tuple[str, ...]
 
 
@@ -50,21 +51,26 @@ def verdicts(results: Sequence[Result], *, width: int, colour: bool) -> str:
     from septum.report.style import VERDICT_STYLE, rendered, table
 
     rows = table()
-    rows.add_column("design, scenario", no_wrap=True)
+    cells = [("verdict", *NUMBERS), *((verdict_text(result), *numbers(result)) for result in results)]
+    room = width - sum(max(map(len, column)) + 2 for column in zip(*cells, strict=True))
+    if room < len(NAMES):
+        rows.padding = (0, 0, 0, 0)
+        room += len(cells[0])
+    rows.add_column(shortened(NAMES, room), no_wrap=True)
     rows.add_column("verdict", no_wrap=True)
-    for heading in ("states", "transitions", "depth", "seconds"):
+    for heading in NUMBERS:
         rows.add_column(heading, justify="right", no_wrap=True)
     for design, group in groupby(results, lambda result: result.design):
-        rows.add_row(Text(design, style="bold"))
+        rows.add_row(Text(shortened(design, room), style="bold"))
         for result in group:
             verdict = Text(verdict_text(result), style=VERDICT_STYLE[result.verdict])
-            rows.add_row(Text(f"  {shortened(result.scenario)}"), verdict, *numbers(result))
+            rows.add_row(Text(f"  {shortened(result.scenario, room - 2)}"), verdict, *numbers(result))
     return rendered(rows, width=width, colour=colour)
 
 
-def shortened(name: str) -> str:
+def shortened(name: str, room: int) -> str:
     """A name that leaves room for the rest of the table; a mark stands where it was cut."""
-    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 3]}..."
+    return name if len(name) <= room else f"{name[: max(room - 3, 1)]}..."
 
 
 def verdict_text(result: Result) -> str:

@@ -12,7 +12,7 @@ from septum.lang import processes
 from septum.lang.measure import PLACES
 from septum.lang.struct import resolve
 from septum.lang.types import Boolean, Index, Scalar, SetOf, type_name, u8
-from septum.lang.values import BOOL, NOTHING, Num, Of, Ref, kind_of
+from septum.lang.values import BOOL, NOTHING, Num, Of, Ref, is_set, kind_of
 from septum.translate import tree
 from septum.translate.read_expressions import number
 from septum.translate.reader import Reader, Static, Table, element_type, is_interchangeable, written
@@ -43,8 +43,11 @@ def _refuse_method(r: Reader, node: ast.Call) -> None:
     function = node.func
     if isinstance(function, ast.Attribute) and not isinstance(base := r.expression(function.value), Static):
         of = type_name(base.kind.to) if isinstance(base.kind, Ref) else str(base.kind)
-        given = ", ".join(map(written, [function.value, *node.args]))
-        r.refuse(node, f"a {of} has no methods here", f"{function.attr}({given})")
+        place, *given = map(written, [function.value, *node.args])
+        x = f"only({', '.join(given)})"
+        of_sets = {"add": f"{place} |= {x}"} | dict.fromkeys(("remove", "discard"), f"if {place} & {x} != 0: {place} ^= {x}")
+        call = f"{function.attr}({', '.join([place, *given])})"
+        r.refuse(node, f"a {of} has no methods here", of_sets.get(function.attr, call) if is_set(base.kind) else call)
 
 
 def _routine(r: Reader, node: ast.Call, target: Any) -> tree.Expression:
@@ -182,7 +185,7 @@ def _marked(says: str) -> Callable[[Reader, ast.Call], tree.Expression]:
 def _length(r: Reader, node: ast.Call) -> tree.Expression:
     array = element_type(_argument(r, node))
     if array is None:
-        r.refuse(node, "len() of something that is no array")
+        r.refuse(node, "len() of something that is no array", "a loop over each(...) that counts, for a set")
     return number(r, node, array.length)
 
 

@@ -11,7 +11,7 @@ from septum.lang import processes
 from septum.lang.processes import MOST_ROUNDS
 from septum.lang.source import MISSING
 from septum.lang.struct import resolve
-from septum.lang.types import Array, Index, Scalar, type_name
+from septum.lang.types import Array, Index, Scalar, SetOf, type_name
 from septum.lang.values import NOTHING, Kind, Nothing, Num, Of, Ref, kind_of, stored
 from septum.translate import tree
 from septum.translate.fold import COMPARISONS, decided
@@ -104,11 +104,11 @@ def _given(r: Reader, node: ast.AST, target: ast.expr, value: ast.expr) -> Itera
     if not isinstance(value, ast.Yield | ast.YieldFrom):
         yield _bound(r, node, target, r.value(value))
         return
-    if not isinstance(target, ast.Name):
-        r.refuse(node, "the result of a yield goes to a name", "x = yield ..., then assign x")
     paused, result = pause(r, value)
     if result is None:
         _refuse_nothing(r, node, value)
+    if not isinstance(target, ast.Name):
+        r.refuse(node, "the result of a yield goes to a name", "x = yield ..., then assign x")
     yield paused
     yield tree.Assign(r.at(node), target.id, r.assigned(node, target.id, result))
 
@@ -241,11 +241,19 @@ def _rounds(over: _Range) -> int:
     return max(0, -(-most // abs(over.step)))
 
 
+def _instead_of(r: Reader, node: ast.For) -> str:
+    """What to write for a loop over what is no range."""
+    kind, x = r.value(node.iter).kind, written(node.target)
+    if isinstance(kind, Of) and isinstance(kind.scalar, SetOf):
+        return f"for {x} in each({kind.scalar.index.name}), and in it if {written(node.iter)} & only({x}) != 0"
+    return "for i in range(n)"
+
+
 def _range(r: Reader, node: ast.For) -> _Range:
     loop = node.iter
     found = r.expression(loop.func) if isinstance(loop, ast.Call) else None
     if not isinstance(loop, ast.Call) or not isinstance(found, Static) or found.object not in (range, processes.each):
-        r.refuse(node, "a loop runs over range(...) or each(Index)", "for i in range(n)")
+        r.refuse(node, "a loop runs over range(...) or each(Index)", _instead_of(r, node))
     if found.object is processes.each:
         of = r.expression(loop.args[0]) if len(loop.args) == 1 else None
         if not isinstance(of, Static) or not isinstance(of.object, Index):

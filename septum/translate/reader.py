@@ -174,7 +174,7 @@ class Reader:
         advice = f"u8(...) or another type that says how it narrows: {what} is {kind}" if isinstance(kind, Num) else str(kind)
         if is_set(kind):
             advice = "only(x), the set that holds one value, or 0"
-        if isinstance(kind, Of) and isinstance(value.kind, Num):
+        if isinstance(kind, Of) and (isinstance(value.kind, Num) or (is_bool(kind) and is_set(value.kind))):
             advice = _instead(node, kind.scalar, known)
         self.refuse(node, f"{what} is {kind} and would get {value.kind}", advice)
 

@@ -112,7 +112,7 @@ class Translation:
             source.refuse(source.tree, f"{source.name} is run by a thread and is no process", "@process before its def")
         names = [argument.arg for argument in source.tree.args.args][1:]
         if len(names) != arguments:
-            source.refuse(source.tree, f"{source.name} takes {len(names)} numbers and is given {arguments}")
+            source.refuse(source.tree, f"{source.name} takes {len(names)} arguments and is given {arguments}")
         missing = [name for name in names if name not in process.__annotations__]
         if missing:
             reason = f"a process that a thread runs says the types of its parameters; {missing[0]} has none"

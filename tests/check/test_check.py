@@ -291,6 +291,28 @@ def test_a_choice_among_none_is_a_finding_in_both_engines(mine, engine):
     assert found.counterexample.token
 
 
+OWN_CODE = {
+    "a count that falls below zero": ("m.n -= 1", "World.n = -1 does not fit u8 (0 .. 255), in p(): m.n -= 1"),
+    "an index beyond the end": (
+        "m.small[(m.n + 3) % 5] = 1",
+        "index 3 is outside of an array of 3, in p(): m.small[(m.n + 3) % 5] = 1",
+    ),
+    "a division by zero": ("m.n = 1 // m.n", "integer division or modulo by zero, in p(): m.n = 1 // m.n"),
+    "a conversion that does not fit": ("m.n = u8(300 - m.n)", "300 does not fit u8 (0 .. 255), in p(): m.n = u8(300 - m.n)"),
+}
+
+
+@pytest.mark.parametrize(("line", "clause"), OWN_CODE.values(), ids=OWN_CODE)
+def test_what_a_schedule_makes_of_the_models_own_code_is_a_violation(mine, line, clause):
+    """In C the first alone, for the time that it takes to compile one; the engines agree on all (tests/lang)."""
+    body = HOLDS.replace("yield from lock(m, m.a)", f"yield\n        {line}")
+    path = mine(body)
+    Path(path).write_text(Path(path).read_text().replace("n: u8\n", "n: u8\n    small: u8[3]\n", 1))
+    found = check(path, "s", engine="c" if line == "m.n -= 1" else "python")
+    assert (found.verdict, found.property, found.clause) == (Verdict.VIOLATED, "asserts", f"asserts: {clause}")
+    assert found.counterexample.token and found.counterexample.threads[0].stack[-1].file.endswith("mine.py")
+
+
 @pytest.mark.parametrize("engine", ["c", "python"])
 def test_an_argument_of_a_thread_is_checked(mine, engine):
     body = HOLDS.replace("def p(m: World)", "def p(m: World, n: u8)").replace("call(p)", "call(p, 300)")
@@ -339,6 +361,8 @@ def test_an_endless_routine_is_a_mistake_with_its_place(mine):
     [
         (HOLDS.replace("m.n += 1", "m.n += 300"), "does not fit"),
         (HOLDS.replace("yield\n", "spin(m)\n") + "\n    def spin(m):\n        yield\n", "a yield in the routine spin"),
+        (BROKEN.replace("custody: {m.n}", "custdy: {m.n}"), r"mine\.py:\d+: mine has no property custdy; did you mean custody\?"),
+        (BROKEN.replace('f"custody: {m.n} hold it"', '"contxt: two hold it"'), "no property contxt; did you mean context"),
         ("def start(s):\n    pass\n", "no thread runs anything"),
         ("def start(s):\n    s.thread('T', call(lock, 1))\n", "says the types of its parameters"),
     ],

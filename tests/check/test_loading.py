@@ -51,6 +51,10 @@ REFUSED = {
         HEAD + WORLD + REST.replace("    setup.thread", "    setup.m.n = 300\n    setup.thread"),
         "mine.py:13: World.n = 300 does not fit u8 (0 .. 255)\n    setup.m.n = 300\n  in the start of s",
     ),
+    "a first value that is no number": (
+        HEAD + WORLD + REST.replace("    setup.thread", "    setup.m.n = None\n    setup.thread"),
+        "mine.py:13: World.n = None is no number, and no u8\n    setup.m.n = None\n  in the start of s",
+    ),
     "an index beyond the first values": (
         HEAD + WORLD + "    a: u8[2]\n" + REST.replace("    setup.thread", "    setup.m.a[2] = 1\n    setup.thread"),
         "mine.py:14: index 2 is outside of an array of 2",
@@ -187,15 +191,18 @@ class Pool(Struct):
 class World(Struct):
     pool: Pool
     seen: SetOf(Cpu)
+    by: SetOf(Cpu)[2]
+    roles: array(Role, 2)
     a: boolean[3]
 
 @process
 def run(m: World, cpu: Cpu):
     m.seen |= only(cpu)
+    m.by[1] = m.seen
     m.pool.role = Role.POOL
     m.pool.pages[1] = 7
     yield
-    assert not m.a[0] and m.pool.pages[1] == 0, f"custody: {m.a} {m.pool}"
+    assert not m.a[0] and m.pool.pages[1] == 0, f"custody: {m.a} {m.pool} {m.seen} {m.by} {m.by[0]} {m.roles[1]}"
 
 def start(setup):
     setup.thread("T0", call(run, 2))
@@ -204,7 +211,7 @@ model = Model("x", World, (Scenario("s", "t", start, ()),), (Property("custody",
 """
     )
     result = check(str(path), "s", engine="python")
-    assert result.clause == "custody: [0, 0, 0] Pool(role=POOL, pages=[0, 7])"
+    assert result.clause == "custody: [0, 0, 0] Pool(role=POOL, pages=[0, 7]) {cpu 2} [{}, {cpu 2}] {} FREE"
     assert result.counterexample is not None
     changes = {change.place: (change.old, change.new) for change in result.counterexample.steps[0].changes}
     assert changes["seen"] == ("{}", "{cpu 2}")

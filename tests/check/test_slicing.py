@@ -479,8 +479,18 @@ def start(setup):
     setup.thread("ticks", call(ticks), daemon=True)
     setup.thread("takes", call(takes_twice))
 """
-    places = {place for _, _, some in needed(tmp_path, text + MODEL, "c") for place in some}
-    assert {"w locks[0]"} <= places <= {"w locks[0]", "r locks[0]"}
+    asks_a_routine = (
+        text.replace("not m.locks[0])", "free(m))")
+        + """
+def free(m):
+    if m.locks[0]:
+        return False
+    return True
+"""
+    )
+    for one in (text, asks_a_routine):
+        places = {place for _, _, some in needed(tmp_path, one + MODEL, "c") for place in some}
+        assert {"w locks[0]"} <= places <= {"w locks[0]", "r locks[0]"}
 
 
 def test_a_long_counterexample_of_a_design_is_cut_to_a_few_steps_and_each_says_why() -> None:

@@ -54,7 +54,10 @@ def test_long_names_fit_80_columns() -> None:
         HOLDS, design="dpamt_merged_split", scenario="neighbouring_gfns_alloc_failures", verdict=Verdict.NOT_APPLICABLE
     )
     violated = replace(VIOLATED, property="initial value", states=123_456_789, transitions=1_234_567_890, counterexample=None)
-    assert all(len(line) <= 80 for line in render([long, violated]).splitlines())
+    text = render([long, violated])
+    assert text.isascii() and "seconds" in text.splitlines()[0] and "..." in text
+    assert all(len(line) <= 80 for line in text.splitlines())
+    assert "neighbouring_gfns_alloc_failures" in render([long, violated], width=120)
 
 
 def test_unexecuted_lines_are_those_that_no_scenario_executed() -> None:

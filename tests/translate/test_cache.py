@@ -176,3 +176,10 @@ def test_flags_of_the_user_make_another_object(tmp_path, monkeypatch):
     monkeypatch.setenv("CFLAGS", "-O0 -DANSWER=2")
     assert ctypes.c_int.in_dll(load(compiled("int answer = ANSWER;")), "answer").value == 2
     assert ctypes.c_int.in_dll(load(first), "answer").value == 1
+
+
+def test_what_cannot_be_loaded_says_where_else_to_keep_it(tmp_path):
+    """As on a file system from which nothing may be executed."""
+    (tmp_path / "library.so").write_bytes(b"not a library")
+    with pytest.raises(UserError, match="set SEPTUM_CACHE to a directory from which libraries are loaded"):
+        load(tmp_path / "library.so")
