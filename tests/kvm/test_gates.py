@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import septum
+from septum.designs import dpamt_merged_split
 from septum.host.locks import lock_exclusively, lock_shared, unlock_exclusively, unlock_shared
 from septum.host.pools import EEXIST, EINTR, EINVAL, OK
 from septum.host.signals import SIGNALS
@@ -25,7 +26,7 @@ from septum.properties.agreement import agreement
 from septum.properties.protocol import protocol
 from septum.tdx.sept import SeptState, entry_of, sept_state
 from tests.kvm import section7
-from tests.machine import run
+from tests.machine import run, world
 
 VM, VCPU, SIGNAL = 1, 1, 1
 ROOT = Path(septum.__file__).parent
@@ -61,6 +62,7 @@ GATES = {
     "kvm/x86/ioctls.py is_region": (IOCTLS, "test_init_mem_region_without_a_source"),
     "properties/agreement.py premapped": (HERE, "test_a_page_that_was_not_added_yet"),
     "properties/protocol.py protocol": (HERE, "test_pages_that_were_not_added_yet_are_counted"),
+    "scenarios/world.py Td": (HERE, "test_who_has_a_reference_to_the_pages_of_a_2m_leaf"),
 }
 """Each with the file and the name of a test; the release where a function asks for two."""
 
@@ -243,6 +245,14 @@ def test_who_has_a_reference_to_a_mapped_page(kernel):
         one.for_write()
         run(tdp_mmu_zap_leafs(one.m, VM, 0, 0))
         assert one.m.frame[one.page].refcount == 1
+
+
+@EACH
+def test_who_has_a_reference_to_the_pages_of_a_2m_leaf(kernel):
+    """The same, where a scenario begins with one."""
+    with world(dpamt_merged_split, "split", folios=1) as made, scope({**_scopes[-1], KERNEL: kernel}):
+        head = made.td().maps_huge(0, accepted=True)
+        assert made.m.frame[head].refcount == (2 if kernel == V6_18 else 1)
 
 
 @EACH

@@ -91,6 +91,10 @@ class TestReleases:
         """Premapping and pinned pages."""
         assert check(UPSTREAM, scenario, kernel=kernel).holds
 
+    def test_a_split_holds_before_too(self):
+        """Its pages are pinned as those of a leaf that was mapped."""
+        assert check("dpamt_merged_split", "split", kernel="6.18").holds
+
     def test_a_release_that_the_model_does_not_follow(self):
         with pytest.raises(UserError, match=r"no kernel 6\.17; there are 6\.16, 6\.18, 7\.1, 7\.2, 7\.3, next"):
             check(UPSTREAM, "fault_convert", kernel="6.17")
