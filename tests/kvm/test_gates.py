@@ -56,7 +56,7 @@ GATES = {
     "kvm/vmx/populate.py kvm_tdp_mmu_map_private_pfn, V6_19": (HERE, "test_a_signal_while_a_page_is_populated"),
     "kvm/vmx/populate.py tdx_gmem_post_populate": (HERE, "test_a_page_is_added_once_it_is_populated"),
     "kvm/vmx/tdx.py map_before_finalize": (HERE, "test_when_a_page_is_added"),
-    "kvm/vmx/tdx.py tdx_mem_page_aug": (HERE, "test_who_has_a_reference_to_a_mapped_page"),
+    "kvm/vmx/tdx.py pin": (HERE, "test_who_has_a_reference_to_a_mapped_page"),
     "kvm/vmx/tdx.py tdx_sept_remove_leaf_spte": (HERE, "test_a_page_that_was_never_added_is_removed"),
     "kvm/vmx/tdx.py unpin": (HERE, "test_who_has_a_reference_to_a_mapped_page"),
     "kvm/x86/ioctls.py is_region": (IOCTLS, "test_init_mem_region_without_a_source"),

@@ -95,6 +95,10 @@ class TestReleases:
         """Its pages are pinned as those of a leaf that was mapped."""
         assert check("dpamt_merged_split", "split", kernel="6.18").holds
 
+    def test_a_design_that_makes_the_seamcalls_itself_is_the_same_before(self):
+        """It pins what it maps."""
+        assert check("dpamt_lazy", "two_tds", kernel="6.18").property == "backing"
+
     def test_a_release_that_the_model_does_not_follow(self):
         with pytest.raises(UserError, match=r"no kernel 6\.17; there are 6\.16, 6\.18, 7\.1, 7\.2, 7\.3, next"):
             check(UPSTREAM, "fault_convert", kernel="6.17")
