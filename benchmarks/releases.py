@@ -4,8 +4,8 @@
 
 Explores every scenario of these models (default: all) for every release, each to its end, and puts those rows into the table
 whose verdicts differ; rows of other models and scenarios stay. Where two releases have the same translated model, they have the
-same verdict, and it is explored once. Those of PROGRESS are also searched for threads that may go round for ever. A run of all
-models also says in the page how many verdicts there are, and of which sort. `--kept` names a file with the verdicts of an
+same verdict, and it is explored once. Those of PROGRESS are also searched for threads that may go round for ever. Under the table
+stands how many verdicts the last run gave, and of which sort. `--kept` names a file with the verdicts of an
 earlier run by hash, to go on from there, or after a change of a model; a change of septum's own Python makes it void.
 """
 
@@ -108,13 +108,11 @@ def tabled(page: str) -> Rows:
     return {(model, scenario): tuple(row.split(" | ")) for model, scenario, row in found if model != "model"}
 
 
-def count(rows: Iterable[tuple[str, ...]], explored: int) -> str:
-    """The line under the table, when all models were explored."""
+def count(models: str, rows: Iterable[tuple[str, ...]]) -> str:
+    """The line under the table: what was explored last."""
     each = Counter(cell.split(":")[0] for row in rows for cell in row)
     sorts = ", ".join(f"{number:,} {sort}" for sort, number in each.most_common())
-    return (
-        f"Of {each.total():,} verdicts, a scenario of a model for a release, {sorts}. They come from {explored:,} explorations.\n"
-    )
+    return f"Explored last: {models}. Of {each.total():,} verdicts, a scenario for a release, {sorts}.\n"
 
 
 def scenarios(model: Model, name: str) -> list[Scenario]:
@@ -141,8 +139,8 @@ def main() -> None:
         rows = tabled(page) | found
         ordered = {key: rows[key] for key in sorted(rows, key=lambda key: (known.index(key[0]), key[1]))}
         PAGE.write_text(put(page, "releases", table(ordered)))
-    if not (options.models or options.scenario):
-        PAGE.write_text(put(PAGE.read_text(), "verdicts", count(found.values(), len(said))))
+    if not options.scenario:
+        PAGE.write_text(put(PAGE.read_text(), "verdicts", count(", ".join(options.models) or "all models", found.values())))
 
 
 if __name__ == "__main__":

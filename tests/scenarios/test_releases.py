@@ -43,7 +43,7 @@ def test_releases_with_a_difference_are_two_builds():
 
 def test_verdicts_are_counted_by_sort():
     rows = [("holds", "holds"), ("violated: asserts", "vacuous")]
-    assert count(rows, 3).startswith("Of 4 verdicts, a scenario of a model for a release, 2 holds, 1 violated, 1 vacuous.")
+    assert count("kvm", rows) == "Explored last: kvm. Of 4 verdicts, a scenario for a release, 2 holds, 1 violated, 1 vacuous.\n"
 
 
 def test_only_rows_that_differ_are_in_the_table():
