@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.releases import tabled
 from septum.check.check import check
 from septum.check.loading import designs
 from septum.check.result import Verdict
 from septum.cli.app import MODULES
+from septum.kvm.versions import RELEASES
 from septum.report.diagram import schedule
 from tests.designs.mutations import MUTATIONS
 from tests.designs.mutations_locks import LOCKS
@@ -59,6 +61,42 @@ COMMAND = r"^septum check (\w+)(?: --scope (\w+))? --scenario (\w+)(?: --kernel 
 def test_what_was_found_is_still_found(design, scope, scenario, kernel, progress):
     result = check(design, scenario, scope_name=scope, kernel=kernel, livelocks=bool(progress))
     assert result.verdict is Verdict.VIOLATED
+
+
+ENTRIES = re.findall(r"^## (?!What was asked)(.*)\n\n```\n(.*)\n(?:.*\n)*?```\n\n(.*)$", FOUND, re.MULTILINE)
+KNOWN = r"\*Model\*: (every release|[\w.]+)(?:( to | and )([\w.]+))?[,.;] .*"
+
+
+def claimed(known: str) -> list[str]:
+    """The releases for which the model is said to show what was found."""
+    first, to, last = re.fullmatch(KNOWN, known).groups()
+    every = list(RELEASES)
+    if first == "every release":
+        return every
+    return every[every.index(first) : every.index(last) + 1] if to == " to " else [first, *filter(None, [last])]
+
+
+def test_every_entry_says_for_which_releases_it_holds_and_how_that_is_known():
+    assert len(ENTRIES) == len(re.findall("^## ", FOUND, re.MULTILINE)) - 1
+    for title, _, known in ENTRIES:
+        assert re.fullmatch(KNOWN, known), title
+        assert re.search(r"\*(Read in the source of|Seen on)\* ", known), title
+        assert not re.search(r"6\.1", title) or re.search(re.escape(re.fullmatch(KNOWN, known)[1]), title), title
+
+
+def test_what_was_found_is_claimed_for_the_releases_that_the_table_shows():
+    """A scenario without a row is violated by default (above), and so in every release."""
+    rows = tabled((DOCS / "fidelity.md").read_text())
+    for title, command, known in ENTRIES:
+        model, scenario = re.search(r"check (\S+) (?:--scope wide )?--scenario (\w+)", command).groups()
+        row = rows.get((model, scenario), ("violated",) * len(RELEASES))
+        assert claimed(known) == [release for release, cell in zip(RELEASES, row, strict=True) if "violated" in cell], title
+
+
+@pytest.mark.parametrize("kernel", ["6.16", "next"])
+def test_a_fault_beside_a_new_memslot_warns_in_the_first_release_and_in_the_last(kernel):
+    """Its scope is not that of the table."""
+    assert check("kvm", "mmio", scope_name="wide", kernel=kernel).verdict is Verdict.VIOLATED
 
 
 @pytest.mark.parametrize(("design", "scenario"), re.findall(r"`septum check (\w+) --scenario (\w+)` holds", FOUND))

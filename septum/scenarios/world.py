@@ -31,6 +31,7 @@ from septum.kvm.exits import KvmRun
 from septum.kvm.machine import EXITS, VCPU_LIFE, VCPU_RUN, VM_CONTENTS, VM_LIFE, TdState, VmState
 from septum.kvm.tdp.spte import make_nonleaf_spte, make_spte
 from septum.kvm.tdp.tdp_mmu import init_sp, table_at
+from septum.kvm.versions import KERNEL, V6_19
 from septum.kvm.vmx.life import VcpuLife, VmLife
 from septum.kvm.vmx.vcpu import kvm_mmu_create
 from septum.lang import Call, Scenario, Setup, Size, UserError, Witness, call
@@ -207,7 +208,8 @@ class Td:
         m.table[spt].word[i] = make_spte(head, 2)
         m.table[external].word[i] = mapped_leaf(head) if accepted else pending_leaf(head)
         for page in range(head, head + ENTRIES.value):
-            m.frame[page].type, m.frame[page].owner, m.frame[page].refcount = PageType.REG, self.vm, 1
+            m.frame[page].type, m.frame[page].owner = PageType.REG, self.vm
+            m.frame[page].refcount = 2 if KERNEL.value < V6_19 else 1  # the inode's, and the mapping's
             m.vm[self.vm].gmem[gfn + page - head] = page
             m.vm[self.vm].huge[gfn + page - head] = True
         m.td[self.vm].chldcnt += ENTRIES.value

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
+
 import pytest
 
 from benchmarks.families import put
-from benchmarks.releases import PAGE, digest, table, tabled, verdict, verdicts
+from benchmarks.releases import PAGE, Kept, count, digest, table, tabled, verdict, verdicts
 from septum.check.check import check, load
 from septum.check.mutants import alone
 from septum.explore.build import build
@@ -17,10 +19,14 @@ def scenario(model: str, name: str) -> Scenario:
     return next(one for one in load(model).scenarios if one.name == name)
 
 
-def test_the_row_of_a_scenario_has_a_verdict_for_each_release():
+def test_the_row_of_a_scenario_has_a_verdict_for_each_release(tmp_path):
     """guest_memfd is taken off a memslot until 6.18."""
-    found = verdicts(load("kvm_upstream"), scenario("kvm_upstream", "close_toggle"))
-    assert found == ("violated: custody", "violated: custody", "holds", "holds", "holds", "holds")
+    said = Kept(tmp_path / "kept")
+    found = list(
+        verdicts(load("kvm_upstream"), [scenario("kvm_upstream", "close_toggle")], said, Namespace(threads=1, seconds=None))
+    )
+    assert found == [("violated: custody", "violated: custody", "holds", "holds", "holds", "holds")]
+    assert dict(Kept(tmp_path / "kept")) == dict(said)
 
 
 def test_releases_without_a_difference_are_the_same_build():
@@ -33,6 +39,11 @@ def test_releases_with_a_difference_are_two_builds():
     only = alone(load("kvm"), "age_notifier")
     first, last = (build(only, only.scenarios[0], {"KERNEL": RELEASES[name]}) for name in ("7.1", "7.2"))
     assert digest(first) != digest(last)
+
+
+def test_verdicts_are_counted_by_sort():
+    rows = [("holds", "holds"), ("violated: asserts", "vacuous")]
+    assert count("kvm", rows) == "Explored last: kvm. Of 4 verdicts, a scenario for a release, 2 holds, 1 violated, 1 vacuous.\n"
 
 
 def test_only_rows_that_differ_are_in_the_table():

@@ -14,7 +14,7 @@ from septum.kvm.tdp.spte import (
     is_writable_pte,
     spte_to_pfn,
 )
-from septum.lang import Size, Witness, commutes, process, reached, when
+from septum.lang import Size, Witness, atomic, commutes, process, reached, when, xchg
 
 PROVE_MMU = Size("PROVE_MMU", 0)  # CONFIG_KVM_PROVE_MMU: zap_root has no passes over 4K and 2M, so 1G tables go with all below
 UNLINKS_TABLES = Size("UNLINKS_TABLES", lambda: int(bool(PROVE_MMU.value or HUGE_1G.value)))  # tables go that link tables
@@ -125,9 +125,10 @@ def freeze_removed(m: Machine, vm: VmId, child: Pfn, i, shared: bool):
     level = Level(m.sp[child].level)
     base = Gfn(m.sp[child].gfn)
     yield when(lambda: not shared or m.table[child].word[i] != FROZEN_SPTE)
+    atomic("an exchange; before it one looks only whether the entry is present, which nobody changes without mmu_lock")
     old = read_direct(m, child, i)
     if shared or is_shadow_present_pte(old):
-        m.table[child].word[i] = FROZEN_SPTE
+        old = xchg(m.table[child].word[i], FROZEN_SPTE)
         gfn = Gfn(base + i * pages_per_leaf(level)) if is_shadow_present_pte(old) else base
         check_changed_spte(m, vm, gfn, level, old, Entry(FROZEN_SPTE))
         update_statistics(m, vm, level, old, Entry(FROZEN_SPTE))

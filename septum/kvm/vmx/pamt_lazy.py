@@ -11,7 +11,7 @@ from septum.kvm.bug import tdx_bug_on
 from septum.kvm.machine import Machine
 from septum.kvm.ops import ops
 from septum.kvm.seam.pamt import HOST_COUNTS, free_pair, free_unused, pamt_add
-from septum.kvm.vmx.tdx import tdx_sept_free_private_spt, tdx_sept_remove_leaf_spte
+from septum.kvm.vmx.tdx import pin, tdx_sept_free_private_spt, tdx_sept_remove_leaf_spte, unpin
 from septum.lang import process
 from septum.tdx.mem_page import tdh_mem_page_aug
 from septum.tdx.mem_sept import tdh_mem_sept_add
@@ -35,11 +35,14 @@ def link_external_spt(m: Machine, vcpu: VcpuId, gfn: Gfn, level: Level, external
 @process
 def set_external_spte(m: Machine, vcpu: VcpuId, gfn: Gfn, level: Level, page: Pfn):
     """PAGE.AUG, likewise."""
+    pin(m, page)
     status = yield from tdh_mem_page_aug(m, m.vcpu[vcpu].vm, gfn, level, page)
     if status == TDX_MISSING_PAMT_PAGE_PAIR:
         status = yield from add_missing(m, vcpu, page)
         if status == TDX_SUCCESS:
             status = yield from tdh_mem_page_aug(m, m.vcpu[vcpu].vm, gfn, level, page)
+    if status != TDX_SUCCESS:
+        unpin(m, page)
     return answer(m, vcpu, status)
 
 

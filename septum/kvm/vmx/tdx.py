@@ -39,8 +39,7 @@ def tdx_mem_page_aug(m: Machine, vm: VmId, gfn: Gfn, level: Level, page: Pfn):
     Until 6.18 a reference to the page is held as long as it is mapped.
     """
     assert level == 1, "asserts: KVM_BUG_ON(level != PG_LEVEL_4K)"
-    if KERNEL < V6_19:
-        get_page(m, page)
+    pin(m, page)
     if BUILDS:
         yield
         if m.vm[vm].life.state != TdState.RUNNABLE:
@@ -50,6 +49,12 @@ def tdx_mem_page_aug(m: Machine, vm: VmId, gfn: Gfn, level: Level, page: Pfn):
         return OK
     unpin(m, page)
     return EBUSY if status == TDX_OPERAND_BUSY else tdx_bug_on(m, vm, status)
+
+
+def pin(m: Machine, page: Pfn):
+    """get_page() of a page that is mapped, until 6.18."""
+    if KERNEL < V6_19:
+        get_page(m, page)
 
 
 def unpin(m: Machine, page: Pfn):
