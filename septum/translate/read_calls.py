@@ -194,8 +194,9 @@ def _kernel_assertion(kind: str) -> Callable[[Reader, ast.Call], tree.Expression
         if not 1 <= len(node.args) <= 2:
             r.refuse(node, f"{kind} takes a condition and a message")
         test = r.condition(node.args[0])
-        site = r.site(node, kind, message_of(node.args[1] if len(node.args) == 2 else None))
-        return tree.Assertion(r.at(node), BOOL if kind == "warn_on" else NOTHING, tree.Unary(test.at, BOOL, "not", test), site)
+        message = node.args[1] if len(node.args) == 2 else None
+        site, gives = r.site(node, kind, message_of(message)), BOOL if kind == "warn_on" else NOTHING
+        return tree.Assertion(r.at(node), gives, tree.Unary(test.at, BOOL, "not", test), site, shown_by(r, message))
 
     return read
 
@@ -208,6 +209,13 @@ def message_of(node: ast.expr | None) -> str:
         parts = [part for part in node.values if isinstance(part, ast.Constant | ast.FormattedValue)]
         return "".join(str(part.value) if isinstance(part, ast.Constant) else f"{{{written(part.value)}}}" for part in parts)
     return str(node.value) if isinstance(node, ast.Constant) else written(node)
+
+
+def shown_by(r: Reader, message: ast.expr | None) -> frozenset[str]:
+    """The locals that a message shows; not what it names itself, in a comprehension."""
+    names = [part for part in ast.walk(message) if isinstance(part, ast.Name)] if message else []
+    own = {one.id for one in names if isinstance(one.ctx, ast.Store)}
+    return frozenset(one.id for one in names if one.id in r.names and one.id not in own)
 
 
 def _misplaced(r: Reader, node: ast.Call) -> tree.Expression:

@@ -15,7 +15,7 @@ from septum.lang.types import Array, Index, Scalar, SetOf, type_name
 from septum.lang.values import NOTHING, Kind, Nothing, Num, Of, Ref, kind_of, stored
 from septum.translate import tree
 from septum.translate.fold import COMPARISONS, decided
-from septum.translate.read_calls import message_of
+from septum.translate.read_calls import message_of, shown_by
 from septum.translate.read_operators import binary
 from septum.translate.read_yields import pause
 from septum.translate.reader import Reader, Static, Table, is_interchangeable, refuse_at, written
@@ -60,7 +60,7 @@ def _expr(r: Reader, node: ast.Expr) -> Iterator[tree.Statement]:
 def _assert(r: Reader, node: ast.Assert) -> Iterator[tree.Statement]:
     test = r.condition(node.test)
     site = r.site(node, "assert", message_of(node.msg) or written(node.test))
-    yield tree.Evaluate(r.at(node), tree.Assertion(r.at(node), NOTHING, test, site))
+    yield tree.Evaluate(r.at(node), tree.Assertion(r.at(node), NOTHING, test, site, shown_by(r, node.msg)))
 
 
 def _annassign(r: Reader, node: ast.AnnAssign) -> Iterator[tree.Statement]:

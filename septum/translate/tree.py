@@ -158,10 +158,14 @@ class Call(Expression):
 
 
 class Assertion(Expression):
-    """The run ends where `test` does not hold. Where a warn_on is not judged, the run goes on; its value is whether it failed."""
+    """The run ends where `test` does not hold. Where a warn_on is not judged, the run goes on; its value is whether it failed.
+
+    `shown` are the locals that its message shows.
+    """
 
     test: Expression
     site: Site
+    shown: frozenset[str] = frozenset()
 
 
 class Note(Expression):

@@ -117,9 +117,12 @@ class _Paths:
 
     def _read(self, node: tree.Node, assigned: frozenset[str]) -> None:
         for part in tree.walk(node):
-            if isinstance(part, tree.Local) and part.name not in assigned:
-                reason = f"{part.name} may be read before it is assigned"
-                refuse_at(self.function.source, part, reason, f"{part.name} = ... on every path that leads here")
+            names = (
+                {part.name} if isinstance(part, tree.Local) else part.shown if isinstance(part, tree.Assertion) else frozenset()
+            )
+            for name in sorted(names - assigned):
+                reason = f"{name} may be read before it is assigned"
+                refuse_at(self.function.source, part, reason, f"{name} = ... on every path that leads here")
 
 
 def _joined(one: Assigned, other: Assigned) -> Assigned:

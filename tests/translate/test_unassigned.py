@@ -12,9 +12,12 @@ REFUSED = {
     "a loop that may not run": "while m.flag:\n        m.flag = False\n        x = m.n\n    m.n = x",
     "an augmented assignment": "if m.flag:\n        x = 0\n    x += 1\n    m.n = u8(x)",
     "the condition of a yield": "if m.flag:\n        x = m.n\n    yield when(lambda: m.n == x)",
+    "a message": "if m.flag:\n        x = m.n\n    assert m.n, f'{x} is shown'",
+    "a message of the kernel": "if m.flag:\n        x = m.n\n    bug_on(m.n == 1, f'{x} is shown')",
     "an index": "if m.flag:\n        x = 1\n    m.small[x] = 0",
 }
 RIGHT = {
+    "a message that names what it shows": "x = 1\n    assert m.n, f'{[x for x in (1, 2)]}'",
     "both branches": "if m.flag:\n        x = m.n\n    else:\n        x = 1\n    m.n = x",
     "the other branch returns": "if not m.flag:\n        return\n    else:\n        x = m.n\n    m.n = x",
     "a loop left with it": "while True:\n        x = m.n\n        if m.flag:\n            break\n        yield\n    m.n = x",
