@@ -575,3 +575,8 @@ def test_a_lock_that_a_step_takes_and_releases_keeps_another_out():
 
 def test_a_lock_that_does_not_exclude_keeps_nobody_out():
     assert places(race_of(locked_among_readers, locked_among_readers)) <= {"pair.x", "word.x"}
+
+
+def test_a_pair_that_comes_back_in_registers_is_the_callers_whatever_its_range_has_by_then():
+    """No lock is over PAMT.REMOVE in the design that counts nothing."""
+    assert check("dpamt_lazy", "rcu_callbacks").holds

@@ -12,7 +12,7 @@ from septum.kvm.machine import Machine
 from septum.kvm.ops import ops
 from septum.kvm.seam.pamt import HOST_COUNTS, free_pair, free_unused, pamt_add
 from septum.kvm.vmx.tdx import pin, tdx_sept_free_private_spt, tdx_sept_remove_leaf_spte, unpin
-from septum.lang import process
+from septum.lang import atomic, process
 from septum.tdx.mem_page import tdh_mem_page_aug
 from septum.tdx.mem_sept import tdh_mem_sept_add
 from septum.tdx.pairs import tdh_phymem_pamt_remove
@@ -90,6 +90,7 @@ def remove_if_last(m: Machine, page: Pfn):
     """PAMT.REMOVE if the SEAMCALL that has just given the page back hinted that nobody else uses its range."""
     if m.pamt[range_of(m, page)].count == 0:
         status = yield from tdh_phymem_pamt_remove(m, range_of(m, page))
+        atomic("the pair came with the status, in registers: whatever the range has by now, its pages are the caller's")
         if status == TDX_SUCCESS:
             free_pair(m, range_of(m, page))
 
