@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import itertools
 import textwrap
@@ -12,6 +13,8 @@ import pytest
 
 from septum.explore.build import Build, build
 from septum.lang import Model, Property, Scenario, call
+
+gc.set_threshold(100_000, 20, 20)  # a worker keeps the syntax trees of every model, and each full collection walks them
 
 PRELUDE = """
 from septum.lang import Enum

@@ -9,7 +9,6 @@ import pytest
 
 from septum.check.check import Budget, check
 from septum.check.loading import load
-from septum.check.mutants import alone
 from septum.check.result import Verdict
 from tests.designs.mutate import mutated
 from tests.designs.mutations import MUTATIONS
@@ -66,7 +65,7 @@ OF_DESIGNS = [one for one in MUTATIONS if not one.design.startswith("kvm")]
 def test_a_mutation_both_ways(mutation):
     """In the smallest scope that shows it."""
     with mutated(mutation):
-        model, property = alone(load(mutation.design), mutation.scenario), mutation.property
+        model, property = load(mutation.design), mutation.property
         scope = "tiny"
         reduced = check(model, mutation.scenario, scope_name=scope, property=property)
         if reduced.holds:
