@@ -89,7 +89,9 @@ def test_the_diagram_of_the_documentation_is_what_is_drawn(inversion):
 def test_what_one_thread_did_alone_at_the_start_is_a_line(inversion):
     lines = race(inversion).splitlines()
     assert lines[0] == "  1  destroy     | (10 steps alone; only what matters is shown)"
-    assert not any("destroy     |" in line for line in lines[1:])
+    shown = [line for line in lines[1:] if "destroy     |" in line]
+    assert shown[0].startswith(" 10  destroy     | ") and "destroy     |       rcu.queued: 0 -> 2" in "\n".join(shown)
+    assert all(not line[:4].strip() for line in shown[1:])
 
 
 @pytest.mark.parametrize(
