@@ -43,7 +43,7 @@ def measure(name: str, threads: int | None, seconds: float | None) -> Row:
             found = check(name, one.name, module=version, threads=threads, budget=Budget(seconds=seconds))
             print(f"{name:24} {one.name:26} {version} {found.states:12,} {verdict(found)}", file=sys.stderr, flush=True)
             both.setdefault(one.name, []).append(found)
-    ends = sum(all(one.verdict in (Verdict.HOLDS, Verdict.VIOLATED) for one in pair) for pair in both.values())
+    ends = sum(all(one.verdict is not Verdict.INCOMPLETE for one in pair) for pair in both.values())
     violated = [f"{name}: {first.property}" for name, (first, _) in both.items() if first.verdict is Verdict.VIOLATED]
     differ = [f"{name}: {verdict(a)}, then {verdict(b)}" for name, (a, b) in both.items() if verdict(a) != verdict(b)]
     states = [f"{sum(pair[i].states for pair in both.values()):,}" for i in (0, 1)]

@@ -128,7 +128,7 @@ def test_a_check_leaves_nothing_of_its_counterexample_in_memory(mine, body):
 
     before = recorders()
     assert check(mine(body), "s").counterexample
-    assert recorders() == before
+    assert recorders() <= before
 
 
 def test_a_deadlock_says_who_waits_for_whom(mine):
