@@ -78,7 +78,7 @@ static int goes_on(const struct mover *mover, const uint8_t *state, struct path 
 	if (path->steps < path->length)
 		return 1;
 	enum alone alone = is_alone(mover, state);
-	if (alone == NOT_ALONE || path->steps == (alone == ALONE_IN_LOOP ? MOST_LOOPING : MOST_STEPS) ||
+	if (alone == NOT_ALONE || path->steps >= (alone == ALONE_IN_LOOP ? MOST_LOOPING : MOST_STEPS) ||
 	    !(choices = model_choices(state, mover->thread)))
 		return 0;
 	if (choices > 1 && choices > MOST_LEAVES / leaves_of(path))

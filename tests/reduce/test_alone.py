@@ -76,7 +76,21 @@ def chooses_in_loops(m: World):
         m.own = u8(k)
 
 
-ENDLESS = (does_nothing, beats, counts, chooses, chooses_twice, chooses_in_loops)
+@process
+def goes_in_rounds(m: World):
+    """Its steps are in a loop, and not, in turn: a move of it has an end all the same."""
+    while True:
+        yield
+        a: u8 = 0
+        yield
+        a = u8(a + 1)
+        while a != 0:
+            yield
+            a = u8(a - 1)
+        yield
+
+
+ENDLESS = (does_nothing, beats, counts, chooses, chooses_twice, chooses_in_loops, goes_in_rounds)
 
 
 def scenario(name, *calls):
