@@ -77,20 +77,22 @@ def chooses_in_loops(m: World):
 
 
 @process
-def goes_in_rounds(m: World):
-    """Its steps are in a loop, and not, in turn: a move of it has an end all the same."""
+def goes_in_rounds(m: World, lead: u8):
+    """After some steps, rounds of five, of which one or another may be in a loop."""
+    for step in range(5):
+        if step < lead:
+            yield
     while True:
         yield
-        a: u8 = 0
         yield
-        a = u8(a + 1)
-        while a != 0:
-            yield
-            a = u8(a - 1)
+        yield
+        m.own = lead
+        yield
         yield
 
 
-ENDLESS = (does_nothing, beats, counts, chooses, chooses_twice, chooses_in_loops, goes_in_rounds)
+ENDLESS = (does_nothing, beats, counts, chooses, chooses_twice, chooses_in_loops)
+ROUNDS = [f"rounds after {lead}" for lead in range(5)]
 
 
 def scenario(name, *calls):
@@ -105,7 +107,8 @@ BOTH = (call(takes_both, 0, 1), call(takes_both, 1, 0))
 MODEL = Model(
     "endless", World,
     tuple(scenario(f"{name} {one.__name__}", *others, call(one))
-          for one in ENDLESS for name, others in (("beside", BOTH), ("right beside", BOTH[:1]), ("alone", ()))),
+          for one in ENDLESS for name, others in (("beside", BOTH), ("right beside", BOTH[:1]), ("alone", ())))
+    + tuple(scenario(name, call(goes_in_rounds, lead)) for lead, name in enumerate(ROUNDS)),
 )  # fmt: skip
 
 
@@ -119,3 +122,9 @@ def test_beside_a_thread_without_an_end_a_deadlock_is_found_and_what_is_right_ho
     assert len(stuck.counterexample.steps) == 4
     assert check(MODEL, f"right beside {one.__name__}", reduce=reduce).holds
     assert check(MODEL, f"alone {one.__name__}", reduce=reduce).holds
+
+
+@pytest.mark.parametrize("name", ROUNDS)
+def test_a_move_ends_wherever_in_it_the_steps_of_a_loop_are(name):
+    """It has a most of steps that may be in a loop, and a most of all."""
+    assert check(MODEL, name).holds
