@@ -209,6 +209,21 @@ class Writer:
         out += [f"for _i{self.names} in range(2):", *("    " + line for line in inside)]
 
 
+class Endless(Writer):
+    """Writes a process that has no end, more often than not; a round of it may choose, more than once."""
+
+    def body(self) -> list[str]:
+        lines = super().body()
+        if self.dice.random() < 0.4:
+            return lines
+        choices: list[str] = []
+        for _ in range(self.dice.randint(0, 2)):
+            self._choose(choices, 0)
+        first = self.dice.randint(0, len(choices) // 2) * 2
+        turn = [*choices[:first], *lines, *choices[first:], "yield"]
+        return ["yield", "while True:", *("    " + line for line in turn)]
+
+
 def module(dice: random.Random, count: int, writer: type[Writer] = Writer) -> str:
     """The text of a file with `count` processes p0, p1, ..."""
     parts = [PRELUDE]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from itertools import combinations, combinations_with_replacement
 
 import pytest
@@ -15,10 +16,10 @@ from septum.explore.explore import Budget, Outcome, explore
 from septum.lang.types import scope
 from tests.explore.naive import Explorer
 from tests.explore.naive_races import compare
-from tests.explore.random_models import model, module
+from tests.explore.random_models import Endless, model, module
 from tests.explore.unsound import UNSOUND
 
-FILES, PROCESSES, MOST_STATES = 40, 10, 250
+FILES, ENDLESS_FILES, PROCESSES, MOST_STATES = 40, 12, 10, 250
 PAIRS = list(combinations_with_replacement(range(PROCESSES), 2))
 SETS = [frozenset(names) for count in range(len(REDUCTIONS) + 1) for names in combinations(sorted(REDUCTIONS), count)]
 BROKEN = (Outcome.VIOLATED, Outcome.DEADLOCK)
@@ -138,6 +139,29 @@ def test_an_unsound_reduction_is_caught(unsound, tmp_path, monkeypatch):
 
     with pytest.raises(Disagreement):
         agree_on_what_hypothesis_writes()
+
+
+def test_reductions_change_nothing_where_processes_have_no_end(tmp_path):
+    """The reference has no word for threads that are stuck beside one that goes on; without reductions the explorer has."""
+    dice, outcomes = random.Random(7), set()
+    for _file in range(ENDLESS_FILES):
+        random_model = model(module(dice, PROCESSES, Endless), tmp_path, PAIRS)
+        for scenario in random_model.scenarios:
+            built = build(random_model, scenario)
+            with scope(built.bindings):
+                reduced, whole = (explore_once(built, reduce) for reduce in (REDUCTIONS, frozenset()))
+            agree(f"outcome of {random_model.name} {scenario.name}", reduced.outcome in BROKEN, whole.outcome in BROKEN)
+            if whole.outcome is Outcome.COMPLETE:
+                agree(f"witnesses of {random_model.name} {scenario.name}", reduced.witnesses, whole.witnesses)
+            outcomes.add(whole.outcome)
+    assert outcomes == {Outcome.COMPLETE, *BROKEN}
+
+
+def explore_once(built, reduce):
+    return explore(
+        built.reducible(), built.initial, len(built.threads), daemons=built.daemons, workers=1,
+        **{name: name in reduce for name in REDUCTIONS},
+    )  # fmt: skip
 
 
 def test_the_explorer_finds_races_where_the_reference_does(tmp_path):
