@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import enum
 import functools
+import gc
 import inspect
 import mmap
 import operator
@@ -256,5 +257,9 @@ def allocate(realised: type[Realised], extra: int = 0) -> tuple[Any, memoryview]
     """A zeroed struct, lazily backed however large, and a view of its bytes with `extra` bytes behind it."""
     size = max(ctypes.sizeof(realised) + extra, 1)
     flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0x4000 if sys.platform == "linux" else 0)
-    memory = mmap.mmap(-1, size, flags=flags)
+    try:
+        memory = mmap.mmap(-1, size, flags=flags)
+    except OSError:  # of addresses, of which the collector knows nothing, a few large structs that wait for it take all
+        gc.collect()
+        memory = mmap.mmap(-1, size, flags=flags)
     return realised.from_buffer(memory), memoryview(memory)

@@ -174,7 +174,7 @@ class Module:
             MODULE: version_number(version), DYNAMIC_PAMT: int(dynamic_pamt), **build, **self.geometry.bindings()
         }  # fmt: skip
         self.memory = Memory()
-        self._calls: dict[int, Call] = {}
+        self._in_a_call: set[int] = set()
         self._stopped = ""
         with self.scope():
             if dynamic_pamt and not HAS_DYNAMIC_PAMT:
@@ -250,7 +250,7 @@ class Module:
         """An interrupt for an LP: a guest that runs there leaves (its TD exit); a call that is on sees it if it polls (None)."""
         if not 0 <= lp < self.geometry.lps:
             raise UserError(f"lp={lp}: there are {self.geometry.lps} logical processors, from 0")
-        if not self._lps[lp].vcpu or self._in_a_call(lp):
+        if not self._lps[lp].vcpu or lp in self._in_a_call:
             self._lps[lp].interrupt = True
             return None
         self._given(lp, 0, {})
@@ -273,23 +273,20 @@ class Module:
     def _given(self, lp: int, rax: int, registers: dict[str, int]) -> None:
         if self._stopped:
             raise ModuleStopped(self._stopped)
-        if self._in_a_call(lp):
+        if lp in self._in_a_call:
             raise UserError(f"LP {lp} is in a call that has not ended; finish() it")
         values = [rax, *(registers.get(name, 0) for name in REGISTERS)]
         if not registers.keys() <= NAMES or min(values) < 0 or max(values) > WORD:
             _refuse({"leaf": rax, **registers})
         self._given_words[lp][:] = values
 
-    def _in_a_call(self, lp: int) -> bool:
-        return lp in self._calls and self._calls[lp].answer is None
-
     def _begin(self, lp: int, entry: int) -> Call:
         if self.engine == "c":
             self._library.module_begin(ctypes.c_void_p(self._address), lp, entry)
         else:
             self._engine.threads[lp] = Running(Thread(f"LP {lp}", (call(PROCESSES[entry]),)))
-        self._calls[lp] = Call(self, lp, entry)
-        return self._calls[lp]
+        self._in_a_call.add(lp)
+        return Call(self, lp, entry)
 
     def advance(self, lp: int) -> bool:
         """One step of the call that an LP is in; whether it has ended."""
@@ -311,7 +308,8 @@ class Module:
         raise ModuleStopped(reason)
 
     def answer(self, lp: int, entry: int) -> Answer:
-        """What the registers of an LP say after a call."""
+        """What the registers of an LP say after a call, which is over."""
+        self._in_a_call.discard(lp)
         state, words = self._lps[lp], self._answer_words[lp]
         status = WORDS[state.status]
         if status:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import pytest
 
 from septum.lang import UserError
@@ -31,6 +34,29 @@ def test_a_word_is_named_with_what_its_low_bits_say():
     assert named(0x8000020000000092) == "TDX_OPERAND_BUSY | 0x92"
     assert named(0) == "TDX_SUCCESS"
     assert named(0x1234567800000000) == "0x1234567800000000"
+
+
+@pytest.mark.parametrize("engine", ["c", "python"])
+def test_a_module_goes_with_the_last_who_holds_it(engine):
+    module = Module(engine=engine, cmrs=((1 << 30, 1 << 30),))
+    module.seamcall(Leaf.SYS_INIT)
+    seen = weakref.ref(module)
+    gc.disable()
+    try:
+        del module
+        assert seen() is None
+    finally:
+        gc.enable()
+
+
+def test_modules_that_wait_for_the_collector_leave_room_for_more():
+    gc.disable()
+    try:
+        for _ in range(200):
+            module = Module(cmrs=((1 << 30, 1 << 30),))
+            module.itself = module  # type: ignore[attr-defined]
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("rax", [37, 63, 1 << 24, 3 | 2 << 16, 6 | 1 << 16, 300])
