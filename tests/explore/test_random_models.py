@@ -19,7 +19,7 @@ from tests.explore.naive_races import compare
 from tests.explore.random_models import Endless, model, module
 from tests.explore.unsound import UNSOUND
 
-FILES, ENDLESS_FILES, PROCESSES, MOST_STATES = 40, 12, 10, 250
+FILES, ENDLESS_FILES, PROCESSES, MOST_STATES = 25, 12, 10, 250
 PAIRS = list(combinations_with_replacement(range(PROCESSES), 2))
 SETS = [frozenset(names) for count in range(len(REDUCTIONS) + 1) for names in combinations(sorted(REDUCTIONS), count)]
 BROKEN = (Outcome.VIOLATED, Outcome.DEADLOCK)
@@ -122,8 +122,8 @@ def test_engines_reductions_and_threads_agree(tmp_path, monkeypatch):
             tally[holds] += 1
 
     agree_on_what_hypothesis_writes()
-    assert sum(tally.values()) >= 2000
-    assert tally[False] >= 50 and tally[True] >= 1000
+    assert sum(tally.values()) >= 1200
+    assert tally[False] >= 30 and tally[True] >= 600
 
 
 @pytest.mark.parametrize("unsound", UNSOUND, ids=lambda unsound: f"{unsound.reduction}, {unsound.name}")
