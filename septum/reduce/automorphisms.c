@@ -107,8 +107,9 @@ static void model_canonical(const uint8_t *from, uint8_t *to)
     for (const automorphism_t *a = all + 1; a < end; a++)
         if (compare_frames(frames, a, best) < 0)
             best = a;
-    image(best, from, renamed);
-    canonical_names(renamed, to);
+    if (best != all)
+        image(best, from, renamed);
+    canonical_names(best == all ? from : renamed, to);
     for (const automorphism_t *a = all; a < end; a++)
         if (a != best && compare_frames(frames, a, best) == 0) {
             image(a, from, renamed);

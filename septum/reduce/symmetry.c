@@ -62,34 +62,62 @@ static uint64_t reference_of(renaming_t *r, uint64_t word)
     return word;
 }
 
-static void rename_places(renaming_t *r, uint8_t *base, const place_t *places, uint32_t count)
+/* What is zero names nothing. */
+static inline __attribute__((always_inline)) void rename_place(renaming_t *r, uint8_t *base, const place_t *place)
 {
-    for (const place_t *place = places; place < places + count; place++) {
-        uint8_t *at = base + place->offset;
-        if (place->kind == PLACE_NUMBER && place->bytes == 1) {
-            if (may_be_renamed(place->set, *at))
-                *at = (uint8_t)name_of(r, place->set, *at);
-            continue;
-        }
-        uint64_t word = load_place(at, place), value = place->kind == PLACE_PACKED ? (word >> place->low) & place->mask : word;
-        if (place->kind == PLACE_REFERENCE)
-            store_place(at, place, reference_of(r, word));
-        else if (may_be_renamed(place->set, value))
-            store_place(at, place, word + ((name_of(r, place->set, value) - value) << place->low));
+    uint8_t *at = base + place->offset;
+    uint64_t word = load_place(at, place), value = place->kind == PLACE_PACKED ? (word >> place->low) & place->mask : word;
+    if (!word)
+        return;
+    if (place->kind == PLACE_REFERENCE)
+        store_place(at, place, reference_of(r, word));
+    else if (may_be_renamed(place->set, value))
+        store_place(at, place, word + ((name_of(r, place->set, value) - value) << place->low));
+}
+
+/* Of the world and of each member, with the numbers of the places in the code: most of them name nothing, and cost a comparison. */
+#define RENAME_RUN(offset, mask, bytes, kind, set, low, step, count) \
+    for (unsigned i = 0; i < (count); i++)                            \
+        rename_place(r, base + i * (step), &(place_t){ offset, mask, bytes, kind, set, low });
+#define RENAME_MEMBER(number, offset, stride, set)                         \
+    static inline void rename_member_##number(renaming_t *r, uint8_t *base) \
+    {                                                                      \
+        (void)r, (void)base;                                               \
+        MEMBER_PLACES_##number(RENAME_RUN)                                 \
     }
+EACH_MEMBER(RENAME_MEMBER)
+
+static void rename_world(renaming_t *r, uint8_t *base)
+{
+    (void)r, (void)base;
+    WORLD_PLACES(RENAME_RUN)
+}
+
+/* The elements of the values that have a name of their own, which stay where they are. */
+#define RENAME_FIRST(number, offset, stride, set)             \
+    for (unsigned value = 0; value < scalarsets[set].first; value++) \
+        rename_member_##number(r, to + (offset) + value * (stride));
+static void rename_first(renaming_t *r, uint8_t *to)
+{
+    (void)r, (void)to;
+    EACH_MEMBER(RENAME_FIRST)
 }
 
 /* The elements of the values that were met, in this order, each at the place that its number gives it; they may meet further ones. */
+#define PLACE_ELEMENT(member, offset, stride, of)                                    \
+    if (set == (of)) {                                                               \
+        uint8_t *at = to + (offset) + number * (size_t)(stride);                     \
+        memcpy(at, from + (offset) + value * (size_t)(stride), stride);              \
+        rename_member_##member(r, at);                                               \
+    }
 static void place_elements(renaming_t *r, const uint8_t *from, uint8_t *to)
 {
+    (void)from, (void)to;
     while (r->taken < r->queued) {
-        unsigned set = r->queue[r->taken].set, value = r->queue[r->taken++].value;
-        for (const member_t *m = members; m < members + MEMBERS; m++)
-            if (m->set == set) {
-                uint8_t *at = to + m->offset + (size_t)r->number[set][value] * m->stride;
-                memcpy(at, from + m->offset + (size_t)value * m->stride, m->stride);
-                rename_places(r, at, m->places, m->count);
-            }
+        unsigned set = r->queue[r->taken].set, value = r->queue[r->taken].value, number = r->number[set][value];
+        r->taken++;
+        EACH_MEMBER(PLACE_ELEMENT)
+        (void)number;
     }
 }
 
@@ -105,18 +133,14 @@ static int compare_elements(const uint8_t *state, unsigned set, unsigned a, unsi
     return 0;
 }
 
-/* Whether the values from `first` to before `end` have elements without content. */
+/* Whether the values from `first` to before `end` have elements without content: all bytes as the first, and that 0. */
 static int are_blank(const uint8_t *state, unsigned set, unsigned first, unsigned end)
 {
     for (const member_t *m = members; m < members + MEMBERS; m++) {
         const uint8_t *at = state + m->offset + (size_t)first * m->stride;
-        size_t left = m->set == set ? (size_t)(end - first) * m->stride : 0;
-        for (; left >= 8; left -= 8, at += 8)
-            if (load64(at))
-                return 0;
-        for (; left; left--, at++)
-            if (*at)
-                return 0;
+        size_t bytes = m->set == set ? (size_t)(end - first) * m->stride : 0;
+        if (bytes && (*at || memcmp(at, at + 1, bytes - 1)))
+            return 0;
     }
     return 1;
 }
@@ -140,7 +164,8 @@ static unsigned greatest_left(const renaming_t *r, const uint8_t *state, unsigne
 static void rename_frame(void *r, const uint8_t *base, const place_t *places, uint32_t names, uint32_t all)
 {
     (void)all;
-    rename_places(r, (uint8_t *)(uintptr_t)base, places, names);
+    for (const place_t *place = places; place < places + names; place++)
+        rename_place(r, (uint8_t *)(uintptr_t)base, place);
 }
 
 /* Each place is renamed as the walk comes to it. Values without content that nothing names are all alike, and need no number. */
@@ -156,10 +181,8 @@ static void canonical_names(const uint8_t *from, uint8_t *to)
         const scalarset_t *of = &scalarsets[m->set];
         memset(to + m->offset + (size_t)of->first * m->stride, 0, (size_t)(of->limit - of->first) * m->stride);
     }
-    rename_places(&r, to, world_places, WORLD_PLACES);
-    for (const member_t *m = members; m < members + MEMBERS; m++)
-        for (unsigned value = 0; value < scalarsets[m->set].first; value++)
-            rename_places(&r, to + m->offset + (size_t)value * m->stride, m->places, m->count);
+    rename_world(&r, to);
+    rename_first(&r, to);
     for (unsigned thread = 0; thread < MAX_THREADS; thread++)
         frame_visit(frame_of(to, thread), thread, rename_frame, &r);
     place_elements(&r, from, to);

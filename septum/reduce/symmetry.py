@@ -6,7 +6,7 @@ Those of scalarsets come first: symmetry.c renames them as it meets them. Of oth
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from septum.lang.errors import UserError
 from septum.lang.frames import Point
@@ -19,7 +19,7 @@ from septum.translate.tree import Function, Invoke
 DECLARATIONS = """
 enum { PLACE_NUMBER, PLACE_PACKED, PLACE_REFERENCE, PLACE_MEMBERS };
 typedef struct place { uint64_t offset, mask; uint8_t bytes, kind, set, low; } place_t;
-typedef struct member { uint64_t offset; uint32_t stride, set, count; const place_t *places; } member_t;
+typedef struct member { uint64_t offset; uint32_t stride, set; } member_t;
 typedef struct scalarset { uint32_t first, limit; } scalarset_t;
 /* Of `all` places the first `names` are of scalarsets, or references. */
 typedef void visit_t(void *with, const uint8_t *at, const place_t *places, uint32_t names, uint32_t all);
@@ -142,7 +142,6 @@ def symmetry_tables(unit: Translation) -> str:
     sets = tables.sets
     lines = [DECLARATIONS, f"#define SCALARSETS {tables.scalarsets}", f"#define RENAMED {len(sets)}",
              f"#define MEMBERS {len(tables.members)}",
-             f"#define WORLD_PLACES {len(tables.world)}",
              f"#define SCALARSET_LIMIT {max([index.limit for index in sets[: tables.scalarsets]], default=1)}"]  # fmt: skip
     if tables.scalarsets:
         lines += _scalarsets(tables)
@@ -154,12 +153,31 @@ def _scalarsets(tables: Tables) -> Iterator[str]:
     """Their sizes, where the world names their values, and the arrays that they index."""
     limits = [f"{{ {index.fixed}, {index.limit} }}" for index in tables.sets[: tables.scalarsets]]
     yield _array("scalarset_t", "scalarsets", limits)
-    yield _array("place_t", "world_places", [place.c(tables.sets) for place in tables.world])
-    members = []
-    for number, (offset, stride, index, places) in enumerate(tables.members):
-        yield _array("place_t", f"member_places_{number}", [place.c(tables.sets) for place in places])
-        members.append(f"{{ {offset}ull, {stride}, {tables.sets.index(index)}, {len(places)}, member_places_{number} }}")
-    yield _array("member_t", "members", members)
+    yield _places("WORLD_PLACES", tables.world, tables.sets)
+    members = [f"{offset}ull, {stride}, {tables.sets.index(index)}" for offset, stride, index, _ in tables.members]
+    yield _array("member_t", "members", [f"{{ {member} }}" for member in members])
+    yield f"#define EACH_MEMBER(member) {' '.join(f'member({number}, {one})' for number, one in enumerate(members))}"
+    for number, (*_, places) in enumerate(tables.members):
+        yield _places(f"MEMBER_PLACES_{number}", places, tables.sets)
+
+
+def _places(name: str, places: list[Place], sets: list[Index]) -> str:
+    """A macro that names each run of places in their order, with its distance and length."""
+    return f"#define {name}(run) {' '.join(f'run({one.c(sets)[2:-2]}, {step}, {count})' for one, step, count in _runs(places))}"
+
+
+def _runs(places: list[Place]) -> Iterator[tuple[Place, int, int]]:
+    """Places that are alike and lie at one distance after the other: the first, the distance, how many."""
+    start = 0
+    while start < len(places):
+        first, end, step = places[start], start + 1, 0
+        while end < len(places) and replace(places[end], offset=first.offset) == first:
+            distance = places[end].offset - places[end - 1].offset
+            if step not in (0, distance):
+                break
+            step, end = distance, end + 1
+        yield first, step, end - start
+        start = end
 
 
 def _array(of: str, name: str, items: list[str]) -> str:
