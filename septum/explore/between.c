@@ -53,19 +53,17 @@ static int meet_accesses(struct split *split, uint32_t number, const accesses_t 
 	struct watcher *watcher = split->watcher;
 	int met = 0;
 
+	mark_bytes(watcher, late);
 	for (uint32_t i = 0; i < watcher->reached; i++) {
-		const access_t *access = &split->one->accesses.at[watcher->reach[i]];
 		struct meeting *meeting = &watcher->meeting[i];
-		uint32_t k = 0;
+		uint32_t by = first_to_overlap(watcher, &split->one->accesses.at[watcher->reach[i]]);
 
-		while (k < late->count && (late->at[k].piece == COMMUTING || !overlap(access, &late->at[k])))
-			k++;
-		if (k == late->count)
+		if (!by)
 			continue;
 		if (!meeting->first)
-			meeting->first = number, meeting->by_first = &late->at[k];
+			meeting->first = number, meeting->by_first = &late->at[by - 1];
 		meeting->last = number;
-		meeting->by_last = &late->at[k];
+		meeting->by_last = &late->at[by - 1];
 		met = 1;
 	}
 	return met;

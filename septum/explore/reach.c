@@ -1,6 +1,6 @@
 /* Which accesses of a step another thread may meet: by what the two steps touch, and by what the other one may ever touch.
  *
- * Offers septum_places to Python; may_meet, have_met and find_reach. */
+ * Offers septum_places to Python; may_meet, have_met and find_reach; mark_bytes and first_to_overlap. */
 #ifdef WATCHED
 
 /* Python gives the bits of footprints for every place of the world before a run; what they point to lives as long as the library. */
@@ -23,20 +23,55 @@ static int may_meet(const struct watched *one, const struct watched *other)
 	return (a->writes & (b->reads | b->writes) | a->reads & b->writes) != 0;
 }
 
-static void mark_places(struct watcher *watcher, const accesses_t *accesses)
+static void begin_turn(struct watcher *watcher)
 {
 	if (!++watcher->turn) {
 		memset(watcher->mark, 0, sizeof watcher->mark);
 		watcher->turn = 1;
 	}
-	for (uint32_t i = 0; i < accesses->count; i++) {
+}
+
+/* From the last access to the first, whose marks stay. What commutes does not write. */
+static void mark_places(struct watcher *watcher, const accesses_t *accesses)
+{
+	begin_turn(watcher);
+	for (uint32_t i = accesses->count; i--;) {
 		const access_t *access = &accesses->at[i];
 		struct mark *mark = &watcher->mark[access->offset];
+		uint32_t later = mark->turn == watcher->turn ? mark->written : 0;
 
-		if (mark->turn != watcher->turn)
-			*mark = (struct mark){ .turn = watcher->turn };
-		mark->written |= access->written && access->piece != COMMUTING;
+		*mark = (struct mark){ watcher->turn, i + 1, access->written && access->piece != COMMUTING ? i + 1 : later };
 	}
+}
+
+/* The same of every byte, without what commutes. */
+static void mark_bytes(struct watcher *watcher, const accesses_t *accesses)
+{
+	begin_turn(watcher);
+	for (uint32_t i = accesses->count; i--;) {
+		const access_t *access = &accesses->at[i];
+		uint32_t end = access->piece == COMMUTING ? access->offset : access->offset + access->size;
+
+		for (struct mark *mark = &watcher->mark[access->offset]; mark < &watcher->mark[end]; mark++) {
+			uint32_t later = mark->turn == watcher->turn ? mark->written : 0;
+
+			*mark = (struct mark){ watcher->turn, i + 1, access->written ? i + 1 : later };
+		}
+	}
+}
+
+/* Which of the accesses whose bytes are marked is the first to overlap with this one, from 1; 0 if none does. */
+static uint32_t first_to_overlap(const struct watcher *watcher, const access_t *access)
+{
+	uint32_t least = 0;
+
+	for (const struct mark *mark = &watcher->mark[access->offset], *end = mark + access->size; mark < end; mark++) {
+		uint32_t first = mark->turn != watcher->turn ? 0 : access->written ? mark->first : mark->written;
+
+		if (first && (!least || first < least))
+			least = first;
+	}
+	return least;
 }
 
 /* Whether they have a place in common, or S writes what T goes by: then T may do something else in the middle of S. */

@@ -18,9 +18,9 @@ struct meeting {
 	const access_t *by_first, *by_last;
 };
 
-/* Whether a step touches a place, in the turn in which that is looked at; and writes it in what does not commute. */
+/* Of a place or a byte that a step touches, in the turn in which that is looked at: by which access first, and which writes it first, from 1. */
 struct mark {
-	uint32_t turn, written;
+	uint32_t turn, first, written;
 };
 
 struct watcher {
