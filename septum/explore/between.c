@@ -53,6 +53,8 @@ static int meet_accesses(struct split *split, uint32_t number, const accesses_t 
 	struct watcher *watcher = split->watcher;
 	int met = 0;
 
+	if (!may_meet(&split->one->accesses, late))
+		return 0;
 	mark_bytes(watcher, late);
 	for (uint32_t i = 0; i < watcher->reached; i++) {
 		struct meeting *meeting = &watcher->meeting[i];

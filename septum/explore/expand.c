@@ -2,6 +2,11 @@
  *
  * Offers expand_batch; hand_over, by which what a worker found becomes the next level. */
 
+#ifdef COMPARED
+static uint64_t moves_not_undone;
+EXPORTED uint64_t septum_moves_not_undone(void) { return moves_not_undone; }
+#endif
+
 static int has_room(struct worker *w)
 {
 	struct explorer *x = w->explorer;
@@ -64,7 +69,7 @@ static inline void settle_oldest(struct worker *w)
 	welcome(w, s, w->explorer->run->progress.depth + 1);
 }
 
-static inline struct successor *next_scratch(struct worker *w)
+static inline struct successor *next_place(struct worker *w)
 {
 	if (w->waiting == WAITING)
 		settle_oldest(w);
@@ -92,24 +97,25 @@ static inline int is_recent(struct worker *w, const struct fingerprint *print)
 	return 0;
 }
 
-static inline void take_print(struct successor *s, const struct source *from, const uint8_t *state)
-{
-	s->sum = *from->sum;
-	change_sum(&s->sum, from->state, state);
-	s->print = fingerprint(&s->sum);
-}
-
-static inline void add_successor(struct worker *w, const struct source *from, struct successor *s, unsigned thread, uint32_t ordinal)
+/* The state after a move, which stands in the scratch. */
+static inline void add_successor(struct worker *w, const struct source *from, unsigned thread, uint32_t ordinal)
 {
 	const struct explorer *x = w->explorer;
+	struct successor *s = next_place(w);
 
 	w->transitions++;
-	take_print(s, from, x->run->symmetry ? w->raw : s->state);
+	s->sum = *from->sum;
+	change_written(&s->sum, w->path.written, from->state, w->scratch);
+	s->print = fingerprint(&s->sum);
 	if (is_recent(w, &s->print))
 		return;
 	if (x->run->symmetry) {
-		model_canonical(w->raw, s->state);
-		take_print(s, from, s->state);
+		model_canonical(w->scratch, s->state);
+		s->sum = *from->sum;
+		change_sum(&s->sum, from->state, s->state);
+		s->print = fingerprint(&s->sum);
+	} else {
+		copy_state(s->state, w->scratch);
 	}
 	s->link = link_of(from->id, thread, ordinal);
 	__builtin_prefetch(&x->table.slots[slot_of(&x->table, &s->print)], 1);
@@ -126,30 +132,36 @@ static void add_failure(struct worker *w, const struct source *from, unsigned th
 	note(w, finding);
 }
 
+/* What is undone is what was noted. COMPARED: whether that was all is looked at each time, and how often it was not is counted. */
+static inline void undo_move(struct worker *w, const struct source *from)
+{
+	undo_written(w->path.written, from->state, w->scratch);
+#ifdef COMPARED
+	if (memcmp(w->scratch, from->state, STATE_SIZE))
+		__atomic_add_fetch(&moves_not_undone, 1, __ATOMIC_RELAXED);
+#endif
+}
+
 /* One leaf of the thread's moves; whether it could move. */
 static inline int try_leaf(struct worker *w, const struct source *from, const struct mover *mover, uint32_t ordinal)
 {
 	unsigned thread = mover->thread;
 	struct septum_run *run = w->explorer->run;
-	struct successor *s = next_scratch(w);
-	uint8_t *state = run->symmetry ? w->raw : s->state;
 
-	if (!w->fresh)
-		copy_state(state, from->state);
 	if (mover->watcher)
 		watch_next(mover->watcher, thread, w->path.fork[0].choice);
-	enum move move = make_move(mover, state, &w->path, &w->step);
-	w->fresh = move == MOVE_BLOCKED;
+	enum move move = make_move(mover, w->scratch, &w->path, &w->step);
 	w->pruned |= move == MOVE_PRUNED;
 	if (move == MOVE_BLOCKED || move == MOVE_PRUNED)
-		return move == MOVE_PRUNED;
-	if (run->most_depth && run->progress.depth >= run->most_depth)
+		;
+	else if (run->most_depth && run->progress.depth >= run->most_depth)
 		__atomic_store_n(&w->explorer->deeper, 1, __ATOMIC_RELAXED);
 	else if (move == MOVE_FAILED)
 		add_failure(w, from, thread, ordinal, w->step.failure);
 	else
-		add_successor(w, from, s, thread, ordinal);
-	return 1;
+		add_successor(w, from, thread, ordinal);
+	undo_move(w, from);
+	return move != MOVE_BLOCKED;
 }
 
 static inline int try_thread(struct worker *w, const struct source *from, unsigned thread, uint32_t choices, int watched)
@@ -197,8 +209,6 @@ static uint32_t lone_thread(const struct explorer *x, const uint8_t *state)
 	struct mover mover;
 
 	for (unsigned thread = 0; x->run->reductions && thread < x->run->threads; thread++) {
-		if (!model_choices(state, thread))
-			continue;
 		take_turn(&mover, x->run, state, thread);
 		if (is_alone(&mover, state) == ALONE)
 			return 1u << thread;
@@ -241,7 +251,8 @@ static void expand(struct worker *w, const struct source *from)
 	const struct explorer *x = w->explorer;
 	uint32_t ended = 0, lone = lone_thread(x, from->state);
 
-	w->fresh = w->pruned = 0;
+	w->pruned = 0;
+	copy_state(w->scratch, from->state);
 	uint32_t moved = try_threads(w, from, lone, &ended, 0);
 	if (moved && !w->pruned && !w->path.loops)
 		return;

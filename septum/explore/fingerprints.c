@@ -5,7 +5,7 @@
  * keys two different states collide with a probability of 2^-128 whatever they are (multilinear hashing: Lemire and Kaser,
  * "Strongly universal string hashing is fast"), and the sum of a successor costs only the words that the step changed.
  *
- * Offers make_keys; copy_state; change_sum and fingerprint of a state that changed; make_table, insert, put_back, grow,
+ * Offers make_keys; copy_state; change_sum, change_written and fingerprint of a state that changed, undo_written; make_table, insert, put_back, grow,
  * draw_advance and free_table of the table.
  */
 enum { STRIDE = (STATE_SIZE + 63) / 64 * 64, BLOCKS = STRIDE / 64, WORDS = STRIDE / 8 };
@@ -82,20 +82,50 @@ static inline int blocks_differ(const lanes *a, const lanes *b)
 	return (difference[0] | difference[1]) != 0;
 }
 
+static inline void change_block(struct sum *sum, unsigned block, const uint8_t *before, const uint8_t *after)
+{
+	uint64_t old[8], new[8];
+
+	memcpy(old, before + 64 * block, 64);
+	memcpy(new, after + 64 * block, 64);
+	for (unsigned word = 0; word < 8; word++)
+		if (old[word] != new[word])
+			add_change(sum, &keys[8 * block + word], old[word], new[word]);
+}
+
 /* Turns the sum of one state into the sum of another; both are padded with zeros to STRIDE and aligned. */
 static inline void change_sum(struct sum *sum, const uint8_t *before, const uint8_t *after)
 {
-	for (unsigned block = 0; block < BLOCKS; block++) {
-		uint64_t old[8], new[8];
+	for (unsigned block = 0; block < BLOCKS; block++)
+		if (__builtin_expect(blocks_differ((const lanes *)(before + 64 * block), (const lanes *)(after + 64 * block)), 0))
+			change_block(sum, block, before, after);
+}
 
-		if (__builtin_expect(!blocks_differ((const lanes *)(before + 64 * block), (const lanes *)(after + 64 * block)), 1))
-			continue;
-		memcpy(old, before + 64 * block, 64);
-		memcpy(new, after + 64 * block, 64);
-		for (unsigned word = 0; word < 8; word++)
-			if (old[word] != new[word])
-				add_change(sum, &keys[8 * block + word], old[word], new[word]);
-	}
+/* The next block of a set, which it leaves; there is one. */
+static inline unsigned next_block(uint64_t *blocks)
+{
+	unsigned block = (unsigned)__builtin_ctzll(*blocks);
+
+	*blocks &= *blocks - 1;
+	return block;
+}
+
+/* The same where all blocks that differ are known to be among these. */
+static inline void change_written(struct sum *sum, const uint64_t *written, const uint8_t *before, const uint8_t *after)
+{
+	for (unsigned i = 0; i < WRITTEN_WORDS; i++)
+		for (uint64_t blocks = written[i]; blocks;)
+			change_block(sum, 64 * i + next_block(&blocks), before, after);
+}
+
+static inline void undo_written(const uint64_t *written, const uint8_t *before, uint8_t *after)
+{
+	for (unsigned i = 0; i < WRITTEN_WORDS; i++)
+		for (uint64_t blocks = written[i]; blocks;) {
+			size_t at = 64 * (64 * i + next_block(&blocks));
+
+			memcpy(after + at, before + at, 64);
+		}
 }
 
 /* Sums of like states are alike; slots of the table should not be, so each word is scrambled, one to one. */

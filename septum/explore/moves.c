@@ -17,6 +17,7 @@ struct path {
 	uint32_t length;
 	uint32_t steps;			/* of the move made last, with the one that failed */
 	uint32_t loops;			/* a step of these moves that followed another one may be in a loop */
+	uint64_t written[WRITTEN_WORDS];	/* blocks of the state, by the move made last */
 	struct fork { uint32_t choice, choices; } fork[MOST_STEPS];
 };
 
@@ -95,9 +96,10 @@ static int goes_on(const struct mover *mover, const uint8_t *state, struct path 
 static inline enum move make_move(const struct mover *mover, uint8_t *state, struct path *path, step_t *step)
 {
 	path->steps = 0;
+	memset(path->written, 0, sizeof path->written);
 	do {
 		step->choice = path->fork[path->steps].choice;
-		int rc = model_step(state, mover->thread, step);
+		int rc = model_step_noted(state, mover->thread, step, path->written);
 		if (mover->watcher)
 			watch_no_more(mover->watcher);
 		switch (rc) {

@@ -42,7 +42,7 @@ static void note_race(struct watcher *watcher, struct race *race, uint64_t moves
 
 static void judge_pair(struct watcher *watcher, const uint8_t *from, struct watched *one, struct watched *other, struct race *race)
 {
-	if (!may_meet(one, other))
+	if (!may_meet(&one->accesses, &other->accesses))
 		return;
 	join_condition(other);
 	if (have_met(watcher, &one->accesses, &other->accesses))

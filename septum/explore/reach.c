@@ -16,11 +16,9 @@ EXPORTED void septum_places(const uint32_t *kind, const uint64_t *bits)
 }
 
 /* Whether they may have a word in common. */
-static int may_meet(const struct watched *one, const struct watched *other)
+static int may_meet(const accesses_t *a, const accesses_t *b)
 {
-	const accesses_t *a = &one->accesses, *b = &other->accesses;
-
-	return (a->writes & (b->reads | b->writes) | a->reads & b->writes) != 0;
+	return ((a->writes & (b->reads | b->writes)) | (a->reads & b->writes)) != 0;
 }
 
 static void begin_turn(struct watcher *watcher)

@@ -185,11 +185,11 @@ static void begin(struct explorer *x)
 	struct worker *w = &x->worker[0];
 	struct successor *s = &w->successor[0];
 
-	memcpy(w->raw, x->run->initial, STATE_SIZE);
+	memcpy(w->scratch, x->run->initial, STATE_SIZE);
 	if (x->run->symmetry)
-		model_canonical(w->raw, s->state);
+		model_canonical(w->scratch, s->state);
 	else
-		memcpy(s->state, w->raw, STATE_SIZE);
+		memcpy(s->state, w->scratch, STATE_SIZE);
 	change_sum(&s->sum, nothing, s->state);
 	s->print = fingerprint(&s->sum);
 	insert(&x->table, &s->print);

@@ -41,13 +41,12 @@ struct worker {
 	struct finding finding;
 	struct path path;
 	unsigned head, waiting;
-	int fresh;			/* the next scratch state still equals the source */
 	int pruned;			/* a move from the source was */
 	struct watcher *watcher;	/* NULL where races are not looked for */
 	struct successor successor[WAITING];
 	struct fingerprint recent[1 << RECENT_BITS];
-	_Alignas(64) uint8_t raw[STRIDE];
 	_Alignas(64) uint8_t source[STRIDE];	/* the state under expansion */
+	_Alignas(64) uint8_t scratch[STRIDE];	/* equals it between two moves, which are made here and undone */
 	_Alignas(64) uint8_t packed[STRIDE];	/* the state added last to `filling` */
 	struct batch filling;
 	struct batch spilled;		/* one that came back from disk */

@@ -53,11 +53,13 @@ static __attribute__((noinline)) void observe(const context_t *c, const world_t 
 }
 
 /* A lock counts the steps that its holder took with it, up to 255. */
-static void age_locks(uint8_t *world, unsigned thread)
+static void age_locks(context_t *c, world_t *w, unsigned thread)
 {
+    uint8_t *world = (uint8_t *)w;
+    (void)c;
     for (const lock_place_t *lock = model_lock; lock < model_lock + model_locks; lock++)
         if (lock->age && world[lock->writer + thread / 8] >> thread % 8 & 1 && world[lock->age] < 255)
-            world[lock->age]++;
+            NOTED(world[lock->age])++;
 }
 
 /* Which locks there are; forgets what was noted. */

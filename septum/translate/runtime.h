@@ -27,8 +27,28 @@ typedef struct context {
     int32_t failure;
     uint32_t place;
     uint8_t thread, probe, checking;
+    uint64_t *written;          /* NOTES_WRITES: the blocks of the state that the step may have written, as bits */
     jmp_buf out;
 } context_t;
+
+/*
+ * NOTES_WRITES: a step notes which blocks it writes, and nothing else is looked at to tell what it changed: a store that is not noted is
+ * a state that nobody sees. A scalar lies in one block, as C aligns it.
+ */
+#ifdef NOTES_WRITES
+enum { BLOCK_BYTES = 64 };
+#define WRITTEN_WORDS ((STATE_SIZE + 64 * BLOCK_BYTES - 1) / (64 * BLOCK_BYTES))
+static inline void *noted(context_t *c, const void *world, void *to)
+{
+    size_t block = (size_t)((uint8_t *)to - (const uint8_t *)world) / BLOCK_BYTES;
+    c->written[block / 64] |= 1ull << block % 64;
+    return to;
+}
+#define NOTED(place) (*(__typeof__(place) *)noted(c, w, &(place)))
+#else
+#define WRITTEN_WORDS 1
+#define NOTED(place) (place)
+#endif
 
 /* A scalar of the state that is read or written. WATCHED: every access is told to the one who watches (watch.c). */
 #ifdef WATCHED
@@ -36,7 +56,7 @@ typedef struct context {
 #define TOUCHED(place, word, written, site) \
     (*(__typeof__(place) *)touched(w, &(place), &(word), sizeof(place), IS_JOINED(place, word), written, site))
 #define READ(place, word, site) TOUCHED(place, word, 0, site)
-#define WRITE(place, word, site) TOUCHED(place, word, 1, site)
+#define WRITE(place, word, site) NOTED(TOUCHED(place, word, 1, site))
 #define PIECE(call, kind) ({ uint32_t outer_ = begin_piece(kind); __typeof__(call) result_ = call; end_piece(outer_); result_; })
 #define PIECE_DONE(call, kind) ({ uint32_t outer_ = begin_piece(kind); call; end_piece(outer_); })
 enum { ATOMIC, COMMUTES, WAITS };
@@ -48,7 +68,7 @@ static inline void one_piece(void);
 static inline void no_piece(void);
 #else
 #define READ(place, word, site) (place)
-#define WRITE(place, word, site) (place)
+#define WRITE(place, word, site) NOTED(place)
 #define PIECE(call, kind) (call)
 #define PIECE_DONE(call, kind) (call)
 #define say_atomic() ((void)0)

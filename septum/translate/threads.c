@@ -1,6 +1,6 @@
 /* Threads: each makes the calls of its program one after another. Behind the generated processes, before the explorer.
  *
- * Offers model_step, model_choices and model_check, of states; septum_program and septum_ignore to Python. */
+ * Offers model_step and model_step_noted, model_choices and model_check, of states; septum_program and septum_ignore to Python. */
 
 static struct {
     uint32_t count;
@@ -12,24 +12,37 @@ static inline uint8_t *frame_of(uint8_t *state, unsigned thread)
     return state + WORLD_SIZE + (size_t)thread * FRAME_SIZE;
 }
 
+static inline void note_frame(context_t *c, uint8_t *state, uint8_t *frame)
+{
+#ifdef NOTES_WRITES
+    for (uint8_t *at = frame; at < frame + FRAME_SIZE; at += BLOCK_BYTES)
+        noted(c, state, at);
+    noted(c, state, frame + FRAME_SIZE - 1);
+#else
+    (void)c, (void)state, (void)frame;
+#endif
+}
+
 /* The frame is read from a copy and written anew, so that what is dead at the next yield is zero. */
 static __attribute__((noinline)) int run_thread(context_t *c, uint8_t *state, unsigned thread, uint8_t *frame, const uint8_t *in)
 {
     const call_t *call = &model_program[thread].calls[in[0]];
+    note_frame(c, state, frame);
     memset(frame + 1, 0, FRAME_SIZE - 1);
     int rc = enter(c, (world_t *)(void *)state, in[1] ? in + 1 : NULL, frame + 1, call);
     if (rc == STEP_BLOCKED)
         memcpy(frame, in, FRAME_SIZE);
 #ifdef MEASURING
     if (rc != STEP_BLOCKED)
-        age_locks(state, thread);
+        age_locks(c, (world_t *)(void *)state, thread);
 #endif
     if (rc == STEP_RETURNED)
         frame[0] = in[0] + 1u == model_program[thread].count ? ENDED : (uint8_t)(in[0] + 1);
     return rc == STEP_BLOCKED ? STEP_BLOCKED : STEP_DONE;
 }
 
-static int model_step(uint8_t *state, unsigned thread, step_t *step)
+/* Adds to `written` the blocks that may have changed, also where the step failed. */
+static int model_step_noted(uint8_t *state, unsigned thread, step_t *step, uint64_t *written)
 {
     context_t c;
     uint8_t *frame = frame_of(state, thread), in[FRAME_SIZE];
@@ -41,6 +54,7 @@ static int model_step(uint8_t *state, unsigned thread, step_t *step)
     c.fuel = c.place = 0;
     c.thread = (uint8_t)thread;
     c.probe = c.checking = 0;
+    c.written = written;
     int rc = setjmp(c.out) ? STEP_FAILED : run_thread(&c, state, thread, frame, in);
     step->witnesses |= c.witnesses;
     if (rc == STEP_FAILED) {
@@ -49,6 +63,12 @@ static int model_step(uint8_t *state, unsigned thread, step_t *step)
         return model_ignored[c.failure] ? STEP_PRUNED : STEP_FAILED;
     }
     return rc;
+}
+
+static int model_step(uint8_t *state, unsigned thread, step_t *step)
+{
+    uint64_t unread[WRITTEN_WORDS] = { 0 };
+    return model_step_noted(state, thread, step, unread);
 }
 
 static void probe(context_t *c, const uint8_t *state, unsigned thread)

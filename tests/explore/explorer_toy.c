@@ -316,6 +316,15 @@ static int model_step(uint8_t *state, unsigned thread, step_t *step)
 	return zaps(thread) ? zap(m, at, gfn_of(thread), step) : fault(m, at, gfn_of(thread), step);
 }
 
+/* By hand nothing is noted, so every block may have been written. */
+#define WRITTEN_WORDS ((STATE_SIZE + 4095) / 4096)
+static int model_step_noted(uint8_t *state, unsigned thread, step_t *step, uint64_t *written)
+{
+	for (size_t block = 0; block < (STATE_SIZE + 63) / 64; block++)
+		written[block / 64] |= 1ull << block % 64;
+	return model_step(state, thread, step);
+}
+
 static uint32_t model_choices(const uint8_t *state, unsigned thread)
 {
 	unsigned mark = ((const struct toy *)state)->thread[thread].mark;

@@ -17,9 +17,9 @@ from septum.lang.types import scope
 from tests.explore.naive import Explorer
 from tests.explore.naive_races import compare
 from tests.explore.random_models import Endless, model, module
-from tests.explore.unsound import UNSOUND
+from tests.explore.unsound import UNSOUND, overlook_a_write
 
-FILES, ENDLESS_FILES, PROCESSES, MOST_STATES = 25, 12, 10, 250
+FILES, ENDLESS_FILES, COMPARED_FILES, PROCESSES, MOST_STATES = 25, 12, 3, 10, 250
 PAIRS = list(combinations_with_replacement(range(PROCESSES), 2))
 SETS = [frozenset(names) for count in range(len(REDUCTIONS) + 1) for names in combinations(sorted(REDUCTIONS), count)]
 BROKEN = (Outcome.VIOLATED, Outcome.DEADLOCK)
@@ -139,6 +139,29 @@ def test_an_unsound_reduction_is_caught(unsound, tmp_path, monkeypatch):
 
     with pytest.raises(Disagreement):
         agree_on_what_hypothesis_writes()
+
+
+def moves_not_undone(seed, path):
+    """How many moves left something behind when what they had noted was undone, in some files of random models."""
+    dice, found = random.Random(seed), 0
+    for _file in range(COMPARED_FILES):
+        random_model = model(module(dice, PROCESSES), path, PAIRS)
+        for scenario in random_model.scenarios:
+            built = build(random_model, scenario)
+            library = built.library("COMPARED")
+            before = library.septum_moves_not_undone()
+            explore(library, built.initial, len(built.threads), daemons=built.daemons, workers=2)
+            found += library.septum_moves_not_undone() - before
+    return found
+
+
+def test_a_move_notes_all_that_it_writes(tmp_path, quickly_compiled):
+    assert not moves_not_undone(5, tmp_path)
+
+
+def test_a_write_that_is_not_noted_is_seen_where_moves_are_compared(tmp_path, monkeypatch, quickly_compiled):
+    overlook_a_write(monkeypatch)
+    assert moves_not_undone(5, tmp_path)
 
 
 def test_reductions_change_nothing_where_processes_have_no_end(tmp_path):

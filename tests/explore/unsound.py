@@ -1,4 +1,4 @@
-"""Mistakes in a reduction that the random models must catch: each makes it see one field too few, or one too many.
+"""Mistakes in a reduction, or in what it works on, that the random models must catch: each sees one field too few, or one too many.
 
 A reduction that is added brings its own: an Unsound, whose `plant` replaces a piece of the reduction by monkeypatch.
 """
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from septum.reduce import apart, automorphism, symmetry
 from septum.reduce.footprint import Footprint, Footprints
+from septum.translate.print_c import Printer
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,15 @@ def rename_threads_and_not_sets_of_them(monkeypatch):
     monkeypatch.setattr(automorphism.Automorphisms, "_places", kept)
 
 
+def overlook_a_write(monkeypatch):
+    """A step does not note that it writes `used`, which lies far from the frames."""
+    real = Printer._access
+    noted = lambda node, how: "READ" if getattr(node.place, "name", "") == "used" else how  # noqa: E731
+    monkeypatch.setattr(Printer, "_access", lambda self, how, node: real(self, noted(node, how), node))
+
+
 UNSOUND = (
+    Unsound("a write is overlooked", "fusion", overlook_a_write),
     Unsound("a field is overlooked", "fusion", overlook_a_field),
     Unsound("a field is overlooked", "partial", overlook_a_field),
     Unsound("what is done later is overlooked", "partial", overlook_what_is_done_later),
