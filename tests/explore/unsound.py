@@ -1,4 +1,4 @@
-"""Mistakes in a reduction, or in what it works on, that the random models must catch: each sees one field too few, or one too many.
+"""Mistakes in a reduction, or in what a step notes, that the random models must catch: each sees a field too few, or too many.
 
 A reduction that is added brings its own: an Unsound, whose `plant` replaces a piece of the reduction by monkeypatch.
 """
