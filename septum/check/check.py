@@ -271,11 +271,13 @@ class _Check:
         """One search. A second one, by one worker and without fused steps, gives a shortest schedule, and always the same."""
         if self.engine == "python":
             return Search(self.built, self.budget, self.progress).run()
+        watched = watching is not Watching.NOTHING
         found = explore(
-            self.built.reducible(watching is not Watching.NOTHING),
+            self.built.reducible(watched),
             self.built.initial, len(self.built.threads), daemons=self.built.daemons, workers=workers,
             budget=self.budget, max_depth=max_depth, **{name: name in reduce for name in REDUCTIONS},
             progress=self.progress, directory=spill_directory(), checkpoint=checkpoint, resumed=self._tell, watching=watching,
+            better=lambda: self.built.better(watched),
         )  # fmt: skip
         if found.outcome in BROKEN and not found.traced and "symmetry" in reduce:
             again = self._explore(reduce - {"symmetry"}, workers, found.depth + 1)

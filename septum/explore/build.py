@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import ctypes
 import difflib
-import functools
 import inspect
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from septum.explore.explore import source
+from septum.explore.libraries import WATCHED, Libraries
 from septum.explore.unit import explored
 from septum.lang import source as source_module
 from septum.lang.engine import Engine
@@ -27,7 +27,6 @@ from septum.reduce.alone import AloneTables
 from septum.reduce.automorphism import Automorphisms
 from septum.reduce.footprint import Footprints
 from septum.reduce.meets import MeetingTables
-from septum.translate.compile import compiled, load
 from septum.translate.translation import Translation
 from septum.translate.tree import Function, called
 
@@ -56,7 +55,7 @@ class Build:
     threads: tuple[Thread, ...]
     world: bytes
     sizes: tuple[Size, ...]
-    _library: Callable[[str], ctypes.CDLL]
+    _libraries: Libraries
     _tables: AloneTables | None = None
     _meetings: MeetingTables | None = None
     _automorphisms: Automorphisms | None = None
@@ -74,7 +73,7 @@ class Build:
 
     def library(self, part: str = "") -> ctypes.CDLL:
         """The compiled model with this scenario's programs, and the explorer with this part of it."""
-        return self._programmed(self._library(part))
+        return self._programmed(self._libraries.library(part))
 
     def _programmed(self, library: ctypes.CDLL) -> ctypes.CDLL:
         for number, thread in enumerate(self.threads):
@@ -98,6 +97,10 @@ class Build:
         self.automorphisms().give(library)
         return library
 
+    def better(self, watched: bool = False) -> ctypes.CDLL | None:
+        """What `reducible` gave, compiled better, once it is worth it and there; use it inside of `scope(build.bindings)`."""
+        return self.reducible(watched) if self._libraries.better(WATCHED if watched else "") else None
+
     def automorphisms(self) -> Automorphisms:
         """Which threads of the scenario are alike; use it inside of `scope(build.bindings)`."""
         self._automorphisms = self._automorphisms or Automorphisms(self.translation, self.threads, self.world)
@@ -105,7 +108,7 @@ class Build:
 
     def watched(self) -> ctypes.CDLL:
         """The model compiled so that it tells every access; use it inside of `scope(build.bindings)`."""
-        library = self.library("WATCHED")
+        library = self.library(WATCHED)
         self.tables().give(library)
         self._meetings = self._meetings or self.tables().meetings(self.translation.bytes, self.translation.world_size)
         self._meetings.give(library)
@@ -177,7 +180,9 @@ def _build(model: Model, scenario: Scenario, bindings: Mapping[object, object], 
     peers = peers if scenario in peers else [scenario]
     unit = _unit(model, bindings, peers)
     place = peers.index(scenario)
-    built = Build(model, scenario, bindings, unit.translation, unit.threads[place], unit.worlds[place], unit.sizes, unit.library)
+    built = Build(
+        model, scenario, bindings, unit.translation, unit.threads[place], unit.worlds[place], unit.sizes, unit.libraries
+    )
     built.judged = property
     built.ignored = frozenset(ignored_sites(unit.translation, property)) if property else frozenset()
     return built
@@ -201,7 +206,7 @@ class _Unit:
     threads: list[tuple[Thread, ...]]
     worlds: list[bytes]
     sizes: tuple[Size, ...]
-    library: Callable[[str], ctypes.CDLL]
+    libraries: Libraries
 
 
 RECENT = 8
@@ -220,10 +225,9 @@ def _unit(model: Model, bindings: Mapping[object, object], peers: Sequence[Scena
             translation, threads, worlds = _translated(model, peers)
     except RecursionError as error:
         raise UserError(f"{model.name}: {_deepest(error)}: too many expressions, blocks or calls in each other") from None
-    options = ("-O0",) if all(one.few_states for one in peers) else ()
-    library = functools.cache(lambda part: load(compiled(translation.code, (*options, f"-D{part}") if part else options)))
+    libraries = Libraries(translation.code, all(one.few_states for one in peers))
     sizes = tuple(one for one in dict.fromkeys([*bindings, *asked.sizes]) if isinstance(one, Size) and one is not MEASURING)
-    _recent[:] = [_Unit(model, bindings, names, translation, threads, worlds, sizes, library), *_recent[: RECENT - 1]]
+    _recent[:] = [_Unit(model, bindings, names, translation, threads, worlds, sizes, libraries), *_recent[: RECENT - 1]]
     return _recent[0]
 
 

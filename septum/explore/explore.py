@@ -137,6 +137,7 @@ def explore(
     checkpoint: Checkpoint | None = None,
     resumed: Callable[[Resumed], None] | None = None,
     watching: Watching = Watching.NOTHING,
+    better: Callable[[], ctypes.CDLL | None] = lambda: None,
 ) -> Exploration:
     """Explore all schedules of `threads` threads from the state `initial`, one exploration of a library at a time.
 
@@ -148,18 +149,15 @@ def explore(
     With `directory`, states that wait to be expanded go there, to files without a name, once they take `spill_bytes` of memory
     (by default a quarter of the budget, or of the machine). Where the run goes on from a `checkpoint`, `resumed` is told from
     which level, and what was lost; UserError if the checkpoint cannot be used.
+
+    `better` is asked, every POLL_SECONDS, for another library of the same model, which then goes on from the next level.
     """
     _check_arguments(library, initial, threads, workers)
     run = Run(
-        initial=initial, most_states=limit(budget.states), most_bytes=limit(budget.bytes),
-        most_depth=max_depth,
+        initial=initial, most_states=limit(budget.states), most_bytes=limit(budget.bytes), most_depth=max_depth,
         most_seconds=0.0 if budget.seconds is None else max(budget.seconds, 1e-9),
-        threads=threads,
-        daemons=daemons,
-        workers=workers,
-        symmetry=symmetry,
-        reductions=fusion + 2 * partial,
-        watch=watching.value,
+        threads=threads, daemons=daemons, workers=workers,
+        symmetry=symmetry, reductions=fusion + 2 * partial, watch=watching.value,
         spill_bytes=0 if directory is None else limit(spill_bytes or _spill_bytes(budget)),
         outcome=Outcome.STOPPED.value,
         failure=_NO_FAILURE,
@@ -171,13 +169,36 @@ def explore(
         if directory is not None:
             run.spill_files[:] = [stack.enter_context(_unnamed_file(directory)).fileno() for _ in range(2)]
         stack.callback(library.septum_free, ctypes.byref(run))
-        watch(lambda: library.septum_explore(ctypes.byref(run)), run, progress, resumed)
+        relay = _Relay(library, run)
+        watch(relay.explore, run, progress, resumed, lambda: relay.take(better))
+        library = relay.library
         if run.refusal:
             raise UserError(f"{checkpoint.path if checkpoint else ''}: {REFUSALS[run.refusal]}")
         found = _exploration(library, run)
         if checkpoint and not (found.outcome not in _CONCLUSIVE and (checkpoint.kept or found.outcome is Outcome.STOPPED)):
             checkpoint.remove()
         return found
+
+
+@dataclass
+class _Relay:
+    """A run that one library begins, and another one of the same model may go on with."""
+
+    library: ctypes.CDLL
+    run: Run
+
+    def explore(self) -> None:
+        self.library.septum_explore(ctypes.byref(self.run))
+        while self.run.left:
+            self.run.change = 0
+            self.library.septum_explore(ctypes.byref(self.run))
+
+    def take(self, better: Callable[[], ctypes.CDLL | None]) -> None:
+        """Asks for another library; it is called at the end of the level."""
+        found = better()
+        if found:
+            self.library = found
+            self.run.change = 1
 
 
 def _kept(run: Run, checkpoint: Checkpoint, initial: bytes, options: tuple[int, ...], stack: ExitStack) -> Checkpoint | None:
@@ -233,6 +254,7 @@ def watch(
     run: Run,
     progress: Callable[[Progress], None] | None,
     resumed: Callable[[Resumed], None] | None = None,
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> None:
     """Explores in a thread, and tells how far it is; whatever happens here, the exploration has ended afterwards.
 
@@ -258,6 +280,8 @@ def watch(
                 resumed = None
             if progress:
                 progress(_progress(run, time.monotonic() - began))
+            if running:
+                meanwhile()
     except KeyboardInterrupt:
         pass
     finally:

@@ -162,13 +162,9 @@ static void conclude(struct explorer *x, unsigned workers)
 	run->traced = trace_finding(x, &x->worker[0].path, least->outcome ? least : &race);
 }
 
-/* Explores until something is found, all is explored, or a limit is reached. One run of a library at a time. */
-EXPORTED void septum_explore(struct septum_run *run)
+static int begin_run(struct explorer *x, struct septum_run *run, unsigned workers, size_t bytes)
 {
-	struct explorer x = { .run = run, .began = now(), .checkpoint_file = -1 };
-	unsigned workers = run->workers ? run->workers : 1;
-	size_t bytes = workers * sizeof(struct worker);
-
+	*x = (struct explorer){ .run = run, .began = now(), .checkpoint_file = -1 };
 	run->progress = (struct septum_progress){ 0 };
 	run->outcome = RUN_OUT_OF_MEMORY;
 	run->failure = NO_FAILURE;
@@ -178,13 +174,36 @@ EXPORTED void septum_explore(struct septum_run *run)
 	run->unwatched = 0;
 	run->checkpoints = run->failed_checkpoints = run->refusal = 0;
 	run->resumed = (struct septum_resumed){ 0 };
-	x.next_save = x.began + run->checkpoint_seconds;
+	x->next_save = x->began + run->checkpoint_seconds;
 	memset(model_covered, 0, sizeof model_covered);
+	return prepare(x, workers, bytes) && resume_or_begin(x);
+}
+
+/* As the other library left it; what they have in common is the model, so whatever lies in memory means the same to both. */
+static int go_on(struct explorer *x)
+{
+	memcpy(model_covered, x->covered, sizeof model_covered);
+	x->over = 0;
+	x->run->left = NULL;
+	return 1;
+}
+
+/* Explores until something is found, all is explored, a limit is reached, or the run is left. One run of a library at a time. */
+EXPORTED void septum_explore(struct septum_run *run)
+{
+	static struct explorer explorer;
+	struct explorer *x = run->left ? run->left : &explorer;
+	unsigned workers = run->workers ? run->workers : 1;
+	size_t bytes = workers * sizeof(struct worker);
+
 	make_keys();
-	if (prepare(&x, workers, bytes) && resume_or_begin(&x)) {
-		work_together(&x);
-		conclude(&x, workers);
+	if (run->left ? go_on(x) : begin_run(x, run, workers, bytes)) {
+		work_together(x);
+		x->covered = model_covered;
+		if (run->left)
+			return;
+		conclude(x, workers);
 	}
-	free_explorer(&x, workers, bytes);
-	run->seconds = x.earlier + now() - x.began;
+	free_explorer(x, workers, bytes);
+	run->seconds = x->earlier + now() - x->began;
 }

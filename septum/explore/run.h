@@ -92,8 +92,9 @@ struct septum_run {
 	double checkpoint_seconds;	/* between two at least; 0: one at the end of every level, whatever it costs */
 	int32_t spill_files[2];	/* open, empty and used by nobody else, where there is spill_bytes */
 
-	/* The caller may set it at any time. */
-	volatile uint32_t stop;
+	/* The caller may set these at any time. With `change` the run is left at the end of a level, for a better library of its model. */
+	volatile uint32_t stop, change;
+	struct explorer *left;		/* the run as it was left, or NULL: another library's septum_explore goes on with it */
 
 	/* Out; progress also while the run lasts. */
 	struct septum_progress progress;

@@ -14,6 +14,7 @@ F64: TypeAlias = Annotated[float, ctypes.c_double]
 Bytes: TypeAlias = Annotated[bytes, ctypes.c_char_p]
 Path: TypeAlias = Annotated[bytes | None, ctypes.c_char_p]
 Pairs: TypeAlias = Annotated[Any, ctypes.POINTER(ctypes.c_uint32)]
+Handle: TypeAlias = Annotated[int | None, ctypes.c_void_p]
 Files: TypeAlias = Annotated[Any, ctypes.c_int32 * 2]
 
 Structure = TypeVar("Structure", bound=type[ctypes.Structure])
@@ -74,6 +75,8 @@ class Run(ctypes.Structure):
     checkpoint_seconds: F64
     spill_files: Files
     stop: U32
+    change: U32
+    left: Handle
     progress: Annotated[ProgressRecord, ProgressRecord]
     outcome: I32
     failure: I32

@@ -61,6 +61,7 @@ struct explorer {
 	struct spill spill;
 	double next_save, soonest_save, next_note;
 	int checkpoint_file;		/* the checkpoint that the run would resume from, or -1 */
+	const uint8_t *covered;		/* model_covered of the library that left the run */
 	struct worker *worker;
 	unsigned workers;
 	int deeper;			/* something lies beyond the depth limit */
@@ -142,6 +143,10 @@ static void next_level(struct explorer *x)
 	}
 	x->run->progress.depth++;
 	save_if_due(x);
+	if (x->run->change) {
+		x->run->left = x;
+		x->over = 1;
+	}
 }
 
 /* Who wants room is in the middle of a batch, and finishes it even where the search is given up. */

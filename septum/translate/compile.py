@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import functools
 import hashlib
@@ -11,10 +12,12 @@ import platform
 import shutil
 import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from septum.lang.errors import NoCompiler, UserError
+from septum.lang.errors import NoCompiler, OutOfTime, UserError
 from septum.translate.cache import cache_directory, is_whole, put, scratch
 
 FLAGS = ("-std=gnu11", "-O1", "-fPIC", "-shared", "-pthread", "-fno-strict-aliasing")
@@ -49,16 +52,28 @@ def has_compiler() -> bool:
 
 def compiled(code: str, extra: tuple[str, ...] = ()) -> Path:
     """The shared object of `code`, compiled unless it is in the cache; $CFLAGS come after septum's own flags."""
-    command = (*compiler(), *FLAGS, *extra, *os.environ.get("CFLAGS", "").split())
-    name = hashlib.sha256("\0".join([platform.machine(), *command, code]).encode()).hexdigest()[:32]
-    directory = cache_directory()
-    target = directory / f"{name}.so"
+    command = _command(extra)
+    target = _target(command, code)
     if not is_whole(target):
         try:
             _compile(command, code, target)
         except OSError as error:
-            raise UserError(f"{directory}: {error.strerror}; set SEPTUM_CACHE to a directory that can be written") from None
+            raise UserError(f"{target.parent}: {error.strerror}; set SEPTUM_CACHE to a directory that can be written") from None
     return target
+
+
+def is_compiled(code: str, extra: tuple[str, ...] = ()) -> bool:
+    """Whether the shared object is in the cache."""
+    return is_whole(_target(_command(extra), code))
+
+
+def _command(extra: tuple[str, ...]) -> tuple[str, ...]:
+    return (*compiler(), *FLAGS, *extra, *os.environ.get("CFLAGS", "").split())
+
+
+def _target(command: tuple[str, ...], code: str) -> Path:
+    name = hashlib.sha256("\0".join([platform.machine(), *command, code]).encode()).hexdigest()[:32]
+    return cache_directory() / f"{name}.so"
 
 
 def _compile(command: tuple[str, ...], code: str, target: Path) -> None:
@@ -81,13 +96,51 @@ def _run(command: Sequence[str], directory: Path) -> tuple[int, str]:
     with subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace",
         env={**os.environ, "TMPDIR": str(directory)}, start_new_session=True,
-    ) as compiling:  # fmt: skip
+    ) as child:  # fmt: skip
+        _running.add(child.pid)
         try:
-            _, said = compiling.communicate()
+            if _over.is_set():
+                raise OutOfTime
+            _, said = child.communicate()
         except BaseException:
-            os.killpg(compiling.pid, signal.SIGKILL)
+            _kill(child.pid)
             raise
-        return compiling.returncode, said
+        finally:
+            _running.discard(child.pid)
+        if _over.is_set():
+            raise OutOfTime
+        return child.returncode, said
+
+
+def compiling(code: str, extra: tuple[str, ...] = ()) -> Callable[[], bool]:
+    """Compiles beside whatever else the process does, as long as that lasts; tells whether it is done, well or not."""
+
+    def run() -> None:
+        with suppress(UserError, NoCompiler, OutOfTime):
+            compiled(code, extra)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    atexit.register(_end, thread)
+    return lambda: not thread.is_alive()
+
+
+_running: set[int] = set()
+_over = threading.Event()
+
+
+def _end(beside: threading.Thread) -> None:
+    """What compiles when the process ends does so too."""
+    _over.set()
+    for process in [*_running]:
+        _kill(process)
+    beside.join()
+
+
+def _kill(process: int) -> None:
+    """With all that it started."""
+    with suppress(ProcessLookupError):
+        os.killpg(process, signal.SIGKILL)
 
 
 def load(path: Path) -> ctypes.CDLL:
