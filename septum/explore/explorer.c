@@ -162,7 +162,7 @@ static void conclude(struct explorer *x, unsigned workers)
 	run->traced = trace_finding(x, &x->worker[0].path, least->outcome ? least : &race);
 }
 
-static int begin_run(struct explorer *x, struct septum_run *run, unsigned workers, size_t bytes)
+static int begin_exploring(struct explorer *x, struct septum_run *run, unsigned workers, size_t bytes)
 {
 	*x = (struct explorer){ .run = run, .began = now(), .checkpoint_file = -1 };
 	run->progress = (struct septum_progress){ 0 };
@@ -197,7 +197,7 @@ EXPORTED void septum_explore(struct septum_run *run)
 	size_t bytes = workers * sizeof(struct worker);
 
 	make_keys();
-	if (run->left ? go_on(x) : begin_run(x, run, workers, bytes)) {
+	if (run->left ? go_on(x) : begin_exploring(x, run, workers, bytes)) {
 		work_together(x);
 		x->covered = model_covered;
 		if (run->left)
