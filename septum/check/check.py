@@ -139,13 +139,24 @@ def explain(token: str, design: str = "") -> Result:
     raise UserError("the token belongs to no built-in design; name the design's file: septum explain TOKEN DESIGN")
 
 
-def _explained(model: Model, read: tokens.Token, token: str) -> Result:
+def schedule_of(model: Model, token: str) -> tuple[Build, tokens.Schedule]:
+    """The scenario that a token was made for, and the schedule; UserError where the token is not one of the model."""
+    read = tokens.read(token)
+    return _built(model, read), read.schedule
+
+
+def _built(model: Model, read: tokens.Token) -> Build:
     scenario = next((one for one in model.scenarios if tokens.name_hash(one.name) == read.scenario), None)
     if scenario is None or tokens.name_hash(model.name) != read.design:
         raise UserError(f"the token is not one of {model.name}; name the design that it was made for")
     built = build(model, scenario, read.sizes, _judged(model, read))
     if tokens.digest(built) != read.digest:
         raise UserError(f"the token was made with another version of {model.name} or of the model; check again for a new one")
+    return built
+
+
+def _explained(model: Model, read: tokens.Token, token: str) -> Result:
+    built = _built(model, read)
     try:
         racing = racing_trace(built, read.schedule) if read.race else None
         end = End.DEADLOCK if read.deadlock else End.VIOLATION
@@ -156,7 +167,7 @@ def _explained(model: Model, read: tokens.Token, token: str) -> Result:
     counterexample = Counterexample(found.steps, found.threads, token, None, read.loop, race)
     return Result(
         model.name,
-        scenario.name,
+        built.scenario.name,
         Verdict.VIOLATED,
         found.property,
         found.clause,

@@ -48,7 +48,7 @@ class End(Enum):
 def trace(build: Build, schedule: Schedule, end: End = End.VIOLATION, loop: int | None = None) -> Trace:
     """Replays a schedule that ends so, or goes round for ever from step `loop` on; EnginesDisagree if it does not."""
     with scope(build.bindings):
-        replay = _Replay(build)
+        replay = Replay(build)
         return replay.run(schedule, end) if loop is None else replay.go_round(schedule, loop)
 
 
@@ -88,7 +88,9 @@ def _with_last(steps: Sequence[Step]) -> tuple[Step, ...]:
     return (*steps[:-1], *(replace(step, needed=True) for step in steps[-1:]))
 
 
-class _Replay:
+class Replay:
+    """A run of a build in the Python engine, a step at a time; use it inside of `scope(build.bindings)`."""
+
     def __init__(self, build: Build) -> None:
         self.build, self.watched = build, Watched(build)
         self.engine, self.recorder, self.places = self.watched.engine, self.watched.recorder, self.watched.places
@@ -99,14 +101,14 @@ class _Replay:
         for thread, choice in schedule:
             if failure:
                 raise EnginesDisagree(f"{self.build.scenario.name}: the schedule goes on after {failure.clause}")
-            step, failure = self._step(thread, choice)
+            step, failure = self.step(thread, choice)
             steps.append(step)
         if failure is None:
             with self.recorder.watching(len(steps)):
                 failure = first_failure(self.build, self.engine, at_rest(self.engine))
         if (failure is None) is (end is End.VIOLATION) or (end is End.DEADLOCK and not stuck(self.build, self.engine)):
             raise EnginesDisagree(f"{self.build.scenario.name}: the schedule ends without {end.value} in the Python engine")
-        standing = tuple(self._standing(number) for number in range(len(self.engine.threads)))
+        standing = tuple(self.standing(number) for number in range(len(self.engine.threads)))
         found = Slice(self.watched, [step.locks for step in steps])
         if failure is None:
             if end is End.RACE:  # what it depends on is known where the race is
@@ -123,7 +125,7 @@ class _Replay:
         for number, (thread, choice) in enumerate(schedule):
             start = self.engine.state() if number == loop else start
             able |= {n for n in range(len(self.engine.threads)) if number >= loop and self.engine.can_step(n)}
-            step, failure = self._step(thread, choice)
+            step, failure = self.step(thread, choice)
             if failure:
                 raise EnginesDisagree(
                     f"{self.build.scenario.name}: {failure.clause}, in a schedule that should go round for ever"
@@ -133,7 +135,7 @@ class _Replay:
             raise EnginesDisagree(f"{self.build.scenario.name}: the schedule does not go round for ever in the Python engine")
         if at_rest(self.engine):
             raise EnginesDisagree(f"{self.build.scenario.name}: all has come to an end in the Python engine")
-        standing = tuple(self._standing(number) for number in range(len(self.engine.threads)))
+        standing = tuple(self.standing(number) for number in range(len(self.engine.threads)))
         waiting = [number for number, one in enumerate(standing) if one.state == "blocked"]
         found = Slice(self.watched, [step.locks for step in steps]).of_loop(loop, waiting)
         return Trace(marked(steps, found), standing, PROGRESS, self._livelock(standing))
@@ -146,7 +148,8 @@ class _Replay:
         ]
         return f"progress: {', '.join(kept)} may never come to an end"
 
-    def _step(self, thread: int, choice: int) -> tuple[Step, Failure | None]:
+    def step(self, thread: int, choice: int) -> tuple[Step, Failure | None]:
+        """The next step of a thread, and what failed in it; EnginesDisagree where there is none."""
         name = self.build.scenario.name
         if not 0 <= thread < len(self.engine.threads) or not 0 <= choice < self.engine.choices(thread):
             raise EnginesDisagree(f"{name}: there is no thread {thread} with a choice {choice} in the Python engine")
@@ -237,7 +240,8 @@ class _Replay:
         """The locks that a thread holds."""
         return locks_held(self.engine.world(), thread, self.places)
 
-    def _standing(self, number: int) -> Standing:
+    def standing(self, number: int) -> Standing:
+        """Where a thread stands now."""
         actor, failure = self.engine.threads[number], self.engine.failure
         if failure and failure.thread == number:
             stack = tuple(Call(*where) for where in failure.stack)

@@ -11,6 +11,7 @@ import click
 from septum.check.result import Result
 from septum.cli import names
 from septum.cli.output import colour, drawing_width, height, width, write, write_json
+from septum.cli.page import html_option, write_page
 from septum.lang.errors import UserError
 from septum.lang.whole import write_whole
 
@@ -56,6 +57,7 @@ NUMBER = click.IntRange(min=1)
 @click.option(
     "--ftrace", metavar="FILE", help="Write a schedule of the one scenario as the kernel would trace it (septum replay)."
 )
+@html_option
 @click.pass_context
 def check(
     context: click.Context,
@@ -68,6 +70,7 @@ def check(
     resume: bool,
     form: str | None,
     ftrace: str | None,
+    html: str | None,
     **options: Any,
 ) -> None:
     """Check designs under every interleaving and every failure of a small scope.
@@ -82,7 +85,7 @@ def check(
     named = _designs(designs, every)
     if ftrace and (len(named), len(scenarios)) != (1, 1):
         raise UserError("--ftrace writes one schedule: name one design, and one scenario with --scenario")
-    context.exit(_check(named, scenarios, options, form or "", ftrace))
+    context.exit(_check(named, scenarios, options, form or "", ftrace, html))
 
 
 def _designs(given: Sequence[str], every: bool) -> list[str]:
@@ -116,7 +119,9 @@ def _resume(engine: str) -> dict[str, Any]:
     return {"resume": True, "notice": lambda text: click.echo(f"\r{text}", err=True)}
 
 
-def _check(designs: list[str], scenarios: Sequence[str], options: dict[str, Any], form: str, ftrace: str | None) -> int:
+def _check(
+    designs: list[str], scenarios: Sequence[str], options: dict[str, Any], form: str, ftrace: str | None, html: str | None
+) -> int:
     """Runs and reports; also what is known when an error ends the run early. The exit status."""
     from septum.check.deadline import deadline
     from septum.cli.runs import plan, run, status
@@ -133,6 +138,8 @@ def _check(designs: list[str], scenarios: Sequence[str], options: dict[str, Any]
     report(results, form, options)
     if ftrace:
         _write_ftrace(results[0], ftrace, options)
+    if html:
+        write_page(html, f"septum check {' '.join(designs)}", results)
     return status(results)
 
 

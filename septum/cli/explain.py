@@ -8,6 +8,7 @@ import click
 
 from septum.cli.check import EPILOG
 from septum.cli.output import drawing_width, height, write, write_json
+from septum.cli.page import html_option, write_page
 from septum.lang.errors import UserError
 
 
@@ -19,10 +20,12 @@ from septum.lang.errors import UserError
 @click.option("--whole", is_flag=True, help="Every step, also in a terminal with fewer lines.")
 @click.option("--explain", "explained", is_flag=True, help="Also the state that matters, before and after.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@html_option
 @click.pass_context
 def explain(
-    context: click.Context, token: str, design: str, brief: bool, cut: bool, whole: bool, explained: bool, as_json: bool
-) -> None:
+    context: click.Context, /, token: str, design: str, brief: bool, cut: bool, whole: bool, explained: bool, as_json: bool,
+    html: str | None,
+) -> None:  # fmt: skip
     """Replay the schedule of a counterexample, step by step, in the Python engine.
 
     TOKEN is what the counterexample ends with: a token, or a schedule file. Name its DESIGN where that is a user's file. In a
@@ -45,4 +48,6 @@ def explain(
         given = {Drawing.RACE: brief, Drawing.SLICE: cut, Drawing.WHOLE: whole}
         drawing = next((one for one, said in given.items() if said), None) or readable(result, drawing_width(), height())
         write(finding(result, drawing, explained=explained, width=drawing_width()))
+    if html:
+        write_page(html, f"{result.design}, {result.scenario}: {result.property}", [result])
     context.exit(status([result]))

@@ -112,16 +112,21 @@ def readable(result: Result, width: int, height: int) -> Drawing:
     return Drawing.SLICE if 0 < height < diagram(result, width).count("\n") else Drawing.WHOLE
 
 
-def findings(results: Iterable[Result], width: int = WIDTH, height: int = 0) -> Iterator[str]:
-    """Every violation: the shortest of those that fail at one place with its drawing, each other one in a line."""
+def grouped(results: Iterable[Result]) -> list[list[Result]]:
+    """The violations by the place at which they fail, of each the one with the shortest schedule first."""
     groups: dict[Place, list[Result]] = {}
     for result in results:
         if result.verdict is Verdict.VIOLATED:
             groups.setdefault(place(result), []).append(result)
-    for group in groups.values():
-        shown = min(group, key=steps)
+    firsts = [min(group, key=steps) for group in groups.values()]
+    return [[first, *(one for one in groups[place(first)] if one is not first)] for first in firsts]
+
+
+def findings(results: Iterable[Result], width: int = WIDTH, height: int = 0) -> Iterator[str]:
+    """Every violation: the shortest of those that fail at one place with its drawing, each other one in a line."""
+    for shown, *others in grouped(results):
         yield finding(shown, readable(shown, width, height), width=width)
-        lines = [f"  {another(one, shown)}\n" for one in group if one is not shown]
+        lines = [f"  {another(one, shown)}\n" for one in others]
         if lines:
             yield f"It fails at the same place in\n{''.join(lines)}"
 

@@ -1,0 +1,37 @@
+"""The states of a schedule."""
+
+from __future__ import annotations
+
+from septum.check.check import schedule_of
+from septum.check.loading import load
+from septum.check.result import Result
+from septum.explore.build import build
+from septum.lang import Model
+from septum.lang.types import scope
+from septum.page.scene import scenes
+
+
+def test_there_is_a_state_before_the_first_step_and_after_each(pool_model: Model, found: Result) -> None:
+    drawn = scenes(*schedule_of(pool_model, found.counterexample.token))
+    assert len(drawn) == len(found.counterexample.steps) + 1
+    assert [dict(scene.fields[0].cells)[""] for scene in drawn] == ["2", "2", "2", "1", "1"]
+    assert drawn[-1].threads == found.counterexample.threads
+
+
+def test_of_a_model_of_ones_own_nothing_of_kvm_is_drawn(pool_model: Model, found: Result) -> None:
+    last = scenes(*schedule_of(pool_model, found.counterexample.token))[-1]
+    assert not (last.trees or last.frames or last.ranges or last.pools)
+    assert [lock.place for lock in last.locks] == ["lock"]
+
+
+def test_a_lock_says_who_holds_it_and_who_waits() -> None:
+    model = load("dpamt_merged")
+    built = build(model, next(one for one in model.scenarios if one.name == "punch_hole"))
+    with scope(built.bindings):
+        engine, schedule = built.engine(), list[tuple[int, int]]()
+        for thread, until in ((0, lambda: engine.m.vm[1].mmu_lock.readers), (1, lambda: not engine.can_step(1))):
+            while not until() and engine.can_step(thread):
+                engine.step(thread)
+                schedule.append((thread, 0))
+    lock = next(one for one in scenes(built, schedule)[-1].locks if one.place == "vm[1].mmu_lock")
+    assert (lock.writer, lock.readers, lock.waits) == ((), ("vCPU 0",), ("punch hole",))
