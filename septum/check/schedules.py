@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from septum.check import tokens
+from septum.check.loading import load
 from septum.check.result import Result
+from septum.check.stuck import stuck
+from septum.check.trace import at_rest, first_failure
 from septum.explore.build import Build, build
 from septum.lang.model import Model
 from septum.lang.types import scope
@@ -47,3 +50,25 @@ def _run(built: Build, rng: random.Random) -> tuple[int, Schedule]:
         engine.step(thread, choice)
         found.append((thread, choice))
     return len(engine.reached & {*built.scenario.witnesses}), tuple(found)
+
+
+def follow(
+    design: str, scenario: str, schedule: Sequence[tuple[str, Sequence[int]]], sizes: Mapping[str, int] | None = None
+) -> None:
+    """Takes the steps of a schedule in the Python engine: who runs, by name, and the choice of each of its steps.
+
+    AssertionError, with the clause, where one fails or a property does not hold; a deadlock at its end is one too. A step that
+    cannot be taken, as the design has changed since, is left out.
+    """
+    model = load(design)
+    built = build(model, next(one for one in model.scenarios if one.name == scenario), sizes)
+    with scope(built.bindings):
+        engine, names = built.engine(), [thread.name for thread in built.threads]
+        for thread, choices in schedule:
+            for choice in choices:
+                number = names.index(thread)
+                engine.step(number, min(choice, max(engine.choices(number) - 1, 0)))
+                failure = engine.failure or first_failure(built, engine, at_rest(engine))
+                assert failure is None, f"{failure.clause} ({failure.file}:{failure.line})"
+        held = [names[number] for number in sorted(stuck(built, engine))]
+        assert not held, f"deadlock: {', '.join(held)} can never go on"

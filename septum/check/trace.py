@@ -161,7 +161,7 @@ class Replay:
         failure = self.engine.failure if status is Status.FAILED else None
         if failure and _ignored(self.build, failure):
             raise EnginesDisagree(f"{name}: {failure.clause}, which is not judged, in the Python engine")
-        changes = tuple(self._changes(before, self.engine.world()))
+        changes = tuple(self.changes(before, self.engine.world()))
         events = tuple(sorted(witness.name for witness in self.engine.reached - known))
         runs = self.engine.threads[thread].thread.name
         begins = self.watched.begins(number, from_stack[-1].function) if from_stack[-1].source.startswith("def ") else ()
@@ -180,7 +180,8 @@ class Replay:
             if at in written and place not in changed and (field := place.rpartition(".")[2]) in names
         )
 
-    def _changes(self, before: bytes, after: bytes) -> Iterator[Change]:
+    def changes(self, before: bytes, after: bytes) -> Iterator[Change]:
+        """What is not the same in two worlds."""
         for found in self.places.differences(before, after):
             if found.path.startswith("cpu[") and found.path.endswith("].held"):
                 continue  # the locks say it themselves

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields, is_dataclass
 from typing import Any
 
 from septum.check.check import schedule_of
-from septum.check.result import Counterexample, Result, Step, Touch
+from septum.check.result import Call, Counterexample, Result, Step, Touch
 from septum.lang.model import Model
 from septum.page.scene import Scene, scenes
 from septum.report.calltrace import own, short
@@ -71,7 +71,16 @@ def finding(result: Result, others: Sequence[Result], model: Model | None) -> di
     again = [{"scenario": one.scenario, "command": commanded(one)} for one in others]
     made = {"design": result.design, "scenario": result.scenario, "property": result.property, "clause": result.clause,
             "reason": result.reason, "again": again}  # fmt: skip
-    return {**made, **schedule(found, model), "command": command(result, found), "length": length(found)} if found else made
+    return (
+        {
+            **made,
+            **drawn(found, scenes(*schedule_of(model, found.token)) if model else ()),
+            "command": command(result, found),
+            "length": length(found),
+        }
+        if found
+        else made
+    )
 
 
 def commanded(result: Result) -> str:
@@ -79,29 +88,26 @@ def commanded(result: Result) -> str:
     return command(result, result.counterexample) if result.counterexample else ""
 
 
-def schedule(found: Counterexample, model: Model | None) -> dict[str, Any]:
-    """The steps, and every state; without a model the steps alone."""
-    drawn = scenes(*schedule_of(model, found.token)) if model else []
+def drawn(found: Counterexample, states: Sequence[Scene], threads: Sequence[str] = ()) -> dict[str, Any]:
+    """The steps, and every state, if they are known; a column for each of the threads, or of those that are named in it."""
     things = Things()
+    named = [*(one.thread for one in found.threads), *(step.thread for step in found.steps)]
     return {
-        "threads": list(dict.fromkeys([*(one.thread for one in found.threads), *(step.thread for step in found.steps)])),
+        "threads": list(threads or dict.fromkeys(named)),
         "steps": [asdict(one) for one in shown(found.steps, Holders.of(found))],
-        "scenes": [_scene(one, things) for one in drawn],
+        "scenes": [_scene(one, things) for one in states],
         "things": things.all(),
-        "ends": [_standing(one) for one in found.threads],
-        "own": sorted({short(call.file) for call in _calls(found) if own(call.file)}),
+        "ends": [asdict(one) for one in found.threads],
+        "own": sorted({call.file for call in _calls(found, states) if own(call.file)}),
         "loop": found.loop,
         "race": asdict(found.race) if found.race else None,
     }
 
 
-def _calls(found: Counterexample) -> Iterator[Any]:
+def _calls(found: Counterexample, states: Sequence[Scene]) -> Iterator[Call]:
     yield from (call for step in found.steps for call in step.stack)
     yield from (call for one in found.threads for call in one.stack)
-
-
-def _standing(one: Any) -> dict[str, Any]:
-    return asdict(one)
+    yield from (call for scene in states for one in scene.threads for call in one.stack)
 
 
 def _scene(scene: Scene, things: Things) -> dict[str, Any]:

@@ -22,14 +22,15 @@ FEW = 120
 
 @dataclass(frozen=True)
 class Field:
-    """A scalar of the world: where it lies, its type, and its name below the element or the field `of` the world."""
+    """A scalar of the world: its name, its type, and where its bytes lie."""
 
     path: str
     of: Scalar
     offset: int
+    size: int
 
     def value(self, world: bytes) -> int:
-        return int.from_bytes(world[self.offset : self.offset + self.of.bits // 8], "little")
+        return int.from_bytes(world[self.offset : self.offset + self.size], "little")
 
     def shown(self, world: bytes) -> str:
         return self.of.show(self.value(world))
@@ -92,7 +93,7 @@ class Fields:
 
     def _scalars(self, of: object, path: str, offset: int) -> Iterator[Field]:
         if isinstance(of, Scalar):
-            yield Field(path, of, offset)
+            yield Field(path, of, offset, of.bits // 8)
             return
         parts = list(self.places.parts(of, path, offset))
         if isinstance(of, Array) and isinstance(of.count, Index) and of.count.none:
@@ -107,7 +108,7 @@ class Fields:
 
         def field(name: str) -> Field:
             kind, at, offset = parts[name]
-            return Field(at, kind, offset)
+            return Field(at, kind, offset, kind.bits // 8)
 
         if {"readers", "exclusive"} <= parts.keys():
             self.try_locks.append(TryLockPlace(path, field("readers"), field("exclusive")))
@@ -115,7 +116,7 @@ class Fields:
         pages = next((name for name, (kind, _, _) in parts.items() if isinstance(kind, Array) and kind.element is Pfn), None)
         if count and pages:
             kind, at, offset = parts[pages]
-            slots = tuple(Field(place, Pfn, where) for _, place, where in self.places.parts(kind, at, offset))
+            slots = tuple(Field(place, Pfn, where, Pfn.bits // 8) for _, place, where in self.places.parts(kind, at, offset))
             self.pools.append(PoolPlace(path, field(count), field("content") if "content" in parts else None, slots))
 
 

@@ -196,15 +196,19 @@ def schedule(
 
 def meeting(race: Race, layout: Layout) -> list[str]:
     """The step that is no whole: what it touches first, what the other thread does in between, and what it touches then."""
-    numbers, lines = Numbers(), list[str]()
+    rows = ((thread, [line for item in items for line in item.lines(layout.width)]) for thread, items in met(race))
+    return [line for thread, lines in rows for line in layout.rows("", thread, lines)]
+
+
+def met(race: Race) -> Iterator[tuple[str, list[Item]]]:
+    """Who touches what, in turn."""
+    numbers = Numbers()
     first, then = race.accesses
     for standing, accesses in ((race.thread, [first]), (race.partner, list(race.partner_accesses)), (race.thread, [then])):
         items = [Item(0, f"{accesses[0].function}()")]
         for one in dict.fromkeys(accesses):
             items.append(Item(1, f"{numbers.at(one.file, one.line)} {'writes' if one.written else 'reads'} {one.place}"))
-        rows = [line for item in items for line in item.lines(layout.width)]
-        lines += list(layout.rows("", standing.thread, rows))
-    return lines
+        yield standing.thread, items
 
 
 def rule(text: str, width: int = WIDTH) -> str:

@@ -66,10 +66,18 @@ def race(result: Result) -> str:
 
 def drawn(found: Counterexample) -> list[str]:
     """The diagram."""
-    holders, layout, said = Holders.of(found), Layout.of(found.steps).of_both(found.race), dict[str, Shown]()
+    layout = Layout.of(found.steps).of_both(found.race)
+    lines = layout.heading()
+    for number, thread, items in rows(found):
+        lines += layout.rows(number, thread, [line for item in items for line in item.lines(layout.width)])
+    return lines + (meeting(found.race, layout) if found.race else [])
+
+
+def rows(found: Counterexample) -> Iterator[tuple[int, str, list[Item]]]:
+    """The steps that are shown: number, thread, and what is said of it."""
+    holders, said, last = Holders.of(found), dict[str, Shown](), ""
     tells = telling if of_kvm(found) else plain
     alone = start(found)
-    lines, last = layout.heading(), ""
     for number, step in enumerate(found.steps, 1):
         shown = said.setdefault(step.thread, Shown())
         items = list(told(step, shown, holders, tells))
@@ -80,9 +88,8 @@ def drawn(found: Counterexample) -> list[str]:
         elif items:
             items = [*entered(step, shown, resumed=step.thread != last), *items]
         if items:
-            lines += layout.rows(number, step.thread, [line for item in items for line in item.lines(layout.width)])
+            yield number, step.thread, items
             last = step.thread
-    return lines + (meeting(found.race, layout) if found.race else [])
 
 
 def start(found: Counterexample) -> int:
