@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 
 FLOORS = (
     "lang", "translate", "reduce", "host", "tdx", "kvm", "designs properties scenarios", "explore", "progress", "check",
-    "hunt replay sources", "report", "page", "cli",
+    "hunt replay simulate sources", "report", "page", "cli",
 )  # fmt: skip
 """The packages of septum from the ground up; those of one floor may import each other, file by file."""
 

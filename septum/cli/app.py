@@ -25,8 +25,7 @@ MODULES = {
     "check": "check", "hunt": "hunt", "compare": "compare", "provenance": "provenance", "claims": "claims", "replay": "replay",
     "record": "record",
     "new": "new", "sources": "sources", "list": "listing", "show": "show", "footprints": "footprints", "explain": "explain",
-    "explore": "explore",
-    "tdx": "tdx",
+    "explore": "explore", "tdx": "tdx", "simulate": "simulate",
 }  # fmt: skip
 
 

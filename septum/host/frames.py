@@ -4,9 +4,10 @@ Custody: a page has one role at a time. Every move from one holder to another as
 page freed twice, used after its free or held by two is found at the move, in the step that makes it.
 """
 
+from septum.host.buddy import BUDDY, FRAME_BLOCK, Order, free_one_page, rmqueue
 from septum.host.cpu import context, might_sleep
 from septum.host.entry import POISON, SHADOW_NONPRESENT_VALUE, Entry
-from septum.host.geometry import ENTRIES, Pfn, RangeId, VmId
+from septum.host.geometry import ENTRIES, Epoch, Pfn, RangeId, VmId
 from septum.lang import (
     MEASURING,
     Enum,
@@ -29,6 +30,7 @@ from septum.lang import (
 allocation_failed = Witness("allocation_failed", "a page allocation failed")
 
 allocated = Meter("allocated", "a page was allocated: Gfp, Content, the CPU's context")
+moved = Meter("moved", "a page changed hands: its Role, and the one before")
 used = Meter("used", "a page became what it was allocated for: the line that allocated it, its Role")
 freed = Meter("freed", "a page was freed: the line that allocated it, its Role")
 
@@ -100,9 +102,10 @@ class PageFrame(Struct):
     range: RangeId  # the 2M range it lies in; 0: not decided, nobody could tell yet
     type: PageType
     owner: VmId
-    bepoch: u8
+    bepoch: Epoch
     cache: FRAME_CACHE
     memory: FRAME_MEMORY
+    block: FRAME_BLOCK
     origin: u16  # in a build that measures: the line that allocated it, with which content and flags
 
 
@@ -128,6 +131,8 @@ def take(m, page: Pfn, holder: Role, to: Role):
     commutes("only who holds a page hands it on; of two who both believe that they do, the second one fails here")
     assert m.frame[page].role == holder, f"custody: page {page} is {Role(m.frame[page].role)} where {holder} should hold it"
     m.frame[page].role = to
+    if MEASURING:
+        observe(moved, u64(to) * 8 + u64(holder))
     if MEASURING and to != Role.HAND and to != Role.POOL:
         observe(used, m.frame[page].origin * 8 + u64(to))
 
@@ -137,23 +142,28 @@ def alloc_page(m, gfp: Gfp, content: Content):
     commutes("the allocator has its own locks, and free pages are alike: who comes first gets another one, no better")
     if gfp != Gfp.ATOMIC_ACCOUNT:
         might_sleep(m)
+    found = rmqueue(m) if BUDDY else any_free_page(m)
+    assert found != 0, "scope: out of page frames, raise PAGES"
+    m.frame[found].role = Role.HAND
+    if MEASURING:
+        observe(moved, u64(Role.HAND) * 8 + u64(Role.FREE))
+        m.frame[found].origin = u16((origin() * 4 + u64(content)) * 4 + u64(gfp))
+        observe(allocated, (context(m) * 4 + u64(content)) * 4 + u64(gfp))
+    if content == Content.NONPRESENT:
+        fill(m, found, SHADOW_NONPRESENT_VALUE)
+    elif not BUDDY:  # at real size nobody reads what is in such a page, and terabytes would be written
+        fill(m, found, POISON if content == Content.UNDEFINED else 0)
+    return found
+
+
+def any_free_page(m):
+    """The lowest free page; 0 if there is none."""
     found = Pfn(0)
     for page in each(Pfn):
         alike("free pages are alike: nothing is known of one, and no holder names it")
         if m.frame[page].role == Role.FREE:
             found = page
             break
-    assert found != 0, "scope: out of page frames, raise PAGES"
-    m.frame[found].role = Role.HAND
-    if MEASURING:
-        m.frame[found].origin = u16((origin() * 4 + u64(content)) * 4 + u64(gfp))
-        observe(allocated, (context(m) * 4 + u64(content)) * 4 + u64(gfp))
-    if content == Content.UNDEFINED:
-        fill(m, found, POISON)
-    elif content == Content.NONPRESENT:
-        fill(m, found, SHADOW_NONPRESENT_VALUE)
-    else:
-        fill(m, found, 0)
     return found
 
 
@@ -174,8 +184,13 @@ def free_page(m, page: Pfn, holder: Role):
     if MEASURING:
         observe(freed, frame.origin * 8 + u64(holder))
         frame.origin = 0
-    fill(m, page, 0)
+    if MEASURING:
+        observe(moved, u64(Role.FREE) * 8 + u64(holder))
     frame.role = Role.FREE
+    if BUDDY:
+        free_one_page(m, page, Order(0))
+    else:
+        fill(m, page, 0)
 
 
 def lies_nowhere(m, page: Pfn):

@@ -4,6 +4,7 @@ Real geometry is ENTRIES 512, LEVELS 4 or 5, CACHE_CAPACITY 40, LAZY_RANGES 0; t
 """
 
 from septum.lang import Index, SetOf, Size
+from septum.lang.types import Unsigned
 
 ENTRIES = Size("ENTRIES", 2)  # entries of a table, 4K pages of a 2M range of guest addresses
 ENTRY_BITS = Size("ENTRY_BITS", lambda: ENTRIES.value.bit_length() - 1)
@@ -25,6 +26,9 @@ LAZY_RANGES = Size(
 SPREAD = Size("SPREAD", 0)  # over how many 2M ranges pages may be spread beside those of fixed pages; 0: as many as there may be
 DYNAMIC_PAMT = Size("DYNAMIC_PAMT", 0)  # the module runs with Dynamic PAMT
 
+EPOCH_BITS = Size("EPOCH_BITS", 8)
+SEQUENCE_BITS = Size("SEQUENCE_BITS", 8)
+
 PAMT_PAGES = 2  # pages of a pair, designs.md 1.4: TDX_DPAMT_ENTRY_PAGE_CNT
 
 Pfn = Index("Pfn", PAGES, none=True, scalarset=True, first=FIXED_PAGES)
@@ -34,6 +38,8 @@ VcpuId = Index("VcpuId", VCPUS + 1, none=True)
 ThreadId = Index("ThreadId", THREADS)
 Cpus = SetOf(ThreadId)
 Gfn = Index("Gfn", GFNS)
+Epoch = Unsigned("Epoch", EPOCH_BITS)  # TD_EPOCH of the module, and what its metadata of a page says of it
+Sequence = Unsigned("Sequence", SEQUENCE_BITS)  # kvm->mmu_invalidate_seq, as far as it is counted
 Level = Index("Level", LEVELS + 1)  # KVM's: 1 is 4K; the module's level is one less
 
 

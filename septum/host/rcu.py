@@ -2,7 +2,9 @@
 
 from septum.host.cpu import just_me, me
 from septum.host.geometry import RCU_QUEUE, Cpus, Pfn, ThreadId
-from septum.lang import Struct, commutes, each, only, u8
+from septum.lang import MEASURING, Meter, Struct, commutes, each, observe, only, u8
+
+queued = Meter("queued", "a callback was queued: how many wait")
 
 
 class RcuHead(Struct):
@@ -47,6 +49,8 @@ def call_rcu(m, page: Pfn):
             waiting |= only(thread)
     head.waiting = waiting
     m.rcu.queued += 1
+    if MEASURING:
+        observe(queued, m.rcu.queued)
 
 
 def callback_ready(m):

@@ -1,8 +1,9 @@
 """The world of the model: one struct with everything that is part of a state."""
 
+from septum.host.buddy import MEMORY
 from septum.host.cpu import Cpu
 from septum.host.frames import PageFrame, PageTable
-from septum.host.geometry import Gfn, Level, Pfn, RangeId, ThreadId, VcpuId, VmId
+from septum.host.geometry import Gfn, Level, Pfn, RangeId, Sequence, ThreadId, VcpuId, VmId
 from septum.host.locks import InvalidateLock, MmuLock, PamtLock, SlotsLock
 from septum.host.pools import MemoryCache
 from septum.host.ranges import Range
@@ -70,7 +71,7 @@ class Vm(Struct):
     invalidate_lock: InvalidateLock  # filemap_invalidate_lock of the guest_memfd inode
     mirror_root: Pfn
     mmu_invalidate_in_progress: u8
-    mmu_invalidate_seq: u8
+    mmu_invalidate_seq: Sequence
     invalidate_first: Gfn
     invalidate_last: Gfn
     users: u8  # vCPUs and threads of the VMM that still use the VM
@@ -113,6 +114,7 @@ class Machine(Struct):
     sp: MmuPage[Pfn]
     range: Range[RangeId]
     pamt: Pamt2M[RangeId]
+    memory: MEMORY
     pamt_lock: PamtLock
     rcu: Rcu
     cpu: Cpu[ThreadId]

@@ -15,6 +15,8 @@ PLACES = 1 << PLACE_BITS
 LOCK_CLASSES = HELD_BITS // 2
 
 ENTERED = Meter("entered", "a SEAMCALL or TDCALL was made")
+ANSWERED = Meter("answered", "a SEAMCALL ended: its number times ANSWERS, and its status")
+ANSWERS = 256
 MEASURED_CALLS = ("tdh_",)
 BENEATH = ("septum.host.", "septum.tdx.", "septum.properties.", "septum.kvm.seam.", "septum.kvm.vmx.pamt_lazy")
 """Modules whose lines are not named: what happens there is put down to the line of KVM or of the design that called."""

@@ -5,6 +5,8 @@ WHOLE 1 is the module alone behind its registers. It is the same code: what only
 """
 
 from septum.host.geometry import ENTRIES, LEVELS, PAGES
+from septum.host.geometry import EPOCH_BITS as EPOCH_BITS
+from septum.host.geometry import Epoch as Epoch
 from septum.lang import Index, Size
 from septum.lang.types import Unsigned
 from septum.tdx.versions import MAX_TDCX as MAX_TDCX  # a TDCS is as large as its version says
@@ -15,7 +17,6 @@ WHOLE = Size("WHOLE", 0)
 BUILDS = Size("BUILDS", 0)  # in a machine: TDs and vCPUs are created, built and torn down; 0: they run from the start
 PENDING_VE_DISABLE = Size("PENDING_VE_DISABLE", 0)  # in a machine, of its TDs: a PENDING page is the host's business, and no #VE
 MOVES = Size("MOVES", 0)  # in a machine: vCPUs are run on several CPUs
-EPOCH_BITS = Size("EPOCH_BITS", 8)
 COUNT_BITS = Size("COUNT_BITS", 16)
 
 FEWEST_LEVELS = Size("FEWEST_LEVELS", LEVELS)  # that a Secure EPT may have; LEVELS is the most
@@ -38,5 +39,4 @@ PAMT_INIT_PAGES = Size("PAMT_INIT_PAGES", lambda: min(2 * ENTRIES.value, ENTRIES
 Gig = Index("Gig", GIGS)  # 1G physical regions, the blocks of TDMRs
 Hkid = Index("Hkid", HKIDS)
 Package = Index("Package", PACKAGES)
-Epoch = Unsigned("Epoch", EPOCH_BITS)
 PageCount = Unsigned("PageCount", COUNT_BITS)

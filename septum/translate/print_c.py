@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from septum.lang.frames import Point, Saved
+from septum.lang.measure import ANSWERS
 from septum.lang.processes import MOST_CHOICES, Meter, Witness
 from septum.lang.struct import Word
 from septum.lang.values import U64, Kind, Nothing, Num, Ref, bits
@@ -25,7 +26,7 @@ def print_function(unit: Translation, function: tree.Function) -> str:
     p = Printer(unit, function)
     entry = unit.entry_meter(function.source)
     if entry is not None:
-        p.out(f"if ({'!in' if function.is_process else '1'}) observe(c, w, {entry[0]}, {entry[1]});")
+        p.out(f"if ({'!in' if function.is_process else '1'}) observe(c, w, {entry[0]}, {entry[2]});")
     p.block(function.body)
     named = {name: kind for name, kind in function.kinds.items() if not unit.is_world(kind)}
     lines = [f"    {c_of(unit, kind)} v_{name} = 0;" for name, kind in named.items() if name not in function.parameters]
@@ -250,7 +251,7 @@ class Printer:
                 self._suspend(node)
             case tree.Wait(test=test):
                 self._suspend(node)
-                self.out(f"if (!PIECE({self.c(test)}, WAITS)) return STEP_BLOCKED;")
+                self.out(f"if (!PIECE({self.c(test)}, WAITS)) BLOCK({self._save(self._point(node))});")
             case tree.Choose():
                 self._choose(node)
             case tree.Invoke():
@@ -295,7 +296,9 @@ class Printer:
         reference = node.value is not None and isinstance(node.value.kind, Ref)
         if self.function.is_process:
             result = f"(uint64_t)(uintptr_t)&{code}" if reference else f"(uint64_t)({code})"
-            self.out(f"c->result = {result}; return STEP_RETURNED;")
+            entry = self.unit.entry_meter(self.function.source)
+            answered = f" observe(c, w, {entry[1]}, {entry[2] * ANSWERS} + c->result);" if entry else ""
+            self.out(f"c->result = {result};{answered} return STEP_RETURNED;")
         elif node.value is None:
             self.out("return;")
         else:
@@ -306,7 +309,7 @@ class Printer:
     def _suspend(self, node: tree.Pause, choices: str = "1") -> None:
         """Leaves the frame, and comes back here; with `probe` only to say how many choices there are."""
         point = self._point(node)
-        self.out(f"{self._save(point)} return STEP_DONE;")
+        self.out(f"PAUSE({self._save(point)});")
         self._resume(point)
         self.out(f"if (c->probe) {{ c->choices = {choices}; return STEP_BLOCKED; }}")
 
@@ -349,7 +352,7 @@ class Printer:
         self.out("if (c->probe) return STEP_BLOCKED;")
         self.out(f"R{point.number}:")
         self.out(f"if (rc == STEP_DONE) {{ {self._save(point)} return STEP_DONE; }}")
-        self.out("if (rc == STEP_BLOCKED) return STEP_BLOCKED;")
+        self.out(f"if (rc == STEP_BLOCKED) BLOCK({self._save(point)});")
 
 
 def _kept(saved: Saved) -> str:

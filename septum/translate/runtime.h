@@ -12,7 +12,10 @@
 #include <unistd.h>
 
 enum { STEP_DONE, STEP_BLOCKED, STEP_FAILED, STEP_PRUNED, STEP_RETURNED };
-enum { ENDED = 255, MAX_ARGUMENTS = 8, MAX_CALLS = 32, FUEL = 1 << 20 };
+enum { ENDED = 255, MAX_ARGUMENTS = 8, MAX_CALLS = 32 };
+#ifndef FUEL
+#define FUEL (1 << 20)
+#endif
 
 typedef struct step {
     uint32_t choice;
@@ -23,7 +26,7 @@ typedef struct step {
 /* One step in progress. With `probe` a process only says how many choices the yield has where it stands. */
 typedef struct context {
     uint64_t result, witnesses;
-    uint32_t choice, choices, fuel;
+    uint32_t choice, choices, fuel, left;
     int32_t failure;
     uint32_t place;
     uint8_t thread, probe, checking;
@@ -48,6 +51,15 @@ static inline void *noted(context_t *c, const void *world, void *to)
 #else
 #define WRITTEN_WORDS 1
 #define NOTED(place) (place)
+#endif
+
+/* A yield, with what leaves the frame. STRAIGHT: a thread goes on over its next yields, `left` of them, and waits where it must. */
+#ifdef STRAIGHT
+#define PAUSE(...) do { if (__builtin_expect(--c->left == 0, 0)) { __VA_ARGS__ return STEP_DONE; } } while (0)
+#define BLOCK(...) do { __VA_ARGS__ return STEP_BLOCKED; } while (0)
+#else
+#define PAUSE(...) do { __VA_ARGS__ return STEP_DONE; } while (0)
+#define BLOCK(...) return STEP_BLOCKED
 #endif
 
 /* A scalar of the state that is read or written. WATCHED: every access is told to the one who watches (watch.c). */

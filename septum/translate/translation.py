@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from septum.lang.frames import Frames
-from septum.lang.measure import BENEATH, ENTERED, MEASURED_CALLS, Place
+from septum.lang.measure import ANSWERED, BENEATH, ENTERED, MEASURED_CALLS, Place
 from septum.lang.model import Property
 from septum.lang.places import Places
 from septum.lang.processes import MEASURING, Meter, Witness, is_process
@@ -50,6 +50,7 @@ class Translation:
     def __init__(self, world: type[Struct], threads: int, covered_file: Path | None = None) -> None:
         self.world, self.threads, self.covered_file = world, threads, covered_file
         self.measuring = bool(MEASURING.value)
+        self.measured_calls: tuple[str, ...] = MEASURED_CALLS
         self.entries: list[Function] = []
         self.properties: list[Function] = []
         self.always: list[Function] = []
@@ -162,11 +163,11 @@ class Translation:
             return None
         return 1 + self.places.number(Place(source.name, source.file, line, source.text(line)))
 
-    def entry_meter(self, source: Source) -> tuple[int, int] | None:
-        """The meter and the number that note the entry of a function whose calls are measured."""
-        if not self.measuring or not source.name.startswith(MEASURED_CALLS):
+    def entry_meter(self, source: Source) -> tuple[int, int, int] | None:
+        """The meters that note the entry and the answer of a function whose calls are measured, and its number."""
+        if not self.measuring or not source.name.startswith(self.measured_calls):
             return None
-        return self.meters.number(ENTERED), self.entered.number(source.name)
+        return self.meters.number(ENTERED), self.meters.number(ANSWERED), self.entered.number(source.name)
 
     def coverage_point(self, source: Source, line: int) -> int | None:
         """The number of a line of the file whose lines are counted; None for other files."""

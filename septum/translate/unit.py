@@ -15,12 +15,12 @@ from septum.translate.tree import Choose, Function, called
 HERE = Path(__file__).parent
 
 
-def threads(unit: Translation, properties: Sequence[Property], *behind: str) -> str:
+def threads(unit: Translation, properties: Sequence[Property], *behind: str, observer: str = "") -> str:
     """The C of a model whose processes threads run, with a program `behind` that steps them; it is kept as the unit's code.
 
-    The unit has read its entries, and judges these properties.
+    The unit has read its entries, and judges these properties. An `observer` is told what is measured, in place of measure.c.
     """
-    parts = [*_functions(unit, [*unit.entries, *unit.properties]), _enter(unit), _check(unit, properties)]
+    parts = [*_functions(unit, [*unit.entries, *unit.properties], observer), _enter(unit), _check(unit, properties)]
     unit.code = "\n".join([*parts, (HERE / "threads.c").read_text(), *behind])
     return unit.code
 
@@ -36,13 +36,13 @@ def library(unit: Translation, routines: Mapping[str, Callable[..., Any]], progr
     return unit.code
 
 
-def _functions(unit: Translation, roots: Iterable[Function]) -> list[str]:
+def _functions(unit: Translation, roots: Iterable[Function], observer: str = "") -> list[str]:
     """What every unit begins with: the runtime, the structs, and the functions that are called from `roots`."""
     used = called(roots)
     functions = [function for function in unit.functions if function in used]
     texts = [print_function(unit, function) for function in functions]
     heads = [f"{signature(unit, function)} __attribute__((unused));" for function in functions]
-    measure = (HERE / "measure.c").read_text() if unit.measuring else ""
+    measure = (observer or (HERE / "measure.c").read_text()) if unit.measuring else ""
     return [(HERE / "runtime.h").read_text(), _constants(unit, functions), *unit.types, measure, *heads, *texts]
 
 
