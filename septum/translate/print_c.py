@@ -251,7 +251,7 @@ class Printer:
                 self._suspend(node)
             case tree.Wait(test=test):
                 self._suspend(node)
-                self.out(f"if (!PIECE({self.c(test)}, WAITS)) BLOCK({self._save(self._point(node))});")
+                self.out(f"if (!PIECE({self.c(test)}, WAITS)) MUST_WAIT({self._save(self._point(node))});")
             case tree.Choose():
                 self._choose(node)
             case tree.Invoke():
@@ -309,7 +309,7 @@ class Printer:
     def _suspend(self, node: tree.Pause, choices: str = "1") -> None:
         """Leaves the frame, and comes back here; with `probe` only to say how many choices there are."""
         point = self._point(node)
-        self.out(f"PAUSE({self._save(point)});")
+        self.out(f"AT_YIELD({self._save(point)});")
         self._resume(point)
         self.out(f"if (c->probe) {{ c->choices = {choices}; return STEP_BLOCKED; }}")
 
@@ -352,7 +352,7 @@ class Printer:
         self.out("if (c->probe) return STEP_BLOCKED;")
         self.out(f"R{point.number}:")
         self.out(f"if (rc == STEP_DONE) {{ {self._save(point)} return STEP_DONE; }}")
-        self.out(f"if (rc == STEP_BLOCKED) BLOCK({self._save(point)});")
+        self.out(f"if (rc == STEP_BLOCKED) MUST_WAIT({self._save(point)});")
 
 
 def _kept(saved: Saved) -> str:

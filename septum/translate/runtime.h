@@ -55,11 +55,11 @@ static inline void *noted(context_t *c, const void *world, void *to)
 
 /* A yield, with what leaves the frame. STRAIGHT: a thread goes on over its next yields, `left` of them, and waits where it must. */
 #ifdef STRAIGHT
-#define PAUSE(...) do { if (__builtin_expect(--c->left == 0, 0)) { __VA_ARGS__ return STEP_DONE; } } while (0)
-#define BLOCK(...) do { __VA_ARGS__ return STEP_BLOCKED; } while (0)
+#define AT_YIELD(...) do { if (__builtin_expect(--c->left == 0, 0)) { __VA_ARGS__ return STEP_DONE; } } while (0)
+#define MUST_WAIT(...) do { __VA_ARGS__ return STEP_BLOCKED; } while (0)
 #else
-#define PAUSE(...) do { __VA_ARGS__ return STEP_DONE; } while (0)
-#define BLOCK(...) return STEP_BLOCKED
+#define AT_YIELD(...) do { __VA_ARGS__ return STEP_DONE; } while (0)
+#define MUST_WAIT(...) return STEP_BLOCKED
 #endif
 
 /* A scalar of the state that is read or written. WATCHED: every access is told to the one who watches (watch.c). */
