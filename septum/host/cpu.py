@@ -1,9 +1,12 @@
 """What a CPU may do just now: the spinning locks it holds, its RCU read sections, and softirq."""
 
 from septum.host.geometry import ThreadId
-from septum.lang import Struct, current, only, u8
+from septum.lang import Slot, Struct, current, only, u8
 
 SPINNING, IN_RCU, IN_SOFTIRQ = 1, 2, 4
+
+
+CPU_WALK = Slot("cpu.walk")  # where the module's walks are remembered: septum/tdx/sept.py
 
 
 class Cpu(Struct):
@@ -14,6 +17,7 @@ class Cpu(Struct):
     softirq: bool
     irqs_off: u8
     held: u8  # the classes of locks that it holds, a bit each
+    walk: CPU_WALK
 
 
 def me():

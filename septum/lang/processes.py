@@ -23,8 +23,11 @@ class When:
     condition: Callable[[], bool]
 
 
-MOST_CHOICES, MOST_ROUNDS = 1 << 16, 1 << 20
-"""Ways that a choice can go, and rounds of a loop in one step."""
+MOST_CHOICES = 1 << 16
+"""Ways that a choice can go."""
+
+MOST_ROUNDS = Size("MOST_ROUNDS", 1 << 20)
+"""Rounds of a loop in one step."""
 
 
 @dataclass(frozen=True)

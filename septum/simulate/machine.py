@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import mmap
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from septum.host.buddy import BUDDY, FRAME_BLOCK, MEMORY, ZONES, FreeBlock, Memory
+from septum.host.cpu import CPU_WALK
 from septum.host.frames import Role, allocated, moved
 from septum.host.geometry import (
     CACHE_CAPACITY,
@@ -40,6 +43,7 @@ from septum.kvm.x86.vm import close_vcpu, close_vm, kvm_destroy_vm, rcu_softirq
 from septum.lang import MEASURING, SeptumError, UserError
 from septum.lang.measure import ANSWERED, ENTERED
 from septum.lang.model import Model
+from septum.lang.processes import MOST_ROUNDS
 from septum.lang.struct import allocate
 from septum.lang.types import scope
 from septum.scenarios.world import BUILT
@@ -47,6 +51,7 @@ from septum.simulate.actors import faulted, forget_vcpu, forget_vm, give_memory,
 from septum.simulate.books import Books
 from septum.simulate.costs import Costs
 from septum.tdx.geometry import COUNT_BITS
+from septum.tdx.sept import WALKS_ONCE, Walk
 from septum.translate.compile import compiled, load
 from septum.translate.translation import Translation
 from septum.translate.unit import threads
@@ -67,6 +72,7 @@ PROCESSES: tuple[tuple[Callable[..., Any], int], ...] = (
 MOST_VCPUS = 62  # the CPUs of a model are a set in a word, and two more work for the VMM and in softirq
 SEGMENT = 1 << 22  # steps after which a run comes back to Python
 MORE, FINISHED, FAILED, STUCK = range(4)
+HUGE = 1 << 21
 
 
 class Broken(SeptumError):
@@ -98,6 +104,7 @@ class Shape:
             FIXED_RANGES: self.pages // 512, VMS: self.vms, VCPUS: self.vcpus, THREADS: self.vcpus + 2, RCU_QUEUE: 8,
             EPOCH_BITS: 32, COUNT_BITS: 32, SEQUENCE_BITS: 32, BUDDY: 1, FRAME_BLOCK: FreeBlock, MEMORY: Memory,
             ZONES: self.zones, MEASURING: 1,
+            WALKS_ONCE: 1, CPU_WALK: Walk, MOST_ROUNDS: 1 << 40,
         }  # fmt: skip
 
 
@@ -126,6 +133,7 @@ class Machine:
             translation = self.translation
             self._space = allocate(translation.layout, translation.state_size - translation.world_size)
             self.m: Any = self._space[0]
+            _in_large_pages(self._space[1], translation.layout)
             self._state = ctypes.c_void_p(ctypes.addressof(self.m))
         self._library = load(compiled(translation.code, ("-O2", "-DSTRAIGHT", "-DFUEL=0xFFFFFFFFu")))
         for name, result in (
@@ -205,6 +213,16 @@ class Machine:
         if code == STUCK:
             raise Broken(f"{self.model.name}: all threads wait")
         return code == FINISHED
+
+
+def _in_large_pages(space: memoryview, layout: Any) -> None:
+    """What lies densely in memory is mapped by the host of the simulation in large pages where it can: it saves TLB misses."""
+    advice = getattr(mmap, "MADV_HUGEPAGE", None)
+    if advice is not None:
+        for name in ("frame", "range", "pamt", "vm"):
+            begin = getattr(layout, name).offset // HUGE * HUGE
+            with suppress(OSError):
+                space.obj.madvise(advice, begin, getattr(layout, name).size // HUGE * HUGE)  # type: ignore[attr-defined]
 
 
 @functools.lru_cache(maxsize=4)

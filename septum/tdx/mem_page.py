@@ -30,6 +30,7 @@ from septum.tdx.sept import (
     entry_of,
     is_sept_leaf,
     leaf_page,
+    locked_entry,
     mapped_leaf,
     pending_leaf,
     refuse_entry,
@@ -61,7 +62,7 @@ def tdh_mem_page_aug(m, vm: VmId, gfn: Gfn, level: Level, page: Pfn):
     status = begin(m, vm, gfn, level, False)
     if status != TDX_SUCCESS:
         return status
-    word = entry_of(m, vm, gfn, level)
+    word = locked_entry(m, vm, gfn, level)
     if BUILDS and not WHOLE and m.td[vm].build.op_state != OpState.RUNNABLE:
         status = TDX_OP_STATE_INCORRECT
     elif sept_state(word) != SeptState.FREE:
@@ -100,13 +101,13 @@ def tdh_mem_page_remove(m, vm: VmId, gfn: Gfn, level: Level):
     status = begin(m, vm, gfn, level, False)
     if status != TDX_SUCCESS:
         return status
-    word = entry_of(m, vm, gfn, level)
+    word = locked_entry(m, vm, gfn, level)
     status = lock_leaf(m, vm, word, level)
     if status != TDX_SUCCESS:
         end(m, vm, gfn, level, False)
         return status
     yield
-    page = leaf_page(entry_of(m, vm, gfn, level), level)
+    page = leaf_page(locked_entry(m, vm, gfn, level), level)
     set_entry(m, vm, gfn, level, SEPT_FREE)
     drop_children(m.td[vm], PageCount(pages_per_leaf(level)))
     release(m, page, level)

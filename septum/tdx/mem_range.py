@@ -17,6 +17,7 @@ from septum.tdx.sept import (
     is_blocked,
     is_sept_leaf,
     leaf_page,
+    locked_entry,
     refuse_entry,
     sept_page,
     sept_state,
@@ -38,13 +39,13 @@ def tdh_mem_range_block(m, vm: VmId, gfn: Gfn, level: Level):
     status = begin(m, vm, gfn, level, True)
     if status != TDX_SUCCESS:
         return status
-    word = entry_of(m, vm, gfn, level)
+    word = locked_entry(m, vm, gfn, level)
     if is_blocked(word) or sept_state(word) == SeptState.FREE:
         end(m, vm, gfn, level, True)
         refused = TDX_GPA_RANGE_ALREADY_BLOCKED if is_blocked(word) else TDX_EPT_ENTRY_STATE_INCORRECT
         return refuse_entry(m, refused, word, level)
     yield
-    word = without_counter(entry_of(m, vm, gfn, level), level)
+    word = without_counter(locked_entry(m, vm, gfn, level), level)
     set_entry(m, vm, gfn, level, (word & ~PERMISSIONS) | TDB)
     if is_sept_leaf(word):
         set_bepoch(m, leaf_page(word, level), level, m.td[vm].epoch)

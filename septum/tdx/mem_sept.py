@@ -18,6 +18,7 @@ from septum.tdx.sept import (
     begin,
     end,
     entry_of,
+    locked_entry,
     mapped_table,
     refuse_entry,
     report,
@@ -73,7 +74,7 @@ def begin_with_table(m, vm: VmId, gfn: Gfn, level: Level, page: Pfn):
     status = begin(m, vm, gfn, level, False)
     if status != TDX_SUCCESS:
         return status
-    word = entry_of(m, vm, gfn, level)
+    word = locked_entry(m, vm, gfn, level)
     state = sept_state(word)
     status = TDX_EPT_ENTRY_STATE_INCORRECT
     if WHOLE and state in (SeptState.FREE, SeptState.NL_MAPPED):
@@ -126,7 +127,7 @@ def tdh_mem_sept_remove(m, vm: VmId, gfn: Gfn, level: Level):
         end(m, vm, gfn, level, True)
         return status
     yield
-    page = sept_page(entry_of(m, vm, gfn, level))
+    page = sept_page(locked_entry(m, vm, gfn, level))
     set_entry(m, vm, gfn, level, SEPT_FREE)
     drop_children(m.td[vm], 1)
     release(m, page, Level(1))

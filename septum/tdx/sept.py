@@ -5,7 +5,7 @@ The encodings are those of tdx-module.md 5.1; a state is read from the bits PS, 
 
 from septum.host.entry import ADDRESS_MASK, PAGE_SHIFT, SEPT_FREE
 from septum.host.geometry import ENTRY_BITS, Gfn, Level, Pfn, VmId, index_at
-from septum.lang import Enum, Witness, atomic, commutes, process, reached, u8, u64
+from septum.lang import Enum, Size, Struct, Witness, atomic, commutes, process, reached, u8, u64
 from septum.tdx.geometry import WHOLE
 from septum.tdx.leaves import Leaf
 from septum.tdx.locks import busy, release_tree, try_tree
@@ -28,7 +28,14 @@ LEAF = SVE | 0xF0  # WB, IPAT, PS
 NONLEAF = SVE
 STATE_MASK = PS | TDP | TDB | 1 << 54 | 1 << 53
 
+WALKS_ONCE = Size("WALKS_ONCE", 0)  # in a machine: a call remembers where its walk ended, as the module does; more state
 entry_busy = Witness("entry_busy", "host and guest met on the lock of an S-EPT entry")
+
+
+class Walk(Struct):
+    """Where the walk of the call that a CPU is in ended."""
+
+    table: Pfn
 
 
 class SeptState(Enum):
@@ -184,6 +191,8 @@ def walk(m, vm: VmId, gfn: Gfn, level: Level, exclusive: bool):
     if WHOLE:
         m.lp[me()].walked = table
         m.lp[me()].word = m.table[table].word[index_at(gfn, level)]
+    if WALKS_ONCE:
+        m.cpu[me()].walk.table = table
     return TDX_SUCCESS
 
 
@@ -209,7 +218,7 @@ def begin(m, vm: VmId, gfn: Gfn, level: Level, exclusive: bool):
         status = walk(m, vm, gfn, level, exclusive)
         if status != TDX_SUCCESS:
             return status
-    table = sept_table(m, vm, gfn, level)
+    table = m.cpu[me()].walk.table if WALKS_ONCE else sept_table(m, vm, gfn, level)
     if WHOLE and table != m.lp[me()].walked:  # PROMOTE freed it, and left its entries locked
         return refuse_busy(m, vm, level, exclusive)
     if not host_lock(m, table, index_at(gfn, level)):
@@ -239,12 +248,21 @@ def end(m, vm: VmId, gfn: Gfn, level: Level, exclusive: bool):
 
 def walked_to(m, vm: VmId, gfn: Gfn, level: Level):
     """The S-EPT page with the entry that `begin` locked; the whole module remembers it."""
+    if WALKS_ONCE:
+        return m.cpu[me()].walk.table
     return m.lp[me()].walked if WHOLE else sept_table(m, vm, gfn, level)
 
 
 def entry_of(m, vm: VmId, gfn: Gfn, level: Level):
     """The entry of `gfn` at `level`, whose table is there."""
     return m.table[sept_table(m, vm, gfn, level)].word[index_at(gfn, level)]
+
+
+def locked_entry(m, vm: VmId, gfn: Gfn, level: Level):
+    """The entry that `begin` locked."""
+    if WALKS_ONCE:
+        return m.table[m.cpu[me()].walk.table].word[index_at(gfn, level)]
+    return entry_of(m, vm, gfn, level)
 
 
 def set_entry(m, vm: VmId, gfn: Gfn, level: Level, word):

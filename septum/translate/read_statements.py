@@ -218,9 +218,10 @@ def _for(r: Reader, node: ast.For) -> Iterator[tree.Statement]:
         r.refuse(node, "a yield inside of a loop whose bounds are not constant", "while, with a counter")
     rounds = _rounds(over)
     site = None
-    if rounds > MOST_ROUNDS and over.is_constant:
-        r.refuse(node, f"a loop of {rounds:,} rounds; at most {MOST_ROUNDS:,} can be taken in a step", "a smaller range")
-    if rounds > MOST_ROUNDS:
+    most = MOST_ROUNDS.value
+    if rounds > most and over.is_constant:
+        r.refuse(node, f"a loop of {rounds:,} rounds; at most {most:,} can be taken in a step", "a smaller range")
+    if rounds > most:
         site = r.site(node, "endless", "the loop does not end within one step")
     first = body[0].value if isinstance(body[0], tree.Evaluate) else None
     alike = isinstance(first, tree.Note) and first.what == "alike"
