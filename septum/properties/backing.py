@@ -1,11 +1,11 @@
 """Backing: Dynamic PAMT pairs and refcounts fit the pages that are in use; designs.md 2, I2 to I4."""
 
 from septum.host.frames import PageType, Role
-from septum.host.geometry import DYNAMIC_PAMT, Pfn, RangeId
+from septum.host.geometry import DYNAMIC_PAMT, ENTRIES, LAZY_RANGES, Pfn, RangeId
 from septum.kvm.machine import Machine
 from septum.kvm.seam.pamt import HOST_COUNTS
 from septum.kvm.tdp.tdp_mmu import BACKED_AT_ALLOCATION
-from septum.lang import each, u16
+from septum.lang import each, u16, u64
 
 
 def backing(m: Machine):
@@ -25,7 +25,10 @@ def backing_at_rest(m: Machine):
         for r in each(RangeId):
             if m.pamt[r].type != PageType.REG:
                 users = m.range[r].refcount
-                same = users == m.pamt[r].count + waiting_pages(m, r)
+                waiting = waiting_pages(m, r)
+                same = users == m.pamt[r].count + waiting
+                if not LAZY_RANGES:  # of a page that waits nobody can tell there whether it was ever backed
+                    same = m.pamt[r].count <= users and users <= m.pamt[r].count + waiting
                 assert same, f"backing: range {r} has refcount {users} and {m.pamt[r].count} pages in use"
                 assert (m.pamt[r].type == PageType.PAMT) == (users != 0), f"backing: range {r} keeps a pair without users"
 
@@ -34,11 +37,20 @@ def waiting_pages(m: Machine, r: RangeId):
     """How many pages of a range have a reference while they wait: in a cache of backed pages, or in an unlinked table."""
     count = u16(0)
     if BACKED_AT_ALLOCATION:
-        for page in each(Pfn):
-            waits = m.frame[page].role in (Role.POOL, Role.EXTERNAL) and m.frame[page].type == PageType.NDA
-            if waits and m.frame[page].range == r:
-                count = u16(count + 1)
+        if LAZY_RANGES:
+            for page in each(Pfn):
+                if waits(m, page) and m.frame[page].range == r:
+                    count = u16(count + 1)
+        else:
+            for i in range(ENTRIES):
+                if waits(m, Pfn(u64(r) * ENTRIES + i)):
+                    count = u16(count + 1)
     return count
+
+
+def waits(m: Machine, page: Pfn):
+    """Whether a page is for the module, which does not hold it yet, or no more."""
+    return m.frame[page].role in (Role.POOL, Role.EXTERNAL) and m.frame[page].type == PageType.NDA
 
 
 def pages_in(m: Machine, r: RangeId):

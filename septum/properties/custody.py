@@ -7,7 +7,7 @@ from septum.kvm.ops import ops
 from septum.kvm.tdp.direct import DIRECT
 from septum.kvm.tdp.spte import is_last_spte, is_shadow_present_pte
 from septum.kvm.tdp.tdp_mmu import table_at
-from septum.lang import each, u16
+from septum.lang import each, u32
 from septum.properties.direct import linked_direct_tables
 
 
@@ -26,11 +26,11 @@ def custody(m: Machine):
 def custody_at_rest(m: Machine):
     """At rest: no page is in the hand of a thread that ended, and each holder knows of as many pages as are said to be its."""
     pooled = count(m, Role.POOL)
-    expected = u16(0)
+    expected = u32(0)
     for vcpu in each(VcpuId):
-        expected = u16(expected + ops.vcpu_pool_pages(m, vcpu) + m.vcpu[vcpu].mmu_shadow_page_cache.nobjs)
+        expected = u32(expected + ops.vcpu_pool_pages(m, vcpu) + m.vcpu[vcpu].mmu_shadow_page_cache.nobjs)
     for vm in each(VmId):
-        expected = u16(expected + ops.vm_pool_pages(m, vm))
+        expected = u32(expected + ops.vm_pool_pages(m, vm))
     assert pooled >= expected, "custody: a pool holds pages that are not its own"
     assert pooled == expected, (
         f"custody: pages in pools: {pooled}, counted: {expected}; lost, or does vm_pool_pages() not count every pool?"
@@ -46,62 +46,62 @@ def custody_at_rest(m: Machine):
 
 def count(m: Machine, role: Role):
     """How many pages have a role."""
-    found = u16(0)
+    found = u32(0)
     for page in each(Pfn):
         if m.frame[page].role == role:
-            found = u16(found + 1)
+            found = u32(found + 1)
     return found
 
 
 def pair_pages(m: Machine):
     """How many pages the pairs of all ranges have."""
-    found = u16(0)
+    found = u32(0)
     for r in each(RangeId):
         if m.pamt[r].type == PageType.PAMT:
-            found = u16(found + 2)
+            found = u32(found + 2)
     return found
 
 
 def external_pages(m: Machine):
     """How many mirror tables have an S-EPT page."""
-    found = u16(0)
+    found = u32(0)
     for page in each(Pfn):
         if m.frame[page].role == Role.SPT and m.sp[page].external_spt != 0:
-            found = u16(found + 1)
+            found = u32(found + 1)
     return found
 
 
 def linked_tables(m: Machine):
     """How many mirror tables are linked: found from the roots, level by level; and those that wait for RCU."""
-    found = u16(m.rcu.queued)
+    found = u32(m.rcu.queued)
     if DIRECT:
-        found = u16(found + linked_direct_tables(m))
+        found = u32(found + linked_direct_tables(m))
     for vm in each(VmId):
         if m.vm[vm].mirror_root != 0:
-            found = u16(found + 1 + tables_below_root(m, vm))
+            found = u32(found + 1 + tables_below_root(m, vm))
     return found
 
 
 def tables_below_root(m: Machine, vm: VmId):
     """How many tables the mirror root of a VM and those below it link."""
-    found = u16(0)
+    found = u32(0)
     level = Level(LEVELS)
     while level != 1:
-        found = u16(found + tables_below(m, vm, level))
+        found = u32(found + tables_below(m, vm, level))
         level = Level(level - 1)
     return found
 
 
 def tables_below(m: Machine, vm: VmId, level: Level):
     """How many tables the entries at `level` link."""
-    found = u16(0)
+    found = u32(0)
     for gfn in range(GFNS):
         if leaf_base(Gfn(gfn), level) == gfn:
             spt = table_at(m, vm, Gfn(gfn), level)
             if spt != 0:
                 spte = m.table[spt].word[index_at(Gfn(gfn), level)]
                 if is_shadow_present_pte(spte) and not is_last_spte(spte, level):
-                    found = u16(found + 1)
+                    found = u32(found + 1)
     return found
 
 

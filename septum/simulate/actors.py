@@ -10,6 +10,10 @@ from septum.kvm.ops import ops
 from septum.kvm.tdp.tdp_mmu import Fault
 from septum.kvm.vmx.vcpu import accept, leave_guest, tdx_handle_ept_violation, tdx_vcpu_run
 from septum.lang import MEASURING, Meter, observe, process, u32, u64
+from septum.properties.agreement import agreement
+from septum.properties.backing import backing, backing_at_rest
+from septum.properties.custody import custody, custody_at_rest
+from septum.properties.protocol import protocol
 from septum.tdx.guest import Accepted
 from septum.tdx.td import VcpuState
 
@@ -96,6 +100,24 @@ def forget_vcpu(m: Machine, vcpu: VcpuId):
     m.vcpu[vcpu].vm = 0
     m.vcpu[vcpu].life.state = TdState.UNINITIALIZED
     m.tdvps[vcpu].build.state = VcpuState.UNINITIALIZED
+
+
+@process
+def check_all(m: Machine):
+    """What must hold always, of the whole machine at this moment."""
+    yield
+    custody(m)
+    agreement(m)
+    backing(m)
+    protocol(m)
+
+
+@process
+def check_at_rest(m: Machine):
+    """What must hold as nothing is in flight: no page is lost, and every pair has its users."""
+    yield
+    custody_at_rest(m)
+    backing_at_rest(m)
 
 
 @process

@@ -47,7 +47,17 @@ from septum.lang.processes import MOST_ROUNDS
 from septum.lang.struct import allocate
 from septum.lang.types import scope
 from septum.scenarios.world import BUILT
-from septum.simulate.actors import faulted, forget_vcpu, forget_vm, give_memory, run_guest, served, touched
+from septum.simulate.actors import (
+    check_all,
+    check_at_rest,
+    faulted,
+    forget_vcpu,
+    forget_vm,
+    give_memory,
+    run_guest,
+    served,
+    touched,
+)
 from septum.simulate.books import Books
 from septum.simulate.costs import Costs
 from septum.tdx.geometry import COUNT_BITS
@@ -68,8 +78,9 @@ PROCESSES: tuple[tuple[Callable[..., Any], int], ...] = (
     (give_memory, 3), (run_guest, 6), (kvm_create_vm, 1), (tdx_td_init, 1), (kvm_vm_ioctl_create_vcpu, 2), (tdx_vcpu_init, 1),
     (tdx_vcpu_init_mem_region, 4), (tdx_td_finalize, 1), (close_vcpu, 1), (close_vm, 1), (kvm_destroy_vm, 1),
     (kvm_gmem_punch_hole, 3), (kvm_vm_ioctl_set_mem_attributes, 4), (forget_vm, 1), (forget_vcpu, 1), (rcu_softirq, 0),
+    (check_all, 0), (check_at_rest, 0),
 )  # fmt: skip
-MOST_VCPUS = 62  # the CPUs of a model are a set in a word, and two more work for the VMM and in softirq
+MOST_VCPUS = 61  # the CPUs of a model are a set in a word, and three more work for the VMM, in softirq, and check
 SEGMENT = 1 << 22  # steps after which a run comes back to Python
 MORE, FINISHED, FAILED, STUCK = range(4)
 HUGE = 1 << 21
@@ -101,7 +112,7 @@ class Shape:
         return {
             **BUILT, ENTRIES: 512, LEVELS: self.levels, PT64_ROOT_MAX_LEVEL: 5, CACHE_CAPACITY: 40, LAZY_RANGES: 0, SPREAD: 0,
             GFNS: self.gfns, PAGES: self.pages, FIXED_PAGES: self.pages, RANGES: self.pages // 512,
-            FIXED_RANGES: self.pages // 512, VMS: self.vms, VCPUS: self.vcpus, THREADS: self.vcpus + 2, RCU_QUEUE: 8,
+            FIXED_RANGES: self.pages // 512, VMS: self.vms, VCPUS: self.vcpus, THREADS: self.vcpus + 3, RCU_QUEUE: 8,
             EPOCH_BITS: 32, COUNT_BITS: 32, SEQUENCE_BITS: 32, BUDDY: 1, FRAME_BLOCK: FreeBlock, MEMORY: Memory,
             ZONES: self.zones, MEASURING: 1,
             WALKS_ONCE: 1, CPU_WALK: Walk, MOST_ROUNDS: 1 << 40,
@@ -127,7 +138,9 @@ class Machine:
     def __init__(self, model: Model, shape: Shape, costs: Costs, tick: Callable[[], None] = lambda: None) -> None:
         self.model, self.shape, self.tick = model, shape, tick
         self.bindings = {**model.bindings, **shape.bindings()}
-        self.vmm, self._softirq, self._threads = shape.vcpus, shape.vcpus + 1, shape.vcpus + 2
+        self.vmm, self._checker, self._softirq = range(shape.vcpus, shape.vcpus + 3)
+        self._threads = shape.vcpus + 3
+        self.checked = 0
         with scope(self.bindings):
             self.translation = translated(frozenset(self.bindings.items()))
             translation = self.translation
@@ -163,6 +176,13 @@ class Machine:
     def zone(self, number: int, begin: int, end: int) -> None:
         """The pages of a NUMA node."""
         self.m.memory.zone[number].begin, self.m.memory.zone[number].end = begin, end
+
+    def check(self) -> None:
+        """Checks the properties of the whole machine, while nothing is in flight; takes no time of the model."""
+        for process in (check_all, check_at_rest):
+            self._begin(self._checker, 0, process)
+            self._ended(self._library.sim_run(self._state, self._checker, self._softirq, ctypes.c_uint64(SEGMENT)))
+        self.checked += 1
 
     def run(self, process: Callable[..., Any], *arguments: int, vm: int = 0, thread: int | None = None) -> int:
         """Runs a process to its end, alone but for softirqs; what it returns. Broken where a clause does not hold."""

@@ -99,6 +99,7 @@ class Simulated:
     latency: dict[str, float]
     leaks: dict[str, int]
     samples: tuple[Sample, ...]
+    checks: int
     took: float
 
     @property
@@ -131,6 +132,7 @@ def simulate(
     finished = True
     try:
         workload.play(stage)
+        stage.check()
     except KeyboardInterrupt:
         finished = False
     return result(machine, on, stage, workload, options, finished, time.monotonic() - began)
@@ -160,7 +162,7 @@ def result(
         {role.name: int(books.pages[role]) for role in roles}, {role.name: int(books.peak[role]) for role in roles},
         on.pamt(False), on.pamt(True), tuple(_seamcalls(machine)), tuple(_allocations(books)), tuple(_locks(books)),
         int(books.faults), int(books.touched), int(books.steps), machine.now / 1e12, latency(books),
-        leaked(machine) if idle and finished else {}, tuple(stage.samples), took,
+        leaked(machine) if idle and finished else {}, tuple(stage.samples), machine.checked, took,
     )  # fmt: skip
 
 

@@ -21,6 +21,8 @@ PIECE = 1 << 13
 IMAGE_STEP = 128  # pages of an INIT_MEM_REGION
 IMAGE_PAGES = 1024  # 4 MiB, about the size of a TDVF image
 SAMPLES = 256
+CHECK_EVERY = 4
+"""Steps of the model for each page of the host between two checks of the whole machine, so that they cost a part of the run."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ class Stage:
     _vms: list[int] = field(default_factory=list)
     _every: int = 1
     _skipped: int = 0
+    _checked_at: int = 0
 
     def __post_init__(self) -> None:
         self._vms = list(range(self.machine.shape.vms, 0, -1))
@@ -63,10 +66,17 @@ class Stage:
         """The number of a VM may be used again."""
         self._vms.append(vm)
 
+    def check(self) -> None:
+        """Every clause of the properties, on the whole machine."""
+        self.machine.check()
+        self._checked_at = int(self.machine.books.steps)
+
     def sample(self) -> None:
         """Notes where the run is; of very many moments every second, fourth, ... is kept."""
         books = self.machine.books
         self.tell(int(books.touched))
+        if books.steps - self._checked_at > CHECK_EVERY * self.machine.shape.pages:
+            self.check()
         self._skipped += 1
         if self._skipped < self._every:
             return
@@ -140,6 +150,7 @@ class Td:
             self._call(close_vcpu, vcpu)
         self._call(close_vm, self.vm)
         self._call(kvm_destroy_vm, self.vm)
+        self.stage.sample()
         self._call(forget_vm, self.vm)
         for vcpu in self.vcpus:
             self._call(forget_vcpu, vcpu)
