@@ -25,12 +25,18 @@ def backing_at_rest(m: Machine):
         for r in each(RangeId):
             if m.pamt[r].type != PageType.REG:
                 users = m.range[r].refcount
-                waiting = waiting_pages(m, r)
-                same = users == m.pamt[r].count + waiting
-                if not LAZY_RANGES:  # of a page that waits nobody can tell there whether it was ever backed
-                    same = m.pamt[r].count <= users and users <= m.pamt[r].count + waiting
-                assert same, f"backing: range {r} has refcount {users} and {m.pamt[r].count} pages in use"
+                assert as_many(m, r, users), f"backing: range {r} has refcount {users} and {m.pamt[r].count} pages in use"
                 assert (m.pamt[r].type == PageType.PAMT) == (users != 0), f"backing: range {r} keeps a pair without users"
+
+
+def as_many(m: Machine, r: RangeId, users):
+    """Whether a range has as many users as pages that need its pair.
+
+    Where a page lies by its number, nobody can tell of one that waits whether it was ever backed.
+    """
+    if LAZY_RANGES:
+        return users == m.pamt[r].count + waiting_pages(m, r)
+    return m.pamt[r].count <= users and users <= m.pamt[r].count + waiting_pages(m, r)
 
 
 def waiting_pages(m: Machine, r: RangeId):
