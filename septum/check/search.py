@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 
+from septum.check.stuck import stuck
 from septum.check.trace import at_rest, first_failure
 from septum.explore.build import Build
 from septum.explore.explore import POLL_SECONDS, Budget, Exploration, Outcome, Progress
@@ -50,7 +51,7 @@ class Search:
         moves = list(self._moves(engine))
         if self._is_stuck(engine, {thread for thread, _ in moves}):
             return Outcome.DEADLOCK, path
-        self.final += all(actor.ended for actor in engine.threads)
+        self.final += not moves and all(actor.ended for actor in engine.threads)
         for number, move in enumerate(moves):
             engine = engine if number == 0 else self._replay(path)
             status = engine.step(*move)
@@ -71,8 +72,7 @@ class Search:
         waiting = {number for number, actor in enumerate(engine.threads) if not actor.ended} - able
         if all(engine.threads[number].thread.daemon for number in waiting):
             return False
-        stuck = self.build.tables().stuck([engine.frame(number) for number in range(len(engine.threads))], waiting)
-        return not able or any(not engine.threads[number].thread.daemon for number in stuck)
+        return not able or bool(stuck(self.build, engine))
 
     def _moves(self, engine: Engine) -> Iterator[tuple[int, int]]:
         for thread in range(len(engine.threads)):

@@ -30,7 +30,7 @@ class Watched:
         self.places = Places(build.model.world, build.translation.realised)
         m, memory = allocate(noted(build.model.world, self.recorder.note))
         memory[: len(build.world)] = build.world[: len(memory)]
-        self.engine = Engine(build.translation, build.threads, (m, memory))
+        self.engine = Engine(build.translation, build.threads, (m, memory), build.buffered)
         self.engine.judged = build.judged
         self.recorder.memory, self.recorder.base = memory, ctypes.addressof(m)
         self.threads: list[int] = []

@@ -13,6 +13,8 @@ from septum.translate import tree
 
 def stuck(build: Build, engine: Engine) -> set[int]:
     """Who waits, and can never go on: nobody can, or what the others may still do cannot help. Daemons alone may."""
+    if any(engine.pending(number) for number in range(len(engine.threads))):
+        return set()  # a store that the memory has yet to take may be what any of them waits for
     waiting = {n for n, actor in enumerate(engine.threads) if not actor.ended and not engine.can_step(n)}
     found = build.tables().stuck([engine.frame(number) for number in range(len(engine.threads))], waiting)
     return found if any(not engine.threads[number].thread.daemon for number in found) else set()

@@ -63,8 +63,9 @@ def first_failure(build: Build, engine: Engine, at_rest: bool) -> Failure | None
 
 
 def at_rest(engine: Engine) -> bool:
-    """Every thread has ended, or is a daemon."""
-    return all(actor.ended or actor.thread.daemon for actor in engine.threads)
+    """Every thread has ended, or is a daemon, and the memory has taken all stores."""
+    pending = any(engine.pending(number) for number in range(len(engine.threads)))
+    return not pending and all(actor.ended or actor.thread.daemon for actor in engine.threads)
 
 
 def _ignored(build: Build, failure: Failure) -> bool:

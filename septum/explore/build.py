@@ -6,8 +6,8 @@ import ctypes
 import difflib
 import inspect
 import traceback
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from septum.explore.explore import source
@@ -16,6 +16,7 @@ from septum.explore.unit import explored
 from septum.lang import source as source_module
 from septum.lang.engine import Engine
 from septum.lang.errors import LanguageError, OutOfTime, SeptumError, UserError
+from septum.lang.memory import MEMORY, STORE_BUFFER
 from septum.lang.model import Model, Scenario, Setup, Thread
 from septum.lang.paths import is_built_in, shown_path
 from septum.lang.processes import MEASURING, property_of
@@ -25,6 +26,7 @@ from septum.lang.types import Asked, Size, scope
 from septum.lang.values import Num, Of, Ref, bits
 from septum.reduce.alone import AloneTables
 from septum.reduce.automorphism import Automorphisms
+from septum.reduce.buffered import buffered
 from septum.reduce.footprint import Footprints
 from septum.reduce.meets import MeetingTables
 from septum.translate.translation import Translation
@@ -32,6 +34,9 @@ from septum.translate.tree import Function, called
 
 MAX_ARGUMENTS, MAX_CALLS, MOST_THREADS, MOST_WORLD = 8, 32, 32, 1 << 20
 LANGUAGE = Path(source_module.__file__).parent
+HIDDEN = (id(MEASURING), id(MEMORY))
+"""Sizes that are no part of a scope as a reader sees it."""
+
 ASSERTS, DEADLOCK, PROGRESS, RACE = "asserts", "deadlock", "progress", "race"
 
 
@@ -59,6 +64,7 @@ class Build:
     _tables: AloneTables | None = None
     _meetings: MeetingTables | None = None
     _automorphisms: Automorphisms | None = None
+    _buffered: bytes = b""
     judged: str = ""
     ignored: frozenset[int] = field(default_factory=frozenset)
 
@@ -85,7 +91,17 @@ class Build:
         for site in range(len(self.translation.sites)):
             library.septum_ignore(site, site in self.ignored)
         library.septum_automorphisms(0, None)
+        if self.translation.stores:
+            library.septum_buffered(self.buffered)
         return library
+
+    @property
+    def buffered(self) -> bytes:
+        """For each byte of the world the size of the scalar that begins there, if its stores go through store buffers."""
+        if self.translation.stores and not self._buffered:
+            with scope(self.bindings):
+                self._buffered = buffered(self.footprints(), self.translation.bytes, self.translation.world_size)
+        return self._buffered
 
     def reducible(self, watched: bool = False) -> ctypes.CDLL:
         """The library, with what it needs to reduce: footprints, and automorphisms; use it inside of `scope(build.bindings)`.
@@ -127,17 +143,21 @@ class Build:
 
     def engine(self) -> Engine:
         """A run of the same scenario in Python; use it inside of `scope(build.bindings)`."""
-        engine = Engine(self.translation, self.threads, self.world)
+        engine = Engine(self.translation, self.threads, self.world, self.buffered)
         engine.judged = self.judged
         return engine
 
 
 def build(model: Model, scenario: Scenario, overrides: Mapping[str, int] | None = None, property: str = "") -> Build:
     """The scenario of the model, with sizes overridden by name and every property ignored but the one named."""
+    overrides = overrides or {}
+    memory: dict[object, object] = {size: overrides[size.name] for size in (MEMORY, STORE_BUFFER) if size.name in overrides}
+    if memory:  # of the model, so that its scenarios are still translated together
+        model = replace(model, bindings={**model.bindings, **memory})
     bindings = {**model.bindings, **scenario.bindings}
     known = [*bindings, *(size for one in model.scopes for size in one.sizes)]
     sizes = {size.name: size for size in known if isinstance(size, Size)}
-    for name, value in (overrides or {}).items():
+    for name, value in overrides.items():
         if name not in sizes:
             raise UserError(
                 f"{model.name}, {scenario.name}: has no {name} to set; it has {', '.join(sorted(sizes)) or 'no sizes'}"
@@ -226,7 +246,7 @@ def _unit(model: Model, bindings: Mapping[object, object], peers: Sequence[Scena
     except RecursionError as error:
         raise UserError(f"{model.name}: {_deepest(error)}: too many expressions, blocks or calls in each other") from None
     libraries = Libraries(translation.code, all(one.few_states for one in peers))
-    sizes = tuple(one for one in dict.fromkeys([*bindings, *asked.sizes]) if isinstance(one, Size) and one is not MEASURING)
+    sizes = tuple(one for one in dict.fromkeys([*bindings, *asked.sizes]) if isinstance(one, Size) and id(one) not in HIDDEN)
     _recent[:] = [_Unit(model, bindings, names, translation, threads, worlds, sizes, libraries), *_recent[: RECENT - 1]]
     return _recent[0]
 

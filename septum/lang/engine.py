@@ -21,6 +21,7 @@ from typing import Any
 
 from septum.lang.errors import ModelError, OutOfRange, SeptumError, Violation
 from septum.lang.frames import Frames, Point, Saved, States
+from septum.lang.memory import StoreBuffers
 from septum.lang.model import Thread
 from septum.lang.paths import shown_path
 from septum.lang.processes import MOST_CHOICES, Choose, When, Witness, running
@@ -69,8 +70,13 @@ class Running:
 class Engine:
     """One run of a model. The scope of the model must be active whenever a method is called."""
 
-    def __init__(self, states: States, threads: Sequence[Thread], world: bytes | tuple[Any, memoryview]) -> None:
-        """`world` is what the run starts from: bytes to copy, or a world and a view of its memory to run in, however large."""
+    def __init__(
+        self, states: States, threads: Sequence[Thread], world: bytes | tuple[Any, memoryview], buffered: bytes = b""
+    ) -> None:
+        """`world` is what the run starts from: bytes to copy, or a world and a view of its memory to run in, however large.
+
+        `buffered` says which places have their stores buffered (StoreBuffers), where the memory model has buffers.
+        """
         self.states = states
         self.m, self._memory = world if isinstance(world, tuple) else _copied(states, world)
         self._base = ctypes.addressof(self.m)
@@ -80,23 +86,46 @@ class Engine:
         self.reached: set[Witness] = set()
         self._points: dict[tuple[Frames, int], Point] = {}
         self._frames: dict[tuple[int, int], Frames] = {}
+        self.buffers: StoreBuffers | None = None
+        if states.stores:
+            queues: list[list[tuple[int, int]]] = [[] for _ in self.threads]
+            self.buffers = StoreBuffers(states.stores, buffered, self._memory, self._base, queues)
 
     def choices(self, thread: int) -> int:
-        """How many ways the next step of a thread has; 0 if it has ended."""
+        """How many ways the next step of a thread has; 0 if it has ended, and the memory has taken its stores.
+
+        Where the thread has stores in a buffer, the last way is that the memory takes the oldest.
+        """
+        return self._own_choices(thread) + self.pending(thread)
+
+    def pending(self, thread: int) -> bool:
+        """Whether a thread has stores that the memory has not taken."""
+        return self.buffers is not None and self.buffers.pending(thread)
+
+    def stores(self, thread: int, choice: int) -> bool:
+        """Whether a step is one of the memory, which takes the oldest store of a thread; a thread that waits has no other."""
+        return self.pending(thread) and (choice == self._own_choices(thread) or not self._able(thread))
+
+    def _own_choices(self, thread: int) -> int:
         request = self.threads[thread].request
         if self.threads[thread].ended:
             return 0
-        count = int(request.count()) if isinstance(request, Choose) else 1
+        running.thread = thread
+        with self._buffered():
+            count = int(request.count()) if isinstance(request, Choose) else 1
         return count if 1 <= count <= MOST_CHOICES else 1
 
     def step(self, thread: int, choice: int = 0) -> Status:
         """Runs a thread to its next scheduling point; after FAILED, `failure` says what failed and the run is over."""
         actor = self.threads[thread]
         running.thread, running.judged, running.reached = thread, self.judged, set()
-        if not self.can_step(thread):
+        if self.buffers and self.stores(thread, choice):
+            self.buffers.take(thread)
+            return Status.DONE
+        if not self._able(thread):
             return Status.BLOCKED
         try:
-            with bounded_time():
+            with bounded_time(), self._buffered():
                 self._advance(actor, choice)
         except (AssertionError, Violation) as error:
             self.failure = _failure(error, thread)
@@ -111,10 +140,25 @@ class Engine:
         return Status.DONE
 
     def can_step(self, thread: int) -> bool:
-        """Whether a thread has a next step and does not wait."""
+        """Whether a thread has a next step and does not wait, or the memory has yet to take a store of it."""
+        return self.pending(thread) or self._able(thread)
+
+    def _able(self, thread: int) -> bool:
         actor = self.threads[thread]
         running.thread = thread
-        return not actor.ended and not (isinstance(actor.request, When) and not actor.request.condition())
+        if actor.ended or not isinstance(actor.request, When):
+            return not actor.ended
+        with self._buffered():
+            return actor.request.condition()
+
+    @contextmanager
+    def _buffered(self) -> Iterator[None]:
+        """Inside, what is read and written goes through the store buffers."""
+        running.buffers = self.buffers
+        try:
+            yield
+        finally:
+            running.buffers = None
 
     def assess(self, check: Callable[[Any], None]) -> Failure | None:
         """The clause of a property that the state violates."""
@@ -147,6 +191,8 @@ class Engine:
     def state(self) -> bytes:
         """The bytes of the state, the same as in the C engine."""
         parts = [self.world(), *(self.frame(number) for number in range(len(self.threads)))]
+        if self.buffers:
+            parts = [b"".join(parts).ljust(self.states.buffers, b"\0"), self.buffers.state()]
         return b"".join(parts).ljust(self.states.state_size, b"\0")
 
     def world(self) -> bytes:

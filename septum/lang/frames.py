@@ -48,12 +48,14 @@ class Frames:
 
 
 class States(Protocol):
-    """How the states of a model are laid out, in bytes: the world, then a frame for each thread."""
+    """How the states of a model are laid out, in bytes: the world, a frame for each thread, at `buffers` one for its `stores`."""
 
     layout: type[Realised]
     world_size: int
     frame_size: int
     state_size: int
+    stores: int
+    buffers: int
 
     def frames(self, process: Callable[..., Any], arguments: int) -> Frames:
         """Those of a process that a thread calls with so many numbers."""

@@ -59,11 +59,15 @@ MEASURING = Size("MEASURING", 0)
 
 @dataclass
 class Running:
-    """What the Python engine knows of the step it executes; `judged` is the one property that counts, if not all do."""
+    """What the Python engine knows of the step it executes; `judged` is the one property that counts, if not all do.
+
+    `buffers` are the store buffers (memory.py) while a thread runs, where the memory model has them.
+    """
 
     thread: int = 0
     judged: str = ""
     reached: set[Witness] = field(default_factory=set)
+    buffers: Any = None
 
 
 running = Running()

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar, cast
 
 from septum.lang.errors import ModelError, OutOfRange, UserError
+from septum.lang.memory import kept, loaded, stores
 from septum.lang.paths import shown_path
 from septum.lang.types import Array, Boolean, EnumType, Scalar, SetOf, Size, Slot, Type, boolean, bound, type_name
 
@@ -204,6 +205,8 @@ def _realise_array(of: Array, cache: dict[object, Any]) -> Any:
     if isinstance(of.element, EnumType | SetOf):
         read, as_shown = RealisedArray.__getitem__, _as_shown(of.element)
         made.__getitem__ = lambda self, index: as_shown(read(self, index))
+    if isinstance(of.element, Scalar) and stores():
+        _buffer_elements(of.element, made)
     return made
 
 
@@ -214,7 +217,46 @@ def _realise_struct(of: Any, cache: dict[object, Any]) -> Any:
     for name, field in types.items():
         if isinstance(field, EnumType | SetOf):
             setattr(made, name, _ShownField(getattr(made, name), _as_shown(field)))
+        if isinstance(field, Scalar) and stores():
+            setattr(made, name, _BufferedField(getattr(made, name), _read_as(field)))
     return made
+
+
+def _buffer_elements(of: Scalar, made: Any) -> None:
+    """Under a memory model with store buffers: of an array type, that its elements are read and written through them."""
+    read, write, size, read_as = made.__getitem__, made.__setitem__, of.bits // 8, _read_as(of)
+
+    def buffered_read(self: Any, index: Any) -> Any:
+        found = loaded(ctypes.addressof(self) + self._place(index) * size)
+        return read(self, index) if found is None else read_as(found)
+
+    def buffered_write(self: Any, index: Any, value: Any) -> None:
+        if not kept(ctypes.addressof(self) + self._place(index) * size, _checked(of, value, f"[{index}]")):
+            write(self, index, value)
+
+    made.__getitem__, made.__setitem__ = buffered_read, buffered_write
+
+
+class _BufferedField:
+    """A field that is read and written through the store buffer of the thread that runs, as a descriptor around another."""
+
+    def __init__(self, field: Any, read_as: Callable[[int], int]) -> None:
+        self._field, self._read_as, self.offset, self.size = field, read_as, field.offset, field.size
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        if instance is None:
+            return self
+        found = loaded(ctypes.addressof(instance) + self.offset)
+        return self._field.__get__(instance, owner) if found is None else self._read_as(found)
+
+    def __set__(self, instance: Any, value: int) -> None:
+        if not kept(ctypes.addressof(instance) + self.offset, value):
+            self._field.__set__(instance, value)
+
+
+def _read_as(of: Scalar) -> Callable[[int], int]:
+    """Makes a number what a read of a place of this type gives."""
+    return _as_shown(of) if isinstance(of, EnumType | SetOf) else int
 
 
 class _ShownField:

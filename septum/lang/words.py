@@ -1,8 +1,8 @@
-"""Accesses that are one piece in the kernel, by its names: READ_ONCE() to cmpxchg() of a place, atomic_t, refcount_t, bits.
+"""Accesses that are one piece in the kernel and name their place, by its names: READ_ONCE() to cmpxchg(); and barriers.
 
-`READ_ONCE(m.x)`, `WRITE_ONCE(m.x, v)`, `was = xchg(m.x, v)` and `was = cmpxchg(m.x, old, new)` name the place as a plain access
-does; the others are given the struct: `atomic_inc(m.count)` of a field `count: atomic_t`. The translator reads the first four as
-what `unfolded` makes of them.
+`READ_ONCE(m.x)`, `WRITE_ONCE(m.x, v)`, `was = xchg(m.x, v)` and the other words of PLACED name the place as a plain access does,
+and the translator reads them as what `unfolded` makes of them. Each means what it does on x86: a locked instruction is a full
+barrier, and smp_wmb() is none.
 """
 
 from __future__ import annotations
@@ -17,9 +17,8 @@ from types import CodeType, FrameType
 from typing import Any
 
 from septum.lang.errors import LanguageError
-from septum.lang.processes import atomic, piece_begins, piece_ends
-from septum.lang.struct import Word
-from septum.lang.types import u32, u64
+from septum.lang.memory import drain
+from septum.lang.processes import piece_begins, piece_ends
 
 
 def READ_ONCE(place: Any) -> Any:
@@ -35,6 +34,7 @@ def WRITE_ONCE(place: Any, value: Any) -> None:
 def xchg(place: Any, value: Any) -> Any:
     """xchg(): stores a value, and gives what was there."""
     _store(sys._getframe(1), value)
+    drain()
     return place
 
 
@@ -42,198 +42,96 @@ def cmpxchg(place: Any, old: Any, new: Any) -> Any:
     """cmpxchg(): stores a value if another one is there; gives what was there."""
     if place == old:
         _store(sys._getframe(1), new)
+    drain()
     return place
 
 
-class atomic_t(Word):
-    """atomic_t."""
-
-    counter: u32
-
-
-class refcount_t(Word):
-    """refcount_t."""
-
-    refs: u32
+def smp_store_release(place: Any, value: Any) -> None:
+    """smp_store_release(): one store; x86 keeps the order of stores, and of loads before them."""
+    _store(sys._getframe(1), value)
 
 
-class bits_t(Word):
-    """An unsigned long of flags."""
-
-    bits: u64
-
-
-def atomic_read(v):  # type: ignore[no-untyped-def]
-    """atomic_read()."""
-    return v.counter
+def smp_load_acquire(place: Any) -> Any:
+    """smp_load_acquire(): one load; x86 keeps the order of loads, and of stores after them."""
+    return place
 
 
-def atomic_set(v, i):  # type: ignore[no-untyped-def]
-    """atomic_set()."""
-    v.counter = i
+def smp_store_mb(place: Any, value: Any) -> None:
+    """smp_store_mb(): a store and a full barrier, an xchg() on x86."""
+    _store(sys._getframe(1), value)
+    drain()
 
 
-def atomic_add(i, v):  # type: ignore[no-untyped-def]
-    """atomic_add()."""
-    atomic("one locked instruction")
-    v.counter = v.counter + i
+def try_cmpxchg(place: Any, old: Any, new: Any) -> Any:
+    """try_cmpxchg(): stores a value if another one is there; whether it was. `old` stays as it is."""
+    found = place == old
+    if found:
+        _store(sys._getframe(1), new)
+    drain()
+    return found
 
 
-def atomic_sub(i, v):  # type: ignore[no-untyped-def]
-    """atomic_sub()."""
-    atomic("one locked instruction")
-    v.counter = v.counter - i
+def smp_mb() -> None:
+    """smp_mb(): a full barrier; the stores before it are in memory before anything after it."""
+    drain()
 
 
-def atomic_inc(v):  # type: ignore[no-untyped-def]
-    """atomic_inc()."""
-    atomic("one locked instruction")
-    v.counter = v.counter + 1
+def smp_rmb() -> None:
+    """smp_rmb(): loads stay in order, as they do on x86 anyway."""
 
 
-def atomic_dec(v):  # type: ignore[no-untyped-def]
-    """atomic_dec()."""
-    atomic("one locked instruction")
-    v.counter = v.counter - 1
+def smp_wmb() -> None:
+    """smp_wmb(): stores stay in order, as they do on x86 anyway."""
 
 
-def atomic_inc_return(v):  # type: ignore[no-untyped-def]
-    """atomic_inc_return(): what it is afterwards."""
-    atomic("one locked instruction")
-    v.counter = v.counter + 1
-    return v.counter
+def smp_mb__before_atomic() -> None:
+    """smp_mb__before_atomic(): nothing on x86, where the atomic operation after it is a full barrier."""
 
 
-def atomic_dec_return(v):  # type: ignore[no-untyped-def]
-    """atomic_dec_return(): what it is afterwards."""
-    atomic("one locked instruction")
-    v.counter = v.counter - 1
-    return v.counter
+def smp_mb__after_atomic() -> None:
+    """smp_mb__after_atomic(): nothing on x86, where the atomic operation before it is a full barrier."""
 
 
-def atomic_fetch_add(i, v):  # type: ignore[no-untyped-def]
-    """atomic_fetch_add(): what it was before."""
-    atomic("one locked instruction")
-    was = v.counter
-    v.counter = was + i
-    return was
+def smp_mb__after_spinlock() -> None:
+    """smp_mb__after_spinlock(): nothing on x86, where taking the lock is a full barrier."""
 
 
-def atomic_dec_and_test(v):  # type: ignore[no-untyped-def]
-    """atomic_dec_and_test(): whether it is zero afterwards."""
-    atomic("one locked instruction")
-    v.counter = v.counter - 1
-    return v.counter == 0
+def smp_mb__after_unlock_lock() -> None:
+    """smp_mb__after_unlock_lock(): nothing on x86, where taking the lock is a full barrier."""
 
 
-def atomic_inc_not_zero(v):  # type: ignore[no-untyped-def]
-    """atomic_inc_not_zero(): whether it was not zero, and is one more."""
-    atomic("one locked instruction")
-    if v.counter == 0:
-        return False
-    v.counter = v.counter + 1
-    return True
+def smp_mb__after_srcu_read_unlock() -> None:
+    """smp_mb__after_srcu_read_unlock(): nothing, as srcu_read_unlock() is a full barrier."""
 
 
-def atomic_xchg(v, new):  # type: ignore[no-untyped-def]
-    """atomic_xchg(): what it was before."""
-    atomic("one locked instruction")
-    was = v.counter
-    v.counter = new
-    return was
+def smp_acquire__after_ctrl_dep() -> None:
+    """smp_acquire__after_ctrl_dep(): nothing on x86, which keeps the order of loads."""
 
 
-def atomic_cmpxchg(v, old, new):  # type: ignore[no-untyped-def]
-    """atomic_cmpxchg(): what it was before."""
-    atomic("one locked instruction")
-    was = v.counter
-    if was == old:
-        v.counter = new
-    return was
-
-
-def refcount_read(r):  # type: ignore[no-untyped-def]
-    """refcount_read()."""
-    return r.refs
-
-
-def refcount_set(r, n):  # type: ignore[no-untyped-def]
-    """refcount_set()."""
-    r.refs = n
-
-
-def refcount_inc(r):  # type: ignore[no-untyped-def]
-    """refcount_inc(): WARNs of a count that is zero, whose object may be gone."""
-    atomic("one locked instruction")
-    assert r.refs != 0, "asserts: refcount_t: addition on 0; use-after-free"
-    r.refs = r.refs + 1
-
-
-def refcount_inc_not_zero(r):  # type: ignore[no-untyped-def]
-    """refcount_inc_not_zero(): whether it was not zero, and is one more."""
-    atomic("one locked instruction")
-    if r.refs == 0:
-        return False
-    r.refs = r.refs + 1
-    return True
-
-
-def refcount_dec(r):  # type: ignore[no-untyped-def]
-    """refcount_dec(): WARNs where it comes to zero, as nobody would free."""
-    atomic("one locked instruction")
-    assert r.refs > 1, "asserts: refcount_t: decrement hit 0; leaking memory"
-    r.refs = r.refs - 1
-
-
-def refcount_dec_and_test(r):  # type: ignore[no-untyped-def]
-    """refcount_dec_and_test(): whether it is zero afterwards."""
-    atomic("one locked instruction")
-    assert r.refs != 0, "asserts: refcount_t: underflow; use-after-free"
-    r.refs = r.refs - 1
-    return r.refs == 0
-
-
-def test_bit(nr, flags):  # type: ignore[no-untyped-def]
-    """test_bit()."""
-    return flags.bits & (u64(1) << (nr & 63)) != 0
-
-
-def set_bit(nr, flags):  # type: ignore[no-untyped-def]
-    """set_bit()."""
-    atomic("one locked instruction")
-    flags.bits = flags.bits | (u64(1) << (nr & 63))
-
-
-def clear_bit(nr, flags):  # type: ignore[no-untyped-def]
-    """clear_bit()."""
-    atomic("one locked instruction")
-    flags.bits = (flags.bits | (u64(1) << (nr & 63))) ^ (u64(1) << (nr & 63))
-
-
-def test_and_set_bit(nr, flags):  # type: ignore[no-untyped-def]
-    """test_and_set_bit(): whether it was set before."""
-    atomic("one locked instruction")
-    was = flags.bits & (u64(1) << (nr & 63)) != 0
-    flags.bits = flags.bits | (u64(1) << (nr & 63))
-    return was
-
-
-def test_and_clear_bit(nr, flags):  # type: ignore[no-untyped-def]
-    """test_and_clear_bit(): whether it was set before."""
-    atomic("one locked instruction")
-    was = flags.bits & (u64(1) << (nr & 63)) != 0
-    flags.bits = (flags.bits | (u64(1) << (nr & 63))) ^ (u64(1) << (nr & 63))
-    return was
+def barrier() -> None:
+    """barrier(): for the compiler alone."""
 
 
 # -- what stands in a place that is given by name
 
 
-PLACED: dict[str, int] = {"READ_ONCE": 1, "WRITE_ONCE": 2, "xchg": 2, "cmpxchg": 3}
+PLACED: dict[str, int] = {
+    "READ_ONCE": 1, "smp_load_acquire": 1, "WRITE_ONCE": 2, "smp_store_release": 2, "smp_store_mb": 2,
+    "xchg": 2, "cmpxchg": 3, "try_cmpxchg": 3,
+}  # fmt: skip
 """The words whose first argument is a place, and how many arguments they have."""
 
+LOADS, STORES = ("READ_ONCE", "smp_load_acquire"), ("WRITE_ONCE", "smp_store_release", "smp_store_mb")
+"""Those of them that are expressions, and those that give nothing."""
 
-HIDDEN = {"piece_begins__": piece_begins, "piece_ends__": piece_ends}
+BARRIERS = (
+    smp_rmb, smp_wmb, smp_mb__before_atomic, smp_mb__after_atomic, smp_mb__after_spinlock, smp_mb__after_unlock_lock,
+    smp_mb__after_srcu_read_unlock, smp_acquire__after_ctrl_dep, barrier,
+)  # fmt: skip
+"""The barriers that do nothing on x86."""
+
+
+HIDDEN = {"piece_begins__": piece_begins, "piece_ends__": piece_ends, "drain__": smp_mb}
 """Names that only `unfolded` writes."""
 
 
@@ -276,7 +174,7 @@ class _Unfold(ast.NodeTransformer):
         word = self._word(node)
         if word is None:
             return self.generic_visit(node)
-        if word != "READ_ONCE":
+        if word not in LOADS:
             self._refuse(node, f"{word}() stands in a line of its own", f"was = {ast.unparse(node)}")
         return self.generic_visit(node.args[0])
 
@@ -289,12 +187,12 @@ class _Unfold(ast.NodeTransformer):
 
     def _statement(self, node: ast.stmt, value: ast.expr, target: str) -> ast.AST | list[ast.AST]:
         word = self._word(value)
-        if word is None or word == "READ_ONCE":
+        if word is None or word in LOADS:
             return self.generic_visit(node)
         assert isinstance(value, ast.Call)
-        if not target or (word == "WRITE_ONCE" and not isinstance(node, ast.Expr)):
-            self._refuse(value, f"{word}() gives nothing" if word == "WRITE_ONCE" else f"the result of {word}() has no name",
-                         ast.unparse(value) if word == "WRITE_ONCE" else f"was = {ast.unparse(value)}")  # fmt: skip
+        if not target or (word in STORES and not isinstance(node, ast.Expr)):
+            self._refuse(value, f"{word}() gives nothing" if word in STORES else f"the result of {word}() has no name",
+                         ast.unparse(value) if word in STORES else f"was = {ast.unparse(value)}")  # fmt: skip
         place, *values = (self.visit(argument) for argument in value.args)
         return list(_placed(word, node, value, target, place, values))
 
@@ -322,17 +220,26 @@ def _placed(
             ast.copy_location(part, value)
         return ast.copy_location(made, node)
 
+    def say(name: str) -> ast.stmt:
+        return at(ast.Expr(ast.Call(ast.Name(name, ast.Load()), [], [])))
+
     stored = copy.deepcopy(place)
     stored.ctx = ast.Store()  # type: ignore[attr-defined]
-    if word == "WRITE_ONCE":
-        yield at(ast.Assign([stored], values[0]))
-        return
     store = ast.Assign([stored], values[-1])
-    yield at(ast.Expr(ast.Call(ast.Name("piece_begins__", ast.Load()), [], [])))
-    yield at(ast.Assign([ast.Name(target, ast.Store())], place))
-    if word == "xchg":
+    if word in STORES:
         yield at(store)
+        if word == "smp_store_mb":
+            yield say("drain__")
+        return
+    yield say("piece_begins__")
+    yield say("drain__")
+    name = ast.Name(target, ast.Store())
+    if word == "try_cmpxchg":
+        yield at(ast.Assign([name], ast.Compare(place, [ast.Eq()], [values[0]])))
+        yield at(ast.If(ast.Name(target, ast.Load()), [store], []))
     else:
-        test = ast.Compare(ast.Name(target, ast.Load()), [ast.Eq()], [values[0]])
-        yield at(ast.If(test, [store], []))
-    yield at(ast.Expr(ast.Call(ast.Name("piece_ends__", ast.Load()), [], [])))
+        yield at(ast.Assign([name], place))
+        found = ast.Compare(ast.Name(target, ast.Load()), [ast.Eq()], [values[0]])
+        yield at(store if word == "xchg" else ast.If(found, [store], []))
+    yield say("drain__")
+    yield say("piece_ends__")

@@ -35,7 +35,7 @@ class AloneTables:
         self._judged = sets([self._masks(footprints.judged).reads], self.words)
         first = [[self._first[call] for call in program] + [0] * (MOST_CALLS - len(program)) for program in footprints.programs]
         self._roots = (ctypes.c_uint32 * (len(first) * MOST_CALLS))(*(number for program in first for number in program))
-        self._rests = [[_total(program[call + 1 :]) for call in range(MOST_CALLS)] for program in footprints.programs]
+        self._rests = [[total(program[call + 1 :]) for call in range(MOST_CALLS)] for program in footprints.programs]
         self._rest = sets((mask for rests in self._rests for of in rests for mask in self._masks(of)), self.words)
 
     def meetings(self, places: Places, size: int) -> MeetingTables:
@@ -93,7 +93,7 @@ class _Bits:
         self._of_paths: dict[int, int] = {}
         paths = list(footprints.paths)
         places = _places(paths)
-        totals = [_total(program) for program in footprints.programs]
+        totals = [total(program) for program in footprints.programs]
         steps = list(steps)
         signatures: dict[object, int] = {}
         self.count = 0
@@ -122,12 +122,12 @@ class _Bits:
         return self._of_paths[paths]
 
 
-def _total(program: list[Context]) -> Footprint:
+def total(program: list[Context]) -> Footprint:
     """What these calls touch."""
-    total = Footprint()
+    found = Footprint()
     for context in program:
-        total |= context.total
-    return total
+        found |= context.total
+    return found
 
 
 def _matters(mask: int, totals: list[Footprint], judged: Footprint) -> bool:

@@ -2,6 +2,7 @@
  *
  * Python gives them all, as the moves and renamings of bytes that each comes to. Of the images of a state the one is taken whose frames
  * are least, with everything blank that a renaming may change; where several are, each gets its canonical names, and the least is taken.
+ * A state in which stores wait in buffers, which no renaming knows, keeps its names.
  *
  * Offers model_canonical; septum_automorphisms to Python. */
 
@@ -97,6 +98,11 @@ static void model_canonical(const uint8_t *from, uint8_t *to)
     uint8_t frames[MAX_THREADS][FRAME_SIZE];
     _Alignas(16) uint8_t renamed[STATE_SIZE], other[STATE_SIZE];
     const automorphism_t *all = model_automorphisms.of, *end = all + model_automorphisms.count, *best = all;
+    for (unsigned thread = 0; thread < MAX_THREADS; thread++)
+        if (HAS_STORES(from, thread)) {
+            memcpy(to, from, STATE_SIZE);
+            return;
+        }
     if (all == end) {
         canonical_names(from, to);
         return;

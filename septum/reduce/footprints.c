@@ -24,6 +24,13 @@ static struct {
     const uint64_t *rest;       /* of thread and call: what is read and written in the calls after it */
 } model_footprints;
 
+/* A store that waits in a buffer is one that its thread has yet to make: of any place. */
+#ifdef STORES
+#define HAS_STORES(state, thread) has_stores(state, thread)
+#else
+#define HAS_STORES(state, thread) 0
+#endif
+
 typedef struct others {
     uint64_t reads[PLACE_WORDS], writes[PLACE_WORDS];
 } others_t;
@@ -55,6 +62,8 @@ static void add_later(const uint8_t *state, unsigned thread, others_t *others)
     const uint8_t *frame = frame_of((uint8_t *)(uintptr_t)state, thread);
     uint32_t spots[MOST_CALLS_DEEP], words = model_footprints.words;
 
+    if (HAS_STORES(state, thread))
+        memset(others->writes, 0xff, words * sizeof(uint64_t));
     if (frame[0] == ENDED)
         return;
     unsigned depth = find_spots(frame, thread, spots);
@@ -103,7 +112,7 @@ static enum alone model_alone(const uint8_t *state, unsigned thread, const other
     uint32_t spots[MOST_CALLS_DEEP];
     int empty = 1, loops = 0, meets = 0;
 
-    if (!reductions || frame[0] == ENDED)
+    if (!reductions || frame[0] == ENDED || HAS_STORES(state, thread))
         return NOT_ALONE;
     for (unsigned depth = find_spots(frame, thread, spots); depth--;) {
         const spot_t *spot = &model_footprints.spots[spots[depth]];

@@ -129,6 +129,8 @@ class Printer:
             case tree.Assertion(test=test, site=site):
                 holds = "holds_not" if site.kind == "warn_on" else "holds"
                 return f"{holds}(c, {self.c(test)}, {self.unit.sites.number(site)})"
+            case tree.Drain():
+                return "drain(c, w)"
         assert isinstance(node, tree.Note)
         return self._note(node)
 
@@ -273,7 +275,11 @@ class Printer:
             self.out(f"v_{node.name} = ({c_of(self.unit, kind)})({self.c(node.value)});")
 
     def _store(self, node: tree.Store) -> None:
-        written, value, of = self._access("WRITE", node), self.c(node.value), c_of(self.unit, node.place.kind)
+        value, of = self.c(node.value), c_of(self.unit, node.place.kind)
+        if self.unit.stores:
+            self.out(f"{{ {of} value = ({of}){value}; STORE({self.c(node.place)}, value); }}")
+            return
+        written = self._access("WRITE", node)
         first = f"{of} value = ({of}){value}; {written} = value;"
         self.out(f"{{ {first} }}" if node.value.changes else f"{written} = {value};")
 

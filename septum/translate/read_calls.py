@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from septum.lang import processes
+from septum.lang import processes, words
 from septum.lang.measure import PLACES
 from septum.lang.struct import resolve
 from septum.lang.types import Boolean, Index, Scalar, SetOf, type_name, u8
@@ -182,6 +182,20 @@ def _marked(says: str) -> Callable[[Reader, ast.Call], tree.Expression]:
     return lambda r, node: tree.Note(r.at(node), NOTHING, says)
 
 
+def _barrier(r: Reader, node: ast.Call) -> tree.Expression:
+    if node.args:
+        r.refuse(node, f"{written(node.func)}() takes no arguments", f"{written(node.func)}()")
+    return tree.Drain(r.at(node), NOTHING)
+
+
+def is_idle(r: Reader, node: ast.expr) -> bool:
+    """Whether an expression is a call of a barrier that does nothing, here or under this memory model."""
+    found = r.expression(node.func) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name | ast.Attribute) else None
+    if not isinstance(found, Static) or not callable(found.object):
+        return False
+    return found.object in words.BARRIERS or (found.object is words.smp_mb and not r.around.buffers)
+
+
 def _length(r: Reader, node: ast.Call) -> tree.Expression:
     array = element_type(_argument(r, node))
     if array is None:
@@ -229,6 +243,7 @@ BUILTINS: Mapping[Any, Callable[[Reader, ast.Call], tree.Expression]] = {
     processes.alike: _reason("alike", 'alike("free pages are alike")'),
     processes.atomic: _reason("atomic", 'atomic("one word in the kernel")'),
     processes.commutes: _reason("commutes", 'commutes("an unlock can only let others go on sooner")'),
+    words.smp_mb: _barrier,
     processes.piece_begins: _marked("one_piece"), processes.piece_ends: _marked("no_piece"),
     processes.warn_on: _kernel_assertion("warn_on"), processes.bug_on: _kernel_assertion("bug_on"),
     processes.when: _misplaced, processes.choose: _misplaced, processes.each: _misplaced, range: _misplaced,

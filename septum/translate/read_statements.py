@@ -15,7 +15,7 @@ from septum.lang.types import Array, Index, Scalar, SetOf, type_name
 from septum.lang.values import NOTHING, Kind, Nothing, Num, Of, Ref, kind_of, stored
 from septum.translate import tree
 from septum.translate.fold import COMPARISONS, decided
-from septum.translate.read_calls import message_of, shown_by
+from septum.translate.read_calls import is_idle, message_of, shown_by
 from septum.translate.read_operators import binary
 from septum.translate.read_yields import pause
 from septum.translate.reader import Reader, Static, Table, is_interchangeable, refuse_at, written
@@ -54,7 +54,8 @@ def _expr(r: Reader, node: ast.Expr) -> Iterator[tree.Statement]:
         return
     if not isinstance(node.value, ast.Call):
         r.refuse(node, "an expression that does nothing", "an assignment or a call")
-    yield tree.Evaluate(r.at(node), r.value(node.value))
+    if not is_idle(r, node.value):
+        yield tree.Evaluate(r.at(node), r.value(node.value))
 
 
 def _assert(r: Reader, node: ast.Assert) -> Iterator[tree.Statement]:

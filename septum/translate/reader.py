@@ -36,11 +36,15 @@ class Static:
 
 @dataclass(frozen=True)
 class Around:
-    """What a function is read in: the world, the fields of structs under the scope, and the functions that it calls."""
+    """What a function is read in: the world, the fields of structs under the scope, and the functions that it calls.
+
+    `buffers`: the memory model has store buffers.
+    """
 
     world: type[Struct]
     reference_bits: int
     measuring: bool
+    buffers: bool
     fields: Callable[[Any], dict[str, object]]
     function: Callable[[Source, ast.AST, Callable[..., Any], Sequence[Expression]], Function]
 

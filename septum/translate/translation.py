@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from septum.lang.frames import Frames
 from septum.lang.measure import ANSWERED, BENEATH, ENTERED, MEASURED_CALLS, Place
+from septum.lang.memory import BOUND_MET, buffer_bytes, stores
 from septum.lang.model import Property
 from septum.lang.places import Places
 from septum.lang.processes import MEASURING, Meter, Witness, is_process
@@ -49,12 +50,12 @@ class Translation:
 
     def __init__(self, world: type[Struct], threads: int, covered_file: Path | None = None) -> None:
         self.world, self.threads, self.covered_file = world, threads, covered_file
-        self.measuring = bool(MEASURING.value)
+        self.measuring, self.stores = bool(MEASURING.value), stores()
         self.measured_calls: tuple[str, ...] = MEASURED_CALLS
         self.entries: list[Function] = []
         self.properties: list[Function] = []
         self.always: list[Function] = []
-        self.code, self.frame_size, self.state_size = "", 0, 0
+        self.code, self.frame_size, self.buffers, self.state_size = "", 0, 0, 0
         self.realised: dict[object, Any] = {}
         self.layout: type[Realised] = realise(world, self.realised)
         self.bytes = Places(world, self.realised)
@@ -64,10 +65,12 @@ class Translation:
         self._in_progress: list[tuple[Any, ...]] = []
         self.sites, self.named = Numbered[Site](), Numbered[Named]()
         self.witnesses, self.meters = Numbered[Witness](), Numbered[Meter]()
+        if self.stores:
+            self.witnesses.number(BOUND_MET)
         self.places, self.entered, self.covered_lines = Numbered[Place](), Numbered[str](), Numbered[int]()
         self._names: dict[object, str] = {}
         self.types: list[str] = []
-        self._around = Around(world, self.reference_bits, self.measuring, self.bytes.fields, self._called)
+        self._around = Around(world, self.reference_bits, self.measuring, bool(self.stores), self.bytes.fields, self._called)
         self.c_name(world)
 
     # -- functions
@@ -153,7 +156,8 @@ class Translation:
                 self.properties.append(function)
                 self.always += [] if one.at_rest else [function]
         self.frame_size = 2 + max((entry.frames.size for entry in self.entries if entry.frames), default=0)
-        self.state_size = (self.world_size + self.threads * self.frame_size + 7) // 8 * 8
+        self.buffers = self.world_size + self.threads * self.frame_size
+        self.state_size = (self.buffers + self.threads * buffer_bytes(self.stores) + 7) // 8 * 8
 
     # -- numbers in the C
 

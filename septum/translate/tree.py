@@ -175,8 +175,12 @@ class Note(Expression):
     value: Expression | None = None
 
 
+class Drain(Expression):
+    """The stores in the buffer of the thread that runs go to memory."""
+
+
 class Outcome(Expression):
-    """What a process gave that has just come to its end."""
+    """What a process gave that has just ended."""
 
     of: Invoke
 
@@ -371,7 +375,7 @@ def changes(node: Node) -> bool:
     """Whether a node of itself changes the state, or notes an event."""
     if isinstance(node, Note):
         return isinstance(node.what, Witness)
-    return isinstance(node, Store) or (isinstance(node, Call) and node.callee.changes)
+    return isinstance(node, Store | Drain) or (isinstance(node, Call) and node.callee.changes)
 
 
 def within(node: Expression, *of: type[Convert] | type[Checked]) -> Expression:

@@ -14,6 +14,9 @@ from septum.translate.tree import Choose, Function, called
 
 HERE = Path(__file__).parent
 
+OWN_STEPS = "#define model_step own_step\n#define model_choices own_choices"
+"""In front of threads.c where a thread makes other moves beside its own: those of buffered.c."""
+
 
 def threads(unit: Translation, properties: Sequence[Property], *behind: str, observer: str = "") -> str:
     """The C of a model whose processes threads run, with a program `behind` that steps them; it is kept as the unit's code.
@@ -21,7 +24,10 @@ def threads(unit: Translation, properties: Sequence[Property], *behind: str, obs
     The unit has read its entries, and judges these properties. An `observer` is told what is measured, in place of measure.c.
     """
     parts = [*_functions(unit, [*unit.entries, *unit.properties], observer), _enter(unit), _check(unit, properties)]
-    unit.code = "\n".join([*parts, (HERE / "threads.c").read_text(), *behind])
+    steps = (HERE / "threads.c").read_text()
+    if unit.stores:
+        steps = "\n".join([OWN_STEPS, steps, (HERE / "buffered.c").read_text()])
+    unit.code = "\n".join([*parts, steps, *behind])
     return unit.code
 
 
@@ -43,7 +49,8 @@ def _functions(unit: Translation, roots: Iterable[Function], observer: str = "")
     texts = [print_function(unit, function) for function in functions]
     heads = [f"{signature(unit, function)} __attribute__((unused));" for function in functions]
     measure = (observer or (HERE / "measure.c").read_text()) if unit.measuring else ""
-    return [(HERE / "runtime.h").read_text(), _constants(unit, functions), *unit.types, measure, *heads, *texts]
+    buffers = [(HERE / "buffers.c").read_text()] if unit.stores else []
+    return [(HERE / "runtime.h").read_text(), _constants(unit, functions), *unit.types, *buffers, measure, *heads, *texts]
 
 
 def _constants(unit: Translation, functions: Iterable[Function]) -> str:
@@ -54,6 +61,7 @@ def _constants(unit: Translation, functions: Iterable[Function]) -> str:
         f"#define WITNESSES {len(unit.witnesses)}", f"#define COVERAGE {len(unit.covered_lines)}",
         f"#define EXPRESSIONS {len(unit.named)}",
         *(["#define MEASURING"] if unit.measuring else []),
+        *([f"#define STORES {unit.stores}", f"#define BUFFERS {unit.buffers}ull"] if unit.stores else []),
         f"#define HAS_CHOICES {int(choices)}", f"static uint8_t model_ignored[{len(unit.sites) + 1}];",
         f"static uint8_t model_covered[{len(unit.covered_lines) + 1}];",
     ])  # fmt: skip

@@ -1,0 +1,25 @@
+"""Which places need store buffers: those that one thread writes and another touches. Nobody can tell when others are stored."""
+
+from __future__ import annotations
+
+from septum.lang.places import Places
+from septum.reduce.alone import total
+from septum.reduce.footprint import Footprints
+
+
+def buffered(footprints: Footprints, places: Places, size: int) -> bytes:
+    """For each byte of a world of `size` bytes: that of the scalar which begins there if its stores are buffered, else 0."""
+    touching, written = dict[int, set[int]](), set[int]()
+    for thread, program in enumerate(footprints.programs):
+        touched = total(program)
+        for paths, writes in ((touched.reads, False), (touched.writes, True)):
+            for path in footprints.places(paths):
+                for offset in places.offsets(path):
+                    touching.setdefault(offset, set()).add(thread)
+                    if writes:
+                        written.add(offset)
+    found = bytearray(size)
+    for offset in written:
+        if len(touching[offset]) > 1:
+            found[offset] = places.scalar(offset)[1].bits // 8
+    return bytes(found)
