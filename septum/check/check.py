@@ -24,9 +24,10 @@ from septum.explore.explore import Budget, Exploration, Outcome, Progress, explo
 from septum.explore.watching import Watching
 from septum.kvm.versions import release
 from septum.lang.errors import EnginesDisagree, ModelError, OutOfTime, UserError
+from septum.lang.memory import BOUND_MET, memory_sizes
 from septum.lang.model import Model, Scenario
 from septum.lang.paths import shown_path
-from septum.lang.processes import property_of
+from septum.lang.processes import Witness, property_of
 from septum.lang.types import scope
 from septum.progress.livelock import Livelock, find_livelock
 from septum.tdx.versions import version_number
@@ -73,6 +74,8 @@ def check(
     notice: Notice | None = None,
     livelocks: bool = False,
     races: bool = True,
+    memory: str = "sc",
+    store_buffer: int | None = None,
 ) -> Result:
     """Explores one scenario of a design; the Result says what came out.
 
@@ -83,10 +86,12 @@ def check(
     long check is kept in the cache directory; with `resume` it goes on from there, and `notice` is told from where.
 
     A scenario that is explored to the end is searched for fair cycles with `livelocks`, or where `property` is progress. With
-    `races` its steps are watched for those that another thread may come into, unless another property is judged alone. Raises
-    UserError for a design or a name that cannot be used.
+    `races` its steps are watched for those that another thread may come into, unless another property is judged alone. `memory`
+    is "sc" or "x86-tso", where `store_buffer` is how many stores of a thread may wait (default: what the model says, or 4); races
+    and progress are judged under "sc". Raises UserError for a design or a name that cannot be used.
     """
     _check_reductions(reduce)
+    buffers = memory_sizes(memory, store_buffer)
     began = Clock(budget.seconds)
     try:
         with deadline(budget.seconds):
@@ -95,15 +100,17 @@ def check(
             missing = ", ".join(sorted(chosen.needs - model.operations))
             if missing:
                 return Result(model.name, scenario, Verdict.NOT_APPLICABLE, reason=f"the design has no {missing}", engine=engine)
-            given = {"VCPUS": vcpus, "PAGES": pages, "KERNEL": release(kernel), "MODULE": version_number(module)}
+            given = {"VCPUS": vcpus, "PAGES": pages, "KERNEL": release(kernel), "MODULE": version_number(module), **buffers}
             sizes = sizes_given(model, chosen, scope_name, given)
             lacks_compiler = engine == "c" and not has_compiler()
             engine = "python" if lacks_compiler else engine
             livelocks |= property == PROGRESS
+            if buffers and (livelocks or property == RACE):
+                raise UserError(f"{RACE if property == RACE else PROGRESS} is judged under --memory sc")
             if livelocks and engine == "python":
                 raise UserError(f"progress is judged by the C engine{f'; {NO_COMPILER}' if lacks_compiler else ''}")
             built, threads = build(model, chosen, sizes, property), threads or os.cpu_count() or 1
-            watching = _watching(property, races) if engine == "c" else Watching.NOTHING
+            watching = _watching(property, races) if engine == "c" and not buffers else Watching.NOTHING
             with scope(built.bindings):
                 if property and not judges(built, property):
                     why = f"nothing that it runs belongs to {property}"
@@ -380,18 +387,19 @@ class _Check:
             states=found.states, transitions=found.transitions,
             depth=found.depth, seconds=found.seconds, collision=found.collision_chance, engine=self.engine, scope=self._scope(),
             witnesses=self._witnesses(found), unexecuted=self._unexecuted(found),
-            file=shown_path(str(self.built.model.file or "")) if self.built.model.file else "", **more,
+            file=shown_path(str(self.built.model.file or "")) if self.built.model.file else "",
+            store_buffer=self.built.translation.stores, bound_met=self._reached(found, BOUND_MET), **more,
         )  # fmt: skip
 
     def _scope(self) -> dict[str, int]:
         return {size.name: size.value for size in self.built.sizes}
 
     def _witnesses(self, found: Exploration) -> dict[str, bool]:
-        translation = self.built.translation
-        return {
-            witness.name: witness in translation.witnesses and bool(found.witnesses >> translation.witnesses.index(witness) & 1)
-            for witness in self.built.scenario.witnesses
-        }
+        return {witness.name: self._reached(found, witness) for witness in self.built.scenario.witnesses}
+
+    def _reached(self, found: Exploration, witness: Witness) -> bool:
+        known = self.built.translation.witnesses
+        return witness in known and bool(found.witnesses >> known.index(witness) & 1)
 
     def _unexecuted(self, found: Exploration) -> tuple[int, ...]:
         lines = self.built.translation.covered_lines

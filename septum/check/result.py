@@ -56,7 +56,7 @@ class Step:
 
     `passed` are the locks that it took and released again. `begins` are the reads of the first line that ran, where the step is
     the first of a call. `needed` says that the failed clause depends on the step, `touches` by which places; a step may be needed
-    for its choice alone, or as the last.
+    for its choice alone, or as the last. `takes`: it is one of the memory, which takes the thread's oldest store from its buffer.
     """
 
     thread: str
@@ -69,6 +69,7 @@ class Step:
     begins: tuple[Touch, ...] = ()
     needed: bool = False
     touches: tuple[Touch, ...] = ()
+    takes: bool = False
 
     @property
     def call(self) -> Call:
@@ -140,7 +141,9 @@ class Result:
 
     `property` and `clause` say what broke ("custody", "page 7 is freed twice"); `witnesses` maps each declared event to whether
     it was reached; `scope` are the sizes of the world by name; `unexecuted` are lines of
-    `file`, the design's, that no schedule ran; `collision` is the chance that a fingerprint collision hid a state.
+    `file`, the design's, that no schedule ran; `collision` is the chance that a fingerprint collision hid a state. Under x86-tso
+    `store_buffer` is how many stores of a thread may wait, else 0; `bound_met`: one more would have, and what it leads to was
+    not explored.
     """
 
     design: str
@@ -160,6 +163,8 @@ class Result:
     unexecuted: tuple[int, ...] = ()
     file: str = ""
     counterexample: Counterexample | None = None
+    store_buffer: int = 0
+    bound_met: bool = False
 
     @builtins.property  # the field `property` hides the decorator here
     def holds(self) -> bool:

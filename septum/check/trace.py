@@ -26,6 +26,9 @@ from septum.lang.values import Ref
 
 Schedule = Sequence[tuple[int, int]]
 
+MEMORY = Call("memory", "", 0, "")
+"""What stands in the place of a function where the memory takes a store."""
+
 
 @dataclass(frozen=True)
 class Trace:
@@ -110,6 +113,11 @@ class Replay:
         if (failure is None) is (end is End.VIOLATION) or (end is End.DEADLOCK and not stuck(self.build, self.engine)):
             raise EnginesDisagree(f"{self.build.scenario.name}: the schedule ends without {end.value} in the Python engine")
         standing = tuple(self.standing(number) for number in range(len(self.engine.threads)))
+        if self.engine.buffers and end is not End.DEADLOCK:  # a slice does not know which store a read saw
+            assert failure
+            return Trace(
+                tuple(replace(step, needed=True) for step in steps), standing, property_of(failure.clause), failure.clause
+            )
         found = Slice(self.watched, [step.locks for step in steps])
         if failure is None:
             if end is End.RACE:  # what it depends on is known where the race is
@@ -117,6 +125,8 @@ class Replay:
             who = stuck(self.build, self.engine)
             found.of_waits(who)
             clause = deadlock_clause(self.build, self.watched, steps, {number: standing[number] for number in sorted(who)})
+            if self.engine.buffers:
+                return Trace(tuple(replace(step, needed=True) for step in steps), standing, DEADLOCK, clause)
             return Trace(_with_last(marked(steps, found)), standing, DEADLOCK, clause)
         return Trace(_with_last(marked(steps, found.of_failure())), standing, property_of(failure.clause), failure.clause)
 
@@ -154,7 +164,9 @@ class Replay:
         name = self.build.scenario.name
         if not 0 <= thread < len(self.engine.threads) or not 0 <= choice < self.engine.choices(thread):
             raise EnginesDisagree(f"{name}: there is no thread {thread} with a choice {choice} in the Python engine")
-        before, from_stack, ways = self.engine.world(), self.stack(thread), self.engine.choices(thread)
+        takes = self.engine.stores(thread, choice)
+        before, from_stack = self.engine.world(), (MEMORY,) if takes else self.stack(thread)
+        ways, waiting = self.engine.choices(thread) - self.engine.pending(thread), self._waiting(thread)
         known, number = set(self.engine.reached), len(self.watched.threads)
         status = self.watched.step(thread, choice)
         if status is Status.BLOCKED:
@@ -162,12 +174,23 @@ class Replay:
         failure = self.engine.failure if status is Status.FAILED else None
         if failure and _ignored(self.build, failure):
             raise EnginesDisagree(f"{name}: {failure.clause}, which is not judged, in the Python engine")
-        changes = tuple(self.changes(before, self.engine.world()))
+        stored = self._waiting(thread)[len(waiting) :] if not takes else ()
+        changes = (*self.changes(before, self.engine.world()), *stored)
         events = tuple(sorted(witness.name for witness in self.engine.reached - known))
         runs = self.engine.threads[thread].thread.name
-        begins = self.watched.begins(number, from_stack[-1].function) if from_stack[-1].source.startswith("def ") else ()
-        chosen, passed = choice if ways > 1 else None, self._passed(thread, number, changes)
-        return Step(runs, chosen, from_stack, changes, self.held(thread), events, passed, begins), failure
+        first = from_stack[-1]
+        begins = self.watched.begins(number, first.function) if first.source.startswith("def ") else ()
+        chosen, passed = choice if ways > 1 and not takes else None, self._passed(thread, number, changes)
+        return Step(runs, chosen, from_stack, changes, self.held(thread), events, passed, begins, takes=takes), failure
+
+    def _waiting(self, thread: int) -> tuple[Change, ...]:
+        """The stores of a thread that the memory has yet to take, oldest first."""
+        world, found = self.engine.world(), list[Change]()
+        for offset, value in self.engine.buffers.queues[thread] if self.engine.buffers else ():
+            path, of = self.places.scalar(offset)
+            old = int.from_bytes(world[offset : offset + of.bits // 8], "little")
+            found.append(Change(path, of.show(old), f"{of.show(value)}, buffered"))
+        return tuple(found)
 
     def _passed(self, thread: int, number: int, changes: Sequence[Change]) -> tuple[str, ...]:
         """The locks that a step took and released: written, and as before."""

@@ -51,6 +51,10 @@ NUMBER = click.IntRange(min=1)
     default=True,
     help="Look for steps that another thread may come into, as no lock keeps it out (default: yes).",
 )
+@click.option(
+    "--memory", type=click.Choice(["sc", "x86-tso"]), default="sc", help="How memory keeps the order of accesses (default: sc)."
+)
+@click.option("--store-buffer", metavar="N", type=NUMBER, help="How many stores of a thread may wait under x86-tso (default: 4).")
 @click.option("--resume", is_flag=True, help="Keep each check on disk, and go on with one that was killed or ran out of budget.")
 @click.option("--json", "form", flag_value="json", help="Print one JSON document.")
 @click.option("--mail", "form", flag_value="mail", help="Print what was checked in at most 72 columns, to be quoted in a mail.")
@@ -148,6 +152,7 @@ def _write_ftrace(result: Result, name: str, options: dict[str, Any]) -> None:
     from septum.check.schedules import schedule
     from septum.explore.build import sizes_given
     from septum.kvm.versions import release
+    from septum.lang.memory import memory_sizes
     from septum.report.ftrace import written
     from septum.tdx.versions import version_number
 
@@ -156,7 +161,8 @@ def _write_ftrace(result: Result, name: str, options: dict[str, Any]) -> None:
     model = names.load(result.design)
     scenario = next(one for one in model.scenarios if one.name == result.scenario)
     versions = {"KERNEL": release(options["kernel"]), "MODULE": version_number(options["module"])}
-    given = {"VCPUS": options["vcpus"], "PAGES": options["pages"], **versions}
+    buffers = memory_sizes(options["memory"], options["store_buffer"])
+    given = {"VCPUS": options["vcpus"], "PAGES": options["pages"], **versions, **buffers}
     sizes = sizes_given(model, scenario, options["scope_name"], given)
     build, steps = schedule(model, result, sizes)
     what = f"the counterexample: {result.clause}" if result.counterexample else "a run"
@@ -192,6 +198,8 @@ def mail(results: Sequence[Result], options: dict[str, Any]) -> str:
     for name, key in named.items():
         words += [f"--{name}", str(options[key])] if options[key] else []
     words += ["--progress"] if options["livelocks"] else []
+    words += ["--memory", options["memory"]] if options["memory"] != "sc" else []
+    words += ["--store-buffer", str(options["store_buffer"])] if options["store_buffer"] else []
     if options["reduce"] != _reductions("all"):
         words += ["--reduce", ",".join(sorted(options["reduce"])) or "none"]
     return letter.render(

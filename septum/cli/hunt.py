@@ -39,6 +39,10 @@ INTERRUPTED, NOT_STARTED, STOPPED = "interrupted", "not started", "stopped"
 @click.option("--vcpus", metavar="N", type=NUMBER, help="How many vCPUs the scenario runs.")
 @click.option("--pages", metavar="N", type=NUMBER, help="How many physical pages there are.")
 @click.option("--threads", metavar="N", type=NUMBER, help="How many cores to use (default: all).")
+@click.option(
+    "--memory", type=click.Choice(["sc", "x86-tso"]), default="sc", help="How memory keeps the order of accesses (default: sc)."
+)
+@click.option("--store-buffer", metavar="N", type=NUMBER, help="How many stores of a thread may wait under x86-tso (default: 4).")
 @click.option("--keep-going", is_flag=True, help="Hunt on after something is found.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_context

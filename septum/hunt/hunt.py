@@ -19,6 +19,7 @@ from septum.check.trace import End, trace
 from septum.explore.build import DEADLOCK, Build, build, sizes_given
 from septum.explore.explore import HUNTS, POLL_SECONDS
 from septum.lang.errors import ModelError, NoCompiler, UserError
+from septum.lang.memory import memory_sizes
 from septum.lang.model import Model, Scenario
 from septum.lang.processes import property_of
 from septum.lang.types import scope
@@ -166,13 +167,15 @@ def hunt(
     keep_going: bool = False,
     most_steps: int = MOST_STEPS,
     progress: Watch | None = None,
+    memory: str = "sc",
+    store_buffer: int | None = None,
 ) -> Hunted:
     """Runs random schedules of one scenario of a design, for `seconds` (60 unless `runs` is given), or so many `runs`.
 
     Once something is found it ends early, with the round of runs that it is in; with `keep_going` it does not. All that is
     found follows from the seed and the number of runs, whatever the number of `threads`, the cores to use (default: all). With
-    `property` only that one is judged; `scope_name` names sizes, `vcpus` and `pages` override them. Raises
-    UserError for a design or a name that cannot be used.
+    `property` only that one is judged; `scope_name` names sizes, `vcpus` and `pages` override them; `memory` is "sc" or
+    "x86-tso", where `store_buffer` stores of a thread may wait. Raises UserError for a design or a name that cannot be used.
     """
     model = load(design) if isinstance(design, str) else design
     chosen = _scenario(model, scenario)
@@ -187,7 +190,7 @@ def hunt(
         raise NoCompiler("no C compiler found, and a hunt needs one: cc, gcc, clang, or `pip install ziglang`")
     if seconds is None and runs is None:
         seconds = SECONDS
-    sizes = sizes_given(model, chosen, scope_name, {"VCPUS": vcpus, "PAGES": pages})
+    sizes = sizes_given(model, chosen, scope_name, {"VCPUS": vcpus, "PAGES": pages, **memory_sizes(memory, store_buffer)})
     limits = {
         "most_runs": 0 if runs is None else max(runs, 1),
         "most_seconds": 0.0 if seconds is None else max(seconds, 1e-9),

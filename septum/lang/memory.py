@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from septum.lang.errors import UserError
 from septum.lang.processes import Witness, running
 from septum.lang.types import Size
 
@@ -18,6 +19,8 @@ MODELS = {"sc": 0, "x86-tso": 1}
 
 MEMORY = Size("MEMORY", 0)
 STORE_BUFFER = Size("STORE_BUFFER", 4)  # how many stores a buffer has room for; the next one waits until the memory took one
+
+MOST_STORES = 64
 
 BOUND_MET = Witness("store_buffer_full", "a store waited, as the buffer of its thread was full")
 
@@ -28,9 +31,24 @@ USED_BYTES = 4
 """What the number of stores in a buffer takes in a state, in front of them."""
 
 
+def memory_sizes(memory: str, room: int | None = None) -> dict[str, int | None]:
+    """The sizes by name that a memory model comes to, with buffers that have room for so many stores; UserError for others."""
+    if memory not in MODELS:
+        raise UserError(f"there is no memory model {memory}; there are {', '.join(MODELS)}")
+    if not MODELS[memory]:
+        if room is not None:
+            raise UserError(f"a store buffer of {room}: {memory} has none; x86-tso has")
+        return {}
+    return {MEMORY.name: MODELS[memory], STORE_BUFFER.name: room}
+
+
 def stores() -> int:
     """How many stores a buffer has room for in this scope; 0 where there are no buffers."""
-    return STORE_BUFFER.value if MEMORY.value else 0
+    if not MEMORY.value:
+        return 0
+    if not 1 <= STORE_BUFFER.value <= MOST_STORES:
+        raise UserError(f"a store buffer of {STORE_BUFFER.value}: 1 to {MOST_STORES} stores are possible")
+    return STORE_BUFFER.value
 
 
 def buffer_bytes(room: int) -> int:

@@ -218,6 +218,8 @@ def rule(text: str, width: int = WIDTH) -> str:
 
 def entered(step: Step, trail: Trail, *, resumed: bool) -> Iterator[Item]:
     """The functions that were entered since the thread's last step; or, after another thread ran, the one it goes on in."""
+    if step.takes:
+        return
     stack = levels(step.stack)
     known = 0 if begins(step) else sum(1 for _ in _common(stack, trail.stack))
     trail.stack = stack
@@ -249,7 +251,9 @@ def _common(left: Sequence[object], right: Sequence[object]) -> Iterator[object]
 def happened(step: Step, trail: Trail, holders: Holders, numbers: Numbers, *, resumed: bool) -> Iterator[Item]:
     """The line that ran, its choice, what it changed, the events, and the locks held after it; of a first step what it read."""
     depth = len(step.stack)
-    if not begins(step):
+    if step.takes:
+        yield Item(0, "-> memory")
+    elif not begins(step):
         yield Item(depth, f"{numbers.at(step.call.file, step.call.line)} {step.call.source.strip()}", clip=True)
     for number, read in enumerate(step.begins):
         if number == 0:
@@ -269,7 +273,7 @@ def happened(step: Step, trail: Trail, holders: Holders, numbers: Numbers, *, re
 def places(steps: Sequence[Step], width: int = WIDTH) -> list[str]:
     """Which file each function stands in, in order of appearance; not of files of this directory, whose numbers say it."""
     files: dict[str, dict[str, None]] = {}
-    for call in (call for step in steps for call in step.stack):
+    for call in (call for step in steps if not step.takes for call in step.stack):
         files.setdefault(short(call.file), {})[call.function] = None
     lines = [f"{file}: {', '.join(functions)}" for file, functions in files.items() if Path(file).name != file]
     return ["Lines are those of", *(line for text in lines for line in paragraph(text, 1, width))] if lines else []

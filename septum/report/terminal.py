@@ -234,6 +234,7 @@ def footnotes(results: Sequence[Result], width: int) -> str:
     chance = min(1.0, sum(result.collision for result in results))
     if chance:
         notes.append(f"The chance that a collision of fingerprints hid a state is at most {chance:.0e}.")
+    notes += buffer_notes(results)
     slow = [result for result in results if result.states and result.engine == "python"]
     if slow:
         reasons = dict.fromkeys(result.reason for result in slow if result.reason and (result.holds or result.counterexample))
@@ -242,3 +243,12 @@ def footnotes(results: Sequence[Result], width: int) -> str:
             f"Explored by the Python engine{why}, which is slower than the C engine, without reductions, and finds the same."
         )
     return "".join(f"{textwrap.fill(note, width)}\n" for note in notes)
+
+
+def buffer_notes(results: Sequence[Result]) -> Iterator[str]:
+    """Under x86-tso: how many stores of a thread could wait, and where that was not enough."""
+    for room in dict.fromkeys(result.store_buffer for result in results if result.store_buffer):
+        full = [f"{one.design}, {one.scenario}" for one in results if one.store_buffer == room and one.bound_met]
+        met = "; ".join(full)
+        what = f"more had to wait in {met}, and what that leads to was not explored" if full else "no more ever had to"
+        yield f"Under x86-tso, {room} store{'s' if room != 1 else ''} of a thread may wait in its buffer; {what}."
