@@ -84,15 +84,13 @@ def check(
     the version of the TDX module, of septum.tdx.versions.VERSIONS. `threads` are the cores to use (default: all), `reduce`
     names the reductions to use, of REDUCTIONS. Without a C compiler the Python engine does it all, and the Result says so. A
     long check is kept in the cache directory; with `resume` it goes on from there, and `notice` is told from where.
-
     A scenario that is explored to the end is searched for fair cycles with `livelocks`, or where `property` is progress. With
-    `races` its steps are watched for those that another thread may come into, unless another property is judged alone. `memory`
-    is "sc" or "x86-tso", where `store_buffer` is how many stores of a thread may wait (default: what the model says, or 4); races
-    and progress are judged under "sc". Raises UserError for a design or a name that cannot be used.
+    `races` its steps are watched for those that another thread may come into, unless another property is judged alone; both under
+    the `memory` "sc". Under "x86-tso" `store_buffer` stores of a thread may wait (default: what the model says, or 4). Raises
+    UserError for a design or a name that cannot be used.
     """
     _check_reductions(reduce)
-    buffers = memory_sizes(memory, store_buffer)
-    began = Clock(budget.seconds)
+    buffers, began = memory_sizes(memory, store_buffer), Clock(budget.seconds)
     try:
         with deadline(budget.seconds):
             model = load(design) if isinstance(design, str) else design
@@ -102,13 +100,10 @@ def check(
                 return Result(model.name, scenario, Verdict.NOT_APPLICABLE, reason=f"the design has no {missing}", engine=engine)
             given = {"VCPUS": vcpus, "PAGES": pages, "KERNEL": release(kernel), "MODULE": version_number(module), **buffers}
             sizes = sizes_given(model, chosen, scope_name, given)
-            lacks_compiler = engine == "c" and not has_compiler()
-            engine = "python" if lacks_compiler else engine
+            lacks = engine == "c" and not has_compiler()
+            engine = "python" if lacks else engine
             livelocks |= property == PROGRESS
-            if buffers and (livelocks or property == RACE):
-                raise UserError(f"{RACE if property == RACE else PROGRESS} is judged under --memory sc")
-            if livelocks and engine == "python":
-                raise UserError(f"progress is judged by the C engine{f'; {NO_COMPILER}' if lacks_compiler else ''}")
+            _check_judged(property, livelocks, bool(buffers), engine == "python", lacks)
             built, threads = build(model, chosen, sizes, property), threads or os.cpu_count() or 1
             watching = _watching(property, races) if engine == "c" and not buffers else Watching.NOTHING
             with scope(built.bindings):
@@ -117,7 +112,7 @@ def check(
                     return Result(model.name, scenario, Verdict.VACUOUS, reason=why, engine=engine)
             one = _Check(built, sizes, budget, began, engine, threads, reduce, progress, resume, notice, livelocks, watching)
             result = one.result()
-            return replace(result, reason=result.reason or NO_COMPILER) if lacks_compiler else result
+            return replace(result, reason=result.reason or NO_COMPILER) if lacks else result
     except OutOfTime:
         name = design if isinstance(design, str) else design.name
         return Result(name, scenario, Verdict.INCOMPLETE, reason=REASONS[Outcome.OUT_OF_TIME], engine=engine)
@@ -127,6 +122,13 @@ def _check_reductions(given: frozenset[str]) -> None:
     if not given <= REDUCTIONS:
         unknown, known = (", ".join(sorted(names)) for names in (given - REDUCTIONS, REDUCTIONS))
         raise UserError(f"no reduction is called {unknown}; there are {known}")
+
+
+def _check_judged(property: str, livelocks: bool, buffers: bool, python: bool, lacks_compiler: bool) -> None:
+    if buffers and (livelocks or property == RACE):
+        raise UserError(f"{RACE if property == RACE else PROGRESS} is judged under --memory sc")
+    if livelocks and python:
+        raise UserError(f"progress is judged by the C engine{f'; {NO_COMPILER}' if lacks_compiler else ''}")
 
 
 def _watching(property: str, races: bool) -> Watching:

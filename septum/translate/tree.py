@@ -45,10 +45,8 @@ class Expression(Node):
 
     def __post_init__(self) -> None:
         inside: list[Any] = [*parts(self)]
-        if reads(self) or any(part.reads for part in inside):
-            self.__dict__["reads"] = True
-        if changes(self) or any(part.changes for part in inside):
-            self.__dict__["changes"] = True
+        self.__dict__["reads"] = reads(self) or any(part.reads for part in inside)
+        self.__dict__["changes"] = changes(self) or any(part.changes for part in inside)
 
 
 class Statement(Node):

@@ -70,6 +70,7 @@ def test_options_reach_the_check(septum: Any, checker: Any) -> None:
         "scope_name": "",
         "kernel": "6.18",
         "races": True,
+        "memory": "sc",
     }
 
 

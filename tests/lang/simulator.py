@@ -21,7 +21,7 @@ def finals(init: dict[str, int], threads: list[list[Op]], tso: bool) -> set[tupl
         following = [after for thread in range(len(threads)) for after in moves(state, thread, threads[thread], tso)]
         todo += following
         if not following:
-            found.add(tuple(sorted((state[1] + state[2]))))
+            found.add(tuple(sorted(state[1] + state[2])))
     return found
 
 

@@ -157,6 +157,11 @@ def test_what_a_memory_model_has_not_is_refused(tmp_path: Path) -> None:
             check(model, "with", **options)  # type: ignore[arg-type]
 
 
+def test_kvms_model_is_for_sequential_consistency_alone() -> None:
+    with pytest.raises(UserError, match="upstream: KVM's model is explored under --memory sc"):
+        check("upstream", "same_gfn", memory="x86-tso")
+
+
 def written(directory: Path) -> str:
     path = directory / "buffering.py"
     path.write_text(BUFFERING)
