@@ -95,8 +95,7 @@ def check(
         with deadline(budget.seconds):
             model = load(design) if isinstance(design, str) else design
             chosen = _scenario(model, scenario)
-            missing = ", ".join(sorted(chosen.needs - model.operations))
-            if missing:
+            if missing := ", ".join(sorted(chosen.needs - model.operations)):
                 return Result(model.name, scenario, Verdict.NOT_APPLICABLE, reason=f"the design has no {missing}", engine=engine)
             given = {"VCPUS": vcpus, "PAGES": pages, "KERNEL": release(kernel), "MODULE": version_number(module), **buffers}
             sizes = sizes_given(model, chosen, scope_name, given)
