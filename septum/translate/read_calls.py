@@ -19,6 +19,7 @@ from septum.translate.reader import Reader, Static, Table, element_type, is_inte
 
 LOOP = "a loop over range(...) or each(...)"
 THREAD = Num(0, u8.limit - 1)
+BARRIERS = {"smp_mb", *words.HIDDEN, *(barrier.__name__ for barrier in words.BARRIERS)}
 
 
 def _call(r: Reader, node: ast.Call) -> tree.Expression:
@@ -190,8 +191,10 @@ def _barrier(r: Reader, node: ast.Call) -> tree.Expression:
 
 def is_idle(r: Reader, node: ast.expr) -> bool:
     """Whether an expression is a call of a barrier that does nothing, here or under this memory model."""
-    found = r.expression(node.func) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name | ast.Attribute) else None
-    if not isinstance(found, Static) or not callable(found.object):
+    if not isinstance(node, ast.Call) or written(node.func).rpartition(".")[2] not in BARRIERS:
+        return False
+    found = r.expression(node.func)
+    if not isinstance(found, Static):
         return False
     return found.object in words.BARRIERS or (found.object is words.smp_mb and not r.around.buffers)
 
