@@ -24,11 +24,13 @@ static inline int has_stores(const void *state, unsigned thread)
 }
 
 /* The memory takes the oldest store of a thread. */
-static void take_store(void *state, unsigned thread)
+static void take_store(context_t *c, void *state, unsigned thread)
 {
     uint8_t *buffer = buffer_of(state, thread), *oldest = store_at(buffer, 0);
     uint32_t offset = load32(oldest);
 
+    noted(c, state, (uint8_t *)state + offset);
+    note_all(c, state, buffer, BUFFER_SIZE);
     memcpy((uint8_t *)state + offset, oldest + 4, model_buffered[offset]);
     memmove(oldest, oldest + STORE_SIZE, (STORES - 1) * STORE_SIZE);
     memset(store_at(buffer, STORES - 1), 0, STORE_SIZE);
@@ -36,10 +38,10 @@ static void take_store(void *state, unsigned thread)
 }
 
 /* Properties are judged by no thread, and see the memory. */
-static inline void drain(const context_t *c, void *state)
+static inline void drain(context_t *c, void *state)
 {
     while (c->thread < MAX_THREADS && has_stores(state, c->thread))
-        take_store(state, c->thread);
+        take_store(c, state, c->thread);
 }
 
 static inline void load_own(const context_t *c, const void *state, const void *place, void *value, size_t size)
@@ -59,14 +61,16 @@ static inline void store_own(context_t *c, void *state, void *place, const void 
 {
     uint32_t offset = (uint32_t)((uint8_t *)place - (uint8_t *)state);
     if (!model_buffered[offset]) {
+        noted(c, state, place);
         memcpy(place, value, size);
         return;
     }
     uint8_t *buffer = buffer_of(state, c->thread);
     if (*buffer == STORES) {
         c->witnesses |= BOUND_MET;
-        take_store(state, c->thread);
+        take_store(c, state, c->thread);
     }
+    note_all(c, state, buffer, BUFFER_SIZE);
     store32(store_at(buffer, *buffer), offset);
     memcpy(store_at(buffer, *buffer) + 4, value, size);
     ++*buffer;

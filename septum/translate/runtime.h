@@ -38,8 +38,8 @@ typedef struct context {
  * NOTES_WRITES: a step notes which blocks it writes, and nothing else is looked at to tell what it changed: a store that is not noted is
  * a state that nobody sees. A scalar lies in one block, as C aligns it.
  */
-#ifdef NOTES_WRITES
 enum { BLOCK_BYTES = 64 };
+#ifdef NOTES_WRITES
 #define WRITTEN_WORDS ((STATE_SIZE + 64 * BLOCK_BYTES - 1) / (64 * BLOCK_BYTES))
 static inline void *noted(context_t *c, const void *world, void *to)
 {
@@ -51,7 +51,15 @@ static inline void *noted(context_t *c, const void *world, void *to)
 #else
 #define WRITTEN_WORDS 1
 #define NOTED(place) (place)
+static inline void noted(context_t *c, const void *world, void *to) { (void)c, (void)world, (void)to; }
 #endif
+
+static inline __attribute__((unused)) void note_all(context_t *c, void *world, uint8_t *from, size_t size)
+{
+    for (size_t at = 0; at < size; at += BLOCK_BYTES)
+        noted(c, world, from + at);
+    noted(c, world, from + size - 1);
+}
 
 /* A yield, with what leaves the frame. STRAIGHT: a thread goes on over its next yields, `left` of them, and waits where it must. */
 #ifdef STRAIGHT

@@ -12,22 +12,11 @@ static inline uint8_t *frame_of(uint8_t *state, unsigned thread)
     return state + WORLD_SIZE + (size_t)thread * FRAME_SIZE;
 }
 
-static inline void note_frame(context_t *c, uint8_t *state, uint8_t *frame)
-{
-#ifdef NOTES_WRITES
-    for (uint8_t *at = frame; at < frame + FRAME_SIZE; at += BLOCK_BYTES)
-        noted(c, state, at);
-    noted(c, state, frame + FRAME_SIZE - 1);
-#else
-    (void)c, (void)state, (void)frame;
-#endif
-}
-
 /* The frame is read from a copy and written anew, so that what is dead at the next yield is zero. */
 static __attribute__((noinline)) int run_thread(context_t *c, uint8_t *state, unsigned thread, uint8_t *frame, const uint8_t *in)
 {
     const call_t *call = &model_program[thread].calls[in[0]];
-    note_frame(c, state, frame);
+    note_all(c, state, frame, FRAME_SIZE);
     memset(frame + 1, 0, FRAME_SIZE - 1);
     int rc = enter(c, (world_t *)(void *)state, in[1] ? in + 1 : NULL, frame + 1, call);
     if (rc == STEP_BLOCKED)

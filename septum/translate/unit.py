@@ -14,7 +14,7 @@ from septum.translate.tree import Choose, Function, called
 
 HERE = Path(__file__).parent
 
-OWN_STEPS = "#define model_step own_step\n#define model_choices own_choices"
+OWN_STEPS = "#define model_step own_step\n#define model_step_noted own_step_noted\n#define model_choices own_choices"
 """In front of threads.c where a thread makes other moves beside its own: those of buffered.c."""
 
 

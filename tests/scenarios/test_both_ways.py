@@ -65,7 +65,7 @@ OF_DESIGNS = [one for one in MUTATIONS if not one.design.startswith("kvm")]
 
 @pytest.mark.parametrize("mutation", OF_DESIGNS, ids=lambda mutation: mutation.what)
 def test_a_mutation_both_ways(mutation):
-    """In the smallest scope that shows it. Of the larger ones, nothing shorter is found in the first states without reductions."""
+    """In the smallest scope that shows it. Nothing shorter than for the larger is in the first states without reductions."""
     with mutated(mutation):
         model, property = load(mutation.design), mutation.property
         scope = "tiny"
