@@ -15,7 +15,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from septum.check.check import check, load
+from septum.check.check import check
+from septum.check.loading import load
 from septum.check.result import Result, Verdict
 from septum.lang import Model, Scenario
 from septum.scenarios.families import FAMILIES

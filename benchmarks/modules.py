@@ -16,8 +16,8 @@ from pathlib import Path
 
 from benchmarks.families import between, put
 from benchmarks.releases import scenarios, verdict
-from septum.check.check import Budget, check, load
-from septum.check.loading import designs, sides
+from septum.check.check import Budget, check
+from septum.check.loading import designs, load, sides
 from septum.check.result import Result, Verdict
 
 PAGE = Path(__file__).parents[1] / "docs" / "compare.md"

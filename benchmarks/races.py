@@ -11,8 +11,8 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from septum.check.check import Budget, check, load
-from septum.check.loading import designs, sides
+from septum.check.check import Budget, check
+from septum.check.loading import designs, load, sides
 from septum.check.result import Result, Verdict
 
 

@@ -21,8 +21,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.families import between, put
-from septum.check.check import Budget, check, load
-from septum.check.loading import designs, sides
+from septum.check.check import Budget, check
+from septum.check.loading import designs, load, sides
 from septum.check.result import Result, Verdict
 from septum.explore.build import Build, build
 from septum.kvm.versions import KERNEL, RELEASES

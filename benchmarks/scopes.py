@@ -9,7 +9,8 @@ import re
 import sys
 from pathlib import Path
 
-from septum.check.check import Budget, check, load
+from septum.check.check import Budget, check
+from septum.check.loading import load
 from septum.check.result import Result, Verdict
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "commands.md"

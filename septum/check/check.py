@@ -12,18 +12,18 @@ from typing import Any
 
 from septum.check import tokens
 from septum.check.deadline import Clock, deadline
-from septum.check.loading import designs, load, sides
+from septum.check.loading import load
 from septum.check.races import race_at, racing_trace, sites_said
 from septum.check.result import Counterexample, Result, Verdict
 from septum.check.search import Search
 from septum.check.switches import fewest_switches
 from septum.check.trace import End, Trace, trace
-from septum.explore.build import ASSERTS, DEADLOCK, PROGRESS, RACE, Build, build, judges, sizes_given
+from septum.explore.build import PROGRESS, RACE, Build, build, judges, sizes_given
 from septum.explore.checkpoint import Checkpoint, remove_stale
 from septum.explore.explore import Budget, Exploration, Outcome, Progress, explore, spill_directory
 from septum.explore.watching import Watching
 from septum.kvm.versions import release
-from septum.lang.errors import EnginesDisagree, ModelError, OutOfTime, UserError
+from septum.lang.errors import ModelError, OutOfTime, UserError
 from septum.lang.memory import BOUND_MET, memory_sizes
 from septum.lang.model import Model, Scenario
 from septum.lang.paths import shown_path
@@ -135,63 +135,6 @@ def _watching(property: str, races: bool) -> Watching:
     if property == RACE:
         return Watching.UNTIL_FOUND
     return Watching.TO_THE_END if races and not property else Watching.NOTHING
-
-
-def explain(token: str, design: str = "") -> Result:
-    """Replays a counterexample from its token in the Python engine; UserError where the token belongs to something else."""
-    read = tokens.read(token)
-    for name in [design] if design else [*designs(), *sides()]:
-        model = load(name)
-        if design or tokens.name_hash(model.name) == read.design:
-            return _explained(model, read, token)
-    raise UserError("the token belongs to no built-in design; name the design's file: septum explain TOKEN DESIGN")
-
-
-def schedule_of(model: Model, token: str) -> tuple[Build, tokens.Schedule]:
-    """The scenario that a token was made for, and the schedule; UserError where the token is not one of the model."""
-    read = tokens.read(token)
-    return _built(model, read), read.schedule
-
-
-def _built(model: Model, read: tokens.Token) -> Build:
-    scenario = next((one for one in model.scenarios if tokens.name_hash(one.name) == read.scenario), None)
-    if scenario is None or tokens.name_hash(model.name) != read.design:
-        raise UserError(f"the token is not one of {model.name}; name the design that it was made for")
-    built = build(model, scenario, read.sizes, _judged(model, read))
-    if tokens.digest(built) != read.digest:
-        raise UserError(f"the token was made with another version of {model.name} or of the model; check again for a new one")
-    return built
-
-
-def _explained(model: Model, read: tokens.Token, token: str) -> Result:
-    built = _built(model, read)
-    try:
-        racing = racing_trace(built, read.schedule) if read.race else None
-        end = End.DEADLOCK if read.deadlock else End.VIOLATION
-        found = racing.trace if racing else trace(built, read.schedule, end, read.loop)
-    except EnginesDisagree as error:  # the check that wrote a token has replayed it: this is one that nobody wrote
-        raise UserError(f"the token does not end as it claims: {error}") from None
-    race = racing.race if racing else None
-    counterexample = Counterexample(found.steps, found.threads, token, None, read.loop, race)
-    return Result(
-        model.name,
-        built.scenario.name,
-        Verdict.VIOLATED,
-        found.property,
-        found.clause,
-        depth=len(found.steps),
-        counterexample=counterexample,
-        engine="python",
-    )
-
-
-def _judged(model: Model, read: tokens.Token) -> str:
-    """The one property that the token's check judged, "" if it judged all."""
-    names = [ASSERTS, DEADLOCK, PROGRESS, RACE, *(one.name for one in model.properties)]
-    judged = [name for name in names if tokens.name_hash(name) == read.judged]
-    if read.judged and not judged:
-        raise UserError(f"the token judges a property that {model.name} does not have; check again for a new one")
-    return judged[0] if judged else ""
 
 
 def _scenario(model: Model, name: str) -> Scenario:
@@ -405,6 +348,3 @@ class _Check:
     def _unexecuted(self, found: Exploration) -> tuple[int, ...]:
         lines = self.built.translation.covered_lines
         return tuple(sorted(line for line, ran in zip(lines, found.covered, strict=False) if not ran))
-
-
-__all__ = ["Budget", "check", "designs", "explain", "load", "sides"]

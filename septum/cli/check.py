@@ -94,7 +94,7 @@ def check(
 
 def _designs(given: Sequence[str], every: bool) -> list[str]:
     if every:
-        from septum.check.check import designs
+        from septum.check.loading import designs
 
         given = [*designs(), *given]
     if not given:

@@ -44,10 +44,10 @@ def explain(
     """
     if brief + cut + whole > 1:
         raise UserError("--race, --slice and --whole are three drawings: choose one")
-    from septum.check import check
+    from septum.check.explain import explain as replayed
     from septum.cli.runs import status
 
-    found = check.explain(token, design)
+    found = replayed(token, design)
     result = replace(found, design=design) if design else found
     if form:
         export(result, token, form)
@@ -69,7 +69,7 @@ def explain(
 def export(result: Result, token: str, form: str) -> None:
     """Prints the schedule for another tool."""
     from septum.check import tokens
-    from septum.check.check import schedule_of
+    from septum.check.explain import schedule_of
     from septum.page.exports import as_itf, as_perfetto, as_pytest
     from septum.report.document import document
 

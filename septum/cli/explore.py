@@ -29,7 +29,7 @@ def explore(design: str, scenario: str, token: str, vcpus: int | None, pages: in
     except ImportError:
         raise UserError(INSTALL) from None
     from septum.check import tokens
-    from septum.check.check import schedule_of
+    from septum.check.explain import schedule_of
     from septum.explore.build import build
     from septum.page.walk import Walk
 

@@ -27,8 +27,7 @@ def list_(what: str, design: str, as_json: bool) -> None:
 
 
 def _titles(what: str, design: str) -> dict[str, str]:
-    from septum.check.check import designs
-    from septum.check.loading import side_titles
+    from septum.check.loading import designs, side_titles
 
     if what == "designs":
         titles = {name: found.title for name, found in designs().items()}

@@ -30,17 +30,17 @@ def known(kind: str, name: str, names: Iterable[str], of: str = "") -> str:
 
 def load(design: str) -> Model:
     """The model of a built-in design or of a user's file."""
-    from septum.check import check
+    from septum.check import loading
 
     if _is_file(design):
         if not Path(design).is_file():
             wrong = "is a directory" if Path(design).is_dir() else "no such file"
             raise UserError(f"{design}: {wrong}; DESIGN is a name or a Python file")
-    elif Path(f"{design}.py").is_file() and design not in [*check.designs(), *check.sides()]:
+    elif Path(f"{design}.py").is_file() and design not in [*loading.designs(), *loading.sides()]:
         raise UserError(f"unknown design {design}; did you mean {design}.py?")
     else:
-        known("design", design, [*check.designs(), *check.sides()])
-    return check.load(design)
+        known("design", design, [*loading.designs(), *loading.sides()])
+    return loading.load(design)
 
 
 def load_design(design: str, command: str) -> Model:

@@ -64,7 +64,7 @@ def new(design: str, base: str, operations: tuple[str, ...], patch: str | None) 
 
 def from_patch(source: str, base: str) -> tuple[list[Begun], dict[str, list[str]], list[str]]:
     """What a patch touches, with what the design `base` has for it; the scenarios that come there; hunks that are left out."""
-    from septum.check.check import designs
+    from septum.check.loading import designs
     from septum.sources.begin import begin
     from septum.sources.patch import read
     from septum.sources.reached import scenarios
@@ -85,7 +85,7 @@ def text(
     nameless: Sequence[str] = (),
 ) -> str:
     """The file: imports, the design, what each operation has to do, copies of those that were asked for or that a patch needs."""
-    from septum.check.check import designs
+    from septum.check.loading import designs
     from septum.kvm.ops import OPERATIONS
 
     names.known("design", base, designs())

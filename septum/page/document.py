@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from typing import Any
 
-from septum.check.check import schedule_of
+from septum.check.explain import schedule_of
 from septum.check.result import Call, Counterexample, Result, Step, Touch
 from septum.lang.model import Model
 from septum.page.scene import Scene, scenes

@@ -13,8 +13,9 @@ import pytest
 
 from septum.check import check as checking
 from septum.check import tokens
-from septum.check.check import check, explain
+from septum.check.check import check
 from septum.check.dependence import Recorder
+from septum.check.explain import explain
 from septum.check.loading import load
 from septum.check.result import Verdict
 from septum.explore.explore import Budget, explore

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from septum.check.check import Budget, check, explain
+from septum.check.check import Budget, check
+from septum.check.explain import explain
 from septum.check.loading import load
 from septum.check.result import Verdict
 from septum.explore.build import build

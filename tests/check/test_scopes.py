@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.scopes import SCOPES
-from septum.check.check import check, explain
+from septum.check.check import check
+from septum.check.explain import explain
 from septum.check.loading import load
 from septum.check.result import Verdict
 from septum.cli import main

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from septum.check import tokens
-from septum.check.check import check, explain
+from septum.check.check import check
+from septum.check.explain import explain
 from septum.check.loading import load
 from septum.cli import main
 from septum.explore.build import build

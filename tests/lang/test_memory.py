@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from septum.check.check import check, explain
+from septum.check.check import check
+from septum.check.explain import explain
 from septum.check.loading import load
 from septum.check.result import Verdict
 from septum.explore.build import build

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from septum.check import tokens
-from septum.check.check import schedule_of
+from septum.check.explain import schedule_of
 from septum.check.result import Result
 from septum.check.schedules import follow
 from septum.cli import main

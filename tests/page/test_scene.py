@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from septum.check.check import schedule_of
+from septum.check.explain import schedule_of
 from septum.check.loading import load
 from septum.check.result import Result
 from septum.explore.build import build

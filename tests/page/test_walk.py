@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from septum.check.check import explain, schedule_of
+from septum.check.explain import explain, schedule_of
 from septum.check.result import Result
 from septum.explore.build import build
 from septum.lang import Model

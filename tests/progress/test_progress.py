@@ -10,7 +10,8 @@ from itertools import combinations
 import pytest
 
 import tests.progress.retries
-from septum.check.check import check, explain
+from septum.check.check import check
+from septum.check.explain import explain
 from septum.check.result import Verdict
 from septum.check.trace import trace
 from septum.cli import main

@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from septum.check.check import check, load
+from septum.check.check import check
+from septum.check.loading import load
 from septum.check.result import Result as Checked
 from septum.check.result import Verdict as Judged
 from septum.check.schedules import schedule

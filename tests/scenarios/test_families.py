@@ -10,7 +10,8 @@ import re
 import pytest
 
 from benchmarks.families import DESIGNS, MODELS, PAGE, between, cell, documented, is_documented, scenarios, text
-from septum.check.check import check, load
+from septum.check.check import check
+from septum.check.loading import load
 from septum.scenarios.families import FAMILIES
 
 CELLS = documented(PAGE.read_text())

@@ -8,7 +8,8 @@ import pytest
 
 from benchmarks.families import put
 from benchmarks.releases import PAGE, Kept, count, digest, table, tabled, verdict, verdicts
-from septum.check.check import check, load
+from septum.check.check import check
+from septum.check.loading import load
 from septum.check.mutants import alone
 from septum.explore.build import build
 from septum.kvm.versions import RELEASES

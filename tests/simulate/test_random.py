@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from septum.check.check import load
+from septum.check.loading import load
 from septum.simulate.costs import read_costs
 from septum.simulate.hosts import FRAGMENTED, FRESH, host
 from septum.simulate.machine import Machine, Shape

@@ -2,7 +2,7 @@
 
 import pytest
 
-from septum.check.check import load
+from septum.check.loading import load
 from septum.simulate.costs import read_costs
 from septum.simulate.simulate import Options, Simulated, simulate
 from septum.simulate.workloads import WORKLOADS
