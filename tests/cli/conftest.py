@@ -27,14 +27,11 @@ class World(Struct):
 
 @dataclass
 class Checker:
-    """The module septum.check.check as these tests want it: `answers` by scenario, `asked` what it was asked."""
+    """The package septum.check as these tests want it: `answers` by scenario, `asked` what it was asked."""
 
     directory: Path
     answers: dict[str, Answer] = field(default_factory=dict)
     asked: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
-
-    def sides(self) -> dict[str, Any]:
-        return {}
 
     def designs(self) -> dict[str, Any]:
         titles = {"dpamt_v4": "The external cache behind x86 ops", "upstream": "The caches as merged before Dynamic PAMT"}
@@ -72,8 +69,11 @@ class Checker:
 @pytest.fixture
 def checker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Checker:
     fake = Checker(tmp_path, {"same_gfn": HOLDS, "zap": HOLDS})
-    for name in ("designs", "sides", "load", "check", "explain"):
-        monkeypatch.setattr(importlib.import_module("septum.check.check"), name, getattr(fake, name))
+    rooms = {name: importlib.import_module(f"septum.check.{name}") for name in ("loading", "check", "explain")}
+    known = rooms["loading"].sides()
+    monkeypatch.setattr(rooms["loading"], "sides", lambda: known)
+    for name, room in {"designs": "loading", "load": "loading", "check": "check", "explain": "explain"}.items():
+        monkeypatch.setattr(rooms[room], name, getattr(fake, name))
     return fake
 
 

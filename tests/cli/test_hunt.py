@@ -92,14 +92,14 @@ def test_runs_without_an_end_are_told(septum: Any, answers: Any) -> None:
 def test_options_reach_the_hunt(septum: Any, answers: Any) -> None:
     septum(
         *("hunt", "upstream", "--scenario", "zap", "--property", "custody", "--vcpus", "4", "--pages", "200", "--runs", "50"),
-        *("--seed", "9", "--depth", "2", "--threads", "1", "--keep-going"),
+        *("--seed", "9", "--depth", "2", "--threads", "1", "--keep-going", "--memory", "x86-tso", "--store-buffer", "2"),
     )
     [(model, scenario, options)] = answers["asked"]
     assert (model, scenario) == ("upstream", "zap")
     assert options.pop("progress")
     assert options == {
         "property": "custody", "scope_name": "", "vcpus": 4, "pages": 200, "runs": 50, "seconds": None, "seed": 9, "depth": 2,
-        "threads": 1, "keep_going": True,
+        "threads": 1, "keep_going": True, "memory": "x86-tso", "store_buffer": 2,
     }  # fmt: skip
 
 
