@@ -13,6 +13,7 @@ import click
 from septum.cli import names
 from septum.cli.check import NUMBER, _budget, _designs
 from septum.cli.output import colour, width, write, write_json
+from septum.cli.page import html_option
 
 if TYPE_CHECKING:
     from septum.check.evidence import Evidence
@@ -31,10 +32,11 @@ if TYPE_CHECKING:
 @click.option("--no-verdicts", is_flag=True, help="Only the worst cases of one actor alone: pages and pairs, no verdicts.")
 @click.option("--json", "form", flag_value="json", help="Print one JSON document.")
 @click.option("--csv", "form", flag_value="csv", help="Print a row of comma-separated values for each design.")
+@html_option
 @click.pass_context
 def compare(
     context: click.Context, /, designs: Sequence[str], every: bool, budget: Sequence[str], threads: int | None, module: str,
-    no_verdicts: bool, form: str | None,
+    no_verdicts: bool, form: str | None, html: str | None,
 ) -> None:  # fmt: skip
     """Measure designs by exploring them, and print the figures beside each other.
 
@@ -52,6 +54,11 @@ def compare(
         write(report.as_csv(found))
     else:
         write(report.render(found, width=width(), colour=colour()))
+    if html:
+        from septum.page.file import write as write_page
+        from septum.page.sections import document, of_designs
+
+        write_page(html, f"septum compare {' '.join(chosen)}", document(of_designs(found)), report.render(found))
     context.exit(0)
 
 

@@ -9,6 +9,7 @@ import click
 
 from septum.cli import duration
 from septum.cli.output import width, write, write_json
+from septum.cli.page import html_option
 
 if TYPE_CHECKING:
     from septum.replay.result import Result
@@ -32,10 +33,11 @@ EPILOG = (
 @click.option("--strict", is_flag=True, help="Exit status 3 if more than a tenth of the changes was taken on trust.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option("--plot", metavar="FILE", help="Also draw mapped memory by page size, as .png or .html (needs septum[plot]).")
+@html_option
 @click.pass_context
 def replay(
     context: click.Context, /, trace: str | None, follow: bool, seconds: float | None, strict: bool, as_json: bool,
-    plot: str | None, **options: Any,
+    plot: str | None, html: str | None, **options: Any,
 ) -> None:  # fmt: skip
     """Follow the KVM events of a trace in the model, at real geometry: which change of a page table could no kernel make?
 
@@ -63,6 +65,13 @@ def replay(
         from septum.report.replay import render
 
         write(render(result, width=width()))
+    if html:
+        from septum.page.file import write as write_page
+        from septum.page.sections import document as sections
+        from septum.page.sections import of_replay
+        from septum.report.replay import render
+
+        write_page(html, f"septum replay {result.trace}", sections(of_replay(result)), render(result))
     whole = INCOMPLETE if result.reading.truncated or (strict and result.checked.poorly) else 0
     context.exit({Verdict.FOLLOWED: whole, Verdict.DIVERGED: 1, Verdict.NOTHING: INCOMPLETE}[result.verdict])
 

@@ -295,11 +295,23 @@ function finding(found, number) {
   return made;
 }
 
-/* A page of tables and lines as text, for what is no check: sections of paragraphs, tables, a chart. */
+/* What is no check: sections of septum/page/sections.py. */
 function sections(given) {
-  return given.map((one) => h("section", null, one.title ? h("h2", null, one.title) : "", one.paragraphs.map((text) => h("p", null, text)), one.table && h("div.wide", null, h("table.plain", null,
-    h("thead", null, h("tr", null, one.table.heads.map((head, at) => h(at ? "th.number" : "th", { scope: "col" }, head)))), h("tbody", null, one.table.rows.map((row) => h("tr", null, row.map((cell, at) => h(at ? "td.number" : "td", null, cell))))))),
-    one.text && h("pre.command", null, one.text)));
+  const look = (cell) => (cell === "holds" ? "good" : /^[A-Z][A-Z \n]{2,}$/.test(cell) ? "bad" : "");
+  return given.map((one) => h("section", null, h("h2", null, one.title), one.heads.length ? h("div.wide", null, h("table.plain", null,
+    h("thead", null, h("tr", null, one.heads.map((head) => h("th", { scope: "col" }, head)))), h("tbody", null, one.rows.map((row) => h("tr", null, row.map((cell, at) => (at ? h("td", { class: look(cell) }, cell) : h("th.row", { scope: "row" }, cell)))))))) : "",
+    one.paragraphs.map((text) => h(one.heads.length ? "p.hint" : "p", null, text)), one.chart && chart(one.chart), one.text && h("pre.command", null, one.text)));
+}
+
+/* Lines over time, each with a dash of its own, so that they can be told without colour. */
+function chart(given) {
+  const svg = (tag, attributes, ...inside) => { const made = document.createElementNS("http://www.w3.org/2000/svg", tag); for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value); made.append(...inside); return made; };
+  const [width, height, left, bottom] = [760, 240, 80, 26], first = given.times[0], span = given.times.at(-1) - first || 1, most = Math.max(...given.values.flat()) || 1;
+  const x = (time) => left + ((width - left - 10) * (time - first)) / span, y = (value) => height - bottom - ((height - bottom - 12) * value) / most;
+  const marks = [[left, 16, given.most, "end", -6], [left, height - bottom, "0", "end", -6], [left, height - 6, given.begins, "start", 0], [width - 10, height - 6, given.ends, "end", 0]].map(([at, down, text, anchor, by]) => svg("text", { x: at + by, y: down, "text-anchor": anchor }, text));
+  const lines = given.values.map((values, n) => svg("polyline", { class: `series-${n}`, points: values.map((value, at) => `${x(given.times[at]).toFixed(1)},${y(value).toFixed(1)}`).join(" ") }));
+  const names = given.names.map((name, n) => svg("text", { x: width - 14, y: 30 + 16 * n, "text-anchor": "end", class: `name-${n}` }, name));
+  return svg("svg", { class: "chart", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `Mapped memory by page size, at most ${given.most}` }, svg("path", { class: "axis", d: `M${left} 10V${height - bottom}H${width - 10}` }), ...marks, ...lines, ...names);
 }
 
 function page(made) {
