@@ -9,6 +9,7 @@ import click
 from septum.cli import names
 from septum.cli.output import write
 from septum.lang.errors import UserError
+from septum.lang.memory import memory_sizes
 from septum.lang.whole import write_whole
 
 INSTALL = "septum explore needs starlette and uvicorn: pip install 'septum[explore]'"
@@ -20,9 +21,12 @@ INSTALL = "septum explore needs starlette and uvicorn: pip install 'septum[explo
 @click.option("--token", default="", help="Begin with the schedule of a counterexample, before the step that fails.")
 @click.option("--vcpus", metavar="N", type=click.IntRange(min=1), help="How many vCPUs the scenario runs.")
 @click.option("--pages", metavar="N", type=click.IntRange(min=1), help="How many physical pages there are.")
+@click.option("--memory", type=click.Choice(["sc", "x86-tso"]), default="sc", help="How memory keeps the order of accesses.")
 @click.option("--dot", metavar="FILE", help="Write the graph of its states for Graphviz, of at most 500, in place of the page.")
 @click.option("--port", metavar="N", type=click.IntRange(0, 65535), default=0, help="Where the page is (default: any free port).")
-def explore(design: str, scenario: str, token: str, vcpus: int | None, pages: int | None, dot: str | None, port: int) -> None:
+def explore(
+    design: str, scenario: str, token: str, vcpus: int | None, pages: int | None, memory: str, dot: str | None, port: int
+) -> None:
     """Choose who runs next: a page on this machine alone, until Ctrl-C.
 
     It shows who can go on and what each next step would do, the state with all that it draws, the way to a witness, and exports
@@ -35,7 +39,8 @@ def explore(design: str, scenario: str, token: str, vcpus: int | None, pages: in
     chosen = next(one for one in model.scenarios if one.name == scenario)
     if missing := ", ".join(sorted(chosen.needs - model.operations)):
         raise UserError(f"{scenario} does not apply to {design}: the design has no {missing}")
-    sizes = {name: number for name, number in (("VCPUS", vcpus), ("PAGES", pages)) if number is not None}
+    given = {"VCPUS": vcpus, "PAGES": pages, **memory_sizes(memory)}
+    sizes = {name: number for name, number in given.items() if number is not None}
     if dot:
         from septum.page.graph import dot as graph
 

@@ -12,6 +12,7 @@ import click
 from septum.cli import names
 from septum.cli.check import NUMBER
 from septum.cli.output import colour, width, write, write_json
+from septum.cli.page import html_option
 from septum.cli.progress import ProgressLine
 from septum.report.numbers import duration
 
@@ -37,10 +38,11 @@ EPILOG = "Exit status: 0 the workload came to its end, 1 a clause does not hold 
 @click.option("--seed", type=int, default=1, metavar="N", help="For what is random (default: 1).")
 @click.option("--json", "form", flag_value="json", help="Print one JSON document.")
 @click.option("--csv", "form", flag_value="csv", help="Print a row of comma-separated values for each design.")
+@html_option
 @click.pass_context
 def simulate(
     context: click.Context, /, designs: Sequence[str], memory: str, workload: str, costs: str, levels: str, form: str | None,
-    **sizes: Any,
+    html: str | None, **sizes: Any,
 ) -> None:  # fmt: skip
     """Play a workload with each DESIGN at real geometry: the code that check explores, 512 entries, terabytes.
 
@@ -70,6 +72,12 @@ def simulate(
         write(report.as_csv(found))
     else:
         write(report.render(found, table, width=width(), colour=colour()))
+    if html:
+        from septum.page.file import write as write_page
+        from septum.page.sections import WIDTH, document, of_simulations
+
+        text = report.render(found, table, width=WIDTH)
+        write_page(html, f"septum simulate {' '.join(designs)}", document(of_simulations(found, text)), text)
     context.exit(INCOMPLETE if not found[-1].finished else int(any(one.leaks for one in found)))
 
 

@@ -23,6 +23,7 @@ from septum.report.terminal import grouped
 class Shown:
     """A step as the diagram shows it: the calls that it enters, its line, what it read, chose and changed, new locks.
 
+    `takes`: the memory took a store from the buffer of the thread.
     `touches` are the places by which the failed clause depends on it, if it does.
     """
 
@@ -38,6 +39,7 @@ class Shown:
     locks: tuple[str, ...] | None
     passed: tuple[str, ...]
     needed: bool
+    takes: bool
     touches: tuple[tuple[str, str, bool, str], ...]
 
 
@@ -105,7 +107,7 @@ def drawn(found: Counterexample, states: Sequence[Scene], threads: Sequence[str]
 
 
 def _calls(found: Counterexample, states: Sequence[Scene]) -> Iterator[Call]:
-    yield from (call for step in found.steps for call in step.stack)
+    yield from (call for step in found.steps if not step.takes for call in step.stack)
     yield from (call for one in found.threads for call in one.stack)
     yield from (call for scene in states for one in scene.threads for call in one.stack)
 
@@ -132,12 +134,14 @@ def shown(steps: Sequence[Step], holders: Holders) -> Iterator[Shown]:
         yield Shown(
             step.thread, calls, len(step.stack), _line(step), tuple((one.place, one.value) for one in step.begins), step.choice,
             tuple((one.place, one.old, one.new) for one in changes), tuple(one.place for one in step.changes), step.events, locks,
-            step.passed, step.needed, tuple(_touch(one) for one in touched(step)),
+            step.passed, step.needed, step.takes, tuple(_touch(one) for one in touched(step)),
         )  # fmt: skip
 
 
 def _line(step: Step) -> tuple[str, int, str] | None:
     """File, line and source from which the step ran; of the first of a call, the first line that read anything."""
+    if step.takes:
+        return None
     if not begins(step):
         return short(step.call.file), step.call.line, step.call.source.strip()
     first = step.begins[0] if step.begins else None

@@ -10,6 +10,7 @@ from typing import Any
 from septum.check.result import Result, Step
 from septum.explore.build import PROGRESS, RACE, Build
 from septum.kvm.versions import KERNEL, RELEASES
+from septum.lang.memory import MEMORY, STORE_BUFFER
 from septum.lang.places import Places
 from septum.lang.types import Array, Boolean, EnumType, Packed, Scalar, SetOf, scope
 from septum.report.diagram import levels
@@ -64,6 +65,10 @@ def _arguments(result: Result, build: Build, sizes: Mapping[str, int]) -> Iterat
     yield from [f"scope_name={_text(name)}" for name, of in scopes.items() if of and of.items() <= sizes.items()][:1]
     names = {"VCPUS": "vcpus", "PAGES": "pages"}
     yield from (f"{names[size]}={value}" for size, value in sizes.items() if size in names)
+    if sizes.get(MEMORY.name):
+        yield 'memory="x86-tso"'
+    if STORE_BUFFER.name in sizes:
+        yield f"store_buffer={sizes[STORE_BUFFER.name]}"
     for size, known, name in ((KERNEL, RELEASES, "kernel"), (MODULE, {one: version_number(one) for one in VERSIONS}, "module")):
         if size.name in sizes:
             yield f"{name}={next(_text(text) for text, number in known.items() if number == sizes[size.name])}"
@@ -120,7 +125,11 @@ def as_perfetto(steps: Sequence[Step]) -> dict[str, Any]:
     opened: dict[str, list[tuple[str, int]]] = {name: [] for name in threads}
     locks: dict[str, tuple[str, ...]] = dict.fromkeys(threads, ())
     for number, step in enumerate(steps):
-        track, at, stack = threads.index(step.thread) + 1, number * STEP_MICROSECONDS, levels(step.stack)
+        track, at = threads.index(step.thread) + 1, number * STEP_MICROSECONDS
+        if step.takes:
+            events.append(_event("X", f"{number + 1}: -> memory", track, at, dur=STEP_MICROSECONDS, args=_said(step)))
+            continue
+        stack = levels(step.stack)
         known = _same(stack, opened[step.thread])
         events += [_event("E", "", track, at) for _ in opened[step.thread][known:]]
         events += [_event("B", call.function, track, at, args={"arguments": call.arguments}) for call in step.stack[known:]]
@@ -156,7 +165,7 @@ def _same(left: Sequence[object], right: Sequence[object]) -> int:
 def _said(step: Step) -> dict[str, Any]:
     changes = {change.place: f"{change.old} -> {change.new}" for change in step.changes}
     return {
-        "line": f"{step.call.file}:{step.call.line}",
+        **({} if step.takes else {"line": f"{step.call.file}:{step.call.line}"}),
         **({"choice": step.choice} if step.choice is not None else {}),
         **changes,
     }

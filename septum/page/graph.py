@@ -43,10 +43,10 @@ class _Graph:
             moves = [(n, c) for n in range(len(engine.threads)) if engine.can_step(n) for c in range(engine.choices(n))]
             for place, move in enumerate(moves):
                 engine = engine if place == 0 else self._engine(path)
-                ways = engine.choices(move[0])
+                label = self._label(engine, *move)
                 failed = engine.step(*move) is Status.FAILED
                 to = self._failure(engine) if failed else self._number(engine, (*path, move))
-                self._edge(number, to, move, ways)
+                self._edge(number, to, move[0], label)
         title = f"{self.build.model.name}, {self.build.scenario.name}: {len(self.numbers)} states"
         head = [f"digraph septum {{\n  label={_text(title)};", '  node [shape=box, fontname="monospace", fontsize=10];']
         return "\n".join([*head, '  edge [fontname="monospace", fontsize=9];', *self.nodes, *self.edges, "}"]) + "\n"
@@ -109,9 +109,14 @@ class _Graph:
         self.nodes.append(f'  {name} [label={_text(clause)}, shape=octagon, color="#b3261e", penwidth=2];')
         return name
 
-    def _edge(self, number: int, to: str, move: tuple[int, int], ways: int) -> None:
-        thread, choice = move
-        label = self.build.threads[thread].name + (f", choice {choice}" if ways > 1 else "")
+    def _label(self, engine: Engine, thread: int, choice: int) -> str:
+        """Who takes a step, and by which choice, if it has several."""
+        name = self.build.threads[thread].name
+        if engine.stores(thread, choice):
+            return f"{name} -> memory"
+        return f"{name}, choice {choice}" if engine.choices(thread) - engine.pending(thread) > 1 else name
+
+    def _edge(self, number: int, to: str, thread: int, label: str) -> None:
         colour = COLOURS[thread % len(COLOURS)]
         self.edges.append(f'  s{number} -> {to} [label={_text(label)}, color="{colour}", fontcolor="{colour}"];')
 

@@ -29,10 +29,22 @@ class LockRow:
 
 
 @dataclass(frozen=True)
+class Buffer:
+    """The stores of a thread that the memory has yet to take, the oldest first: places and values."""
+
+    thread: str
+    stores: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
 class Scene:
-    """A state: where every thread stands, the locks, what is drawn of KVM's machine (of another model nothing), all fields."""
+    """A state: where every thread stands, the locks, what is drawn of KVM's machine (of another model nothing), all fields.
+
+    Under x86-tso each thread has a buffer, under sc there is none.
+    """
 
     threads: tuple[Standing, ...]
+    buffers: tuple[Buffer, ...]
     locks: tuple[LockRow, ...]
     trees: tuple[Tree, ...]
     frames: tuple[Frame, ...]
@@ -64,14 +76,21 @@ class Painter:
     def scene(self, replay: Replay) -> Scene:
         """The state in which it stands."""
         world, threads = replay.engine.world(), tuple(replay.standing(number) for number in range(len(self.build.threads)))
+        buffers = tuple(self._buffers(replay))
         locks, fields = tuple(self._lock_rows(world, threads)), tuple(self.fields.groups(world))
         if self.picture is None:
-            return Scene(threads, locks, (), (), 0, (), (), fields)
+            return Scene(threads, buffers, locks, (), (), 0, (), (), fields)
         m = self.fields.view(world)
         return Scene(
-            threads, locks, tuple(self.picture.trees(m)), tuple(self.picture.frames(m, world, {})), self.picture.free(m),
+            threads, buffers, locks, tuple(self.picture.trees(m)), tuple(self.picture.frames(m, world, {})), self.picture.free(m),
             tuple(self.picture.ranges(m, world)), tuple(self.picture.pools(world)), fields,
         )  # fmt: skip
+
+    def _buffers(self, replay: Replay) -> Iterator[Buffer]:
+        queues = replay.engine.buffers.queues if replay.engine.buffers else []
+        for thread, queue in zip(self.build.threads, queues, strict=False):
+            stores = ((*self.fields.places.scalar(offset), value) for offset, value in queue)
+            yield Buffer(thread.name, tuple((path, of.show(value)) for path, of, value in stores))
 
     def _lock_rows(self, world: bytes, threads: Sequence[Standing]) -> Iterator[LockRow]:
         for path, offset in self._locks:

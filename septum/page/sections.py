@@ -1,4 +1,4 @@
-"""A comparison of designs, and a replay, as sections of a page: paragraphs, a table, a chart, a text as it stands."""
+"""A comparison of designs, a simulation and a replay as sections of a page: paragraphs, a table, a chart, a text as it stands."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import Any
 from septum.check.evidence import FAMILIES, Evidence
 from septum.check.result import Verdict
 from septum.replay.result import Result
-from septum.report import compare, replay
+from septum.report import compare, replay, simulate
 from septum.report.numbers import memory
+from septum.simulate.simulate import Simulated
 
 WIDTH = 100
 POINTS = 400
@@ -60,6 +61,20 @@ def of_designs(found: Sequence[Evidence]) -> Iterator[Section]:
         yield _figures("Code", found, compare.CODE, compare.CODE_LEGEND)
     for one in found:
         yield Section(one.design, text=dedent(compare.details(one, WIDTH).split("\n", 2)[2]))
+
+
+def of_simulations(found: Sequence[Simulated], text: str) -> Iterator[Section]:
+    """What `septum simulate` prints, with a column for each design; `text` is that."""
+    designs = tuple(one.design for one in found)
+    yield Section(found[0].workload, tuple(simulate.sentences(found)))
+    for title, cells in (("Memory at its peak", simulate.MEMORY), ("Time", simulate.TIME)):
+        rows = tuple((name, *(cell(one) for one in found)) for name, cell in cells.items())
+        yield Section(title, heads=("", *designs), rows=rows)
+    calls = dict.fromkeys((call.leaf, call.status.removeprefix("TDX_")) for one in found for call in one.seamcalls)
+    counts = [{(call.leaf, call.status.removeprefix("TDX_")): call.count for call in one.seamcalls} for one in found]
+    rows = tuple((*call, *(f"{of.get(call, 0):,}" for of in counts)) for call in calls)
+    yield Section("SEAMCALLs", heads=("leaf", "status", *designs), rows=rows)
+    yield Section("As printed", text=text)
 
 
 def _figures(

@@ -141,8 +141,11 @@ class Walk:
 
     def _option(self, engine: Engine, thread: int, choice: int) -> Option:
         ways, before, stack = engine.choices(thread), engine.world(), engine.stack(thread)
-        actor = engine.threads[thread]
-        if stack:
+        actor, takes = engine.threads[thread], engine.stores(thread, choice)
+        ways -= engine.pending(thread)
+        if takes:
+            said, ways = "the memory takes its oldest store", 1
+        elif stack:
             function, file, line, text = stack[-1]
             said = f"{function}() {short(file)}:{line} {text.strip()}"
         else:

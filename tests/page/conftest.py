@@ -55,6 +55,40 @@ model = Model("pool", World, (Scenario("two_takers", "Two CPUs take a page", sta
 '''
 
 
+BUFFERED = """
+from septum.lang import Model, Property, Scenario, Struct, boolean, call, process, u8
+
+class World(Struct):
+    wants: boolean[2]
+    saw: boolean[2]
+    done: boolean[2]
+
+@process
+def enter(m: World, me: u8):
+    m.wants[me] = True
+    yield
+    m.saw[me] = m.wants[1 - me]
+    m.done[me] = True
+
+def start(setup):
+    for cpu in range(2):
+        setup.thread(f"CPU {cpu}", call(enter, cpu))
+
+def someone(m):
+    assert not (m.done[0] and m.done[1]) or m.saw[0] or m.saw[1], "order: neither saw the other"
+
+model = Model("sb", World, (Scenario("both", "Both want", start),), (Property("order", "one sees the other", someone),))
+"""
+
+
+@pytest.fixture
+def buffered(tmp_path: Path) -> Result:
+    """What x86-tso does to two CPUs of which each says that it wants, and looks at the other."""
+    path = tmp_path / "sb.py"
+    path.write_text(BUFFERED)
+    return replace(septum.check(str(path), "both", engine="python", memory="x86-tso", races=False), design=str(path))
+
+
 @pytest.fixture(scope="session")
 def pool(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The file of the model."""

@@ -12,6 +12,7 @@ import pytest
 
 from septum.check import tokens
 from septum.check.explain import schedule_of
+from septum.check.loading import load
 from septum.check.result import Result
 from septum.check.schedules import follow
 from septum.cli import main
@@ -54,6 +55,17 @@ def test_what_a_check_was_given_the_test_gives_it_too(found: Result, pool_model:
         found, *schedule_of(pool_model, found.counterexample.token), {"VCPUS": 3, "PAGES": 20, "KERNEL": 618, "MODULE": 1}
     )
     assert 'vcpus=3, pages=20, kernel="6.18", module="1.5.25").holds' in text
+
+
+def test_a_test_of_a_schedule_under_x86_tso_is_one_under_x86_tso(buffered: Result) -> None:
+    token = buffered.counterexample.token
+    text = as_pytest(buffered, *schedule_of(load(buffered.design), token), tokens.read(token).sizes)
+    assert 'memory="x86-tso"' in text
+    names: dict[str, Any] = {}
+    exec(compile(text, "exported.py", "exec"), names)
+    with pytest.raises(AssertionError, match="order: neither saw the other"):
+        names["test_schedule_both_order"]()
+    assert as_perfetto(buffered.counterexample.steps)["traceEvents"]
 
 
 def test_itf_has_every_state_with_the_worlds_fields(found: Result, pool_model: Model) -> None:

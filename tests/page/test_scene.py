@@ -35,3 +35,15 @@ def test_a_lock_says_who_holds_it_and_who_waits() -> None:
                 schedule.append((thread, 0))
     lock = next(one for one in scenes(built, schedule)[-1].locks if one.place == "vm[1].mmu_lock")
     assert (lock.writer, lock.readers, lock.waits) == ((), ("vCPU 0",), ("punch hole",))
+
+
+def test_stores_that_wait_are_shown_until_the_memory_takes_them(buffered: Result) -> None:
+    built, schedule = schedule_of(load(buffered.design), buffered.counterexample.token)
+    waiting = [sum(len(one.stores) for one in scene.buffers) for scene in scenes(built, [*schedule, (0, 0), (1, 0)])]
+    assert max(waiting) == 2
+    assert waiting[0] == waiting[-1] == 0
+    assert any(one.stores == (("wants[0]", "1"),) for scene in scenes(built, schedule) for one in scene.buffers)
+
+
+def test_without_store_buffers_none_are_shown(pool_model: Model, found: Result) -> None:
+    assert not any(scene.buffers for scene in scenes(*schedule_of(pool_model, found.counterexample.token)))

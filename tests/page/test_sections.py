@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,10 @@ from septum.check.evidence import FAMILIES, Evidence
 from septum.check.result import Verdict
 from septum.cli import main
 from septum.page.file import page
-from septum.page.sections import Section, document, of_designs, of_replay
-from septum.replay.replay import replay
+from septum.page.sections import Section, document, of_designs, of_replay, of_simulations
+from septum.replay.replay import replay as follow
 from septum.report import compare
+from septum.simulate.simulate import Lock, Options, Seamcall, Simulated
 from tests.replay.samples import SMALL, file_of, lines_of
 
 FAMILY = next(iter(FAMILIES))
@@ -40,7 +42,7 @@ def test_without_verdicts_there_is_no_table_of_them() -> None:
 
 
 def test_a_replay_has_a_chart_of_what_was_mapped() -> None:
-    result = replay(str(file_of("6.12-dirty-1g")))
+    result = follow(str(file_of("6.12-dirty-1g")))
     parts = titled(list(of_replay(result)))
     chart = parts["Mapped pages by size over time"].chart
     assert chart.names == ("4K", "2M", "1G")
@@ -64,8 +66,22 @@ def test_a_divergence_is_a_part_of_its_own(capsys: Any, tmp_path: Path) -> None:
     assert lines[where].strip() in capsys.readouterr().out
 
 
+def test_a_simulation_has_a_column_for_each_design() -> None:
+    calls = (Seamcall("tdh_mem_page_aug", "TDX_SUCCESS", 4096),)
+    locks = tuple(Lock(name, 0.5, 0.25, 1) for name in ("mmu_lock (read)", "mmu_lock (write)", "pamt_lock"))
+    one = Simulated(
+        "upstream", "boot", True, Options(4096), 1 << 18, False, {}, {"SPT": 10}, 4096, 4096, calls, (), locks, 4096, 4096, 1,
+        2.5, {}, {}, (), 0, 0.1,
+    )  # fmt: skip
+    parts = titled(list(of_simulations([one, replace(one, design="other", seamcalls=())], "as printed")))
+    assert parts["Time"].heads == ("", "upstream", "other")
+    assert ("SEAMCALLs", "4,096", "0") in parts["Time"].rows
+    assert parts["SEAMCALLs"].rows == (("tdh_mem_page_aug", "SUCCESS", "4,096", "0"),)
+    assert parts["As printed"].text == "as printed"
+
+
 def test_a_browser_draws_the_tables_and_the_chart(browser: Any, tmp_path: Path) -> None:
-    result = replay(str(file_of("6.12-dirty-1g")))
+    result = follow(str(file_of("6.12-dirty-1g")))
     (tmp_path / "page.html").write_text(page("both", document(iter([*of_designs(FOUND), *of_replay(result)])), ""))
     shown, complaints = browser.new_page(), list[str]()
     shown.on("console", lambda message: complaints.append(message.text))

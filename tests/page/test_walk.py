@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from septum.check.explain import explain, schedule_of
+from septum.check.loading import load
 from septum.check.result import Result
 from septum.explore.build import build
 from septum.lang import Model
@@ -77,3 +78,15 @@ def test_only_a_schedule_that_fails_is_a_result(walk: Walk) -> None:
     assert walk.result(RACE).property == "custody"
     with pytest.raises(UserError, match="nothing fails"):
         walk.result(RACE[:2])
+
+
+def test_that_the_memory_takes_a_store_is_a_step_of_its_own(buffered: Result) -> None:
+    built, _ = schedule_of(load(buffered.design), buffered.counterexample.token)
+    walk = Walk(built, buffered.design, {})
+    own, memory, other = walk.look([(0, 0)])["options"]
+    assert (own["thread"], memory["thread"], other["thread"]) == (0, 0, 1)
+    assert (own["ways"], memory["ways"], memory["line"]) == (1, 1, "the memory takes its oldest store")
+    assert [change["place"] for change in memory["changes"]] == ["wants[0]"]
+    taken = walk.look([(0, 0), (0, memory["choice"])])
+    assert taken["steps"][-1]["takes"]
+    assert taken["steps"][-1]["changes"] == (("wants[0]", "0", "1"),)

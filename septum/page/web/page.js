@@ -69,6 +69,7 @@ class Stepper {
   lines(step, number) {
     const lines = step.entered.map(([depth, text]) => h("div.enters", { "--depth": depth }, text));
     const add = (kind, ...inside) => lines.push(h(`div.${kind}`, { "--depth": step.depth }, ...inside));
+    if (step.takes) lines.push(h("div.line", { "--depth": 0 }, "\u2192 memory"));
     if (step.line) add("line", h("span.where", null, `${step.line[0].split("/").pop()}:${step.line[1]} `), step.line[2]);
     step.reads.forEach(([place, value]) => add("effect", `reads ${place}: ${value}`));
     if (step.choice !== null) add("effect", `choice ${step.choice}`);
@@ -176,7 +177,7 @@ class Stepper {
     const panel = (name, inside, shut = false, kind = "") => inside && h(`details.panel${kind}`, { open: open.has(name) ? open.get(name) : !shut, "data-name": name }, h("summary", null, name), inside);
     const top = this.panels.scrollTop;
     this.panels.replaceChildren(...[h("h3", null, this.at ? `After step ${this.at} of ${this.found.steps.length}` : "At the start"), panel("This step", this.step()),
-      ...(this.found.scenes[this.at] ? [panel("Page tables", this.trees()), panel("2M ranges", this.ranges()), panel("Locks", this.locks()), panel("Threads", this.threads()),
+      ...(this.found.scenes[this.at] ? [panel("Page tables", this.trees()), panel("2M ranges", this.ranges()), panel("Store buffers", this.buffers()), panel("Locks", this.locks()), panel("Threads", this.threads()),
         panel("Pages", this.frames()), panel("Pools", this.pools()), panel("All fields", this.fields(), this.scene("trees").length > 0, ".raw")] : [])].filter(Boolean));
     this.panels.scrollTop = top;
   }
@@ -186,7 +187,7 @@ class Stepper {
     if (!step) return h("p.soft", null, "Nothing has run yet.");
     const fact = (...inside) => h("li", null, ...inside);
     return h("ul.facts.mono", null,
-      fact(h("b", null, step.thread), " ", step.line ? `${step.line[0]}:${step.line[1]}` : "begins"), step.line && fact(step.line[2]),
+      fact(h("b", null, step.thread), " ", step.takes ? "\u2192 memory: it takes the oldest store from the buffer" : step.line ? `${step.line[0]}:${step.line[1]}` : "begins"), step.line && fact(step.line[2]),
       step.choice !== null && fact(`choice ${step.choice}`),
       step.changes.map(([place, old, now]) => fact(`${place}: `, h("del", null, old), " \u2192 ", h("b", null, now))),
       !step.changes.length && fact(h("span.soft", null, "changes nothing")),
@@ -247,6 +248,11 @@ class Stepper {
     const who = (one) => (one.writer === undefined ? undefined : one.module || [one.writer.length ? `${one.writer.join(", ")} (write)` : "", one.readers.length ? `${one.readers.join(", ")} (read)` : ""].filter(Boolean).join("; "));
     const rows = this.pairs("locks", (one) => one.place).map(([one, was]) => [h("span.mono", null, one.place), who(one) || who(was) ? fresh(who(one), who(was) === undefined ? "" : who(was)) : h("span.soft", null, "free"), one.waits.length ? h("span.warn", null, one.waits.join(", ")) : ""]);
     return rows.length ? table(["lock", "held by", "who waits"], rows) : null;
+  }
+
+  buffers() {
+    const rows = this.pairs("buffers", (one) => one.thread).map(([one]) => [one.thread, one.stores.length ? one.stores.map(([place, value], at) => `${at ? "; " : ""}${place}: ${value}`) : h("span.soft", null, "empty")]);
+    return rows.length ? table(["thread", "stores that the memory has yet to take, the oldest first"], rows) : null;
   }
 
   threads() {
