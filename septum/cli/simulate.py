@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,6 +15,13 @@ from septum.cli.output import colour, width, write, write_json
 from septum.cli.page import html_option
 from septum.cli.progress import ProgressLine
 from septum.report.numbers import duration
+
+if TYPE_CHECKING:
+    from septum.lang.model import Model
+    from septum.simulate.costs import Costs
+    from septum.simulate.kept import Kept
+    from septum.simulate.simulate import Options, Simulated
+    from septum.simulate.workloads import Workload
 
 INCOMPLETE = 3
 UNITS = {"MiB": 8, "GiB": 18, "TiB": 28}
@@ -36,13 +43,15 @@ EPILOG = "Exit status: 0 the workload came to its end, 1 a clause does not hold 
 @click.option("--kernel", default="", metavar="VERSION", help="Which kernel (default: that of septum check).")
 @click.option("--costs", default="", metavar="FILE", help="What things take, read over the default table (TOML).")
 @click.option("--seed", type=int, default=1, metavar="N", help="For what is random (default: 1).")
+@click.option("--resume", metavar="FILE", help="Keep results in a file, and play only what it does not have.")
+@click.option("--plot", metavar="FILE", help="Also draw memory and SEAMCALLs over time, as .png or .svg (needs septum[plot]).")
 @click.option("--json", "form", flag_value="json", help="Print one JSON document.")
 @click.option("--csv", "form", flag_value="csv", help="Print a row of comma-separated values for each design.")
 @html_option
 @click.pass_context
 def simulate(
     context: click.Context, /, designs: Sequence[str], memory: str, workload: str, costs: str, levels: str, form: str | None,
-    html: str | None, **sizes: Any,
+    html: str | None, plot: str | None, resume: str | None, **sizes: Any,
 ) -> None:  # fmt: skip
     """Play a workload with each DESIGN at real geometry: the code that check explores, 512 entries, terabytes.
 
@@ -50,22 +59,19 @@ def simulate(
     """
     from septum.report import simulate as report
     from septum.simulate.costs import read_costs
+    from septum.simulate.kept import Kept
     from septum.simulate.simulate import Options
-    from septum.simulate.simulate import simulate as run
     from septum.simulate.workloads import find_workload
 
+    if plot:
+        from septum.report.plot_simulation import check_plot
+
+        check_plot(plot)
     table, played = read_costs(costs), find_workload(workload)
     options = Options(pages(memory), levels=int(levels), **sizes)
     models = [names.load_design(name, "simulate") for name in designs]
-    found = []
-    for model in models:
-        line = _Line(f"{model.name} {played.name}")
-        try:
-            found.append(run(model, played, options, table, line))
-        finally:
-            line.clear()
-        if not found[-1].finished:
-            break
+    kept = Kept(resume, (played.name, options, table)) if resume else None
+    found = list(_played(models, played, options, table, kept))
     if form == "json":
         write_json(report.document(found))
     elif form == "csv":
@@ -78,7 +84,30 @@ def simulate(
 
         text = report.render(found, table, width=WIDTH)
         write_page(html, f"septum simulate {' '.join(designs)}", document(of_simulations(found, text)), text)
+    if plot:
+        from septum.report.plot_simulation import draw
+
+        draw(found, plot)
     context.exit(INCOMPLETE if not found[-1].finished else int(any(one.leaks for one in found)))
+
+
+def _played(
+    models: Sequence[Model], workload: Workload, options: Options, costs: Costs, kept: Kept | None
+) -> Iterator[Simulated]:
+    """The results in order, up to the one that Ctrl-C ended."""
+    from septum.simulate.simulate import simulate as play
+
+    for model in models:
+        line = _Line(f"{model.name} {workload.name}")
+        try:
+            one = (kept.find(model) if kept else None) or play(model, workload, options, costs, line)
+        finally:
+            line.clear()
+        if kept and one.finished:
+            kept.keep(model, one)
+        yield one
+        if not one.finished:
+            return
 
 
 class _Line(ProgressLine):

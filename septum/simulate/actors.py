@@ -121,10 +121,7 @@ def check_at_rest(m: Machine):
 
 
 @process
-def give_memory(m: Machine, page: Pfn, order: Order, blocks: u32):
-    """Memory of the host becomes free: so many blocks of an order beside each other, the lowest in front at the end."""
+def give_memory(m: Machine, page: Pfn, order: Order):
+    """A block of the host's memory becomes free."""
     yield
-    left = u32(blocks)
-    while left != 0:
-        left = u32(left - 1)
-        free_one_page(m, Pfn(u64(page) + left * (1 << order)), order)
+    free_one_page(m, page, order)

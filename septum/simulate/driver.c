@@ -1,6 +1,7 @@
 /* Threads at real geometry: one that runs as far as it can, or all of them in the order of their clocks. Behind threads.c.
  *
- * Offers to Python sim_begin, sim_run, sim_race, sim_result, sim_clock, sim_failure, sim_reset, sim_forget and sim_seamcalls. */
+ * Offers to Python sim_begin, sim_run, sim_race, sim_result, sim_clock, sim_failure, sim_reset, sim_forget, sim_give and
+ * sim_seamcalls. */
 
 enum { MORE, FINISHED, FAILED, STUCK };
 
@@ -84,6 +85,22 @@ static int go_on(uint8_t *state, unsigned thread, uint32_t steps)
         frame[0] = ENDED;
     }
     return rc;
+}
+
+typedef struct block {
+    uint32_t offset, order;
+} block_t;
+
+/* Gives free memory to the allocator: blocks from `page` on, with the process `entry`. Whether all went well. */
+int sim_give(uint8_t *state, unsigned thread, uint32_t entry, uint64_t page, unsigned count, const block_t *blocks)
+{
+    for (const block_t *block = blocks; block < blocks + count; block++) {
+        call_t call = {.entry = entry, .arguments = {page + block->offset, block->order}};
+        sim_begin(state, thread, 0, &call);
+        if (go_on(state, thread, 1 << 16) != STEP_RETURNED)
+            return 0;
+    }
+    return 1;
 }
 
 /* RCU's softirq works off what is ready, unless a lock that it wants is held. */

@@ -21,17 +21,19 @@ FRESH, FRAGMENTED = "fresh", "fragmented"
 MOST_HOLE_ORDER = 4
 """Of a fragmented host: free and used pages alternate in runs of up to 2**4 pages, at random, so that half is free."""
 
-Block = tuple[int, int, int]
-"""First page, order, and how many such blocks lie beside each other."""
+Pattern = tuple[tuple[int, int], ...]
+"""Free blocks, each by its offset in pages and its order."""
+
+WHOLE_BLOCK: Pattern = ((0, BLOCK_ORDER),)
 
 
 @dataclass(frozen=True)
 class Host:
-    """The pages of a host by NUMA node, each `begin` to the one before `end`; its free blocks in the order of their freeing."""
+    """The pages of a host by NUMA node, each `begin` to the one before `end`; its free memory in the order of its freeing."""
 
     name: str
     nodes: tuple[tuple[int, int], ...]
-    blocks: tuple[Block, ...]
+    free_at: tuple[tuple[int, Pattern], ...]
 
     @property
     def pages(self) -> int:
@@ -41,7 +43,7 @@ class Host:
     @property
     def free(self) -> int:
         """How many pages are free."""
-        return sum(count << order for _, order, count in self.blocks)
+        return sum(1 << order for _, pattern in self.free_at for _, order in pattern)
 
     def pamt(self, dynamic: bool) -> int:
         """The bytes of the PAMT areas that Linux sets aside for TDMRs over this memory, with or without Dynamic PAMT."""
@@ -53,7 +55,7 @@ def host(name: str, needed: int, nodes: int = 1, seed: int = 0) -> Host:
     """A host by name with at least `needed` free pages, or one as a file of the form of /proc/buddyinfo says."""
     if name == FRESH:
         spans = _nodes(needed, nodes)
-        return Host(name, spans, tuple((begin, BLOCK_ORDER, (end - begin) // BLOCK_PAGES) for begin, end in reversed(spans)))
+        return Host(name, spans, tuple((page, WHOLE_BLOCK) for begin, end in reversed(spans) for page in blocks_down(begin, end)))
     if name == FRAGMENTED:
         spans = _nodes(2 * needed + needed // 64, nodes)
         return Host(name, spans, tuple(_holes(spans, random.Random(seed))))
@@ -65,17 +67,21 @@ def _nodes(pages: int, nodes: int) -> tuple[tuple[int, int], ...]:
     return tuple((max(node * each, FIRST), (node + 1) * each) for node in range(nodes))
 
 
-def _holes(spans: Sequence[tuple[int, int]], chance: random.Random) -> Iterator[Block]:
+def blocks_down(begin: int, end: int) -> range:
+    """The blocks of 4M from the highest to the lowest, which is then in front of its list."""
+    return range(end - BLOCK_PAGES, begin - 1, -BLOCK_PAGES)
+
+
+def _holes(spans: Sequence[tuple[int, int]], chance: random.Random) -> Iterator[tuple[int, Pattern]]:
     """Runs of pages, every second one free, in each 4M block another pattern; the blocks in random order."""
     blocks = [page for begin, end in spans for page in range(begin, end, BLOCK_PAGES)]
     chance.shuffle(blocks)
     patterns = [_pattern(chance) for _ in range(64)]
     for block in blocks:
-        for offset, order in chance.choice(patterns):
-            yield block + offset, order, 1
+        yield block, chance.choice(patterns)
 
 
-def _pattern(chance: random.Random) -> list[tuple[int, int]]:
+def _pattern(chance: random.Random) -> Pattern:
     """The free blocks of 4M of which half is used: of each pair of buddies of a random order one is free."""
     found, at = [], 0
     while at < BLOCK_PAGES:
@@ -85,7 +91,7 @@ def _pattern(chance: random.Random) -> list[tuple[int, int]]:
         found.append((at + (chance.randrange(2) << order), order))
         at += 2 << order
     chance.shuffle(found)
-    return found
+    return tuple(found)
 
 
 def _from_buddyinfo(path: Path, needed: int, chance: random.Random) -> Host:
@@ -115,7 +121,7 @@ def _from_buddyinfo(path: Path, needed: int, chance: random.Random) -> Host:
     return made
 
 
-def _placed(counts: Sequence[int], begin: int, chance: random.Random) -> tuple[tuple[int, int], list[Block]]:
+def _placed(counts: Sequence[int], begin: int, chance: random.Random) -> tuple[tuple[int, int], list[tuple[int, Pattern]]]:
     """A node from `begin` on with so many free blocks of each order: whole 4M blocks, and others with holes of one order each."""
     free = sum(count << order for order, count in enumerate(counts))
     needed = counts[BLOCK_ORDER] + sum(-(-count // (BLOCK_PAGES >> order + 1)) for order, count in enumerate(counts[:-1])) + 1
@@ -123,11 +129,11 @@ def _placed(counts: Sequence[int], begin: int, chance: random.Random) -> tuple[t
     first = max(begin, FIRST)
     places = list(range(first, begin + size, BLOCK_PAGES))
     chance.shuffle(places)
-    blocks: list[Block] = [(places.pop(), BLOCK_ORDER, 1) for _ in range(counts[BLOCK_ORDER])]
+    blocks: list[tuple[int, Pattern]] = [(places.pop(), WHOLE_BLOCK) for _ in range(counts[BLOCK_ORDER])]
     for order, count in enumerate(counts[:-1]):
         holes: list[int] = []
         while len(holes) < count:
             place = places.pop()
             holes += [place + at + (chance.randrange(2) << order) for at in range(0, BLOCK_PAGES, 2 << order)]
-        blocks += [(hole, order, 1) for hole in chance.sample(holes, count)]
+        blocks += [(hole, ((0, order),)) for hole in chance.sample(holes, count)]
     return (first, begin + size), blocks

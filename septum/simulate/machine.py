@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import mmap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,6 +60,7 @@ from septum.simulate.actors import (
 )
 from septum.simulate.books import Books
 from septum.simulate.costs import Costs
+from septum.simulate.hosts import Pattern
 from septum.tdx.geometry import COUNT_BITS
 from septum.tdx.sept import WALKS_ONCE, Walk
 from septum.translate.compile import compiled, load
@@ -75,7 +76,7 @@ METERS = {
     "FAULTED": faulted, "SERVED": served, "TOUCHED": touched,
 }  # fmt: skip
 PROCESSES: tuple[tuple[Callable[..., Any], int], ...] = (
-    (give_memory, 3), (run_guest, 6), (kvm_create_vm, 1), (tdx_td_init, 1), (kvm_vm_ioctl_create_vcpu, 2), (tdx_vcpu_init, 1),
+    (give_memory, 2), (run_guest, 6), (kvm_create_vm, 1), (tdx_td_init, 1), (kvm_vm_ioctl_create_vcpu, 2), (tdx_vcpu_init, 1),
     (tdx_vcpu_init_mem_region, 4), (tdx_td_finalize, 1), (close_vcpu, 1), (close_vm, 1), (kvm_destroy_vm, 1),
     (kvm_gmem_punch_hole, 3), (kvm_vm_ioctl_set_mem_attributes, 4), (forget_vm, 1), (forget_vcpu, 1), (rcu_softirq, 0),
     (check_all, 0), (check_at_rest, 0),
@@ -129,6 +130,12 @@ class _Call(ctypes.Structure):
     _fields_ = [("entry", ctypes.c_uint32), ("arguments", ctypes.c_uint64 * 8)]
 
 
+class _Block(ctypes.Structure):
+    """block_t of driver.c."""
+
+    _fields_ = [("offset", ctypes.c_uint32), ("order", ctypes.c_uint32)]
+
+
 class Machine:
     """A host without free memory and without VMs at first. `tick` is called every few million steps, and may raise.
 
@@ -163,10 +170,15 @@ class Machine:
         self.books: Books = self._library.sim_books().contents
         self._begin(self._softirq, 0, rcu_softirq)
 
-    def give(self, blocks: Sequence[tuple[int, int, int]]) -> None:
-        """Free memory: first page, order, and how many blocks of 2**order pages lie beside each other."""
-        for page, order, many in blocks:
-            self.run(give_memory, page, order, many)
+    def give(self, free_at: Iterable[tuple[int, Pattern]]) -> None:
+        """Free memory: from a page on, blocks by their offsets in pages and their orders."""
+        number = self._numbers[give_memory]
+        made: dict[Pattern, Any] = {}
+        for page, pattern in free_at:
+            if pattern not in made:
+                made[pattern] = (_Block * len(pattern))(*(_Block(*block) for block in pattern))
+            rc = self._library.sim_give(self._state, self.vmm, number, ctypes.c_uint64(page), len(pattern), made[pattern])
+            self._ended(FINISHED if rc else FAILED)
         self.forget()
 
     def forget(self) -> None:

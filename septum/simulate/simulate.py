@@ -10,6 +10,7 @@ from typing import Any
 from septum.host.cpu import IN_RCU, IN_SOFTIRQ, SPINNING
 from septum.host.frames import Content, Gfp, Role
 from septum.host.geometry import DYNAMIC_PAMT
+from septum.kvm.seam.pamt import HOST_COUNTS
 from septum.kvm.versions import KERNEL, release
 from septum.lang import UserError
 from septum.lang.model import Model
@@ -127,8 +128,10 @@ def simulate(
     machine = Machine(model, shape, costs)
     for number, (begin, end) in enumerate(on.nodes):
         machine.zone(number, begin, end)
-    machine.give(on.blocks)
-    stage = Stage(machine, options.pages, options.vcpus, options.seed, tell)
+    machine.give(on.free_at)
+    with scope(machine.bindings):
+        has_image = bool(HOST_COUNTS.value)  # without, septum's design maps pages only for a TD that runs
+    stage = Stage(machine, options.pages, options.vcpus, options.seed, has_image, tell)
     finished = True
     try:
         workload.play(stage)

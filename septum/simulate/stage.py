@@ -39,13 +39,14 @@ class Sample:
 class Stage:
     """The machine, and what a TD is like here: `pages` of memory and `vcpus`. `seed` is for what is random.
 
-    Every piece of work is told to `tell`, with the pages touched so far.
+    Without `has_image` TDs begin empty. Every piece of work is told to `tell`, with the pages touched so far.
     """
 
     machine: Machine
     pages: int
     vcpus: int
     seed: int
+    has_image: bool = True
     tell: Callable[[int], None] = lambda _: None
     samples: list[Sample] = field(default_factory=list)
     _vms: list[int] = field(default_factory=list)
@@ -59,7 +60,7 @@ class Stage:
     def td(self, image: int = IMAGE_PAGES) -> Td:
         """A TD that was created, with `image` pages of its initial image, and may run."""
         td = Td(self, self._vms.pop())
-        td.create(min(image, self.pages))
+        td.create(min(image, self.pages) if self.has_image else 0)
         return td
 
     def release(self, vm: int) -> None:

@@ -20,7 +20,7 @@ def stage(request: pytest.FixtureRequest, quickly_compiled: None) -> Stage:
     machine = Machine(load("dpamt_v5"), Shape(on.pages, PAGES, TDS, TDS * VCPUS, len(on.nodes)), read_costs())
     for number, (begin, end) in enumerate(on.nodes):
         machine.zone(number, begin, end)
-    machine.give(on.blocks)
+    machine.give(on.free_at)
     return Stage(machine, PAGES, VCPUS, seed=1)
 
 
