@@ -13,6 +13,7 @@ from septum.lang import MEASURING, Meter, observe, process, u32, u64
 from septum.properties.agreement import agreement
 from septum.properties.backing import backing, backing_at_rest
 from septum.properties.custody import custody, custody_at_rest
+from septum.properties.measures import measured
 from septum.properties.protocol import protocol
 from septum.tdx.guest import Accepted
 from septum.tdx.td import VcpuState
@@ -118,6 +119,13 @@ def check_at_rest(m: Machine):
     yield
     custody_at_rest(m)
     backing_at_rest(m)
+
+
+@process
+def measure_now(m: Machine):
+    """What waits in pools at this moment, and which pairs nobody uses."""
+    yield
+    measured(m)
 
 
 @process

@@ -12,7 +12,8 @@ typedef struct costs {
 
 /* Counted from the start. Times in picoseconds; latency has SUB buckets for each power of two of nanoseconds. */
 typedef struct books {
-    uint64_t answered[MOST_LEAVES][STATUSES], allocated[KINDS], pages[ROLES], peak[ROLES], touched, faults, steps, pamt_held, mmu_read, mmu_written, pamt_waited, mmu_waited, waited, pamt_waits, mmu_waits, longest,
+    uint64_t answered[MOST_LEAVES][STATUSES], allocated[KINDS], pages[ROLES], peak[ROLES], touched, faults, steps, pamt_held, mmu_read, mmu_written, pamt_waited, mmu_waited, waited, pamt_waits, mmu_waits, longest, most_popped,
+        most_idle, most_idle_of_vm, most_idle_pairs,
         latency[BUCKETS];
 } books_t;
 
@@ -122,6 +123,18 @@ static inline void observe(context_t *c, const world_t *w, uint64_t meter, uint6
         break;
     case METER_SERVED:
         note_served(c, w);
+        break;
+    case METER_POPPED:
+        books.most_popped = value > books.most_popped ? value : books.most_popped;
+        break;
+    case METER_IDLE:
+        books.most_idle = value > books.most_idle ? value : books.most_idle;
+        break;
+    case METER_IDLE_OF_VM:
+        books.most_idle_of_vm = value > books.most_idle_of_vm ? value : books.most_idle_of_vm;
+        break;
+    case METER_IDLE_PAIRS:
+        books.most_idle_pairs = value > books.most_idle_pairs ? value : books.most_idle_pairs;
         break;
     case METER_TOUCHED:
         books.touched++;

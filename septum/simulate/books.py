@@ -23,7 +23,8 @@ class Books(ctypes.Structure):
         ("pages", ctypes.c_uint64 * ROLES), ("peak", ctypes.c_uint64 * ROLES),
         *((name, ctypes.c_uint64) for name in (
             "touched", "faults", "steps", "pamt_held", "mmu_read", "mmu_written", "pamt_waited", "mmu_waited", "waited",
-            "pamt_waits", "mmu_waits", "longest",
+            "pamt_waits", "mmu_waits", "longest", "most_popped", "most_idle",
+            "most_idle_of_vm", "most_idle_pairs",
         )),
         ("latency", ctypes.c_uint64 * BUCKETS),
     ]  # fmt: skip

@@ -35,6 +35,7 @@ from septum.host.geometry import (
 )
 from septum.host.locks import held_steps
 from septum.host.rcu import queued
+from septum.kvm.mmu.mmu import popped
 from septum.kvm.virt.attributes import kvm_vm_ioctl_set_mem_attributes
 from septum.kvm.virt.gmem import kvm_gmem_punch_hole
 from septum.kvm.vmx.life import kvm_create_vm, kvm_vm_ioctl_create_vcpu, tdx_td_finalize, tdx_td_init, tdx_vcpu_init
@@ -46,6 +47,7 @@ from septum.lang.model import Model
 from septum.lang.processes import MOST_ROUNDS
 from septum.lang.struct import allocate
 from septum.lang.types import scope
+from septum.properties.measures import idle_of_vcpu, idle_of_vm, idle_pairs
 from septum.scenarios.world import BUILT
 from septum.simulate.actors import (
     check_all,
@@ -73,9 +75,12 @@ MEASURED: tuple[str, ...] = ("tdh_", "create_td", "release_hkid")
 
 METERS = {
     "ENTERED": ENTERED, "ANSWERED": ANSWERED, "MOVED": moved, "ALLOCATED": allocated, "HELD": held_steps, "QUEUED": queued,
-    "FAULTED": faulted, "SERVED": served, "TOUCHED": touched,
+    "FAULTED": faulted, "SERVED": served, "TOUCHED": touched, "POPPED": popped, "IDLE": idle_of_vcpu,
+    "IDLE_OF_VM": idle_of_vm, "IDLE_PAIRS": idle_pairs,
 }  # fmt: skip
-PROCESSES: tuple[tuple[Callable[..., Any], int], ...] = (
+Processes = tuple[tuple[Callable[..., Any], int], ...]
+
+PROCESSES: Processes = (
     (give_memory, 2), (run_guest, 6), (kvm_create_vm, 1), (tdx_td_init, 1), (kvm_vm_ioctl_create_vcpu, 2), (tdx_vcpu_init, 1),
     (tdx_vcpu_init_mem_region, 4), (tdx_td_finalize, 1), (close_vcpu, 1), (close_vm, 1), (kvm_destroy_vm, 1),
     (kvm_gmem_punch_hole, 3), (kvm_vm_ioctl_set_mem_attributes, 4), (forget_vm, 1), (forget_vcpu, 1), (rcu_softirq, 0),
@@ -137,19 +142,19 @@ class _Block(ctypes.Structure):
 
 
 class Machine:
-    """A host without free memory and without VMs at first. `tick` is called every few million steps, and may raise.
+    """A host without free memory and without VMs at first. Its threads run `processes`, each with so many arguments.
 
     Numbers of VMs and vCPUs count from 1. Thread n - 1 is that of vCPU n; `vmm` works without one.
     """
 
-    def __init__(self, model: Model, shape: Shape, costs: Costs, tick: Callable[[], None] = lambda: None) -> None:
-        self.model, self.shape, self.tick = model, shape, tick
+    def __init__(self, model: Model, shape: Shape, costs: Costs, processes: Processes = PROCESSES) -> None:
+        self.model, self.shape = model, shape
         self.bindings = {**model.bindings, **shape.bindings()}
         self.vmm, self._checker, self._softirq = range(shape.vcpus, shape.vcpus + 3)
         self._threads = shape.vcpus + 3
         self.checked = 0
         with scope(self.bindings):
-            self.translation = translated(frozenset(self.bindings.items()))
+            self.translation = translated(frozenset(self.bindings.items()), processes)
             translation = self.translation
             self._space = allocate(translation.layout, translation.state_size - translation.world_size)
             self.m: Any = self._space[0]
@@ -202,17 +207,17 @@ class Machine:
         self._library.sim_clock(on, ctypes.c_uint64(self.now))
         self._begin(on, vm, process, *arguments)
         while not self._ended(self._library.sim_run(self._state, on, self._softirq, ctypes.c_uint64(SEGMENT))):
-            self.tick()
+            pass
         return int(self._library.sim_result(on))
 
-    def race(self, jobs: Sequence[Job]) -> list[int]:
-        """Runs processes beside each other, in the order of their clocks; what they return."""
+    def race(self, jobs: Sequence[Job], every: int = SEGMENT, tick: Callable[[], None] = lambda: None) -> list[int]:
+        """Runs processes beside each other, in the order of their clocks; what they return. `tick` comes after so many steps."""
         start = self.now
         for thread, vm, process, arguments in jobs:
             self._library.sim_clock(thread, ctypes.c_uint64(start))
             self._begin(thread, vm, process, *arguments)
-        while not self._ended(self._library.sim_race(self._state, self._threads, ctypes.c_uint64(SEGMENT))):
-            self.tick()
+        while not self._ended(self._library.sim_race(self._state, self._threads, ctypes.c_uint64(every))):
+            tick()
         return [int(self._library.sim_result(thread)) for thread, *_ in jobs]
 
     def clock(self, thread: int) -> int:
@@ -258,7 +263,7 @@ def _in_large_pages(space: memoryview, layout: Any) -> None:
 
 
 @functools.lru_cache(maxsize=4)
-def translated(bindings: frozenset[tuple[object, object]]) -> Translation:
+def translated(bindings: frozenset[tuple[object, object]], processes: Processes) -> Translation:
     """The machine in C under the current scope, which is that of `bindings`."""
     from septum.kvm.machine import Machine as World
 
@@ -266,7 +271,7 @@ def translated(bindings: frozenset[tuple[object, object]]) -> Translation:
     translation = Translation(World, int(str(sizes[THREADS])))
     translation.measured_calls = MEASURED
     numbers = {name: translation.meters.number(meter) for name, meter in METERS.items()}
-    for process, arguments in PROCESSES:
+    for process, arguments in processes:
         translation.entry(process, arguments)
     translation.judge(())
     meters = f"enum {{ {', '.join(f'METER_{name} = {number}' for name, number in numbers.items())} }};\n"

@@ -21,7 +21,7 @@ PIECE = 1 << 13
 IMAGE_STEP = 128  # pages of an INIT_MEM_REGION
 IMAGE_PAGES = 1024  # 4 MiB, about the size of a TDVF image
 SAMPLES = 256
-CHECK_EVERY = 4
+CHECK_EVERY = 16
 """Steps of the model for each page of the host between two checks of the whole machine, so that they cost a part of the run."""
 
 
