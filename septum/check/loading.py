@@ -7,7 +7,7 @@ import importlib.util
 import linecache
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -17,9 +17,12 @@ from typing import Any
 from septum.lang.errors import OutOfTime, SeptumError, UserError
 from septum.lang.model import Model, Property, Scenario
 from septum.lang.paths import shown_path
+from septum.lang.replaced import original
 
 USER = "septum_user_"
 """The modules that files are imported as begin so."""
+CORE = ("septum.host.", "septum.tdx.", "septum.kvm.")
+"""The modules of the core begin so."""
 
 
 def designs() -> dict[str, Any]:
@@ -52,8 +55,37 @@ def load(name: str) -> Model:
         return kvm_model(designs()[name])
     if name in sides():
         return sides()[name]()
-    module = _imported(Path(name))
-    return _model_in(module, name)
+    before = {module: dict(vars(module)) for part, module in sys.modules.items() if part.startswith(CORE)}
+    try:
+        module = _imported(Path(name))
+    finally:
+        assigned = _taken_back(before)
+    model = _model_in(module, name)
+    return replace(model, bindings={**model.bindings, **_replacements(assigned, name)}) if assigned else model
+
+
+def _taken_back(before: Mapping[ModuleType, Mapping[str, Any]]) -> list[tuple[str, Any, Any]]:
+    """What a file assigned to names of the core, which is undone: a design changes nothing for others. Name, before, now."""
+    found = []
+    for module, names in before.items():
+        for name, old in names.items():
+            new = vars(module).get(name, old)
+            if original(new) is not original(old) and not isinstance(new, ModuleType):
+                found.append((f"{module.__name__}.{name}", old, new))
+                setattr(module, name, old)
+    return found
+
+
+def _replacements(assigned: Sequence[tuple[str, Any, Any]], file: str) -> dict[object, object]:
+    """Functions of the core that were assigned to are replaced, for this model alone: `tdp_mmu.tdp_mmu_alloc_sp = mine`."""
+    from septum.kvm.replacing import replacement
+
+    for name, old, _ in assigned:
+        if not callable(old):
+            raise UserError(
+                f"{file}: assigns to {name}, which every design shares; a Size is given by sizes={{...}}, a function replaced"
+            )
+    return dict(replacement(old, new, file) for _, old, new in assigned)
 
 
 def _imported(path: Path) -> ModuleType:
@@ -149,11 +181,12 @@ def _with_own(model: Model, module: ModuleType, name: str) -> Model:
 def _check_marks(module: ModuleType, design: Any, name: str) -> None:
     """Refuses a function that is named like an operation and has no mark, and a design that lacks operations."""
     from septum.kvm.ops import OPERATIONS
+    from septum.kvm.replacing import replaced
 
     for operation, declared in OPERATIONS.items():
         function = vars(module).get(operation)
         own = getattr(function, "__module__", "") == module.__name__
-        if own and design.bindings().get(declared) is not function:
+        if own and function not in replaced(design.bindings()) and design.bindings().get(declared) is not function:
             raise UserError(f"{name}: {operation}() is an operation without a mark: @design.process or @design.routine before it")
     if design.base is None and "init_vcpu" not in design.operations:
         raise UserError(f"{name}: design {design.name} has no base, and lacks operations; base=upstream gives them")

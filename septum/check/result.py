@@ -28,13 +28,14 @@ class Change:
 
 @dataclass(frozen=True)
 class Call:
-    """One level of a thread's stack: the innermost is last."""
+    """One level of a thread's stack: the innermost is last. `replaces`: the core's function in whose place a design put it."""
 
     function: str
     file: str
     line: int
     source: str
     arguments: str = ""
+    replaces: str = ""
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,10 @@ from septum.check.slicing import Slice, Watched
 from septum.check.stuck import deadlock_clause, stuck
 from septum.explore.build import DEADLOCK, PROGRESS, Build
 from septum.host.locks import Lock
+from septum.kvm.replacing import replaced
 from septum.lang.engine import Engine, Failure, Status
 from septum.lang.errors import EnginesDisagree
+from septum.lang.paths import shown_path
 from septum.lang.places import Places
 from septum.lang.processes import property_of
 from septum.lang.struct import Realised
@@ -99,6 +101,8 @@ class Replay:
         self.build, self.watched = build, Watched(build)
         self.engine, self.recorder, self.places = self.watched.engine, self.watched.recorder, self.watched.places
         self.locks = list(self.places.structs(Lock))
+        put = replaced(build.bindings).items()
+        self.instead = {(new.__name__, shown_path(new.__code__.co_filename)): old.__name__ for new, old in put}
 
     def run(self, schedule: Schedule, end: End) -> Trace:
         steps, failure = [], None
@@ -219,11 +223,13 @@ class Replay:
         if actor.generator is None:
             call = actor.thread.calls[actor.call]
             source = self.build.translation.entries[self.build.translation.entry(call.process, len(call.arguments))].source
-            return (
-                Call(source.name, source.file, source.tree.lineno, f"def {source.name}", ", ".join(map(str, call.arguments))),
-            )
+            where = source.name, source.file, source.tree.lineno, f"def {source.name}"
+            return (self._call(where, ", ".join(map(str, call.arguments))),)
         arguments = [self._arguments(point_instance, frame) for point_instance, frame in self.engine.calls(thread)]
-        return tuple(Call(*where, shown) for where, shown in zip(self.engine.stack(thread), arguments, strict=True))
+        return tuple(self._call(where, shown) for where, shown in zip(self.engine.stack(thread), arguments, strict=True))
+
+    def _call(self, where: tuple[str, str, int, str], arguments: str = "") -> Call:
+        return Call(*where, arguments, self.instead.get((where[0], where[1]), ""))
 
     def _arguments(self, instance: Any, frame: Any) -> str:
         shown = []
@@ -269,7 +275,7 @@ class Replay:
         """Where a thread stands now."""
         actor, failure = self.engine.threads[number], self.engine.failure
         if failure and failure.thread == number:
-            stack = tuple(Call(*where) for where in failure.stack)
+            stack = tuple(map(self._call, failure.stack))
             return Standing(actor.thread.name, stack, "failed", self.held(number))
         name, stack, held = actor.thread.name, self.stack(number), self.held(number)
         if actor.ended:

@@ -9,6 +9,7 @@ import click
 from septum.cli import names
 from septum.cli.output import colour, width, write
 from septum.explore.build import build
+from septum.kvm.replacing import place_of, replaced
 from septum.lang.errors import UserError
 from septum.lang.model import Model
 from septum.translate.show import shown
@@ -33,7 +34,16 @@ def show(design: str, function: str | None, tree: bool) -> None:
     if model.file is None:
         raise UserError(f"{design} has no file of its own")
     source = Path(model.file).read_text(encoding="utf-8")
+    source += "".join(f"# {line}\n" for line in put(model))
     write(_coloured(Path(model.file), source) if colour() else source)
+
+
+def put(model: Model) -> list[str]:
+    """What the design, or one that it is based on, puts in the place of functions of the core."""
+    return [
+        f"{new.__name__}(), {place_of(new)}, stands in the place of {old.__name__}(), {place_of(old)}"
+        for new, old in replaced(model.bindings).items()
+    ]
 
 
 def _trees(model: Model, name: str) -> list[str]:
@@ -43,7 +53,9 @@ def _trees(model: Model, name: str) -> list[str]:
         if scenario.needs <= model.operations:
             unit = build(model, scenario).translation
             functions = [one for one in unit.functions if one in called([*unit.entries, *unit.properties])]
-            found = [shown(one) for one in functions if one.source.name == name]
+            instead = replaced(model.bindings)
+            meant = {name, *(new.__name__ for new, old in instead.items() if old.__name__ == name)}
+            found = [shown(one) for one in functions if one.source.name in meant]
             if found:
                 return found
             seen |= {one.source.name for one in functions}

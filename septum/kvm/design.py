@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from septum.host.ranges import RANGE_DESIGN
 from septum.kvm.machine import SP_DESIGN, VCPU_DESIGN, VM_DESIGN
 from septum.kvm.ops import OPERATIONS
+from septum.kvm.replacing import place_of, replacement
 from septum.lang import Size, Slot, Struct, UserError
 from septum.lang import process as mark_process
 from septum.lang.model import check_bindings
@@ -60,6 +61,22 @@ class Design:
     def routine(self, function: Function) -> Function:
         """`@design.routine`: this routine is the design's operation of its name."""
         return self._operation(function)
+
+    def replaces(self, function: Callable[..., Any]) -> Callable[[Function], Function]:
+        """`@design.replaces(tdp_mmu_alloc_sp)`: this function stands in the place of one of the core, for this design alone.
+
+        It is a process or a routine as that one is, with as many parameters. Where it calls that one, the core's runs.
+        """
+
+        def decorate(own: Function) -> Function:
+            marked = mark_process(own) if inspect.isgeneratorfunction(own) else own
+            old, new = replacement(function, marked, place_of(own))
+            first = self._own.setdefault(old, new)
+            if first is not new:
+                raise UserError(f"{place_of(own)}: {old.__name__} is replaced twice: by {first.__name__}, and by {new.__name__}")  # type: ignore[attr-defined]
+            return own
+
+        return decorate
 
     def vcpu(self, struct: StructType) -> StructType:
         """`@design.vcpu`: the struct that is embedded as `vcpu.design`."""
@@ -113,7 +130,7 @@ class Design:
 
     def _operation(self, function: Function) -> Function:
         name = function.__name__
-        place = f"{shown_path(str(self.file))}:{function.__code__.co_firstlineno}"
+        place = place_of(function)
         if name not in OPERATIONS:
             near = difflib.get_close_matches(name, OPERATIONS, 1)
             hint = f"; did you mean {near[0]}?" if near else f"; the operations are {', '.join(OPERATIONS)}"

@@ -25,6 +25,7 @@ from septum.lang.memory import StoreBuffers
 from septum.lang.model import Thread
 from septum.lang.paths import shown_path
 from septum.lang.processes import MOST_CHOICES, Choose, When, Witness, running
+from septum.lang.replaced import meant
 from septum.lang.struct import allocate
 
 ENDED = 255
@@ -173,7 +174,7 @@ class Engine:
     def _advance(self, actor: Running, choice: int) -> None:
         if actor.generator is None:
             call = actor.thread.calls[actor.call]
-            actor.generator = call.process(self.m, *call.arguments)
+            actor.generator = meant(call.process)(self.m, *call.arguments)
             send = None
         else:
             send = choice if isinstance(actor.request, Choose) else None

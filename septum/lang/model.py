@@ -9,6 +9,7 @@ from typing import Any
 
 from septum.lang.errors import UserError
 from septum.lang.processes import Witness
+from septum.lang.replaced import original
 from septum.lang.struct import Struct
 from septum.lang.types import Size, Slot
 
@@ -37,7 +38,7 @@ class Call:
 
 def call(process: Callable[..., Any], *arguments: int) -> Call:
     """`process` with these arguments, after the world."""
-    return Call(process, tuple(int(argument) for argument in arguments))
+    return Call(original(process), tuple(int(argument) for argument in arguments))
 
 
 @dataclass(frozen=True)

@@ -51,9 +51,14 @@ def calls(stack: Sequence[Call], width: int = WIDTH) -> Iterator[str]:
     """A stack, the innermost call first; the source of that one and of those that are the reader's."""
     for number, call in enumerate(reversed(stack)):
         mark = ">" if own(call.file) else " "
-        yield from Item(2, f"{mark} {call.function}()", f"{short(call.file)}:{call.line}").lines(width)
+        yield from Item(2, f"{mark} {call.function}(){instead(call)}", f"{short(call.file)}:{call.line}").lines(width)
         if number == 0 or own(call.file):
             yield from paragraph(call.source.strip(), 4, width)
+
+
+def instead(call: Call) -> str:
+    """` for set_external_spte() of the core`: a function that a design has put in its place."""
+    return f" for {call.replaces}() of the core" if call.replaces else ""
 
 
 def own(file: str) -> bool:

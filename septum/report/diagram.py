@@ -20,7 +20,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from septum.check.result import Call, Change, Counterexample, Race, Result, Step
-from septum.report.calltrace import ending, short
+from septum.report.calltrace import ending, instead, short
 from septum.report.changes import shorter
 from septum.report.text import LEAST_ROOM, WIDTH, Item, paragraph
 
@@ -225,7 +225,7 @@ def entered(step: Step, trail: Trail, *, resumed: bool) -> Iterator[Item]:
     trail.stack = stack
     for depth, call in enumerate(step.stack):
         if depth >= known:
-            yield Item(depth, f"{call.function}({call.arguments})")
+            yield Item(depth, f"{call.function}({call.arguments}){instead(call)}")
     if resumed and known == len(stack):
         yield Item(known - 1, f"{step.call.function}() goes on", clip=True)
 

@@ -20,6 +20,7 @@ from inspect import get_annotations
 
 from septum.check.result import Call, Change, Counterexample, Result, Step
 from septum.kvm.machine import Machine
+from septum.report.calltrace import instead
 from septum.report.changes import shorter
 from septum.report.diagram import Holders, Layout, Trail, conclusion, levels, meeting, replay
 from septum.report.text import Item, paragraph
@@ -174,7 +175,7 @@ def entered(step: Step, shown: Shown, *, resumed: bool) -> Iterator[Item]:
 
 
 def call_text(call: Call) -> str:
-    return f"{call.function}({call.arguments})"
+    return f"{call.function}({call.arguments}){instead(call)}"
 
 
 def state_that_matters(found: Counterexample) -> list[str]:

@@ -17,6 +17,7 @@ from septum.lang.memory import BOUND_MET, buffer_bytes, stores
 from septum.lang.model import Property
 from septum.lang.places import Places
 from septum.lang.processes import MEASURING, Meter, Witness, is_process
+from septum.lang.replaced import meant
 from septum.lang.source import Source, source_of
 from septum.lang.struct import Realised, Struct, realise, resolve
 from septum.lang.types import Array, Scalar, type_name
@@ -90,7 +91,9 @@ class Translation:
         return self._read(source, source.tree, source, kinds)
 
     def _called(self, caller: Source, node: ast.AST, function: Callable[..., Any], arguments: Sequence[Expression]) -> Function:
-        return self._read(caller, node, source_of(function), [argument.kind for argument in arguments])
+        return self._read(
+            caller, node, source_of(meant(function, caller.function.__code__)), [argument.kind for argument in arguments]
+        )
 
     def _read(self, caller: Source, node: ast.AST, source: Source, kinds: Sequence[Kind]) -> Function:
         annotations = source.function.__annotations__
@@ -111,6 +114,7 @@ class Translation:
 
     def entry(self, process: Callable[..., Any], arguments: int) -> int:
         """The number by which a thread's program calls a process; its parameters need annotations, but the world."""
+        process = meant(process)
         source = source_of(process)
         if not is_process(process):
             source.refuse(source.tree, f"{source.name} is run by a thread and is no process", "@process before its def")
