@@ -150,7 +150,6 @@ def _moved(error: BaseException) -> str:
 
 def _model_in(module: ModuleType, name: str) -> Model:
     from septum.designs import Design
-    from septum.scenarios import kvm_model
 
     named = {id(value): value for value in vars(module).values() if isinstance(value, Model | Design) and not _is_built_in(value)}
     made = list(named.values())
@@ -163,19 +162,21 @@ def _model_in(module: ModuleType, name: str) -> Model:
     if isinstance(made[0], Model):
         return replace(made[0], file=made[0].file or Path(name).resolve())
     _check_marks(module, made[0], name)
-    return _with_own(kvm_model(made[0]), module, name)
+    return _with_own(made[0], module, name)
 
 
-def _with_own(model: Model, module: ModuleType, name: str) -> Model:
+def _with_own(design: Any, module: ModuleType, name: str) -> Model:
     """The model with the scenarios and properties of the file too; one that is named like a built-in one would hide it."""
-    values = {id(one): one for one in vars(module).values()}
-    known = {id(one) for one in (*model.scenarios, *model.properties)}
-    new = tuple(one for key, one in values.items() if isinstance(one, Scenario) and key not in known)
-    for one in new:
-        if any(one.name == other.name for other in model.scenarios):
+    from septum.scenarios import SCENARIOS, kvm_model
+
+    values = list({id(one): one for one in vars(module).values()}.values())
+    own = tuple(one for one in values if isinstance(one, Scenario) and not any(one is known for known in SCENARIOS))
+    for one in own:
+        if any(one.name == known.name for known in SCENARIOS):
             raise UserError(f"{name}: there is a scenario {one.name} already; call this one otherwise")
-    added = tuple(one for key, one in values.items() if isinstance(one, Property) and key not in known)
-    return replace(model, scenarios=(*new, *model.scenarios), properties=(*model.properties, *added))
+    model = kvm_model(design, own)
+    added = tuple(one for one in values if isinstance(one, Property) and not any(one is known for known in model.properties))
+    return replace(model, properties=(*model.properties, *added))
 
 
 def _check_marks(module: ModuleType, design: Any, name: str) -> None:

@@ -96,3 +96,8 @@ def vcpu_pool_pages(m, vcpu):
 @design.routine
 def vm_pool_pages(m, vm):
     return 0
+
+
+@design.routine
+def machine_pool_pages(m):
+    return 0

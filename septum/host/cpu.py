@@ -3,6 +3,7 @@
 from septum.host.geometry import ThreadId
 from septum.lang import Slot, Struct, current, only, u8
 
+CPU_DESIGN = Slot("cpu.design")
 SPINNING, IN_RCU, IN_SOFTIRQ = 1, 2, 4
 
 
@@ -18,6 +19,7 @@ class Cpu(Struct):
     irqs_off: u8
     held: u8  # the classes of locks that it holds, a bit each
     walk: CPU_WALK
+    design: CPU_DESIGN
 
 
 def me():

@@ -10,11 +10,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
+from septum.host.cpu import CPU_DESIGN
 from septum.host.ranges import RANGE_DESIGN
-from septum.kvm.machine import SP_DESIGN, VCPU_DESIGN, VM_DESIGN
+from septum.kvm.machine import MACHINE_DESIGN, SP_DESIGN, VCPU_DESIGN, VM_DESIGN
 from septum.kvm.ops import OPERATIONS
 from septum.kvm.replacing import place_of, replacement
-from septum.lang import Size, Slot, Struct, UserError
+from septum.lang import Size, Slot, Struct, Thread, UserError, call
 from septum.lang import process as mark_process
 from septum.lang.model import check_bindings
 from septum.lang.paths import shown_path
@@ -23,6 +24,7 @@ from septum.lang.types import type_name
 
 VCPU_POOL = Size("VCPU_POOL", 0)  # pages that the design's own pools of a vCPU may hold
 VM_POOL = Size("VM_POOL", 0)  # the same of a VM
+MACHINE_POOL = Size("MACHINE_POOL", 0)  # the same of the machine and all its CPUs
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 StructType = TypeVar("StructType", bound=type[Struct])
@@ -49,6 +51,7 @@ class Design:
         self.file = Path(sys._getframe(1).f_code.co_filename)
         self._module = sys._getframe(1).f_globals
         self._own: dict[object, object] = {}
+        self._threads: list[Thread] = []
         for part in parts:
             self._take(part)
         check_bindings(f"{shown_path(str(self.file))}:{sys._getframe(1).f_lineno}: design {name}", sizes or {})
@@ -86,6 +89,14 @@ class Design:
         """`@design.vm`: the struct that is embedded as `vm.design`."""
         return self._struct("VM", VM_DESIGN, struct)
 
+    def machine(self, struct: StructType) -> StructType:
+        """`@design.machine`: the struct that is embedded as `m.design`, once for all VMs."""
+        return self._struct("machine", MACHINE_DESIGN, struct)
+
+    def cpu(self, struct: StructType) -> StructType:
+        """`@design.cpu`: the struct embedded as `cpu.design`, of every CPU; one's own is `m.cpu[me()].design`."""
+        return self._struct("CPU", CPU_DESIGN, struct)
+
     def sp(self, struct: StructType) -> StructType:
         """`@design.sp`: the struct that is embedded as `sp.design`, in the header of every table."""
         return self._struct("table", SP_DESIGN, struct)
@@ -93,6 +104,34 @@ class Design:
     def range(self, struct: StructType) -> StructType:
         """`@design.range`: the struct that is embedded as `range.design`, for every 2M physical range."""
         return self._struct("range", RANGE_DESIGN, struct)
+
+    def thread(self, name: str) -> Callable[[Function], Function]:
+        """`@design.thread("kworker")`: this process, of the machine alone, runs on a CPU of its own in every scenario.
+
+        It is a daemon: it may wait for ever, and what must hold at rest is judged where it waits.
+        """
+        if not isinstance(name, str):
+            raise UserError(
+                f"{shown_path(str(self.file))}: design {self.name}: @design.thread wants a name: @design.thread('kworker')"
+            )
+
+        def decorate(function: Function) -> Function:
+            given = list(inspect.signature(function).parameters)
+            if len(given) != 1 or not inspect.isgeneratorfunction(function):
+                place = place_of(function)
+                raise UserError(
+                    f"{place}: {function.__name__}({', '.join(given)}) is a thread: a process of the machine alone, (m)"
+                )
+            self._threads.append(Thread(name, (call(mark_process(function)),), daemon=True))
+            return function
+
+        return decorate
+
+    @property
+    def threads(self) -> tuple[Thread, ...]:
+        """Those that run beside a scenario's: of a name that its base has too the design's own."""
+        inherited = self.base.threads if self.base else ()
+        return tuple({one.name: one for one in (*inherited, *self._threads)}.values())
 
     def _struct(self, whose: str, slot: Slot, struct: StructType) -> StructType:
         """A struct of the design's own; another one in the same place would be lost."""

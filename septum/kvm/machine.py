@@ -12,6 +12,7 @@ from septum.lang import Enum, Size, Slot, Struct, boolean, u8
 from septum.tdx.pamt import Pamt2M
 from septum.tdx.td import Td, Tdvps
 
+MACHINE_DESIGN = Slot("machine.design")
 VCPU_DESIGN = Slot("vcpu.design")
 VM_DESIGN = Slot("vm.design")
 SP_DESIGN = Slot("sp.design")
@@ -123,4 +124,5 @@ class Machine(Struct):
     vcpu: Vcpu[VcpuId]
     tdvps: Tdvps[VcpuId]
     failures: u8  # allocations that may still be made to fail
+    design: MACHINE_DESIGN
     zero_step: bool  # the module's zero-step mitigation sets in at the first private fault

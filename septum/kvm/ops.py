@@ -178,3 +178,8 @@ def vcpu_pool_pages(m, vcpu) -> Any:
 @operation
 def vm_pool_pages(m, vm) -> Any:
     """Routine, a number. How many pages wait in the design's pools of a VM."""
+
+
+@operation
+def machine_pool_pages(m) -> Any:
+    """Routine, a number. How many pages wait in the design's pools of the machine and of its CPUs."""

@@ -31,6 +31,7 @@ def custody_at_rest(m: Machine):
         expected = u32(expected + ops.vcpu_pool_pages(m, vcpu) + m.vcpu[vcpu].mmu_shadow_page_cache.nobjs)
     for vm in each(VmId):
         expected = u32(expected + ops.vm_pool_pages(m, vm))
+    expected = u32(expected + ops.machine_pool_pages(m))
     assert pooled >= expected, "custody: a pool holds pages that are not its own"
     assert pooled == expected, (
         f"custody: pages in pools: {pooled}, counted: {expected}; lost, or does vm_pool_pages() not count every pool?"
@@ -113,6 +114,10 @@ def destroyed(m: Machine, vm: VmId):
     for gfn in range(GFNS):
         assert m.vm[vm].gmem[Gfn(gfn)] == 0, "custody: guest_memfd still has a page of the destroyed VM"
     if VMS == 1:
+        pooled = ops.machine_pool_pages(m)
         for page in each(Pfn):
             role = m.frame[page].role
-            assert role == Role.FREE, f"custody: page {page} is leaked: {Role(role)} holds it after the VM is gone"
+            assert role == Role.FREE or (role == Role.POOL and pooled != 0), (
+                f"custody: page {page} is leaked: {Role(role)} holds it after the VM is gone"
+            )
+        assert count(m, Role.POOL) == pooled, "custody: a pool of the destroyed VM still holds pages"

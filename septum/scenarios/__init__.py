@@ -9,8 +9,9 @@ from septum.host.geometry import DYNAMIC_PAMT
 from septum.kvm.design import Design
 from septum.kvm.machine import Machine
 from septum.kvm.versions import KERNEL, NEXT, V7_3
-from septum.lang import Model
+from septum.lang import Model, Scenario
 from septum.properties import KVM_PROPERTIES, PROPERTIES
+from septum.scenarios.brought import beside
 from septum.scenarios.build import BUILDING
 from septum.scenarios.convert import CONVERSIONS
 from septum.scenarios.direct import (
@@ -76,9 +77,10 @@ PLAIN_VMS = (
 )  # fmt: skip
 
 
-def kvm_model(design: Design) -> Model:
-    """The machine with this design's operations, every scenario, every property."""
-    return Model(design.name, Machine, SCENARIOS, PROPERTIES, _bindings(design), design.operations, design.file, SCOPES)
+def kvm_model(design: Design, own: tuple[Scenario, ...] = ()) -> Model:
+    """The machine with this design's operations, every scenario and those of its `own`, with its threads, every property."""
+    scenarios = tuple(beside(one, design.threads) for one in (*own, *SCENARIOS))
+    return Model(design.name, Machine, scenarios, PROPERTIES, _bindings(design), design.operations, design.file, SCOPES)
 
 
 def plain_vms() -> Model:
@@ -88,7 +90,10 @@ def plain_vms() -> Model:
 
 def kvm_side(design: Design) -> Model:
     """The same with the scenarios of KVM's own side."""
-    return Model(f"kvm_{design.name}", Machine, KVM, KVM_PROPERTIES, _bindings(design), design.operations, design.file, SCOPES)
+    scenarios = tuple(beside(one, design.threads) for one in KVM)
+    return Model(
+        f"kvm_{design.name}", Machine, scenarios, KVM_PROPERTIES, _bindings(design), design.operations, design.file, SCOPES
+    )
 
 
 def _bindings(design: Design) -> dict[object, object]:

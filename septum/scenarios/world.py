@@ -26,7 +26,7 @@ from septum.host.geometry import (
     index_at,
 )  # fmt: skip
 from septum.kvm.contents import VmContents
-from septum.kvm.design import VCPU_POOL, VM_POOL
+from septum.kvm.design import MACHINE_POOL, VCPU_POOL, VM_POOL
 from septum.kvm.exits import KvmRun
 from septum.kvm.machine import EXITS, VCPU_LIFE, VCPU_RUN, VM_CONTENTS, VM_LIFE, TdState, VmState
 from septum.kvm.tdp.spte import make_nonleaf_spte, make_spte
@@ -319,6 +319,6 @@ def control_pages() -> int:
 
 def pages_needed(tables: int, pages: int) -> int:
     """Page frames of a scope: the fixed ones, every pool full, every table and guest page there with a 2M range of its own."""
-    pools = VCPUS.value * (CACHE_CAPACITY.value + VCPU_POOL.value) + VMS.value * VM_POOL.value
+    pools = VCPUS.value * (CACHE_CAPACITY.value + VCPU_POOL.value) + VMS.value * VM_POOL.value + MACHINE_POOL.value
     backed = DYNAMIC_PAMT.value * PAMT_PAGES * (tables + pages)
     return FIXED_PAGES.value + pools + 2 * tables + pages + backed + SPARE

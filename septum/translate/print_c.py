@@ -18,7 +18,7 @@ from septum.lang.values import U64, Kind, Nothing, Num, Ref, bits
 from septum.translate import tree
 from septum.translate.reader import bounds
 from septum.translate.sites import Named
-from septum.translate.translation import Translation
+from septum.translate.translation import Translation, c_field
 
 
 def print_function(unit: Translation, function: tree.Function) -> str:
@@ -98,7 +98,7 @@ class Printer:
             case tree.Local(name=name, kind=kind):
                 return "(*w)" if self.unit.is_world(kind) else f"(*v_{name})" if isinstance(kind, Ref) else f"v_{name}"
             case tree.Field(base=base, name=name):
-                return f"{self.c(base)}.{name}"
+                return f"{self.c(base)}.{c_field(name)}"
             case tree.Element(base=base, index=index):
                 return f"{self.c(base)}.at[{self.c(index)}]"
             case tree.Load():

@@ -197,8 +197,22 @@ class Translation:
         if isinstance(of, Array):
             body = f"{self.c_name(of.element)} at[{of.length}];"
         else:
-            body = " ".join(f"{self.c_name(part)} {field};" for field, part in self.bytes.fields(of).items())
+            body = " ".join(f"{self.c_name(part)} {c_field(field)};" for field, part in self.bytes.fields(of).items())
         return f'typedef struct {name} {{ {body} }} {name};\n_Static_assert(sizeof({name}) == {size}ull, "{name}");'
+
+
+OF_C = frozenset((
+    "alignas", "alignof", "asm", "auto", "bool", "case", "char", "const", "constexpr", "default", "do", "double", "enum",
+    "extern", "false", "float", "goto", "inline", "int", "linux", "long", "nullptr", "register", "restrict", "short",
+    "signed", "sizeof", "static", "struct", "switch", "thread_local", "true", "typedef", "typeof", "union", "unix",
+    "unsigned", "void", "volatile", "i386",
+))  # fmt: skip
+"""Names of Python's that are keywords of C, or that compilers define."""
+
+
+def c_field(name: str) -> str:
+    """The name of a field in C: its own, unless C has a meaning for that."""
+    return f"{name}_" if name.rstrip("_") in OF_C else name
 
 
 def _identifier(name: str) -> str:

@@ -28,6 +28,26 @@ PROGRAMS = {
             m.small[t] = total
             yield
     """,
+    "fields that are called as words of C": """
+        class Word(Struct):
+            short: u8
+            short_: u16[2]
+            linux: bool
+
+        class World(Struct):
+            double: Word[2]
+            n: u8
+
+        @process
+        def p(m: World, t: u8):
+            for unsigned in range(2):
+                yield
+                m.double[t].short = u8(unsigned + 1)
+                m.double[t].short_[1] = u16(3 * m.double[t].short)
+                m.double[unsigned].linux = True
+                yield when(lambda: m.double[t].short > 0)
+                m.n = u8(m.n + 1)
+    """,
     "a lock and a choice": """
         @process
         def lock(m, t: u8):
