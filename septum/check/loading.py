@@ -64,6 +64,19 @@ def load(name: str) -> Model:
     return replace(model, bindings={**model.bindings, **_replacements(assigned, name)}) if assigned else model
 
 
+def design_in(name: str) -> tuple[Any, str]:
+    """The design that a file holds, and what it is called there; UserError where it holds none."""
+    from septum.designs import Design
+
+    designs()  # what they import is known before the file is
+    module = _imported(Path(name))
+    named = {id(one): (one, own) for own, one in vars(module).items() if isinstance(one, Design) and not _is_built_in(one)}
+    found = _its_own([one for one, _ in named.values()], module)
+    if len(found) != 1:
+        raise UserError(f"{name}: holds {len(found)} designs; a design is based on one")
+    return named[id(found[0])]
+
+
 def _taken_back(before: Mapping[ModuleType, Mapping[str, Any]]) -> list[tuple[str, Any, Any]]:
     """What a file assigned to names of the core, which is undone: a design changes nothing for others. Name, before, now."""
     found = []
@@ -152,7 +165,7 @@ def _model_in(module: ModuleType, name: str) -> Model:
     from septum.designs import Design
 
     named = {id(value): value for value in vars(module).values() if isinstance(value, Model | Design) and not _is_built_in(value)}
-    made = list(named.values())
+    made = _its_own(list(named.values()), module)
     if len(made) == 1 and isinstance(made[0], Model) and not made[0].scenarios:
         raise UserError(f"{name}: the model has no scenario, so there is nothing to check; scenarios=(Scenario(...),)")
     if len(made) != 1:
@@ -163,6 +176,12 @@ def _model_in(module: ModuleType, name: str) -> Model:
         return replace(made[0], file=made[0].file or Path(name).resolve())
     _check_marks(module, made[0], name)
     return _with_own(made[0], module, name)
+
+
+def _its_own(found: list[Any], module: ModuleType) -> list[Any]:
+    """Without the designs that a file imports, as that which its own is based on, unless it has none of its own."""
+    own = [one for one in found if isinstance(one, Model) or str(one.file) == module.__file__]
+    return own or found
 
 
 def _with_own(design: Any, module: ModuleType, name: str) -> Model:

@@ -32,7 +32,7 @@ def load(design: str) -> Model:
     """The model of a built-in design or of a user's file."""
     from septum.check import loading
 
-    if _is_file(design):
+    if is_file(design):
         if not Path(design).is_file():
             wrong = "is a directory" if Path(design).is_dir() else "no such file"
             raise UserError(f"{design}: {wrong}; DESIGN is a name or a Python file")
@@ -53,7 +53,8 @@ def load_design(design: str, command: str) -> Model:
     return model
 
 
-def _is_file(design: str) -> bool:
+def is_file(design: str) -> bool:
+    """Whether a design is named by its file."""
     return "/" in design or design.endswith(".py")
 
 

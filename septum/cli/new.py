@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from septum.check.loading import USER
 from septum.cli import names
 from septum.cli.output import write
 from septum.lang.errors import UserError
@@ -24,7 +25,11 @@ if TYPE_CHECKING:
 @click.command(short_help="Begin a design of your own.")
 @click.argument("design")
 @click.option(
-    "--from", "base", metavar="DESIGN", default="dpamt_merged", help="The design that it changes (default: dpamt_merged)."
+    "--from",
+    "base",
+    metavar="DESIGN",
+    default="dpamt_merged",
+    help="The design, or file, that it changes (default: dpamt_merged).",
 )
 @click.option("--op", "operations", metavar="NAME", multiple=True, help="Copy this operation, to be changed; may be repeated.")
 @click.option(
@@ -46,9 +51,11 @@ def new(design: str, base: str, operations: tuple[str, ...], patch: str | None) 
     if path.exists():
         raise UserError(f"{path} is there already; choose another name, or remove it")
     begun, scenarios, nameless = from_patch(patch, base) if patch else ([], {}, [])
-    source = text(name, base, operations, begun, scenarios, nameless)
     if not path.parent.is_dir():
         raise UserError(f"{path}: there is no directory {path.parent}")
+    if names.is_file(base) and Path(base).resolve().parent != path.resolve().parent:
+        raise UserError(f"{path}: imports what lies beside it, and {base} lies in another directory")
+    source = text(name, base, operations, begun, scenarios, nameless)
     write_whole(path, source)
     lines = [f"{path} is written. It is {base} until you change it:"]
     if patch:
@@ -64,15 +71,14 @@ def new(design: str, base: str, operations: tuple[str, ...], patch: str | None) 
 
 def from_patch(source: str, base: str) -> tuple[list[Begun], dict[str, list[str]], list[str]]:
     """What a patch touches, with what the design `base` has for it; the scenarios that come there; hunks that are left out."""
-    from septum.check.loading import designs
     from septum.sources.begin import begin
     from septum.sources.patch import read
     from septum.sources.reached import scenarios
     from septum.sources.series import text_of
 
-    names.known("design", base, designs())
+    design, _ = based_on(base)
     patch = read(text_of(source))
-    begun = begin(patch.functions, designs()[base])
+    begun = begin(patch.functions, design)
     return begun, scenarios(base, begun), patch.nameless
 
 
@@ -85,11 +91,9 @@ def text(
     nameless: Sequence[str] = (),
 ) -> str:
     """The file: imports, the design, what each operation has to do, copies of those that were asked for or that a patch needs."""
-    from septum.check.loading import designs
     from septum.kvm.ops import OPERATIONS
 
-    names.known("design", base, designs())
-    found = designs()[base]
+    found, base_import = based_on(base)
     for operation in operations:
         names.known("operation", operation, found.operations, base)
     asked = dict.fromkeys([*operations, *(operation for one in begun for operation in one.operations)])
@@ -101,13 +105,24 @@ def text(
     imports = [f"from {home} import {', '.join(sorted(homes[home]))}" for home in sorted(homes)]
     parts = [
         f'"""{name}: say here in one line what is new about it. So far it is {base}."""\n',
-        "\n".join([f"from septum.designs.{base} import design as {base}", *imports]) + "\n",
-        f'design = Design("{name}", base={base})\n',
+        "\n".join([base_import, *imports]) + "\n",
+        f'design = Design("{name}", base={base_import.rpartition(" ")[2]})\n',
         *(["\n".join(preface(begun, scenarios or {}, nameless)) + "\n"] if begun else []),
         *(f"\n{source}" for source in notes),
         "\n" + "\n".join(advice(found, OPERATIONS)) + "\n",
     ]
     return "\n".join(parts)
+
+
+def based_on(base: str) -> tuple[Design, str]:
+    """A built-in design, or the one of a file, and how a file imports it."""
+    from septum.check.loading import design_in, designs
+
+    if names.is_file(base):
+        design, own = design_in(base)
+        return design, f"from {Path(base).stem} import {own} as {Path(base).stem}"
+    names.known("design", base, designs())
+    return designs()[base], f"from septum.designs.{base} import design as {base}"
 
 
 def copied(found: Design, operation: str) -> tuple[str, list[tuple[str, str]]]:
@@ -119,7 +134,8 @@ def copied(found: Design, operation: str) -> tuple[str, list[tuple[str, str]]]:
     first = next(number for number, line in enumerate(lines) if line.startswith("def "))
     body = "\n".join([f"@design.{kind}", *lines[first:]]) + "\n"
     module = inspect.getmodule(function)
-    used = sorted({node.id for node in ast.walk(ast.parse(body)) if isinstance(node, ast.Name)} & set(vars(module)) - {"design"})
+    held = {name for name, value in vars(module).items() if not isinstance(value, type(found))}
+    used = sorted({node.id for node in ast.walk(ast.parse(body)) if isinstance(node, ast.Name)} & held)
     return body, [(home_of(used_name, module), used_name) for used_name in used]
 
 
@@ -128,7 +144,7 @@ def home_of(name: str, module: Any) -> str:
     for node in ast.parse(inspect.getsource(module)).body:
         if isinstance(node, ast.ImportFrom) and any((one.asname or one.name) == name for one in node.names):
             return node.module or ""
-    return str(module.__name__)
+    return str(module.__name__).removeprefix(USER)
 
 
 def advice(found: Design, operations: dict[str, Callable[..., Any]]) -> list[str]:

@@ -51,6 +51,27 @@ def test_copied_operations_are_translated_as_those_that_they_were_copied_from(ba
     assert translated(load(str(mine))) == translated(load(base))
 
 
+def test_a_design_may_begin_from_one_of_a_file_beside_it(mine, septum, monkeypatch):
+    monkeypatch.chdir(mine.parent)
+    Path("base.py").write_text(
+        text("base", "dpamt_merged", ("topup_external_cache",)).replace("design = ", "ours = ").replace("@design", "@ours")
+    )
+    status, _ = septum("new", "mine", "--from", "./base.py", "--op", "topup_external_cache", "--op", "free_external_cache")
+    assert status == 0
+    assert "from base import ours as base\n" in mine.read_text()
+    assert translated(load("mine.py")) == translated(load("base.py"))
+
+
+def test_a_file_that_lies_elsewhere_is_no_base(mine, septum, monkeypatch):
+    monkeypatch.chdir(mine.parent)
+    Path("other").mkdir()
+    Path("other/base.py").write_text(text("base", "dpamt_merged"))
+    status, said = septum("new", "mine", "--from", "other/base.py")
+    assert (status, "imports what lies beside it, and other/base.py lies in another directory" in said) == (2, True)
+    status, said = septum("new", "mine", "--from", "./none.py")
+    assert (status, "none.py: no such file" in said, mine.exists()) == (2, True, False)
+
+
 def translated(model: Model) -> tuple[list[str], tuple[Thread, ...], bytes]:
     """The C of a model, without what counts lines; threads and first world of its first scenario."""
     built = build(model, model.scenarios[0])
