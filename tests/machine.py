@@ -45,7 +45,7 @@ def run(process: Any, choices: Sequence[int] = (), until: int = 10_000) -> Any:
 
 
 def steps(process: Any, count: int) -> Any:
-    """Runs the first `count` steps of a process, and leaves it there."""
-    for _ in range(count):
-        next(process)
+    """Runs the first `count` steps of a process, whose choices are 0, and leaves it there."""
+    for number in range(count):
+        process.send(0 if number else None)
     return process

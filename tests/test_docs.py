@@ -16,6 +16,7 @@ from septum.cli.app import MODULES
 from septum.kvm.versions import RELEASES
 from septum.report.diagram import schedule
 from tests.designs.mutations import MUTATIONS
+from tests.designs.mutations_failures import FAILURES
 from tests.designs.mutations_locks import LOCKS
 from tests.kvm.mutations_direct import MUTATIONS as DIRECT
 
@@ -150,7 +151,7 @@ def mutation_table() -> str:
     ]  # fmt: skip
     lines += [
         f"| {m.what} | `{m.function}` in {m.file} | {m.property} | {m.scenario} | {m.design} |"
-        for m in (*MUTATIONS, *LOCKS, *DIRECT)
+        for m in (*MUTATIONS, *LOCKS, *FAILURES, *DIRECT)
     ]
     return "\n".join(lines) + "\n"
 

@@ -9,6 +9,7 @@ from septum.host.geometry import PAMT_PAGES
 from septum.host.locks import spin_lock, spin_unlock
 from septum.host.pools import EBUSY, OK, pop
 from septum.kvm.design import Design
+from septum.kvm.ops import ops
 from septum.kvm.seam.pamt import pamt_get
 from septum.kvm.tdp import split_shared
 from septum.kvm.vmx.demote import block_and_track, tdx_demote
@@ -39,4 +40,7 @@ def split_with_pool(m, vm, gfn, page, external):
     assert split_pool(m, vm).cnt >= PAMT_PAGES, "provision: no pair is left for DEMOTE"
     page0 = pop(m, split_pool(m, vm))
     page1 = pop(m, split_pool(m, vm))
-    return (yield from tdx_demote(m, vm, gfn, page, external, page0, page1))
+    error = yield from tdx_demote(m, vm, gfn, page, external, page0, page1)
+    if error != OK:
+        yield from ops.pamt_put(m, external)
+    return error

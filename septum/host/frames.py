@@ -51,6 +51,7 @@ class Role(Enum):
     PAIR = 5  # a page of a PAMT pair that the module holds
     GUEST = 6  # a page of guest_memfd, which the module may hold as private memory
     CONTROL = 7  # TDR and TDCS pages
+    LEAKED = 8  # given up for good, and the kernel says so: the module did not give it back
 
 
 class PageType(Enum):
@@ -214,6 +215,18 @@ def gift(m, page: Pfn, of: Role, to: PageType, owner: VmId):
         frame.memory.private = True
 
 
+def leak(m, page: Pfn, holder: Role):
+    """A page that the module did not give back: `holder` gives it up, and nobody frees it."""
+    take(m, page, holder, Role.HAND)
+    m.frame[page].role = Role.LEAKED
+
+
+def leak_guest_page(m, page: Pfn):
+    """The same of a page of guest_memfd: a reference keeps it, as until 6.18. What else may become of it is left out."""
+    m.frame[page].role = Role.LEAKED
+    m.frame[page].refcount += 1
+
+
 def tdx_quirk_reset_paddr(m, page: Pfn):
     """tdx_quirk_reset_paddr() [6.18]: MOVDIR64B of zeros, once the module has given the page back; tdx-module.md 12."""
     assert not held_by_module(m, page), f"custody: page {page} is rewritten while the TDX module holds it"
@@ -249,7 +262,8 @@ def note_failure(m):
 def get_page(m, page: Pfn):
     """folio_get()."""
     commutes("a counter that the holder of a reference makes larger is not zero before or after")
-    assert m.frame[page].role == Role.GUEST, f"custody: a reference to page {page} is taken, which is {Role(m.frame[page].role)}"
+    held = m.frame[page].role in (Role.GUEST, Role.LEAKED)
+    assert held, f"custody: a reference to page {page} is taken, which is {Role(m.frame[page].role)}"
     m.frame[page].refcount += 1
 
 

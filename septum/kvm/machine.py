@@ -9,6 +9,7 @@ from septum.host.pools import MemoryCache
 from septum.host.ranges import Range
 from septum.host.rcu import Rcu
 from septum.lang import Enum, Size, Slot, Struct, boolean, u8
+from septum.tdx.injection import Injection
 from septum.tdx.pamt import Pamt2M
 from septum.tdx.td import Td, Tdvps
 
@@ -125,4 +126,6 @@ class Machine(Struct):
     tdvps: Tdvps[VcpuId]
     failures: u8  # allocations that may still be made to fail
     design: MACHINE_DESIGN
+    injection: Injection  # SEAMCALLs that may
+    leaked_pair: RangeId  # the range whose pair PAMT.REMOVE did not give back; 0: none
     zero_step: bool  # the module's zero-step mitigation sets in at the first private fault

@@ -4,6 +4,7 @@ from septum.host.frames import PageType, Role
 from septum.host.geometry import DYNAMIC_PAMT, ENTRIES, LAZY_RANGES, Pfn, RangeId
 from septum.kvm.machine import Machine
 from septum.kvm.seam.pamt import HOST_COUNTS
+from septum.kvm.seam.pamt_dec_outside import COUNTED_AGAIN
 from septum.kvm.tdp.tdp_mmu import BACKED_AT_ALLOCATION
 from septum.lang import each, u16, u64
 
@@ -20,23 +21,29 @@ def backing(m: Machine):
 
 
 def backing_at_rest(m: Machine):
-    """At rest: a range has a pair if and only if it has users: as many as the module holds pages in it."""
+    """At rest: a range has a pair if and only if it has users: as many as the module holds pages in it.
+
+    A pair that PAMT.REMOVE did not give back stays, and where it is counted as one user it stays so.
+    """
     if DYNAMIC_PAMT and HOST_COUNTS:
         for r in each(RangeId):
             if m.pamt[r].type != PageType.REG:
                 users = m.range[r].refcount
                 assert as_many(m, r, users), f"backing: range {r} has refcount {users} and {m.pamt[r].count} pages in use"
-                assert (m.pamt[r].type == PageType.PAMT) == (users != 0), f"backing: range {r} keeps a pair without users"
+                fits = (m.pamt[r].type == PageType.PAMT) == (users != 0) or m.leaked_pair == r
+                assert fits, f"backing: range {r} keeps a pair without users"
 
 
 def as_many(m: Machine, r: RangeId, users):
     """Whether a range has as many users as pages that need its pair.
 
-    Where a page lies by its number, nobody can tell of one that waits whether it was ever backed.
+    Where a page lies by its number, nobody can tell of one that waits whether it was ever backed. A pair that the module did not
+    give back may be counted once more.
     """
+    leaked = 1 if m.leaked_pair == r and COUNTED_AGAIN else 0
     if LAZY_RANGES:
-        return users == m.pamt[r].count + waiting_pages(m, r)
-    return m.pamt[r].count <= users and users <= m.pamt[r].count + waiting_pages(m, r)
+        return users == m.pamt[r].count + waiting_pages(m, r) + leaked
+    return m.pamt[r].count + leaked <= users and users <= m.pamt[r].count + waiting_pages(m, r) + leaked
 
 
 def waiting_pages(m: Machine, r: RangeId):
@@ -56,7 +63,7 @@ def waiting_pages(m: Machine, r: RangeId):
 
 def waits(m: Machine, page: Pfn):
     """Whether a page is for the module, which does not hold it yet, or no more."""
-    return m.frame[page].role in (Role.POOL, Role.EXTERNAL) and m.frame[page].type == PageType.NDA
+    return m.frame[page].role in (Role.POOL, Role.EXTERNAL, Role.LEAKED) and m.frame[page].type == PageType.NDA
 
 
 def pages_in(m: Machine, r: RangeId):

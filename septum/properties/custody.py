@@ -15,6 +15,8 @@ def custody(m: Machine):
     """Always: what the module holds is what the host thinks it gave; designs.md 2, I1."""
     for page in each(Pfn):
         frame = m.frame[page]
+        if frame.role == Role.LEAKED:
+            continue
         if frame.type == PageType.EPT:
             assert frame.role == Role.EXTERNAL, f"custody: page {page} is an S-EPT page, for the host {Role(frame.role)}"
         if frame.type == PageType.REG:
@@ -107,9 +109,13 @@ def tables_below(m: Machine, vm: VmId, level: Level):
 
 
 def destroyed(m: Machine, vm: VmId):
-    """After kvm_destroy_vm() nothing of the VM is left: no table, no guest page, no control page, no page of the module."""
+    """After kvm_destroy_vm() nothing of the VM is left: no table, no guest page, no control page, no page of the module.
+
+    What the kernel gave up since the module did not give it back is left, and the pairs of such pages.
+    """
     for page in each(Pfn):
-        assert m.frame[page].owner != vm, f"custody: page {page} still belongs to the destroyed TD"
+        ours = m.frame[page].owner == vm and m.frame[page].role != Role.LEAKED
+        assert not ours, f"custody: page {page} still belongs to the destroyed TD"
     assert m.vm[vm].mirror_root == 0, "custody: somebody still has a reference to the mirror root of the destroyed VM"
     for gfn in range(GFNS):
         assert m.vm[vm].gmem[Gfn(gfn)] == 0, "custody: guest_memfd still has a page of the destroyed VM"
@@ -117,7 +123,7 @@ def destroyed(m: Machine, vm: VmId):
         pooled = ops.machine_pool_pages(m)
         for page in each(Pfn):
             role = m.frame[page].role
-            assert role == Role.FREE or (role == Role.POOL and pooled != 0), (
-                f"custody: page {page} is leaked: {Role(role)} holds it after the VM is gone"
-            )
+            given_up = role == Role.LEAKED or (role == Role.PAIR and (m.leaked_pair != 0 or m.vm[vm].bugged))
+            free = role == Role.FREE or given_up or (role == Role.POOL and pooled != 0)
+            assert free, f"custody: page {page} is leaked: {Role(role)} holds it after the VM is gone"
         assert count(m, Role.POOL) == pooled, "custody: a pool of the destroyed VM still holds pages"

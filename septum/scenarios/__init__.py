@@ -45,6 +45,7 @@ from septum.scenarios.dirty_log import (
     recover_1g,
     recover_age,
 )
+from septum.scenarios.failures import FAILURES, FAILURES_OF_A_LIFE
 from septum.scenarios.faults import neighbours, neighbours_enomem, same_gfn, same_gfn_enomem, zero_step
 from septum.scenarios.files import FILES_OF_A_VM
 from septum.scenarios.memslots import memslot_delete
@@ -66,7 +67,7 @@ SCENARIOS = (
 
 KVM = (
     *CONVERSIONS, *UNACCEPTED, *PREFAULTS, *FILES_OF_A_VM, *BUILDING, change_cpus, install_without_vcpu, teardown_tables,
-    memslot_delete, *VIEWS,
+    memslot_delete, *VIEWS, *FAILURES_OF_A_LIFE,
 )  # fmt: skip
 PLAIN_VMS = (
     notifier, notifier_alias, notifier_range, copy_on_write,
@@ -79,7 +80,7 @@ PLAIN_VMS = (
 
 def kvm_model(design: Design, own: tuple[Scenario, ...] = ()) -> Model:
     """The machine with this design's operations, every scenario and those of its `own`, with its threads, every property."""
-    scenarios = tuple(beside(one, design.threads) for one in (*own, *SCENARIOS))
+    scenarios = tuple(beside(one, design.threads) for one in (*own, *SCENARIOS, *FAILURES))
     return Model(design.name, Machine, scenarios, PROPERTIES, _bindings(design), design.operations, design.file, SCOPES)
 
 
@@ -102,4 +103,4 @@ def _bindings(design: Design) -> dict[object, object]:
     return {KERNEL: NEXT if fixed.get(DYNAMIC_PAMT) else V7_3, MODULE: 0, **fixed}
 
 
-__all__ = ["KVM", "PLAIN_VMS", "SCENARIOS", "SCOPES", "kvm_model", "kvm_side", "plain_vms"]
+__all__ = ["FAILURES", "KVM", "PLAIN_VMS", "SCENARIOS", "SCOPES", "kvm_model", "kvm_side", "plain_vms"]

@@ -21,7 +21,7 @@ FAMILIES = {
         "killed_ioctls",
         "populate_two_files",
     ),
-    "split / fault / accept": ("split", "two_splits", "split_punch_hole"),
+    "split / fault / accept": ("split", "two_splits", "split_punch_hole", "split_same"),
     "convert at head and tail of a 2M leaf": ("convert_ends",),
     "two TDs in one 2M range": ("two_tds", "split_two_tds"),
     "teardown / other TD": (
@@ -33,6 +33,9 @@ FAMILIES = {
         "recover", "views_log", "log_track", "log_1g", "recover_1g",
     ),
     "aging / zap": ("age_zap", "age_notifier", "recover_age", "nx_recovery_age", "age_alias", "age_track"),
+    "a SEAMCALL or an allocation fails": (
+        "same_gfn_fails", "teardown_fails", "split_fails", "split_enomem", "life_fails", "life_enomem",
+    ),
     "fault / MMU notifier, fast zap, NX recovery": (
         "notifier", "notifier_slots", "notifier_alias", "notifier_range", "copy_on_write", "fast_zap_faults", "fast_zap_notifier",
         "fast_zap_tables", "nx_recovery", "nx_recovery_zap", "views_notifier", "views_fast_zap", "views_fetch",

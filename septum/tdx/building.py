@@ -7,9 +7,10 @@ stands with the whole module.
 from septum.host.entry import SEPT_FREE
 from septum.host.frames import PageType, Role, fill
 from septum.host.geometry import Level, Pfn, VcpuId, VmId
-from septum.lang import Struct, atomic, process, u8
+from septum.lang import Struct, atomic, choose, process, u8
 from septum.tdx.geometry import MOVES
-from septum.tdx.leaves import OpState
+from septum.tdx.injection import fails, ways
+from septum.tdx.leaves import Leaf, OpState
 from septum.tdx.operands import RCX
 from septum.tdx.pamt import assign, locate, lock_page, unlock_page
 from septum.tdx.status import TDX_SUCCESS, TDX_VCPU_NOT_ASSOCIATED, TDX_VCPU_STATE_INCORRECT
@@ -37,7 +38,9 @@ def create_td(m, vm: VmId, tdr: Pfn, root: Pfn):
     """MNG.CREATE, KEY.CONFIG on each package, MNG.ADDCX and MNG.INIT as one: nobody else knows the TD yet."""
     yield from locate(m, tdr)
     yield from locate(m, root)
-    yield
+    way = yield choose(lambda: ways(m, Leaf.MNG_CREATE))
+    if fails(m, way):
+        return m.injection.status
     status = lock_page(m, tdr, RCX)
     if status != TDX_SUCCESS:
         return status
@@ -65,7 +68,9 @@ def create_td(m, vm: VmId, tdr: Pfn, root: Pfn):
 def tdh_vp_create(m, vm: VmId, vcpu: VcpuId, page: Pfn):
     """TDH.VP.CREATE inside of a machine: `page` becomes the TDVPR; TDR shared."""
     yield from locate(m, page)
-    yield
+    way = yield choose(lambda: ways(m, Leaf.VP_CREATE))
+    if fails(m, way):
+        return m.injection.status
     status = enter_td(m, vm)
     if status != TDX_SUCCESS:
         return status
@@ -85,7 +90,9 @@ def tdh_vp_create(m, vm: VmId, vcpu: VcpuId, page: Pfn):
 @process
 def tdh_vp_init(m, vm: VmId, vcpu: VcpuId):
     """TDH.VP.INIT, version 1, inside of a machine: TDR exclusive; the vCPU is READY, and associated with this LP."""
-    yield
+    way = yield choose(lambda: ways(m, Leaf.VP_INIT))
+    if fails(m, way):
+        return m.injection.status
     status = enter_tdr(m, vm, True)
     if status != TDX_SUCCESS:
         return status
@@ -104,7 +111,9 @@ def tdh_vp_init(m, vm: VmId, vcpu: VcpuId):
 @process
 def tdh_vp_flush(m, vm: VmId, vcpu: VcpuId):
     """TDH.VP.FLUSH inside of a machine: the vCPU is associated with no LP; TDR shared."""
-    yield
+    way = yield choose(lambda: ways(m, Leaf.VP_FLUSH))
+    if fails(m, way):
+        return m.injection.status
     status = enter_td(m, vm)
     if status != TDX_SUCCESS:
         return status

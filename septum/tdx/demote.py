@@ -6,6 +6,7 @@ from septum.host.geometry import DYNAMIC_PAMT, ENTRIES, Gfn, Level, Pfn, VmId
 from septum.host.ranges import range_of
 from septum.lang import Witness, process, reached, u32
 from septum.tdx.geometry import WHOLE
+from septum.tdx.leaves import Leaf
 from septum.tdx.locks import was_lost
 from septum.tdx.mem_range import without_counter
 from septum.tdx.operands import R8, R12, R13, RCX
@@ -65,7 +66,7 @@ def tdh_mem_page_demote(m, vm: VmId, gfn: Gfn, level: Level, page: Pfn, page0: P
         yield from locate(m, page0)
         yield from locate(m, page1)
     if not WHOLE:
-        status = yield from approach(m, vm, gfn, level, False)
+        status = yield from approach(m, Leaf.MEM_PAGE_DEMOTE, vm, gfn, level, False)
         if status != TDX_SUCCESS:
             return status
     status = begin(m, vm, gfn, level, False)

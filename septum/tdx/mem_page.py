@@ -3,9 +3,10 @@
 from septum.host.entry import ADDRESS_MASK, PAGE_SHIFT, SEPT_FREE
 from septum.host.frames import PageType, Role
 from septum.host.geometry import DYNAMIC_PAMT, Gfn, Level, Pfn, VmId, index_at, pages_per_leaf
-from septum.lang import process, u64
+from septum.lang import choose, process, u64
 from septum.tdx.geometry import BUILDS, WHOLE, PageCount
-from septum.tdx.leaves import OpState
+from septum.tdx.injection import fails, ways
+from septum.tdx.leaves import Leaf, OpState
 from septum.tdx.mem_range import unblocked, without_counter
 from septum.tdx.mem_sept import freed
 from septum.tdx.operands import R8, R9, RCX
@@ -56,7 +57,7 @@ def tdh_mem_page_aug(m, vm: VmId, gfn: Gfn, level: Level, page: Pfn):
     """TDH.MEM.PAGE.AUG, tdx-module.md 7.5: `page` becomes private memory that the guest has to accept."""
     yield from locate(m, page)
     if not WHOLE:
-        status = yield from approach(m, vm, gfn, level, False)
+        status = yield from approach(m, Leaf.MEM_PAGE_AUG, vm, gfn, level, False)
         if status != TDX_SUCCESS:
             return status
     status = begin(m, vm, gfn, level, False)
@@ -95,7 +96,7 @@ def lock_free_page(m, page: Pfn, level: Level):
 def tdh_mem_page_remove(m, vm: VmId, gfn: Gfn, level: Level):
     """TDH.MEM.PAGE.REMOVE, tdx-module.md 7.6: a leaf that is blocked and tracked; the page goes back to the host."""
     if not WHOLE:
-        status = yield from approach(m, vm, gfn, level, False)
+        status = yield from approach(m, Leaf.MEM_PAGE_REMOVE, vm, gfn, level, False)
         if status != TDX_SUCCESS:
             return status
     status = begin(m, vm, gfn, level, False)
@@ -137,7 +138,9 @@ def tdh_mem_page_add(m, vm: VmId, gfn: Gfn, level: Level, page: Pfn):
     """TDH.MEM.PAGE.ADD, tdx-module.md 7.4: a page with content, before the TD runs; TDR exclusive, no other lock."""
     yield from locate(m, page)
     if not WHOLE:
-        yield
+        way = yield choose(lambda: ways(m, Leaf.MEM_PAGE_ADD))
+        if fails(m, way):
+            return m.injection.status
     status = enter_tdr(m, vm, True)
     if status != TDX_SUCCESS:
         return status

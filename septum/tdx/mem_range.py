@@ -4,6 +4,7 @@ from septum.host.entry import PAGE_SHIFT
 from septum.host.geometry import ENTRIES, Gfn, Level, VmId
 from septum.lang import process
 from septum.tdx.geometry import WHOLE
+from septum.tdx.leaves import Leaf
 from septum.tdx.pamt import set_bepoch
 from septum.tdx.sept import (
     PERMISSIONS,
@@ -33,7 +34,7 @@ ACCEPT_COUNTER = (ENTRIES - 1) << PAGE_SHIFT  # of a pending 2M leaf: its 4K pag
 def tdh_mem_range_block(m, vm: VmId, gfn: Gfn, level: Level):
     """TDH.MEM.RANGE.BLOCK, tdx-module.md 7.10: tree exclusive; the epoch is sampled after the entry is blocked."""
     if not WHOLE:
-        status = yield from approach(m, vm, gfn, level, True)
+        status = yield from approach(m, Leaf.MEM_RANGE_BLOCK, vm, gfn, level, True)
         if status != TDX_SUCCESS:
             return status
     status = begin(m, vm, gfn, level, True)
@@ -66,7 +67,7 @@ def without_counter(word, level: Level):
 def tdh_mem_range_unblock(m, vm: VmId, gfn: Gfn, level: Level):
     """TDH.MEM.RANGE.UNBLOCK, tdx-module.md 7.11: a blocked entry that is tracked gets its state and permissions back."""
     if not WHOLE:
-        status = yield from approach(m, vm, gfn, level, True)
+        status = yield from approach(m, Leaf.MEM_RANGE_UNBLOCK, vm, gfn, level, True)
         if status != TDX_SUCCESS:
             return status
     status = begin(m, vm, gfn, level, True)

@@ -9,6 +9,7 @@ from septum.host.frames import PageType, Role, fill
 from septum.host.geometry import ENTRIES, Gfn, Level, Pfn, VmId
 from septum.lang import process, u64
 from septum.tdx.geometry import WHOLE
+from septum.tdx.leaves import Leaf
 from septum.tdx.operands import R8, R9, R10, R11, RCX
 from septum.tdx.pamt import assign, locate, lock_implicit, lock_page, release, uncount_page, unlock_implicit, unlock_page
 from septum.tdx.processor import me, refuse, succeed
@@ -46,7 +47,7 @@ def tdh_mem_sept_add(m, vm: VmId, gfn: Gfn, level: Level, page: Pfn):
     """TDH.MEM.SEPT.ADD, tdx-module.md 7.1: `page` becomes the S-EPT table below the entry of `gfn` at `level`."""
     yield from locate(m, page)
     if not WHOLE:
-        status = yield from approach(m, vm, gfn, level, False)
+        status = yield from approach(m, Leaf.MEM_SEPT_ADD, vm, gfn, level, False)
         if status != TDX_SUCCESS:
             return status
     status = begin_with_table(m, vm, gfn, level, page)
@@ -116,7 +117,7 @@ def l2_page_offered(m):
 def tdh_mem_sept_remove(m, vm: VmId, gfn: Gfn, level: Level):
     """TDH.MEM.SEPT.REMOVE, tdx-module.md 7.2: an S-EPT page without entries goes back to the host; tree exclusive."""
     if not WHOLE:
-        status = yield from approach(m, vm, gfn, level, True)
+        status = yield from approach(m, Leaf.MEM_SEPT_REMOVE, vm, gfn, level, True)
         if status != TDX_SUCCESS:
             return status
     status = begin(m, vm, gfn, level, True)
@@ -172,7 +173,7 @@ def freed(page: Pfn, last: bool):
 def tdh_mem_sept_rd(m, vm: VmId, gfn: Gfn, level: Level):
     """TDH.MEM.SEPT.RD, tdx-module.md 7.3: what an entry says."""
     if not WHOLE:
-        status = yield from approach(m, vm, gfn, level, False)
+        status = yield from approach(m, Leaf.MEM_SEPT_RD, vm, gfn, level, False)
         if status != TDX_SUCCESS:
             return status
     status = begin(m, vm, gfn, level, False)

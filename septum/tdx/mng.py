@@ -3,10 +3,11 @@
 from septum.host.entry import SEPT_FREE
 from septum.host.frames import PageType, Role, fill
 from septum.host.geometry import LEVELS, Gfn, Level, Pfn, VmId
-from septum.lang import each, process, u8, u64
+from septum.lang import choose, each, process, u8, u64
 from septum.tdx.geometry import FEWEST_LEVELS, FIRST_HKID, HKIDS, PACKAGES, WHOLE, Hkid, Package
+from septum.tdx.injection import fails, ways
 from septum.tdx.keys import KotState, key_lock_exclusive
-from septum.tdx.leaves import OpState
+from septum.tdx.leaves import Leaf, OpState
 from septum.tdx.locks import release_exclusive, try_exclusive
 from septum.tdx.operands import (
     KET,
@@ -256,7 +257,9 @@ NUMBER = (1 << 64) - 1
 def tdh_mr_extend(m, vm: VmId, gfn: Gfn, level: Level):
     """TDH.MR.EXTEND: 256 bytes of a page are measured. No page changes its state: its checks are what is kept."""
     if not WHOLE:
-        yield
+        way = yield choose(lambda: ways(m, Leaf.MR_EXTEND))
+        if fails(m, way):
+            return m.injection.status
     status = enter_tdr(m, vm, True)
     if status != TDX_SUCCESS:
         return status
@@ -284,7 +287,9 @@ def measurable(m, vm: VmId, gfn: Gfn, level: Level):
 def tdh_mr_finalize(m, vm: VmId):
     """TDH.MR.FINALIZE: the TD may run."""
     if not WHOLE:
-        yield
+        way = yield choose(lambda: ways(m, Leaf.MR_FINALIZE))
+        if fails(m, way):
+            return m.injection.status
     status = enter_tdr(m, vm, True)
     if status != TDX_SUCCESS:
         return status

@@ -4,8 +4,10 @@ from septum.host.entry import PAGE_SHIFT
 from septum.host.frames import PageType, Role, fill, gift, give_back, held_by_module
 from septum.host.geometry import ENTRIES, Level, Pfn, RangeId
 from septum.host.ranges import range_of
-from septum.lang import Witness, alike, each, process, reached, u8, u64
+from septum.lang import Witness, alike, choose, each, process, reached, u8, u64
 from septum.tdx.geometry import WHOLE
+from septum.tdx.injection import fails, ways
+from septum.tdx.leaves import Leaf
 from septum.tdx.locks import release_exclusive, release_shared, try_exclusive, try_shared
 from septum.tdx.operands import R8, RCX, RDX
 from septum.tdx.pamt import gig_of, lock_walk, stops, type_at, unlock_walk, usable
@@ -30,7 +32,9 @@ pair_removed = Witness("pair_removed", "PAMT.REMOVE took a page pair back")
 def tdh_phymem_pamt_add(m, r: RangeId, page0: Pfn, page1: Pfn):
     """TDH.PHYMEM.PAMT.ADD, tdx-module.md 2.4: the range exclusive, the pages shared; with a pair it is HPA_RANGE_NOT_FREE."""
     if not WHOLE:
-        yield
+        way = yield choose(lambda: ways(m, Leaf.PHYMEM_PAMT_ADD))
+        if fails(m, way):
+            return m.injection.status
     status = check_pair(m, page0, RDX, page1, R8)
     if status == TDX_SUCCESS:
         status = lock_range(m, r, TDX_HPA_RANGE_NOT_FREE)
@@ -185,7 +189,9 @@ def tdh_phymem_pamt_remove(m, r: RangeId):
     """TDH.PHYMEM.PAMT.REMOVE, tdx-module.md 2.4. The pair that it returns in RDX and R8 stays in the entry's page0 and page1
     for the caller, who takes it in the same step."""
     if not WHOLE:
-        yield
+        way = yield choose(lambda: ways(m, Leaf.PHYMEM_PAMT_REMOVE))
+        if fails(m, way):
+            return m.injection.status
     status = lock_range(m, r, TDX_NO_PAMT_PAGE_PAIR)
     if status != TDX_SUCCESS:
         return status

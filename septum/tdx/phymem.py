@@ -4,9 +4,11 @@ from septum.host.entry import PAGE_SHIFT
 from septum.host.frames import PageType, held_by_module
 from septum.host.geometry import DYNAMIC_PAMT, Level, Pfn, VmId, pages_per_leaf
 from septum.host.ranges import range_of
-from septum.lang import each, process, u8, u64
+from septum.lang import choose, each, process, u8, u64
 from septum.tdx.geometry import BUILDS, WHOLE, Hkid, Package, PageCount
+from septum.tdx.injection import fails, ways
 from septum.tdx.keys import KotState, key_lock_shared
+from septum.tdx.leaves import Leaf
 from septum.tdx.locks import release_exclusive, release_shared, try_exclusive, try_shared
 from septum.tdx.mem_sept import REMOVAL_HINT
 from septum.tdx.operands import RCX, TDR, WBCACHE
@@ -45,7 +47,9 @@ from septum.tdx.vp import forget_vcpu
 @process
 def release_hkid(m, vm: VmId):
     """VPFLUSHDONE, PHYMEM.CACHE.WB and KEY.FREEID as one, as KVM makes them: TDR exclusive, then TEARDOWN."""
-    yield
+    way = yield choose(lambda: ways(m, Leaf.MNG_VPFLUSHDONE))
+    if fails(m, way):
+        return m.injection.status
     td = m.td[vm]
     if not try_exclusive(td.tdr_lock):
         return TDX_OPERAND_BUSY
@@ -64,7 +68,9 @@ def release_hkid(m, vm: VmId):
 def tdh_phymem_page_reclaim(m, page: Pfn):
     """TDH.PHYMEM.PAGE.RECLAIM, tdx-module.md 7.17: any page of a TD in TEARDOWN, the TDR last."""
     if not WHOLE:
-        yield
+        way = yield choose(lambda: ways(m, Leaf.PHYMEM_PAGE_RECLAIM))
+        if fails(m, way):
+            return m.injection.status
     status = lock_operand(m, page)
     if status != TDX_SUCCESS:
         return status
@@ -174,7 +180,9 @@ def describe(m, page: Pfn, level: Level):
 def tdh_phymem_page_wbinvd(m, page: Pfn):
     """TDH.PHYMEM.PAGE.WBINVD, tdx-module.md 7.18: writes back a free page; the caches themselves are not modelled."""
     if not WHOLE:
-        yield
+        way = yield choose(lambda: ways(m, Leaf.PHYMEM_PAGE_WBINVD))
+        if fails(m, way):
+            return m.injection.status
         return write_back(m, page)
     status = lock_free(m, page)
     if status != TDX_SUCCESS:

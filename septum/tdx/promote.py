@@ -7,6 +7,7 @@ from septum.host.ranges import range_of
 from septum.lang import Witness, process, reached, u64
 from septum.tdx.demote import poll
 from septum.tdx.geometry import WHOLE
+from septum.tdx.leaves import Leaf
 from septum.tdx.mem_range import ACCEPT_COUNTER
 from septum.tdx.mem_sept import freed
 from septum.tdx.operands import RCX
@@ -58,7 +59,7 @@ def tdh_mem_page_promote(m, vm: VmId, gfn: Gfn, level: Level):
     """
     exclusive = PROMOTE_EXCLUSIVE != 0
     if not WHOLE:
-        status = yield from approach(m, vm, gfn, level, exclusive)
+        status = yield from approach(m, Leaf.MEM_PAGE_PROMOTE, vm, gfn, level, exclusive)
         if status != TDX_SUCCESS:
             return status
     status = begin(m, vm, gfn, level, exclusive)

@@ -5,8 +5,9 @@ The encodings are those of tdx-module.md 5.1; a state is read from the bits PS, 
 
 from septum.host.entry import ADDRESS_MASK, PAGE_SHIFT, SEPT_FREE
 from septum.host.geometry import ENTRY_BITS, Gfn, Level, Pfn, VmId, index_at
-from septum.lang import Enum, Size, Struct, Witness, atomic, commutes, process, reached, u8, u64
+from septum.lang import Enum, Size, Struct, Witness, atomic, choose, commutes, process, reached, u8, u64
 from septum.tdx.geometry import WHOLE
+from septum.tdx.injection import fails, ways
 from septum.tdx.leaves import Leaf
 from septum.tdx.locks import busy, release_tree, try_tree
 from septum.tdx.operands import RCX, RDX, SEPT_TREE
@@ -197,12 +198,14 @@ def walk(m, vm: VmId, gfn: Gfn, level: Level, exclusive: bool):
 
 
 @process
-def approach(m, vm: VmId, gfn: Gfn, level: Level, exclusive: bool):
-    """What comes before `begin` inside of a machine: another CPU may run.
+def approach(m, leaf: Leaf, vm: VmId, gfn: Gfn, level: Level, exclusive: bool):
+    """What comes before `begin` inside of a machine: another CPU may run, and the call may be made to fail.
 
     Where a loser marks the tree, it is taken in a step of its own: another call may lose it to one that will not get its entry.
     """
-    yield
+    way = yield choose(lambda: ways(m, leaf))
+    if fails(m, way):
+        return m.injection.status
     status = TDX_SUCCESS
     if TREE_PRIORITY:
         status = walk(m, vm, gfn, level, exclusive)

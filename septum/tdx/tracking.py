@@ -2,8 +2,10 @@
 
 from septum.host.cpu import just_me
 from septum.host.geometry import Level, Pfn, VcpuId, VmId
-from septum.lang import atomic, commutes, process
+from septum.lang import atomic, choose, commutes, process
 from septum.tdx.geometry import MOVES, WHOLE, Epoch
+from septum.tdx.injection import fails, ways
+from septum.tdx.leaves import Leaf
 from septum.tdx.locks import release_exclusive, release_shared, release_tree, try_exclusive, try_shared, try_tree
 from septum.tdx.operands import RCX, TD_EPOCH
 from septum.tdx.pamt import bepoch_at
@@ -43,7 +45,9 @@ def tracking(m, vm: VmId, word, level: Level, page: Pfn, size: Level):
 def tdh_mem_track(m, vm: VmId):
     """TDH.MEM.TRACK, tdx-module.md 7.12: a new epoch, once nobody is left in the guest from the one before."""
     if not WHOLE:
-        yield
+        way = yield choose(lambda: ways(m, Leaf.MEM_TRACK))
+        if fails(m, way):
+            return m.injection.status
     td = m.td[vm]
     status = enter_td(m, vm)
     if status != TDX_SUCCESS:

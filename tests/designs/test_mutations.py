@@ -12,8 +12,9 @@ from septum.check.loading import load
 from septum.check.mutants import alone
 from septum.check.result import Verdict
 from septum.designs import BUILT_IN
-from tests.designs.mutate import mutated
+from tests.designs.mutate import ROOT, mutated
 from tests.designs.mutations import MUTATIONS
+from tests.designs.mutations_failures import FAILURES
 from tests.designs.mutations_locks import LOCKS
 
 pytestmark = pytest.mark.usefixtures("quickly_compiled")
@@ -21,7 +22,11 @@ pytestmark = pytest.mark.usefixtures("quickly_compiled")
 OF_KVM = [one for one in MUTATIONS if one.design.startswith("kvm")]
 
 
-@pytest.mark.parametrize("mutation", [*OF_KVM, *LOCKS], ids=lambda mutation: mutation.what)
+OFTEN = 8  # of so many mutations in error branches one is checked every time, the others by `pytest -m slow`
+BRANCHES = [pytest.param(one, marks=pytest.mark.slow if n % OFTEN else ()) for n, one in enumerate(FAILURES)]
+
+
+@pytest.mark.parametrize("mutation", [*OF_KVM, *LOCKS, *BRANCHES], ids=lambda mutation: mutation.what)
 def test_a_mutation_is_caught_by_its_property(mutation):
     with mutated(mutation):
         model = alone(load(mutation.design), mutation.scenario)
@@ -32,6 +37,13 @@ def test_a_mutation_is_caught_by_its_property(mutation):
 
 def test_there_are_enough_mutations_and_no_two_are_the_same():
     assert len({(m.file, m.function, m.old, m.new) for m in MUTATIONS}) == len(MUTATIONS) >= 25
+
+
+def test_every_mutation_in_an_error_branch_fits_and_no_two_are_the_same():
+    for one in FAILURES:
+        one.apply((ROOT / one.file).read_text())
+    assert len({(m.file, m.function, m.old, m.new) for m in (*MUTATIONS, *FAILURES)}) == len(MUTATIONS) + len(FAILURES)
+    assert len(FAILURES) >= 60
 
 
 def test_a_lock_that_is_left_out_is_not_released_either():

@@ -174,7 +174,7 @@ ROWS = (
     ("private memory is not rewritten", "kvm/vmx/tdx.py", "tdx_sept_remove_leaf_spte",
      "    tdx_quirk_reset_paddr(m, page)\n", "", "contents", "erratum"),
     ("an S-EPT page is not rewritten", "kvm/vmx/tdx.py", "tdx_sept_free_private_spt",
-     "    tdx_quirk_reset_paddr(m, m.sp[spt].external_spt)\n", "", "contents", "erratum"),
+     "    tdx_quirk_reset_paddr(m, external)\n", "", "contents", "erratum"),
     ("a control page is not rewritten", "kvm/x86/vm.py", "reclaim_control_page",
      "    tdx_quirk_reset_paddr(m, page)\n", "", "contents", "erratum"),
     ("a PAMT pair is not rewritten", "kvm/seam/pamt_always_lock.py", "free_rewritten",

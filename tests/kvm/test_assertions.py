@@ -5,6 +5,8 @@ Each holds on the right model, and fails when one thing is wrong. That none is r
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 
 from septum.host.entry import FROZEN_SPTE
@@ -83,9 +85,13 @@ def adds(w):
 
 def populates(w):
     """While MR.EXTEND runs, `w.measure` says whether it finds the TDR unlocked."""
-    for _ in tdx_gmem_post_populate(w.m, VCPU, 0, w.page, True):
-        if sept_state(entry_of(w.m, VM, 0, LEAF)) == SeptState.MAPPED and not w.measure:
-            w.td.tdr_lock.readers = 1
+    process = tdx_gmem_post_populate(w.m, VCPU, 0, w.page, True)
+    with contextlib.suppress(StopIteration):
+        process.send(None)
+        while True:
+            if sept_state(entry_of(w.m, VM, 0, LEAF)) == SeptState.MAPPED and not w.measure:
+                w.td.tdr_lock.readers = 1
+            process.send(0)
 
 
 def populating(w):

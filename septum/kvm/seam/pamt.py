@@ -12,9 +12,10 @@ from septum.host.pools import ENOMEM, OK, alloc_or_fail, kvm_mmu_memory_cache_al
 from septum.host.ranges import place, range_of
 from septum.kvm.machine import Machine
 from septum.kvm.ops import ops
-from septum.lang import Size, Witness, atomic, commutes, process, reached
+from septum.lang import Size, Witness, atomic, commutes, process, reached, warn_on
+from septum.tdx.injection import was_injected
 from septum.tdx.pairs import tdh_phymem_pamt_add
-from septum.tdx.status import TDX_SUCCESS
+from septum.tdx.status import TDX_OPERAND_BUSY, TDX_SUCCESS, Status
 
 INC_NOT_ZERO = Size("INC_NOT_ZERO", 0)  # a reference to a range that has users is taken without the lock
 PAIRS_IN_ARRAY = Size("PAIRS_IN_ARRAY", 0)  # pairs wait in a kvm_mmu_memory_cache, which falls back to GFP_ATOMIC
@@ -140,6 +141,18 @@ def free_pair(m: Machine, r: RangeId):
     tdx_quirk_reset_paddr(m, page1)
     free_page(m, page0, Role.PAIR)
     free_page(m, page1, Role.PAIR)
+
+
+def warn_of_remove(m: Machine, r: RangeId, status: Status):
+    """The WARN_ON_ONCE of a PAMT.REMOVE that failed."""
+    news = status != TDX_SUCCESS and not was_injected(m, status)
+    warn_on(news and status == TDX_OPERAND_BUSY, f"asserts: PAMT.REMOVE of range {r} is busy: WARN_ON_ONCE")
+    warn_on(news and status != TDX_OPERAND_BUSY, f"backing: PAMT.REMOVE of range {r} answers {status}: WARN_ON_ONCE")
+
+
+def leak_pair(m: Machine, r: RangeId):
+    """PAMT.REMOVE failed: the pair stays where it is, and is nobody's."""
+    m.leaked_pair = r
 
 
 def check_counted(m: Machine, page: Pfn):

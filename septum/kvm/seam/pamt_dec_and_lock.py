@@ -3,11 +3,20 @@
 from septum.host.geometry import Pfn, RangeId
 from septum.host.ranges import range_of
 from septum.kvm.machine import Machine
-from septum.kvm.seam.pamt import INC_NOT_ZERO, check_counted, dec_and_test, free_pair, lock_pamt, unlock_pamt
+from septum.kvm.seam.pamt import (
+    INC_NOT_ZERO,
+    check_counted,
+    dec_and_test,
+    free_pair,
+    leak_pair,
+    lock_pamt,
+    unlock_pamt,
+    warn_of_remove,
+)
 from septum.kvm.seam.pamt_always_lock import pamt_back
 from septum.lang import atomic, process
 from septum.tdx.pairs import tdh_phymem_pamt_remove
-from septum.tdx.status import TDX_OPERAND_BUSY, TDX_SUCCESS
+from septum.tdx.status import TDX_SUCCESS
 
 SIZES = {INC_NOT_ZERO: 1}
 
@@ -34,12 +43,12 @@ def pamt_put(m: Machine, page: Pfn):
         unlock_pamt(m)
         return
     status = yield from tdh_phymem_pamt_remove(m, r)
-    assert status != TDX_OPERAND_BUSY, f"asserts: PAMT.REMOVE of range {r} is busy: WARN_ON_ONCE"
-    assert status == TDX_SUCCESS, f"backing: PAMT.REMOVE of range {r} answers {status}: WARN_ON_ONCE"
+    warn_of_remove(m, r, status)
     if status == TDX_SUCCESS:
         free_pair(m, r)
     else:
         m.range[r].refcount = 1
+        leak_pair(m, r)
     unlock_pamt(m)
 
 

@@ -1,16 +1,18 @@
 """Zaps of the mirror: leaves while the TD lives, its whole tree at the end; mmu_lock held for write; kvm-mmu.md 4.9 to 4.11."""
 
 from septum.host.entry import FROZEN_SPTE, SHADOW_NONPRESENT_VALUE
+from septum.host.frames import leak_guest_page
 from septum.host.geometry import ENTRIES, GFNS, LEVELS, Gfn, Level, Pfn, VmId, index_at, pages_per_leaf
 from septum.host.locks import FAIR, cond_resched_rwlock_write, holds_exclusively
 from septum.host.pools import OK
 from septum.host.rcu import call_rcu
+from septum.kvm.bug import dies
 from septum.kvm.machine import Machine
 from septum.kvm.ops import ops
 from septum.kvm.tdp.changed_spte import PROVE_MMU, ZAP_LEVEL, is_table, tables_removed
 from septum.kvm.tdp.spte import is_last_spte, is_shadow_present_pte, read_spte, spte_to_pfn
 from septum.kvm.tdp.tdp_mmu import table_at
-from septum.lang import process, reached, u64
+from septum.lang import process, reached, u64, warn_on
 
 
 @process
@@ -37,7 +39,9 @@ def tdp_mmu_zap_leaf(m: Machine, vm: VmId, gfn: Gfn):
         return
     m.table[spt].word[index_at(gfn, Level(1))] = SHADOW_NONPRESENT_VALUE
     error = yield from ops.remove_external_spte(m, vm, gfn, Level(1), spte_to_pfn(old))
-    assert error == OK, "asserts: KVM_BUG_ON: a leaf could not be removed from the S-EPT"
+    if error != OK:
+        warn_on(dies(m, vm), "asserts: KVM_BUG_ON: a leaf could not be removed from the S-EPT")
+        leak_guest_page(m, spte_to_pfn(old))
 
 
 @process

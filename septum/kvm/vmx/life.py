@@ -3,12 +3,14 @@
 Only in scenarios that build their VMs (BUILDS); elsewhere TDs run from the start.
 """
 
-from septum.host.frames import Content, Gfp, Role, take
-from septum.host.geometry import DYNAMIC_PAMT, VcpuId, VmId
+from septum.host.frames import Content, Gfp, Role, free_page, take
+from septum.host.geometry import DYNAMIC_PAMT, Pfn, VcpuId, VmId
 from septum.host.locks import KvmLock, PagesLock, VcpuMutex, holds_exclusively, mutex_lock, mutex_unlock, write_lock, write_unlock
-from septum.host.pools import EBUSY, EINTR, EINVAL, ENOMEM, OK, alloc_or_fail
+from septum.host.pools import EBUSY, EINTR, EINVAL, EIO, ENOMEM, OK, alloc_or_fail
 from septum.kvm.bug import tdx_bug_on
 from septum.kvm.machine import Machine, TdState, VmState
+from septum.kvm.ops import ops
+from septum.kvm.requests import is_dead
 from septum.kvm.seam.pamt import tdx_alloc_control_page
 from septum.kvm.versions import KERNEL, V6_19, V7_3
 from septum.kvm.vmx.vcpu import kvm_mmu_create
@@ -60,8 +62,11 @@ def kvm_create_vm(m: Machine, vm: VmId):
 def tdx_acquire_vm_state_locks(m: Machine, vm: VmId):
     """tdx_acquire_vm_state_locks() [6.19], kvm-mmu.md 5.2: kvm->lock, every vCPU's mutex, slots_lock. Errno.
 
-    Before 6.19 the callers took less: kvm->lock and slots_lock. Until 7.2 a vCPU may be half created here.
+    Before 6.19 the callers took less: kvm->lock and slots_lock. Until 7.2 a vCPU may be half created here. Of a dead VM every
+    ioctl is -EIO.
     """
+    if is_dead(m, vm):
+        return EIO
     yield from mutex_lock(m, m.vm[vm].life.lock)
     if KERNEL >= V6_19:
         error = EBUSY
@@ -120,6 +125,13 @@ def alloc_control_page(m: Machine):
 
 
 @process
+def free_control_page(m: Machine, page: Pfn):
+    """tdx_free_control_page() of a page that the module was not given."""
+    yield from ops.put_control_page(m, page)
+    free_page(m, page, Role.CONTROL)
+
+
+@process
 def tdx_td_init(m: Machine, vm: VmId):
     """KVM_TDX_INIT_VM, tdx_td_init() [7.2]. Errno."""
     error = yield from tdx_acquire_vm_state_locks(m, vm)
@@ -134,14 +146,20 @@ def tdx_td_init(m: Machine, vm: VmId):
 
 @process
 def setup_td(m: Machine, vm: VmId):
-    """__tdx_td_init() [7.2]. Errno."""
+    """__tdx_td_init() [7.2]: what was allocated is freed again if a later page, or MNG.CREATE, cannot be had. Errno."""
     tdr = yield from alloc_control_page(m)
+    if tdr == 0:
+        return ENOMEM
     root = yield from alloc_control_page(m)
-    if tdr == 0 or root == 0:
+    if root == 0:
+        yield from free_control_page(m, tdr)
         return ENOMEM
     status = yield from create_td(m, vm, tdr, root)
     if status != TDX_SUCCESS:
-        return tdx_bug_on(m, vm, status)
+        error = tdx_bug_on(m, vm, status)
+        yield from free_control_page(m, root)
+        yield from free_control_page(m, tdr)
+        return error
     m.vm[vm].life.direct_bits = True
     m.vm[vm].life.state = TdState.INITIALIZED
     return OK
@@ -188,13 +206,18 @@ def tdx_vcpu_init(m: Machine, vcpu: VcpuId):
 
 @process
 def init_tdvps(m: Machine, vm: VmId, vcpu: VcpuId):
-    """tdx_td_vcpu_init() [7.2]: VP.CREATE and VP.INIT. Errno."""
+    """tdx_td_vcpu_init() [7.2]: VP.CREATE and VP.INIT. Errno.
+
+    A TDVPR that VP.CREATE refused is freed; one that it took is the module's until the vCPU is freed, whatever VP.INIT says.
+    """
     tdvpr = yield from alloc_control_page(m)
     if tdvpr == 0:
         return ENOMEM
     status = yield from tdh_vp_create(m, vm, vcpu, tdvpr)
     if status != TDX_SUCCESS:
-        return tdx_bug_on(m, vm, status)
+        error = tdx_bug_on(m, vm, status)
+        yield from free_control_page(m, tdvpr)
+        return error
     if KERNEL >= V6_19:
         yield from write_lock(m, m.vm[vm].mmu_lock)
     status = yield from tdh_vp_init(m, vm, vcpu)

@@ -10,7 +10,7 @@ from septum.host.ranges import range_of
 from septum.kvm.bug import tdx_bug_on
 from septum.kvm.machine import Machine
 from septum.kvm.ops import ops
-from septum.kvm.seam.pamt import HOST_COUNTS, free_pair, free_unused, pamt_add
+from septum.kvm.seam.pamt import HOST_COUNTS, free_pair, free_unused, leak_pair, pamt_add
 from septum.kvm.vmx.tdx import pin, tdx_sept_free_private_spt, tdx_sept_remove_leaf_spte, unpin
 from septum.lang import atomic, process
 from septum.tdx.mem_page import tdh_mem_page_aug
@@ -93,6 +93,8 @@ def remove_if_last(m: Machine, page: Pfn):
         atomic("the pair came with the status, in registers: whatever the range has by now, its pages are the caller's")
         if status == TDX_SUCCESS:
             free_pair(m, range_of(m, page))
+        else:
+            leak_pair(m, range_of(m, page))
 
 
 @process

@@ -1,15 +1,15 @@
 """KVM's TDX side [7.2]: SEAMCALL sequences for tables and leaves, busy retry with vCPUs kicked out; kvm-mmu.md 5."""
 
-from septum.host.frames import CHECKS_CONTENTS, Role, free_page, get_page, put_page, tdx_quirk_reset_paddr
+from septum.host.frames import CHECKS_CONTENTS, Role, free_page, get_page, leak, put_page, tdx_quirk_reset_paddr
 from septum.host.geometry import Gfn, Level, Pfn, VcpuId, VmId
 from septum.host.locks import holds_exclusively
-from septum.host.pools import EBUSY, OK
-from septum.kvm.bug import tdx_bug_on
+from septum.host.pools import EBUSY, EIO, OK
+from septum.kvm.bug import dies, tdx_bug_on
 from septum.kvm.contents import check_wanted
 from septum.kvm.machine import SPLITS_UNDER_READ_LOCK, Machine, TdState
 from septum.kvm.requests import kvm_make_all_cpus_request
 from septum.kvm.versions import KERNEL, V6_19
-from septum.lang import Witness, atomic, commutes, each, process, reached
+from septum.lang import Witness, atomic, commutes, each, process, reached, warn_on
 from septum.tdx.geometry import BUILDS, Epoch
 from septum.tdx.mem_page import tdh_mem_page_add, tdh_mem_page_aug, tdh_mem_page_remove
 from septum.tdx.mem_range import tdh_mem_range_block
@@ -181,11 +181,16 @@ def no_vcpus_enter_stop(m: Machine, vm: VmId):
 @process
 def tdx_sept_free_private_spt(m: Machine, vm: VmId, spt: Pfn):
     """tdx_sept_free_private_spt() [7.2], kvm-mmu.md 5.8: RECLAIM. Errno: OK if the S-EPT page is the host's again."""
-    assert m.td[vm].lifecycle != Lifecycle.KEYS_CONFIGURED, "asserts: KVM_BUG_ON(is_hkid_assigned)"
-    status = yield from tdh_phymem_page_reclaim(m, m.sp[spt].external_spt)
+    external = m.sp[spt].external_spt
+    if m.td[vm].lifecycle == Lifecycle.KEYS_CONFIGURED:
+        warn_on(dies(m, vm), "asserts: KVM_BUG_ON(is_hkid_assigned)")
+        leak(m, external, Role.EXTERNAL)
+        return EIO
+    status = yield from tdh_phymem_page_reclaim(m, external)
     if status != TDX_SUCCESS:
+        leak(m, external, Role.EXTERNAL)
         return tdx_bug_on(m, vm, status)
-    tdx_quirk_reset_paddr(m, m.sp[spt].external_spt)
+    tdx_quirk_reset_paddr(m, external)
     return OK
 
 

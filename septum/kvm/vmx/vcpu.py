@@ -17,7 +17,7 @@ from septum.kvm.tdp.direct import DIRECT
 from septum.kvm.tdp.tdp_mmu import Fault
 from septum.kvm.vmx.association import tdx_vcpu_load
 from septum.lang import atomic, bug_on, choose, commutes, process, when
-from septum.tdx.geometry import MOVES, PENDING_VE_DISABLE
+from septum.tdx.geometry import MOVES
 from septum.tdx.guest import Accepted, tdg_mem_page_accept
 from septum.tdx.status import TDX_OPERAND_BUSY, TDX_SUCCESS, TDX_VCPU_ASSOCIATED
 from septum.tdx.tracking import td_exit, tdh_vp_enter
@@ -40,9 +40,8 @@ def touch(m: Machine, vcpu: VcpuId, gfn: Gfn):
     has = False
     while need:
         yield from tdx_vcpu_run(m, vcpu)
-        if PENDING_VE_DISABLE:
-            if not m.vcpu[vcpu].in_guest:
-                return False
+        if not m.vcpu[vcpu].in_guest:
+            return False
         accepted = yield from accept(m, vcpu, gfn)
         leave_guest(m, vcpu, accepted)
         if accepted == Accepted.DONE:
@@ -68,7 +67,7 @@ def fault(m: Machine, vcpu: VcpuId, gfn: Gfn):
 def tdx_vcpu_run(m: Machine, vcpu: VcpuId):
     """tdx_vcpu_run() [7.1], kvm-mmu.md 5.6: not while a zap wants every vCPU out; a busy VP.ENTER goes round the run loop.
 
-    With KVM_REQ_VM_DEAD it does not enter. A VM dies without a violation only where a scenario has PENDING_VE_DISABLE.
+    With KVM_REQ_VM_DEAD it does not enter.
     """
     vm = m.vcpu[vcpu].vm
     entered = False
@@ -78,10 +77,9 @@ def tdx_vcpu_run(m: Machine, vcpu: VcpuId):
         yield when(lambda: not m.vm[vm].wait_for_sept_zap)
         atomic("the mode is set before the flag is tested, with interrupts off: of flag and IPI one is met in every order")
         m.vcpu[vcpu].in_guest = True
-        if PENDING_VE_DISABLE:
-            if is_dead(m, vm):
-                serve_kick(m, vcpu)
-                return
+        if is_dead(m, vm):
+            serve_kick(m, vcpu)
+            return
         status = TDX_OPERAND_BUSY
         if not DIRECT or may_enter(m, vcpu):
             status = yield from tdh_vp_enter(m, vm, vcpu)

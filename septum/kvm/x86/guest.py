@@ -2,9 +2,11 @@
 
 from septum.host.geometry import Gfn, VcpuId
 from septum.host.pools import EINTR, OK
-from septum.kvm.machine import Machine
+from septum.kvm.machine import Machine, TdState
 from septum.kvm.virt.attributes import kvm_vm_ioctl_set_mem_attributes
 from septum.kvm.virt.gmem import kvm_gmem_punch_hole
+from septum.kvm.vmx.life import tdx_td_finalize
+from septum.kvm.vmx.populate import tdx_vcpu_init_mem_region
 from septum.kvm.vmx.vcpu import touch
 from septum.kvm.x86.ioctls import PAGE_SIZE, kvm_tdx_init_mem_region, kvm_vcpu_ioctl_pre_fault_memory
 from septum.lang import process, u8, u64
@@ -63,3 +65,12 @@ def init_mem_region(m: Machine, vcpu: VcpuId, first: Gfn, npages: u8):
         left = m.vcpu[vcpu].range.left
     assert error == OK, f"asserts: KVM_TDX_INIT_MEM_REGION ends with {error}, after what was left was asked for again"
     return error
+
+
+@process
+def build(m: Machine, vcpu: VcpuId):
+    """The VMM adds and measures a page and finalizes the TD. It gives up where the vCPU could not be initialised."""
+    yield
+    if m.vcpu[vcpu].life.state == TdState.INITIALIZED:
+        yield from tdx_vcpu_init_mem_region(m, vcpu, Gfn(0), u8(1), True)
+        yield from tdx_td_finalize(m, m.vcpu[vcpu].vm)

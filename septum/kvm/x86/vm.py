@@ -1,7 +1,7 @@
 """The end of a VM, to the last page; kvm-mmu.md 5.10."""
 
 from septum.host.cpu import me
-from septum.host.frames import CHECKS_CONTENTS, Role, free_page, tdx_quirk_reset_paddr
+from septum.host.frames import CHECKS_CONTENTS, Role, free_page, leak, tdx_quirk_reset_paddr
 from septum.host.geometry import GFNS, Gfn, Pfn, VcpuId, VmId
 from septum.host.locks import mutex_lock, mutex_unlock, read_lock, read_unlock, write_lock, write_unlock
 from septum.host.pools import kvm_mmu_free_memory_cache
@@ -22,6 +22,7 @@ from septum.tdx.building import tdh_vp_flush
 from septum.tdx.geometry import BUILDS
 from septum.tdx.phymem import release_hkid, tdh_phymem_page_reclaim, tdh_phymem_page_wbinvd
 from septum.tdx.status import TDX_SUCCESS
+from septum.tdx.td import Lifecycle
 
 file_closed = Witness("file_closed", "the guest_memfd file was closed while its VM was used")
 vm_destroyed = Witness("vm_destroyed", "a VM was destroyed to the last page")
@@ -48,10 +49,7 @@ def kvm_destroy_vm(m: Machine, vm: VmId):
     """From the last close to tdx_vm_destroy() [7.2], in the order of kvm-mmu.md 5.10."""
     yield when(lambda: m.vm[vm].users == 0)
     yield from kvm_gmem_release(m, vm)
-    status = yield from tdx_mmu_release_hkid(m, vm)
-    if status != TDX_SUCCESS:
-        tdx_bug_on(m, vm, status)
-        return
+    yield from tdx_mmu_release_hkid(m, vm)
     for vcpu in each(VcpuId):
         if m.vcpu[vcpu].vm == vm:
             if BUILDS:
@@ -68,7 +66,13 @@ def kvm_destroy_vm(m: Machine, vm: VmId):
 
 @process
 def tdx_mmu_release_hkid(m: Machine, vm: VmId):
-    """tdx_mmu_release_hkid() [7.2], kvm-mmu.md 5.10: VP.FLUSH of every vCPU, then the key; no private leaf is left (I18)."""
+    """tdx_mmu_release_hkid() [7.2], kvm-mmu.md 5.10: VP.FLUSH of every vCPU, then the key; no private leaf is left (I18).
+
+    If it fails the key stays, and with it all control and S-EPT pages: they are leaked.
+    """
+    if BUILDS:
+        if m.td[vm].tdr == 0:
+            return
     if BUILDS:
         for gfn in range(GFNS):
             assert not has_private_leaf(m, vm, Gfn(gfn)), f"asserts: GFN {gfn} has a private leaf when the HKID is released (I18)"
@@ -76,9 +80,11 @@ def tdx_mmu_release_hkid(m: Machine, vm: VmId):
             if m.vcpu[vcpu].vm == vm and m.vcpu[vcpu].life.associated:
                 status = yield from tdh_vp_flush(m, vm, vcpu)
                 if status != TDX_SUCCESS:
-                    return status
+                    tdx_bug_on(m, vm, status)
                 m.vcpu[vcpu].life.associated = False
-    return (yield from release_hkid(m, vm))
+    status = yield from release_hkid(m, vm)
+    if status != TDX_SUCCESS:
+        tdx_bug_on(m, vm, status)
 
 
 @process
@@ -157,16 +163,21 @@ def tdx_vm_destroy(m: Machine, vm: VmId):
     tdr = m.td[vm].tdr
     m.td[vm].root = 0
     m.td[vm].tdr = 0
-    yield from reclaim_control_page(m, vm, root)
-    yield from reclaim_control_page(m, vm, tdr)
+    if root != 0:
+        yield from reclaim_control_page(m, vm, root)
+        yield from reclaim_control_page(m, vm, tdr)
 
 
 @process
 def reclaim_control_page(m: Machine, vm: VmId, page: Pfn):
-    """tdx_reclaim_control_page() and tdx_free_control_page() [tip], designs.md 4.10."""
+    """tdx_reclaim_control_page() and tdx_free_control_page() [tip], designs.md 4.10; a page that does not come back is leaked."""
+    if m.td[vm].lifecycle == Lifecycle.KEYS_CONFIGURED:
+        leak(m, page, Role.CONTROL)
+        return
     status = yield from tdh_phymem_page_reclaim(m, page)
     if status != TDX_SUCCESS:
         tdx_bug_on(m, vm, status)
+        leak(m, page, Role.CONTROL)
         return
     if CHECKS_CONTENTS:
         yield from tdh_phymem_page_wbinvd(m, page)
