@@ -16,11 +16,16 @@ from septum.report.terminal import Drawing, finding
 from tests.report.samples import VIOLATED
 
 INVERSION = """\
- 20  RCU softirq | free_external_sp(spt=11)
+ 13  RCU softirq | free_external_sp(spt=11)
      RCU softirq |   free_backed(page=12, EXTERNAL)
      RCU softirq |     pamt_put(page=12)
      RCU softirq |       reads cpu[2].softirq: 1
      RCU softirq |       range 3: refcount 1 -> 0
+ 20  vCPU 0      | pamt_back(page=15, page0=16, page1=17)
+     vCPU 0      |   lock_pamt()
+     vCPU 0      |     spin_lock(pamt_lock)
+     vCPU 0      |       page 16-17: HAND -> PAIR
+     vCPU 0      |       takes pamt_lock
  21  RCU softirq | pamt_put(page=12)
      RCU softirq |   lock_pamt()
      RCU softirq |     spin_lock(pamt_lock)
