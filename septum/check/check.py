@@ -30,6 +30,7 @@ from septum.lang.paths import shown_path
 from septum.lang.processes import Witness, property_of
 from septum.lang.types import scope
 from septum.progress.livelock import Livelock, find_livelock
+from septum.scenarios.inject import failure_number
 from septum.tdx.versions import version_number
 from septum.translate.cache import cache_directory, secret
 from septum.translate.compile import has_compiler
@@ -76,14 +77,16 @@ def check(
     races: bool = True,
     memory: str = "sc",
     store_buffer: int | None = None,
+    inject: str = "",
 ) -> Result:
     """Explores one scenario of a design; the Result says what came out.
 
     `design` is a built-in name, a path, or a Model. With `property` only that one is judged.
     `scope_name` names sizes, `vcpus` and `pages` override them; `kernel` is the release to follow where they differ, and `module`
-    the version of the TDX module, of septum.tdx.versions.VERSIONS. `threads` are the cores to use (default: all), `reduce`
-    names the reductions to use, of REDUCTIONS. Without a C compiler the Python engine does it all, and the Result says so. A
-    long check is kept in the cache directory; with `resume` it goes on from there, and `notice` is told from where.
+    the version of the TDX module, of septum.tdx.versions.VERSIONS. `inject`, of septum.scenarios.inject.FAILURES, may fail once.
+    `threads` are the cores to use (default: all), `reduce` names the reductions to use, of REDUCTIONS. Without a C compiler the
+    Python engine does it all, and the Result says so. A long check is kept in the cache directory; with `resume` it goes on
+    from there, and `notice` is told from where.
     A scenario that is explored to the end is searched for fair cycles with `livelocks`, or where `property` is progress. With
     `races` its steps are watched for those that another thread may come into, unless another property is judged alone; both under
     the `memory` "sc". Under "x86-tso" `store_buffer` stores of a thread may wait (default: what the model says, or 4). Raises
@@ -97,7 +100,8 @@ def check(
             chosen = _scenario(model, scenario)
             if missing := ", ".join(sorted(chosen.needs - model.operations)):
                 return Result(model.name, scenario, Verdict.NOT_APPLICABLE, reason=f"the design has no {missing}", engine=engine)
-            given = {"VCPUS": vcpus, "PAGES": pages, "KERNEL": release(kernel), "MODULE": version_number(module), **buffers}
+            given = {"VCPUS": vcpus, "PAGES": pages, "INJECT": failure_number(inject), **buffers}
+            given |= {"KERNEL": release(kernel), "MODULE": version_number(module)}
             sizes = sizes_given(model, chosen, scope_name, given)
             lacks = engine == "c" and not has_compiler()
             engine = "python" if lacks else engine

@@ -42,6 +42,7 @@ NUMBER = click.IntRange(min=1)
     multiple=True,
     help="End each check at a time (60s), a memory size (4GiB) or a number of states (10M).",
 )
+@click.option("--inject", metavar="WHAT", default="", help="What may fail once: allocation, SEAMCALL, or a leaf as MEM_PAGE_AUG.")
 @click.option("--engine", type=click.Choice(["c", "python"]), default="c", help="What explores (default: c).")
 @click.option("--reduce", metavar="NAMES", default="all", help="Reductions: all, none, or names joined by commas (default: all).")
 @click.option("--threads", metavar="N", type=NUMBER, help="How many cores to use (default: all).")
@@ -154,6 +155,7 @@ def _write_ftrace(result: Result, name: str, options: dict[str, Any]) -> None:
     from septum.kvm.versions import release
     from septum.lang.memory import memory_sizes
     from septum.report.ftrace import written
+    from septum.scenarios.inject import failure_number
     from septum.tdx.versions import version_number
 
     if not result.states:
@@ -163,6 +165,7 @@ def _write_ftrace(result: Result, name: str, options: dict[str, Any]) -> None:
     versions = {"KERNEL": release(options["kernel"]), "MODULE": version_number(options["module"])}
     buffers = memory_sizes(options["memory"], options["store_buffer"])
     given = {"VCPUS": options["vcpus"], "PAGES": options["pages"], **versions, **buffers}
+    given["INJECT"] = failure_number(options["inject"])
     sizes = sizes_given(model, scenario, options["scope_name"], given)
     build, steps = schedule(model, result, sizes)
     what = f"the counterexample: {result.clause}" if result.counterexample else "a run"
@@ -194,7 +197,7 @@ def mail(results: Sequence[Result], options: dict[str, Any]) -> str:
     words = ["septum", "check", *designs]
     for scenario in dict.fromkeys(one.scenario for one in results):
         words += ["--scenario", scenario]
-    named = {"scope": "scope_name"} | {name: name for name in ("property", "vcpus", "pages", "kernel", "module")}
+    named = {"scope": "scope_name"} | {name: name for name in ("property", "vcpus", "pages", "kernel", "module", "inject")}
     for name, key in named.items():
         words += [f"--{name}", str(options[key])] if options[key] else []
     words += ["--progress"] if options["livelocks"] else []

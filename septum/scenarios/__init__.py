@@ -48,6 +48,7 @@ from septum.scenarios.dirty_log import (
 from septum.scenarios.failures import FAILURES, FAILURES_OF_A_LIFE
 from septum.scenarios.faults import neighbours, neighbours_enomem, same_gfn, same_gfn_enomem, zero_step
 from septum.scenarios.files import FILES_OF_A_VM
+from septum.scenarios.inject import INJECT
 from septum.scenarios.memslots import memslot_delete
 from septum.scenarios.moves import change_cpus, install_without_vcpu
 from septum.scenarios.prefault import PREFAULTS
@@ -100,7 +101,7 @@ def kvm_side(design: Design) -> Model:
 def _bindings(design: Design) -> dict[object, object]:
     """What the design fixes, the newest kernel that can have it and the oldest TDX module, which a check may replace."""
     fixed = design.bindings()
-    return {KERNEL: NEXT if fixed.get(DYNAMIC_PAMT) else V7_3, MODULE: 0, **fixed}
+    return {KERNEL: NEXT if fixed.get(DYNAMIC_PAMT) else V7_3, MODULE: 0, INJECT: 0, **fixed}
 
 
 __all__ = ["FAILURES", "KVM", "PLAIN_VMS", "SCENARIOS", "SCOPES", "kvm_model", "kvm_side", "plain_vms"]

@@ -1,7 +1,5 @@
 """A SEAMCALL fails, or an allocation: what KVM and the design do after it, to the end of the VM that is dead then."""
 
-from collections.abc import Iterable
-
 from septum.host.frames import allocation_failed
 from septum.host.geometry import GFNS, LEVELS, VCPUS
 from septum.kvm.bug import page_mapped, vm_died
@@ -15,24 +13,12 @@ from septum.kvm.x86.guest import build
 from septum.kvm.x86.vm import close_vcpu, close_vm, kvm_destroy_vm, rcu_softirq, vm_destroyed
 from septum.lang import call
 from septum.scenarios.build import initialised
+from septum.scenarios.inject import INSTALLS, LEAVES, REMOVES, TEARDOWN, may_fail
 from septum.scenarios.split import NEEDS
 from septum.scenarios.world import ONE_VM, TWO_VCPUS, World, scenario
 from septum.tdx.guest import page_accepted
-from septum.tdx.injection import leaf_bit, seamcall_failed
+from septum.tdx.injection import seamcall_failed
 from septum.tdx.leaves import Leaf
-
-INSTALLS = (Leaf.MEM_SEPT_ADD, Leaf.MEM_PAGE_AUG, Leaf.PHYMEM_PAMT_ADD, Leaf.PHYMEM_PAMT_REMOVE)
-REMOVES = (Leaf.MEM_RANGE_BLOCK, Leaf.MEM_TRACK, Leaf.MEM_PAGE_REMOVE)
-TEARDOWN = (Leaf.MNG_VPFLUSHDONE, Leaf.PHYMEM_PAGE_RECLAIM)
-BUSY = (*REMOVES, Leaf.MEM_SEPT_ADD, Leaf.MEM_PAGE_AUG, Leaf.MEM_PAGE_DEMOTE, Leaf.MEM_PAGE_ADD, Leaf.MR_FINALIZE)
-"""The leaves whose callers have to live with TDX_OPERAND_BUSY."""
-
-
-def may_fail(world: World, leaves: Iterable[Leaf], busy: Iterable[Leaf] = BUSY) -> None:
-    """One call of these leaves may fail; of those in `busy` it may be BUSY instead."""
-    world.m.injection.left = 1
-    world.m.injection.busy = sum(leaf_bit(leaf) for leaf in busy)
-    world.m.injection.leaves = sum(leaf_bit(leaf) for leaf in leaves)
 
 
 @scenario(
@@ -41,7 +27,7 @@ def may_fail(world: World, leaves: Iterable[Leaf], busy: Iterable[Leaf] = BUSY) 
 )  # fmt: skip
 def same_gfn_fails(world: World) -> None:
     """A reference, a pair or a table stays behind a SEAMCALL that failed, or goes twice; an entry stays FROZEN."""
-    may_fail(world, INSTALLS, busy=())
+    may_fail(world.m, INSTALLS, busy=())
     for vcpu in world.td().vcpus(VCPUS.value):
         vcpu.runs((touch, 0))
 
@@ -52,7 +38,7 @@ def same_gfn_fails(world: World) -> None:
 )  # fmt: skip
 def teardown_fails(world: World) -> None:
     """More is leaked at the end of a dead VM than what the module kept; a count stands for a pair that is gone."""
-    may_fail(world, (*INSTALLS, *REMOVES, *TEARDOWN))
+    may_fail(world.m, (*INSTALLS, *REMOVES, *TEARDOWN))
     td = world.td()
     for vcpu in td.vcpus(1):
         vcpu.runs((touch, 0), (close_vcpu,))
@@ -68,7 +54,7 @@ def teardown_fails(world: World) -> None:
 )  # fmt: skip
 def split_fails(world: World) -> None:
     """The pair of a split that failed is lost, or freed while the module has it; users are counted that there are not."""
-    may_fail(world, (*REMOVES, *TEARDOWN, Leaf.MEM_PAGE_DEMOTE, Leaf.PHYMEM_PAMT_REMOVE))
+    may_fail(world.m, (*REMOVES, *TEARDOWN, Leaf.MEM_PAGE_DEMOTE, Leaf.PHYMEM_PAMT_REMOVE))
     td = world.td()
     td.maps_huge(0, accepted=True)
     world.m.vm[td.vm].users += 1
@@ -98,17 +84,11 @@ def split_same(world: World) -> None:
 def split_enomem(world: World) -> None:
     """A split that found no memory keeps a table, half a pair or a lock; the next one finds the pool half full."""
     world.m.failures = 1
-    may_fail(world, [Leaf.PHYMEM_PAMT_ADD])
+    may_fail(world.m, [Leaf.PHYMEM_PAMT_ADD])
     td = world.td()
     td.maps_huge(0, accepted=True)
     td.maps_huge(2, accepted=True)
     td.runs("convert", call(kvm_vm_set_mem_attributes, td.vm, 0, 0), call(kvm_vm_set_mem_attributes, td.vm, 2, 2))
-
-
-LIFE = (
-    *INSTALLS, *REMOVES, *TEARDOWN, Leaf.MNG_CREATE, Leaf.VP_CREATE, Leaf.VP_INIT, Leaf.VP_FLUSH, Leaf.MEM_PAGE_ADD,
-    Leaf.MR_EXTEND, Leaf.MR_FINALIZE,
-)  # fmt: skip
 
 
 def lives(world: World) -> None:
@@ -127,7 +107,7 @@ def lives(world: World) -> None:
 )  # fmt: skip
 def life_fails(world: World) -> None:
     """What was allocated before the failure is left, or given back though the module has it; a dead VM is not destroyed."""
-    may_fail(world, LIFE)
+    may_fail(world.m, LEAVES)
     lives(world)
 
 

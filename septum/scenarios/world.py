@@ -35,6 +35,7 @@ from septum.kvm.versions import KERNEL, V6_19
 from septum.kvm.vmx.life import VcpuLife, VmLife
 from septum.kvm.vmx.vcpu import kvm_mmu_create
 from septum.lang import Call, Scenario, Setup, Size, UserError, Witness, call
+from septum.scenarios.inject import inject
 from septum.scenarios.scopes import NARROW, WIDE
 from septum.tdx.building import TdBuilding, TdvpsBuilding
 from septum.tdx.geometry import BUILDS
@@ -298,6 +299,7 @@ def beginning(start: Callable[[World], None], frames: Callable[[], int], folios:
         if needed > PAGES.value:
             raise UserError(f"{start.__name__} needs {needed} page frames and has {PAGES.value}: raise --pages")
         start(World(setup, folios))
+        inject(setup.m)
 
     return begin
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import pytest
 
-from septum.check.check import check
+from septum.check.check import check, explain
 from septum.check.result import Verdict
 from septum.host.pools import EBUSY, EIO
 from septum.kvm.bug import dies, tdx_bug_on, vm_bugged
-from septum.lang.errors import Violation
-from septum.scenarios.failures import BUSY, FAILURES, may_fail
+from septum.lang.errors import UserError, Violation
+from septum.scenarios.failures import FAILURES
+from septum.scenarios.inject import BUSY, may_fail
 from septum.tdx.injection import fails, was_injected, ways
 from septum.tdx.leaves import Leaf
 from septum.tdx.status import TDX_OPERAND_BUSY, TDX_OPERAND_INVALID, TDX_SUCCESS
@@ -42,11 +43,23 @@ def test_a_busy_demote_that_is_repeated_with_another_pair_finds_the_pool_empty()
     assert (result.verdict, result.property) == (Verdict.VIOLATED, "provision")
 
 
+def test_what_may_fail_is_chosen_for_any_scenario_and_the_token_knows():
+    assert check("dpamt_v4_as_posted", "split_fails", inject="PHYMEM_PAMT_REMOVE").verdict is not Verdict.VIOLATED
+    found = check("dpamt_v4_as_posted", "split", inject="MEM_PAGE_DEMOTE")
+    assert (found.verdict, found.property) == (Verdict.VIOLATED, "provision")
+    assert explain(found.counterexample.token).clause == found.clause
+
+
+def test_what_cannot_fail_is_refused():
+    with pytest.raises(UserError, match="nothing that fails is called PAGE_AUG; there are allocation, SEAMCALL, MEM_SEPT_ADD"):
+        check("upstream", "same_gfn", inject="PAGE_AUG")
+
+
 @pytest.fixture
 def m():
     """A machine whose next PAGE.AUG may fail."""
     with world(like="neighbours") as w:
-        may_fail(w, [Leaf.MEM_PAGE_AUG])
+        may_fail(w.m, [Leaf.MEM_PAGE_AUG])
         yield w.m
 
 
