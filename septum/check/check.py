@@ -81,12 +81,11 @@ def check(
 ) -> Result:
     """Explores one scenario of a design; the Result says what came out.
 
-    `design` is a built-in name, a path, or a Model. With `property` only that one is judged.
-    `scope_name` names sizes, `vcpus` and `pages` override them; `kernel` is the release to follow where they differ, and `module`
-    the version of the TDX module, of septum.tdx.versions.VERSIONS. `inject`, of septum.scenarios.inject.FAILURES, may fail once.
-    `threads` are the cores to use (default: all), `reduce` names the reductions to use, of REDUCTIONS. Without a C compiler the
-    Python engine does it all, and the Result says so. A long check is kept in the cache directory; with `resume` it goes on
-    from there, and `notice` is told from where.
+    `design` is a built-in name, a path, or a Model. With `property` only that one is judged. `scope_name` names sizes, `vcpus`
+    and `pages` override them; `kernel` is the release to follow where they differ, `module` the version of the TDX module, of
+    septum.tdx.versions.VERSIONS; `inject`, of septum.scenarios.inject.FAILURES, may fail once. `threads` are the cores (default:
+    all), `reduce` the reductions to use, of REDUCTIONS. Without a C compiler the Python engine does it all, and the Result says
+    so. A long check is kept in the cache directory; with `resume` it goes on from there, and `notice` is told from where.
     A scenario that is explored to the end is searched for fair cycles with `livelocks`, or where `property` is progress. With
     `races` its steps are watched for those that another thread may come into, unless another property is judged alone; both under
     the `memory` "sc". Under "x86-tso" `store_buffer` stores of a thread may wait (default: what the model says, or 4). Raises
