@@ -15,6 +15,7 @@ class Verdict(StrEnum):
     VACUOUS = "vacuous"
     INCOMPLETE = "incomplete"
     NOT_APPLICABLE = "not applicable"
+    REFUSED = "refused"
 
 
 @dataclass(frozen=True)

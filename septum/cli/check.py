@@ -129,14 +129,17 @@ def _check(
 ) -> int:
     """Runs and reports; also what is known when an error ends the run early. The exit status."""
     from septum.check.deadline import deadline
-    from septum.cli.runs import plan, run, status
+    from septum.cli.runs import Job, plan, run, status
 
     results: list[Result] = []
+    jobs: list[Job] = []
     try:
         with deadline(options["budget"].seconds):
             jobs = plan(designs, scenarios, [options["property"]] if options["property"] else [], options["scope_name"])
         results.extend(run(jobs, options))
-    except Exception:
+    except Exception as error:
+        if form == "json" and isinstance(error, UserError) and jobs:
+            results.append(jobs[len(results)].refused(str(error)))
         if results:
             report(results, form, options)
         raise
@@ -183,7 +186,16 @@ def report(results: list[Result], form: str, options: dict[str, Any]) -> None:
     else:
         from septum.report.terminal import render
 
-        write(render(results, width=width(), colour=colour(), height=height(), drawing=drawing_width()))
+        unjudged = _unjudged(options)
+        write(render(results, width=width(), colour=colour(), height=height(), drawing=drawing_width(), unjudged=unjudged))
+
+
+def _unjudged(options: dict[str, Any]) -> str:
+    """What a check with these options does not judge; "" if it judges all."""
+    if options["property"]:
+        return f"all but {options['property']}"
+    left_out = {"progress (--progress)": not options["livelocks"], "race": not options["races"] or options["engine"] != "c"}
+    return ", ".join(name for name, is_left_out in left_out.items() if is_left_out)
 
 
 def mail(results: Sequence[Result], options: dict[str, Any]) -> str:

@@ -25,6 +25,9 @@ class Job:
     def unfinished(self, reason: str) -> Result:
         return Result(self.design, self.scenario, Verdict.INCOMPLETE, reason=reason)
 
+    def refused(self, reason: str) -> Result:
+        return Result(self.design, self.scenario, Verdict.REFUSED, reason=reason)
+
 
 def plan(designs: Sequence[str], scenarios: Sequence[str], properties: Sequence[str], scope: str = "") -> list[Job]:
     """The jobs of a command line. All its names are looked up here, so that a wrong one costs no exploration."""

@@ -20,6 +20,7 @@ VERDICT_STYLE = {
     Verdict.VACUOUS: "bold yellow",
     Verdict.INCOMPLETE: "yellow",
     Verdict.NOT_APPLICABLE: "dim",
+    Verdict.REFUSED: "bold red",
 }
 
 

@@ -25,13 +25,17 @@ NUMBERS = ("states", "transitions", "depth", "seconds")
 Place = tuple[str, ...]
 
 
-def render(results: Sequence[Result], *, width: int = 80, colour: bool = False, height: int = 0, drawing: int = WIDTH) -> str:
+def render(
+    results: Sequence[Result], *, width: int = 80, colour: bool = False, height: int = 0, drawing: int = WIDTH, unjudged: str = ""
+) -> str:
     """The whole report. Without colour it is plain text, of which no line but a command or a name is longer than `width`.
 
-    Counterexamples are drawn in `drawing` columns; one that is longer than `height` lines, of a screen, as its slice.
+    Counterexamples are drawn in `drawing` columns; one that is longer than `height` lines, of a screen, as its slice. Below the
+    table stands what was not judged.
     """
     parts = [
         verdicts(results, width=width, colour=colour),
+        f"Not judged: {unjudged}.\n" if unjudged else "",
         section("Not explored to the end", unfinished(results), width),
         section("Vacuous: these witnesses were never reached", vacuous(results), width),
         section("Witnesses, reached in every pass", witnesses(results), width),

@@ -53,7 +53,7 @@ def test_options_reach_the_check(septum: Any, checker: Any) -> None:
     septum(
         *("check", "upstream", "--scenario", "zap", "--property", "custody", "--vcpus", "3", "--pages", "20"),
         *("--budget", "5m,2GiB", "--budget", "10M", "--engine", "python", "--threads", "1", "--reduce", "symmetry"),
-        *("--progress", "--kernel", "6.18"),
+        *("--progress", "--kernel", "6.18", "--inject", "MEM_TRACK"),
     )
     [(model, scenario, options)] = checker.asked
     assert (model, scenario) == ("upstream", "zap")
@@ -69,6 +69,7 @@ def test_options_reach_the_check(septum: Any, checker: Any) -> None:
         "livelocks": True,
         "scope_name": "",
         "kernel": "6.18",
+        "inject": "MEM_TRACK",
         "races": True,
         "memory": "sc",
     }
@@ -186,3 +187,30 @@ def test_a_full_disk(septum: Any, checker: Any) -> None:
     checker.answers = {"first": OSError(28, "No space left on device", "log")}
     found = septum("check", "upstream")
     assert (found.status, found.err) == (2, "septum: [Errno 28] No space left on device: 'log'\n")
+
+
+def test_json_has_an_entry_for_the_scenario_that_was_refused(septum: Any, checker: Any) -> None:
+    checker.answers = {"first": HOLDS, "second": ModelError("mine.py:3: 300 does not fit u8 (0 .. 255)")}
+    found = septum("check", "upstream", "--json")
+    first, refused = json.loads(found.out)["results"]
+    assert (first["scenario"], first["verdict"]) == ("first", "holds")
+    assert (refused["scenario"], refused["verdict"]) == ("second", "refused")
+    assert refused["reason"] == "mine.py:3: 300 does not fit u8 (0 .. 255)"
+    assert found.status == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ([], "Not judged: progress (--progress).\n"),
+        (["--no-races"], "Not judged: progress (--progress), race.\n"),
+        (["--progress", "--engine", "python"], "Not judged: race.\n"),
+        (["--property", "custody"], "Not judged: all but custody.\n"),
+    ],
+)
+def test_a_line_below_the_table_says_what_was_not_judged(septum: Any, options: list[str], said: str) -> None:
+    assert said in septum("check", "upstream", *options).out
+
+
+def test_where_all_is_judged_there_is_no_such_line(septum: Any) -> None:
+    assert "Not judged" not in septum("check", "upstream", "--progress").out

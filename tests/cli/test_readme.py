@@ -49,7 +49,7 @@ def test_the_token_replays(pool: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert command
     assert main(["explain", command[1], pool.name]) == 1
     shown = found.replace(", the shortest schedule", "").splitlines()  # a replay does not know of shorter ones
-    assert capsys.readouterr().out.splitlines()[3:] == shown[shown.index("") + 6 : -2]
+    assert capsys.readouterr().out.splitlines()[3:] == shown[shown.index("") + 8 : -2]
 
 
 def test_the_readme_is_short_and_its_links_exist() -> None:
