@@ -99,12 +99,10 @@ def check(
             chosen = _scenario(model, scenario)
             if missing := ", ".join(sorted(chosen.needs - model.operations)):
                 return Result(model.name, scenario, Verdict.NOT_APPLICABLE, reason=f"the design has no {missing}", engine=engine)
-            given = {"VCPUS": vcpus, "PAGES": pages, "INJECT": failure_number(inject), **buffers}
-            given |= {"KERNEL": release(kernel), "MODULE": version_number(module)}
-            sizes = sizes_given(model, chosen, scope_name, given)
-            lacks = engine == "c" and not has_compiler()
+            versions = {"KERNEL": release(kernel), "MODULE": version_number(module), "INJECT": failure_number(inject)}
+            sizes = sizes_given(model, chosen, scope_name, {"VCPUS": vcpus, "PAGES": pages, **versions, **buffers})
+            lacks, livelocks = engine == "c" and not has_compiler(), livelocks or property == PROGRESS
             engine = "python" if lacks else engine
-            livelocks |= property == PROGRESS
             _check_judged(property, livelocks, bool(buffers), engine == "python", lacks)
             built, threads = build(model, chosen, sizes, property), threads or os.cpu_count() or 1
             watching = _watching(property, races) if engine == "c" and not buffers else Watching.NOTHING
