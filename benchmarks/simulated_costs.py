@@ -12,7 +12,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 
-from septum.check.check import load
+from septum.check.loading import load
 from septum.cli.simulate import pages
 from septum.host.frames import Role
 from septum.report.numbers import memory

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import pytest
 
-from septum.check.check import check, explain
+from septum.check.check import check
+from septum.check.explain import explain
 from septum.check.result import Verdict
 from septum.host.pools import EBUSY, EIO
 from septum.kvm.bug import dies, tdx_bug_on, vm_bugged

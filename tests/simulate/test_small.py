@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from septum.check.check import load
+from septum.check.loading import load
 from septum.designs import BUILT_IN
 from septum.host.geometry import LEVELS, THREADS
 from septum.kvm.vmx.vcpu import fault
