@@ -122,7 +122,7 @@ def test_a_split_table_never_shows_a_zero_entry(design):
 
 
 def rows_of_the_readme():
-    """Design, scenario, verdict and counts of the rows of the README's table; the large ones are left to `make demo`."""
+    """Design, scenario, verdict and counts of the rows of the README's table; the large ones are left to `make demo-all`."""
     design = ""
     for line in (DOCS.parent / "README.md").read_text().splitlines():
         row = re.fullmatch(r"  (\w+) +(holds|violated: \w+) +([\d,]+) +([\d,]+) +(\d+) +[\d.]+", line)

@@ -22,7 +22,8 @@ PACKAGE = Path(__file__).parents[1]
 
 
 MODULES = {
-    "check": "check", "hunt": "hunt", "compare": "compare", "provenance": "provenance", "claims": "claims", "replay": "replay",
+    "demo": "demo", "check": "check",
+    "hunt": "hunt", "compare": "compare", "provenance": "provenance", "claims": "claims", "replay": "replay",
     "record": "record",
     "new": "new", "sources": "sources", "list": "listing", "show": "show", "footprints": "footprints", "explain": "explain",
     "explore": "explore", "tdx": "tdx", "simulate": "simulate",

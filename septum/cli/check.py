@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from septum.check.result import Result
 from septum.cli import names
 from septum.cli.output import colour, drawing_width, height, width, write, write_json
 from septum.cli.page import html_option, write_page
+from septum.cli.runs import Job
 from septum.lang.errors import UserError
 from septum.lang.whole import write_whole
 
@@ -63,6 +65,9 @@ NUMBER = click.IntRange(min=1)
     "--ftrace", metavar="FILE", help="Write a schedule of the one scenario as the kernel would trace it (septum replay)."
 )
 @html_option
+@click.option(
+    "--report", "file", metavar="FILE", help="Print each row as it is done, one counterexample a design; all goes to FILE."
+)
 @click.pass_context
 def check(
     context: click.Context,
@@ -76,6 +81,7 @@ def check(
     form: str | None,
     ftrace: str | None,
     html: str | None,
+    file: str | None,
     **options: Any,
 ) -> None:
     """Check designs under every interleaving and every failure of a small scope.
@@ -90,7 +96,9 @@ def check(
     named = _designs(designs, every)
     if ftrace and (len(named), len(scenarios)) != (1, 1):
         raise UserError("--ftrace writes one schedule: name one design, and one scenario with --scenario")
-    context.exit(_check(named, scenarios, options, form or "", ftrace, html))
+    if file and form:
+        raise UserError("--report writes what is printed without --json and --mail: leave one out")
+    context.exit(_check(named, scenarios, options, Form(form or "", file, ftrace, html)))
 
 
 def _designs(given: Sequence[str], every: bool) -> list[str]:
@@ -124,9 +132,17 @@ def _resume(engine: str) -> dict[str, Any]:
     return {"resume": True, "notice": lambda text: click.echo(f"\r{text}", err=True)}
 
 
-def _check(
-    designs: list[str], scenarios: Sequence[str], options: dict[str, Any], form: str, ftrace: str | None, html: str | None
-) -> int:
+@dataclass(frozen=True)
+class Form:
+    """How results are told: as "json", as "mail", or, "", for a reader; the whole in `file`, a schedule in `ftrace`, a page in `html`."""
+
+    name: str = ""
+    file: str | None = None
+    ftrace: str | None = None
+    html: str | None = None
+
+
+def _check(designs: list[str], scenarios: Sequence[str], options: dict[str, Any], form: Form) -> int:
     """Runs and reports; also what is known when an error ends the run early. The exit status."""
     from septum.check.deadline import deadline
     from septum.cli.runs import Job, plan, run, status
@@ -136,19 +152,28 @@ def _check(
     try:
         with deadline(options["budget"].seconds):
             jobs = plan(designs, scenarios, [options["property"]] if options["property"] else [], options["scope_name"])
-        results.extend(run(jobs, options))
+        results.extend(_shown(run(jobs, options), jobs, form))
     except Exception as error:
-        if form == "json" and isinstance(error, UserError) and jobs:
+        if form.name == "json" and isinstance(error, UserError) and jobs:
             results.append(jobs[len(results)].refused(str(error)))
         if results:
             report(results, form, options)
         raise
     report(results, form, options)
-    if ftrace:
-        _write_ftrace(results[0], ftrace, options)
-    if html:
-        write_page(html, f"septum check {' '.join(designs)}", results)
+    if form.ftrace:
+        _write_ftrace(results[0], form.ftrace, options)
+    if form.html:
+        write_page(form.html, f"septum check {' '.join(designs)}", results)
     return status(results)
+
+
+def _shown(results: Iterator[Result], jobs: Sequence[Job], form: Form) -> Iterator[Result]:
+    """The results, printed as they come where the whole report goes to a file."""
+    if form.file is None:
+        return results
+    from septum.cli.streamed import table
+
+    return table(results, jobs)
 
 
 def _write_ftrace(result: Result, name: str, options: dict[str, Any]) -> None:
@@ -175,11 +200,15 @@ def _write_ftrace(result: Result, name: str, options: dict[str, Any]) -> None:
     write_whole(Path(name), written(build, steps, f"septum: {result.design}, {result.scenario}: {what}"))
 
 
-def report(results: list[Result], form: str, options: dict[str, Any]) -> None:
+def report(results: list[Result], form: Form, options: dict[str, Any]) -> None:
     """Prints the results."""
-    if form == "mail":
+    if form.name == "mail":
         write(mail(results, options))
-    elif form == "json":
+    elif form.file is not None:
+        from septum.cli.streamed import brief
+
+        brief(results, Path(form.file))
+    elif form.name == "json":
         from septum.report.document import document
 
         write_json(document(results))

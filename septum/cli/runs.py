@@ -22,6 +22,11 @@ class Job:
     model: Model
     scenario: str
 
+    @property
+    def applies(self) -> bool:
+        """Whether the design has the operations that the scenario needs."""
+        return any(one.name == self.scenario and one.needs <= self.model.operations for one in self.model.scenarios)
+
     def unfinished(self, reason: str) -> Result:
         return Result(self.design, self.scenario, Verdict.INCOMPLETE, reason=reason)
 

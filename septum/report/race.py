@@ -65,23 +65,34 @@ def race(result: Result) -> str:
     return "\n\n".join("\n".join(block) for block in blocks) + "\n"
 
 
-def drawn(found: Counterexample) -> list[str]:
-    """The diagram."""
+def race_at_its_end(result: Result, steps: int = 6) -> str:
+    """The last steps of the race alone, what broke, and how to see all of it; of a short schedule all of them."""
+    found = result.counterexample
+    if found is None or len(found.steps) <= 2 * steps:
+        return race(result)
+    blocks = [drawn(found, len(found.steps) - steps), conclusion(result), replay(result, found)]
+    return "\n\n".join("\n".join(block) for block in blocks) + "\n"
+
+
+def drawn(found: Counterexample, before: int = 0) -> list[str]:
+    """The diagram; of what comes `before` only how many steps that are."""
     layout = Layout.of(found.steps).of_both(found.race)
-    lines = layout.heading()
-    for number, thread, items in rows(found):
+    lines = layout.heading() + ([f"     ({before} steps come before)"] if before else [])
+    for number, thread, items in rows(found, before):
         lines += layout.rows(number, thread, [line for item in items for line in item.lines(layout.width)])
     return lines + (meeting(found.race, layout) if found.race else [])
 
 
-def rows(found: Counterexample) -> Iterator[tuple[int, str, list[Item]]]:
-    """The steps that are shown: number, thread, and what is said of it."""
+def rows(found: Counterexample, before: int = 0) -> Iterator[tuple[int, str, list[Item]]]:
+    """The steps that are shown, after those that come `before`: number, thread, and what is said of it."""
     holders, said, last = Holders.of(found), dict[str, Shown](), ""
     tells = telling if of_kvm(found) else plain
     alone = start(found)
     for number, step in enumerate(found.steps, 1):
         shown = said.setdefault(step.thread, Shown())
         items = list(told(step, shown, holders, tells))
+        if number <= before:
+            continue
         if number == len(found.steps) and not found.race:
             items.append(ending(found, step))
         if number <= alone and not step.needed:
