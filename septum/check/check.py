@@ -12,6 +12,7 @@ from typing import Any
 
 from septum.check import tokens
 from septum.check.deadline import Clock, deadline
+from septum.check.kept import KeptVerdict
 from septum.check.loading import load
 from septum.check.races import race_at, racing_trace, sites_said
 from septum.check.result import Counterexample, Result, Verdict
@@ -78,6 +79,7 @@ def check(
     memory: str = "sc",
     store_buffer: int | None = None,
     inject: str = "",
+    fresh: bool = True,
 ) -> Result:
     """Explores one scenario of a design; the Result says what came out.
 
@@ -86,6 +88,7 @@ def check(
     septum.tdx.versions.VERSIONS; `inject`, of septum.scenarios.inject.FAILURES, may fail once. `threads` are the cores (default:
     all), `reduce` the reductions to use, of REDUCTIONS. Without a C compiler the Python engine does it all, and the Result says
     so. A long check is kept in the cache directory; with `resume` it goes on from there, and `notice` is told from where.
+    What was explored to the end before is explored again only where `fresh`, or a budget of memory or states, asks for it.
     A scenario that is explored to the end is searched for fair cycles with `livelocks`, or where `property` is progress. With
     `races` its steps are watched for those that another thread may come into, unless another property is judged alone; both under
     the `memory` "sc". Under "x86-tso" `store_buffer` stores of a thread may wait (default: what the model says, or 4). Raises
@@ -111,7 +114,7 @@ def check(
                     why = f"nothing that it runs belongs to {property}"
                     return Result(model.name, scenario, Verdict.VACUOUS, reason=why, engine=engine)
             one = _Check(built, sizes, budget, began, engine, threads, reduce, progress, resume, notice, livelocks, watching)
-            result = one.result()
+            result = one.result() if fresh else one.kept_or_explored()
             return replace(result, reason=result.reason or NO_COMPILER) if lacks else result
     except OutOfTime:
         name = design if isinstance(design, str) else design.name
@@ -171,6 +174,12 @@ class _Check:
     def budget(self) -> Budget:
         """What is left of it: all searches of a check share its time."""
         return replace(self.whole, seconds=self.clock.left)
+
+    def kept_or_explored(self) -> Result:
+        with scope(self.built.bindings):
+            verdict = KeptVerdict(self.built, self.sizes, self.reduce, self.watching, self.livelocks)
+            found = verdict.find()
+            return verdict.keep(self.result()) if found is None else found
 
     def result(self) -> Result:
         with scope(self.built.bindings):

@@ -58,6 +58,7 @@ NUMBER = click.IntRange(min=1)
     "--memory", type=click.Choice(["sc", "x86-tso"]), default="sc", help="How memory keeps the order of accesses (default: sc)."
 )
 @click.option("--store-buffer", metavar="N", type=NUMBER, help="How many stores of a thread may wait under x86-tso (default: 4).")
+@click.option("--fresh", is_flag=True, help="Explore also what was explored to the end before.")
 @click.option("--resume", is_flag=True, help="Keep each check on disk, and go on with one that was killed or ran out of budget.")
 @click.option("--json", "form", flag_value="json", help="Print one JSON document.")
 @click.option("--mail", "form", flag_value="mail", help="Print what was checked in at most 72 columns, to be quoted in a mail.")

@@ -59,7 +59,7 @@ def _told(story: Sequence[Chapter]) -> int:
     unlike = False
     for number, (chapter, own) in enumerate(zip(story, jobs, strict=True), 1):
         write(f"\n{number}. {chapter.text}\n\n{heading()}")
-        found = list(streamed(run(own, {}), left))
+        found = list(streamed(run(own, {"fresh": False}), left))
         results += found
         if status(found) == INTERRUPTED:
             write("\ninterrupted")

@@ -47,6 +47,11 @@ class AloneTables:
         library.septum_footprints(self.words, self._spots, self._sets, self._judged, self._roots, self._rest)
         library.given_footprints = self  # type: ignore[attr-defined]
 
+    @property
+    def content(self) -> bytes:
+        """All that is given."""
+        return b"".join(bytes(one) for one in (self._spots, self._sets, self._judged, self._roots, self._rest))
+
     def stuck(self, frames: list[bytes], waiting: set[int]) -> set[int]:
         """Which of the threads that wait can never go on, whatever the others do; `frames` are as the state has them.
 

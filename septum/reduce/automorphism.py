@@ -90,6 +90,11 @@ class Automorphisms:
             library.septum_automorphisms(len(self.all), given.all)
             library.given_automorphisms = given  # type: ignore[attr-defined]
 
+    @property
+    def content(self) -> str:
+        """All that is given."""
+        return repr([(one.threads, list(self._shifts(one)), list(self._places(one))) for one in self.all])
+
     # -- candidates: what the programs allow
 
     def _found(self) -> Iterator[Automorphism]:

@@ -32,6 +32,11 @@ class MeetingTables:
             self._kinds[offset] = masks.setdefault(mask, len(masks))
         self._masks = sets(masks, words)
 
+    @property
+    def content(self) -> bytes:
+        """All that is given."""
+        return bytes(self._kinds) + bytes(self._masks)
+
     def give(self, library: ctypes.CDLL) -> None:
         """Makes these the places by which `library`, which is watched, looks for races."""
         library.septum_places(self._kinds, self._masks)

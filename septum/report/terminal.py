@@ -86,7 +86,8 @@ def numbers(result: Result) -> list[str]:
     """States, transitions, depth and seconds; empty for what did not run."""
     if not result.states:
         return [""] * 4
-    return [f"{result.states:,}", f"{result.transitions:,}", str(result.depth), f"{result.seconds:.2f}"]
+    seconds = "kept" if result.kept else f"{result.seconds:.2f}"
+    return [f"{result.states:,}", f"{result.transitions:,}", str(result.depth), seconds]
 
 
 class Drawing(StrEnum):
@@ -239,6 +240,8 @@ def footnotes(results: Sequence[Result], width: int) -> str:
     if chance:
         notes.append(f"The chance that a collision of fingerprints hid a state is at most {chance:.0e}.")
     notes += buffer_notes(results)
+    if any(result.kept for result in results):
+        notes.append("Kept: explored to the end by an earlier check of the same; --fresh explores it again.")
     slow = [result for result in results if result.states and result.engine == "python"]
     if slow:
         reasons = dict.fromkeys(result.reason for result in slow if result.reason and (result.holds or result.counterexample))

@@ -10,6 +10,7 @@ import atexit
 import fcntl
 import functools
 import hashlib
+import hmac
 import os
 import shutil
 import sys
@@ -24,8 +25,9 @@ MOST_BYTES = 1 << 30
 MOST_SECONDS, LEAST_SECONDS = 30 * 24 * 3600.0, 3600.0
 """What nobody used for so long goes, and, beyond MOST_BYTES, what was used longest ago; but nothing that was used just now."""
 
-KINDS = (".so", ".sha256", ".c", ".json")
+KINDS = (".so", ".sha256", ".c", ".json", ".verdict")
 SCRATCH = "compiling-"
+SEAL = 32
 
 
 def cache_directory() -> Path:
@@ -81,6 +83,33 @@ def secret() -> bytes:
         (directory / "key").write_bytes(made)
         os.replace(directory / "key", path)
     return made
+
+
+def keep(name: str, content: bytes) -> None:
+    """Keeps a few bytes under a name, sealed as the user's own; a disk that does not take them is no failure."""
+    target = cache_directory() / name
+    with suppress(OSError), scratch(target.parent) as directory:
+        made = directory / name
+        made.write_bytes(_seal(name, content) + content)
+        made.chmod(0o600)
+        os.replace(made, target)
+
+
+def kept(name: str) -> bytes | None:
+    """What was kept under that name; None where there is nothing, or what this user did not keep there as it is."""
+    path = cache_directory() / name
+    try:
+        found = path.read_bytes()
+        if not _is_mine(path) or not hmac.compare_digest(found[:SEAL], _seal(name, found[SEAL:])):
+            return None
+        os.utime(path)
+    except OSError:
+        return None
+    return found[SEAL:]
+
+
+def _seal(name: str, content: bytes) -> bytes:
+    return hmac.digest(secret(), name.encode() + b"\0" + content, "sha256")
 
 
 def is_whole(target: Path) -> bool:

@@ -67,6 +67,11 @@ def is_compiled(code: str, extra: tuple[str, ...] = ()) -> bool:
     return is_whole(_target(_command(extra), code))
 
 
+def build_command() -> list[str]:
+    """How libraries are made: the machine, the compiler, and what it is told; empty without one."""
+    return [platform.machine(), *_command(())] if has_compiler() else []
+
+
 def _command(extra: tuple[str, ...]) -> tuple[str, ...]:
     return (*compiler(), *FLAGS, *extra, *os.environ.get("CFLAGS", "").split())
 

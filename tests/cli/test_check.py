@@ -72,6 +72,7 @@ def test_options_reach_the_check(septum: Any, checker: Any) -> None:
         "inject": "MEM_TRACK",
         "races": True,
         "memory": "sc",
+        "fresh": False,
     }
 
 

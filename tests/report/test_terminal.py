@@ -158,3 +158,10 @@ def test_why_the_python_engine_explored_a_pass() -> None:
     reason = "no C compiler was found; set CC or pip install ziglang"
     text = " ".join(render([replace(HOLDS, engine="python", reason=reason), INCOMPLETE]).split())
     assert f"by the Python engine ({reason}), which is slower than the C engine, without reductions, and finds the same." in text
+
+
+def test_what_was_kept_has_no_seconds_and_is_explained() -> None:
+    text = render([replace(HOLDS, kept=True)])
+    assert re.search(r"57 +kept$", text, re.MULTILINE)
+    assert "--fresh explores it" in text
+    assert "Kept" not in render([HOLDS])
