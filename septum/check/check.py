@@ -109,10 +109,9 @@ def check(
             _check_judged(property, livelocks, bool(buffers), engine == "python", lacks)
             built, threads = build(model, chosen, sizes, property), threads or os.cpu_count() or 1
             watching = _watching(property, races) if engine == "c" and not buffers else Watching.NOTHING
-            with scope(built.bindings):
-                if property and not judges(built, property):
-                    why = f"nothing that it runs belongs to {property}"
-                    return Result(model.name, scenario, Verdict.VACUOUS, reason=why, engine=engine)
+            if property and not judges(built, property):
+                why = f"nothing that it runs belongs to {property}"
+                return Result(model.name, scenario, Verdict.VACUOUS, reason=why, engine=engine)
             one = _Check(built, sizes, budget, began, engine, threads, reduce, progress, resume, notice, livelocks, watching)
             result = one.result() if fresh else one.kept_or_explored()
             return replace(result, reason=result.reason or NO_COMPILER) if lacks else result
@@ -176,6 +175,8 @@ class _Check:
         return replace(self.whole, seconds=self.clock.left)
 
     def kept_or_explored(self) -> Result:
+        if self.engine == "python" or self.resume or self.whole.bytes or self.whole.states:
+            return self.result()
         with scope(self.built.bindings):
             verdict = KeptVerdict(self.built, self.sizes, self.reduce, self.watching, self.livelocks)
             found = verdict.find()

@@ -303,9 +303,9 @@ def judges(built: Build, property: str) -> bool:
     if property in (DEADLOCK, PROGRESS, RACE) or any(one.check and one.name == property for one in built.model.properties):
         return True
     translation = built.translation
-    run = [
-        translation.entries[translation.entry(call.process, len(call.arguments))] for one in built.threads for call in one.calls
-    ]
+    with scope(built.bindings):
+        calls = [call for one in built.threads for call in one.calls]
+        run = [translation.entries[translation.entry(call.process, len(call.arguments))] for call in calls]
     sources = [instance.source for instance in called(run)]
     return any(
         site.property == property
