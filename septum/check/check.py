@@ -88,11 +88,10 @@ def check(
     septum.tdx.versions.VERSIONS; `inject`, of septum.scenarios.inject.FAILURES, may fail once. `threads` are the cores (default:
     all), `reduce` the reductions to use, of REDUCTIONS. Without a C compiler the Python engine does it all, and the Result says
     so. A long check is kept in the cache directory; with `resume` it goes on from there, and `notice` is told from where.
-    What was explored to the end before is explored again only where `fresh`, or a budget of memory or states, asks for it.
-    A scenario that is explored to the end is searched for fair cycles with `livelocks`, or where `property` is progress. With
-    `races` its steps are watched for those that another thread may come into, unless another property is judged alone; both under
-    the `memory` "sc". Under "x86-tso" `store_buffer` stores of a thread may wait (default: what the model says, or 4). Raises
-    UserError for a design or a name that cannot be used.
+    What was explored to the end before is explored again only where `fresh`, or a budget of memory or states, asks for it. Then
+    it is searched for fair cycles with `livelocks`, or where `property` is progress. With `races` steps are watched for those
+    that another thread may come into, unless another property is judged alone; both under the `memory` "sc". Under "x86-tso"
+    `store_buffer` stores of a thread may wait (default: what the model says, or 4). UserError for what cannot be used.
     """
     _check_reductions(reduce)
     buffers, began = memory_sizes(memory, store_buffer), Clock(budget.seconds)

@@ -143,10 +143,9 @@ class Result:
 
     `property` and `clause` say what broke ("custody", "page 7 is freed twice"); `witnesses` maps each declared event to whether
     it was reached; `scope` are the sizes of the world by name; `unexecuted` are lines of
-    `file`, the design's, that no schedule ran; `collision` is the chance that a fingerprint collision hid a state; `kept`: an earlier check
-    of the same has explored it. Under x86-tso
-    `store_buffer` is how many stores of a thread may wait, else 0; `bound_met`: one more would have, and what it leads to was
-    not explored.
+    `file`, the design's, that no schedule ran; `collision` is the chance that a fingerprint collision hid a state; `kept`: an
+    earlier check of the same has explored it. Under x86-tso `store_buffer` is how many stores of a thread may wait, else 0;
+    `bound_met`: one more would have, and what it leads to was not explored.
     """
 
     design: str

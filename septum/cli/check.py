@@ -135,7 +135,7 @@ def _resume(engine: str) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Form:
-    """How results are told: as "json", as "mail", or, "", for a reader; the whole in `file`, a schedule in `ftrace`, a page in `html`."""
+    """How results are told: as "json", as "mail", or, "", for a reader; files for the whole, for a schedule, for a page."""
 
     name: str = ""
     file: str | None = None
@@ -146,7 +146,7 @@ class Form:
 def _check(designs: list[str], scenarios: Sequence[str], options: dict[str, Any], form: Form) -> int:
     """Runs and reports; also what is known when an error ends the run early. The exit status."""
     from septum.check.deadline import deadline
-    from septum.cli.runs import Job, plan, run, status
+    from septum.cli.runs import plan, run, status
 
     results: list[Result] = []
     jobs: list[Job] = []
