@@ -21,7 +21,9 @@ def write_page(name: str, title: str, results: Sequence[Result]) -> None:
     """Results as a page, with the states of each counterexample drawn."""
     from septum.page.document import document
     from septum.page.file import write
+    from septum.page.sections import document as sections
+    from septum.page.sections import of_results
     from septum.report.terminal import render
 
     models = {one.design: names.load(one.design) for one in results if one.counterexample}
-    write(name, title, document(results, models), render(results))
+    write(name, title, {**document(results, models), **sections(of_results(results))}, render(results))

@@ -129,7 +129,7 @@ class Picture:
                     yield root
 
     def frames(self, m: Any, world: bytes, local: dict[int, str]) -> Iterator[Frame]:
-        """All pages but those that are free and that nobody names; `local` has who holds a page in hand."""
+        """All pages but those that are free and that nobody names; `local` has which local of a thread names one."""
         named: dict[int, list[str]] = {}
         for one in self.fields.naming:
             page = one.page(world)
@@ -137,7 +137,7 @@ class Picture:
                 named.setdefault(page, []).append(one.path)
         for page in range(1, int(PAGES)):
             frame = m.frame[page]
-            holders = [*([local[page]] if page in local else []), *named.get(page, [])]
+            holders = [*([local[page]] if page in local and frame.role == Role.HAND else []), *named.get(page, [])]
             if frame.role != Role.FREE or holders or frame.type != PageType.NDA:
                 yield Frame(
                     page, str(frame.role), "" if frame.type == PageType.NDA else str(frame.type), int(frame.owner),

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from septum.check.result import Standing
 from septum.check.trace import Replay, lock_view
 from septum.explore.build import Build
+from septum.host.geometry import Pfn
 from septum.host.locks import Lock
 from septum.kvm.machine import Machine
 from septum.lang.types import scope
+from septum.lang.values import Of
 from septum.page.fields import Fields, Group
 from septum.page.machine import Frame, Picture, Pool, RangeRow, Tree, held
 
@@ -80,11 +82,24 @@ class Painter:
         locks, fields = tuple(self._lock_rows(world, threads)), tuple(self.fields.groups(world))
         if self.picture is None:
             return Scene(threads, buffers, locks, (), (), 0, (), (), fields)
-        m = self.fields.view(world)
+        m, in_hand = self.fields.view(world), self._in_hand(replay)
         return Scene(
-            threads, buffers, locks, tuple(self.picture.trees(m)), tuple(self.picture.frames(m, world, {})), self.picture.free(m),
-            tuple(self.picture.ranges(m, world)), tuple(self.picture.pools(world)), fields,
+            threads, buffers, locks, tuple(self.picture.trees(m)), tuple(self.picture.frames(m, world, in_hand)),
+            self.picture.free(m), tuple(self.picture.ranges(m, world)), tuple(self.picture.pools(world)), fields,
         )  # fmt: skip
+
+    def _in_hand(self, replay: Replay) -> dict[int, str]:
+        """Which local of which thread names a page, the innermost call first; one that failed has none any more."""
+        found: dict[int, str] = {}
+        failure = replay.engine.failure
+        for number, thread in enumerate(self.build.threads):
+            if failure and failure.thread == number:
+                continue
+            for of, frame in reversed([*replay.engine.calls(number)]):
+                kinds = {one.name: one.kind for point in of.points for one in point.saved}
+                for name in (name for name, kind in kinds.items() if isinstance(kind, Of) and kind.scalar is Pfn):
+                    found.setdefault(int(frame.f_locals.get(name, 0)), f"{name} of {of.source.name}(), {thread.name}")
+        return found
 
     def _buffers(self, replay: Replay) -> Iterator[Buffer]:
         queues = replay.engine.buffers.queues if replay.engine.buffers else []

@@ -7,10 +7,11 @@ from dataclasses import asdict, dataclass
 from textwrap import dedent
 from typing import Any
 
+from septum.check import result as check
 from septum.check.evidence import FAMILIES, Evidence
 from septum.check.result import Verdict
 from septum.replay.result import Result
-from septum.report import compare, replay, simulate
+from septum.report import compare, replay, simulate, terminal
 from septum.report.numbers import memory
 from septum.simulate.simulate import Simulated
 
@@ -46,6 +47,19 @@ class Section:
 def document(sections: Iterator[Section]) -> dict[str, Any]:
     """What the page is handed."""
     return {"sections": [asdict(one) for one in sections]}
+
+
+def of_results(results: Sequence[check.Result]) -> Iterator[Section]:
+    """What a check says beside its table and its findings: what each verdict is worth."""
+    for title, lines in (
+        ("Not explored to the end", terminal.unfinished(results)),
+        ("Vacuous: these witnesses were never reached", terminal.vacuous(results)),
+        ("Witnesses, reached in every pass", terminal.witnesses(results)),
+        ("Lines of the design that no schedule executed", terminal.unexecuted(results)),
+        ("Not applicable", terminal.not_applicable(results)),
+    ):
+        if paragraphs := tuple(lines):
+            yield Section(title, paragraphs)
 
 
 def of_designs(found: Sequence[Evidence]) -> Iterator[Section]:

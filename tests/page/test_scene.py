@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from septum.check.explain import schedule_of
 from septum.check.loading import load
 from septum.check.result import Result
 from septum.explore.build import build
+from septum.host.frames import Role
 from septum.lang import Model
+from septum.lang.engine import Status
 from septum.lang.types import scope
 from septum.page.scene import scenes
 
@@ -47,3 +51,30 @@ def test_stores_that_wait_are_shown_until_the_memory_takes_them(buffered: Result
 
 def test_without_store_buffers_none_are_shown(pool_model: Model, found: Result) -> None:
     assert not any(scene.buffers for scene in scenes(*schedule_of(pool_model, found.counterexample.token)))
+
+
+def test_a_page_in_hand_is_named_by_the_local_that_has_it() -> None:
+    model = load("dpamt_merged")
+    built = build(model, next(one for one in model.scenarios if one.name == "same_gfn"))
+    with scope(built.bindings):
+        engine, steps = built.engine(), 0
+        while not any(engine.m.frame[page].role == Role.HAND for page in range(len(engine.m.frame))):
+            assert engine.step(0) is Status.DONE
+            steps += 1
+    frames = [frame for frame in scenes(built, [(0, 0)] * steps)[-1].frames if frame.role == "HAND"]
+    assert frames
+    assert all("(), vCPU 0" in frame.named[0] for frame in frames)
+
+
+def test_the_machine_is_drawn_where_a_thread_has_failed(tmp_path: Path) -> None:
+    file = tmp_path / "fails.py"
+    file.write_text(
+        "from septum.kvm.machine import Machine\nfrom septum.lang import Model, Scenario, call, process\n\n"
+        '@process\ndef fail(m: Machine):\n    yield\n    assert m.failures != 0, "custody: it fails"\n\n'
+        'def start(setup):\n    setup.thread("A", call(fail))\n\n'
+        'model = Model("fails", Machine, (Scenario("s", "", start),))\n'
+    )
+    model = load(str(file))
+    last = scenes(build(model, model.scenarios[0]), [(0, 0), (0, 0)])[-1]
+    assert [thread.state for thread in last.threads] == ["failed"]
+    assert last.free > 0

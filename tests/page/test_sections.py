@@ -12,11 +12,12 @@ from septum.check.evidence import FAMILIES, Evidence
 from septum.check.result import Verdict
 from septum.cli import main
 from septum.page.file import page
-from septum.page.sections import Section, document, of_designs, of_replay, of_simulations
+from septum.page.sections import Section, document, of_designs, of_replay, of_results, of_simulations
 from septum.replay.replay import replay as follow
 from septum.report import compare
 from septum.simulate.simulate import Lock, Options, Seamcall, Simulated
 from tests.replay.samples import SMALL, file_of, lines_of
+from tests.report.samples import ALL
 
 FAMILY = next(iter(FAMILIES))
 FOUND = (
@@ -35,6 +36,14 @@ def test_a_comparison_has_the_cells_of_the_report() -> None:
     assert parts["Pages"].heads == ("design", *compare.PAGES)
     assert {len(row) for row in parts["Pages"].rows} == {len(parts["Pages"].heads)}
     assert "lock (SpinLock)" in parts["one"].text
+
+
+def test_a_check_says_what_its_verdicts_are_worth() -> None:
+    parts = titled(list(of_results(ALL)))
+    assert "upstream, same_gfn: busy" in parts["Vacuous: these witnesses were never reached"].paragraphs
+    assert parts["Witnesses, reached in every pass"].paragraphs == ("same_gfn: lost_race, page_mapped",)
+    assert any("dpamt_v4" in text for text in parts["Lines of the design that no schedule executed"].paragraphs)
+    assert not list(of_results([]))
 
 
 def test_without_verdicts_there_is_no_table_of_them() -> None:
