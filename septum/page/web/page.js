@@ -213,7 +213,8 @@ class Stepper {
       });
       return h("div.tree", null, h("h3", null, tree.title), h("table", null, h("tr", null, h("th", { scope: "col" }, "entry"), tree.sides.map((one) => h("th", { scope: "col" }, one))), rows));
     });
-    return made.length ? h("div.trees", null, made) : null;
+    const unlike = this.scene("trees").some((tree) => tree.rows.some((row) => row.unlike));
+    return made.length ? h("div", null, h("div.trees", null, made), unlike && h("p.hint", null, "Entries may be unlike while mmu_lock is held for write; otherwise the property agreement is violated.")) : null;
   }
 
   ranges() {
