@@ -127,5 +127,6 @@ class Machine(Struct):
     failures: u8  # allocations that may still be made to fail
     design: MACHINE_DESIGN
     injection: Injection  # SEAMCALLs that may
+    signals: u8  # signals that may still come
     leaked_pair: RangeId  # the range whose pair PAMT.REMOVE did not give back; 0: none
     zero_step: bool  # the module's zero-step mitigation sets in at the first private fault

@@ -25,6 +25,7 @@ from septum.host.geometry import (
     Level,
     index_at,
 )  # fmt: skip
+from septum.host.signals import SIGNALS
 from septum.kvm.contents import VmContents
 from septum.kvm.design import MACHINE_POOL, VCPU_POOL, VM_POOL
 from septum.kvm.exits import KvmRun
@@ -300,6 +301,7 @@ def beginning(start: Callable[[World], None], frames: Callable[[], int], folios:
             raise UserError(f"{start.__name__} needs {needed} page frames and has {PAGES.value}: raise --pages")
         start(World(setup, folios))
         inject(setup.m)
+        setup.m.signals = SIGNALS.value
 
     return begin
 

@@ -261,4 +261,5 @@ def test_a_signal_while_a_page_is_populated(kernel):
     with building(kernel) as one, scope({**_scopes[-1], SIGNALS: 1}):
         assert run(begin_region(one.m, VCPU)) == OK
         one.kvm.life.page_add_src = True
+        one.m.signals = 1
         assert run(kvm_tdp_mmu_map_private_pfn(one.m, VCPU, 0, one.page), [SIGNAL]) == (OK if kernel == V6_18 else EINTR)
