@@ -30,7 +30,8 @@ NOBODY = "no scenario kills a thread that populates"
 UNEXECUTED = {
     ("kvm/vmx/tdx.py", "kvm_dpamt_merged"): {
         "return tdx_bug_on(m, vm, status)": WBINVD,
-        'assert m.tdvps[vcpu].epoch > blocked_in, "tlb: a page is the host\'s again, and a vCPU may have a translation of it"': INSIDE,
+        'assert m.tdvps[vcpu].epoch > blocked_in, '
+        '"tlb: a page is the host\'s again, and a vCPU may have a translation of it"': INSIDE,
     },
     ("kvm/vmx/demote.py", "dpamt_merged_split"): {},
     ("kvm/x86/vm.py", "kvm_dpamt_merged"): {},
