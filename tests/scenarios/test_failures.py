@@ -23,7 +23,12 @@ from tests.machine import world
 pytestmark = pytest.mark.usefixtures("quickly_compiled")
 
 VM = 1
-RUNS = [("dpamt_v4", one.name) for one in FAILURES] + [("dpamt_rfc", "teardown_fails"), ("dpamt_v5", "split_fails")]
+OFTEN = ("teardown_fails", "split_fails")
+RUNS = [
+    *(pytest.param("dpamt_v4", one.name, marks=() if one.name in OFTEN else pytest.mark.slow) for one in FAILURES),
+    pytest.param("dpamt_rfc", "teardown_fails", marks=pytest.mark.slow),
+    pytest.param("dpamt_v5", "split_fails", marks=pytest.mark.slow),
+]
 
 
 @pytest.mark.parametrize(("design", "scenario"), RUNS)
