@@ -22,8 +22,8 @@ pytestmark = pytest.mark.usefixtures("quickly_compiled")
 OF_KVM = [one for one in MUTATIONS if one.design.startswith("kvm")]
 
 
-OFTEN = 15  # of so many mutations in error branches one is checked every time, the others by `pytest -m slow`
-BRANCHES = [pytest.param(one, marks=pytest.mark.slow if n % OFTEN else ()) for n, one in enumerate(FAILURES)]
+OFTEN = 15  # of so many mutations in error branches one is checked every time, the others by `pytest -m thorough`
+BRANCHES = [pytest.param(one, marks=pytest.mark.thorough if n % OFTEN else ()) for n, one in enumerate(FAILURES)]
 
 
 @pytest.mark.parametrize("mutation", [*OF_KVM, *LOCKS, *BRANCHES], ids=lambda mutation: mutation.what)

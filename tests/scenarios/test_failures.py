@@ -25,9 +25,9 @@ pytestmark = pytest.mark.usefixtures("quickly_compiled")
 VM = 1
 OFTEN = ("teardown_fails", "split_fails")
 RUNS = [
-    *(pytest.param("dpamt_v4", one.name, marks=() if one.name in OFTEN else pytest.mark.slow) for one in FAILURES),
-    pytest.param("dpamt_rfc", "teardown_fails", marks=pytest.mark.slow),
-    pytest.param("dpamt_v5", "split_fails", marks=pytest.mark.slow),
+    *(pytest.param("dpamt_v4", one.name, marks=() if one.name in OFTEN else pytest.mark.thorough) for one in FAILURES),
+    pytest.param("dpamt_rfc", "teardown_fails", marks=pytest.mark.thorough),
+    pytest.param("dpamt_v5", "split_fails", marks=pytest.mark.thorough),
 ]
 
 

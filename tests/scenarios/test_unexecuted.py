@@ -15,7 +15,7 @@ from septum.check.check import check
 from septum.check.loading import load
 from septum.scenarios.failures import FAILURES, FAILURES_OF_A_LIFE
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("quickly_compiled")]
+pytestmark = [pytest.mark.thorough, pytest.mark.usefixtures("quickly_compiled")]
 
 ROOT = Path(septum.__file__).parent
 SCENARIOS = {one.name for one in (*FAILURES, *FAILURES_OF_A_LIFE)}
