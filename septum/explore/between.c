@@ -10,6 +10,8 @@ struct split {
 	const struct watched *one, *other;
 	uint32_t first, last;		/* the accesses of S between which T may come */
 	uint32_t taken;			/* the access of S before which T was taken last, or 0 */
+	uint32_t seen;			/* the accesses of S before this one would have changed nothing of what T did then */
+	int unsure;			/* not all is known that T went by */
 	uint32_t point;			/* the access of S before which that is judged */
 	uint32_t after;			/* how many of the accesses in reach come before it */
 	uint32_t steps, end[MOST_FOLLOWED + 1];	/* of T's thread, and where the accesses of each end in watcher->other */
@@ -71,6 +73,36 @@ static int meet_accesses(struct split *split, uint32_t number, const accesses_t 
 	return met;
 }
 
+static void begin_path(struct split *split)
+{
+	struct watcher *watcher = split->watcher;
+
+	if (!++watcher->path) {
+		memset(watcher->trodden, 0, sizeof watcher->trodden);
+		watcher->path = 1;
+	}
+	split->unsure = split->other->choice != 0;	/* how many choices there are is not told as an access */
+}
+
+/* All that was touched, also where the step was blocked by it. */
+static void tread(struct split *split, const accesses_t *late)
+{
+	struct watcher *watcher = split->watcher;
+
+	split->unsure |= late->count > late->room;
+	for (const access_t *at = late->at; at < late->at + late->count && at < late->at + late->room; at++)
+		for (uint32_t byte = at->offset; byte < at->offset + at->size; byte++)
+			watcher->trodden[byte] = watcher->path;
+}
+
+static int is_trodden(const struct watcher *watcher, const access_t *access)
+{
+	for (uint32_t byte = access->offset; byte < access->offset + access->size; byte++)
+		if (watcher->trodden[byte] == watcher->path)
+			return 1;
+	return 0;
+}
+
 /* Takes T and, as long as its thread has met S, some of the steps that follow, in the middle of S. */
 static void take_other(struct split *split)
 {
@@ -79,6 +111,7 @@ static void take_other(struct split *split)
 	uint32_t choice = split->other->choice, met = 0;
 
 	memset(watcher->meeting, 0, watcher->reached * sizeof *watcher->meeting);
+	begin_path(split);
 	for (split->steps = 0; split->steps < MOST_FOLLOWED; choice = 0) {
 		uint32_t used = split->steps ? split->end[split->steps] : 0, choices = model_choices(watcher->middle, thread);
 		step_t step = { .choice = choice < choices ? choice : 0 };
@@ -86,7 +119,9 @@ static void take_other(struct split *split)
 
 		if (!choices)
 			return;
-		if (watch_step(watcher->middle, thread, &step, &late) == STEP_BLOCKED)
+		int rc = watch_step(watcher->middle, thread, &step, &late);
+		tread(split, &late);
+		if (rc == STEP_BLOCKED)
 			return;
 		if (late.count > late.room)	/* of what follows, as much as there is room for */
 			late.count = late.room;
@@ -180,12 +215,15 @@ static void judge_split(struct split *split)
 		}
 }
 
-/* Whether S has written something since the other thread was taken in the middle of it. */
-static int has_written(const struct split *split, uint32_t count)
+/* Whether S has written, since the other thread was taken in the middle of it, something that the steps taken then touched: else they do the same again. */
+static int has_changed_path(struct split *split, uint32_t count)
 {
-	for (uint32_t i = split->taken; i < count; i++)
-		if (split->one->accesses.at[i].written)
+	for (; split->seen < count; split->seen++) {
+		const access_t *access = &split->one->accesses.at[split->seen];
+
+		if (access->written && (split->unsure || is_trodden(split->watcher, access)))
 			return 1;
+	}
 	return 0;
 }
 
@@ -195,7 +233,7 @@ static void come_between(void *of, uint32_t count, const void *world)
 
 	if (count <= split->first || count > split->last || split->race->found || is_inside_piece(&split->one->accesses, count))
 		return;
-	int same = split->taken && !has_written(split, count);
+	int same = split->taken && !has_changed_path(split, count);
 	uint32_t as_far = split->after;
 
 	while (split->watcher->reach[split->after] < count)
@@ -204,7 +242,7 @@ static void come_between(void *of, uint32_t count, const void *world)
 		accesses_t *outer = watching;
 
 		watching = NULL;
-		split->taken = count;
+		split->taken = split->seen = count;
 		middle_of(split, count, world);
 		take_other(split);
 		watching = outer;

@@ -33,6 +33,7 @@ struct watcher {
 	struct meeting meeting[MOST_ACCESSES];	/* of each of these */
 	uint32_t turn;
 	struct mark mark[WORLD_SIZE];
+	uint32_t path, trodden[WORLD_SIZE];	/* of a byte: on which path of the other thread, through the middle of S, it was touched last */
 	access_t arena[MOST_ACCESSES], again[MOST_ACCESSES], other[MOST_ACCESSES], sequel[MOST_ACCESSES];
 	_Alignas(64) uint8_t whole[STRIDE], half[STRIDE], middle[STRIDE], real[STRIDE];
 };
