@@ -10,6 +10,7 @@ from septum.check.loading import load
 from septum.check.result import Verdict
 from septum.explore.build import build
 from septum.explore.explore import Outcome, explore
+from septum.explore.explore import source as explorer_source
 from septum.explore.watching import Watching
 from septum.host.cpu import Cpu
 from septum.host.geometry import THREADS, ThreadId
@@ -247,17 +248,40 @@ def publishes_at_last(w: World):
     w.pair.lock = 1
 
 
+@process
+def sets_between_two_reads(w: World):
+    yield
+    x = w.pair.x
+    w.pair.lock = 1
+    assert x + w.pair.y <= 2
+
+
+@process
+def writes_where_it_is_set(w: World):
+    yield
+    if w.pair.lock == 1:
+        w.pair.x = 1
+        w.pair.y = 1
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [
         (counts, counts), (counts_in_two_lines, counts_in_two_lines), (counts, counts_in_two_lines), (pops, pops),
         (takes_if_it_is_free, takes_if_it_is_free), (stores_twice, only_reads), (reads_twice, writes_one_by_one),
-        (publishes_too_early, waits_and_reads),
+        (publishes_too_early, waits_and_reads), (sets_between_two_reads, writes_where_it_is_set),
     ],
     ids=lambda one: one.__name__,
 )  # fmt: skip
 def test_an_access_without_a_lock_is_a_race(one, other):
     assert race_of(one, other) is not None
+
+
+def test_a_partner_that_is_not_taken_again_where_the_step_wrote_what_it_goes_by_meets_nothing(monkeypatch):
+    real, again = explorer_source(), "(split->unsure || is_trodden(split->watcher, access))"
+    assert real.count(again) == 1
+    monkeypatch.setattr("septum.explore.build.source", lambda: real.replace(again, "0"))
+    assert race_of(sets_between_two_reads, writes_where_it_is_set) is None
 
 
 @pytest.mark.parametrize(
