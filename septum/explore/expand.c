@@ -170,7 +170,7 @@ static inline int try_thread(struct worker *w, const struct source *from, unsign
 	int moved = 0;
 	uint32_t ordinal = 0;
 
-	take_turn(&mover, w->explorer->run, from->state, thread);
+	take_turn(&mover, w->explorer->run, w->later, thread);
 	mover.watcher = watched ? w->watcher : NULL;
 	first_leaf(&w->path, choices);
 	do
@@ -204,12 +204,13 @@ static void judge_waiting(struct worker *w, const struct source *at, uint32_t wa
  * The first thread whose next step may be taken before anything else, as a mask; 0 if there is none. Not one that may be in a loop, nor one
  * whose move goes on into a loop (expand): on a cycle of states no thread is passed over for ever.
  */
-static uint32_t lone_thread(const struct explorer *x, const uint8_t *state)
+static uint32_t lone_thread(const struct worker *w, const uint8_t *state)
 {
+	const struct septum_run *run = w->explorer->run;
 	struct mover mover;
 
-	for (unsigned thread = 0; x->run->reductions && thread < x->run->threads; thread++) {
-		take_turn(&mover, x->run, state, thread);
+	for (unsigned thread = 0; run->reductions && thread < run->threads; thread++) {
+		take_turn(&mover, run, w->later, thread);
 		if (is_alone(&mover, state) == ALONE)
 			return 1u << thread;
 	}
@@ -249,10 +250,12 @@ static void look_for_races(struct worker *w, const struct source *from)
 static void expand(struct worker *w, const struct source *from)
 {
 	const struct explorer *x = w->explorer;
-	uint32_t ended = 0, lone = lone_thread(x, from->state);
+	uint32_t ended = 0;
 
 	w->pruned = 0;
 	copy_state(w->scratch, from->state);
+	look_ahead(x->run, from->state, w->later);
+	uint32_t lone = lone_thread(w, from->state);
 	uint32_t moved = try_threads(w, from, lone, &ended, 0);
 	if (moved && !w->pruned && !w->path.loops)
 		return;

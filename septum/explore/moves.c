@@ -5,7 +5,7 @@
  * leaves are numbered from 0 in the order of the choices, and walked one by one, each from the start: forks are few, and so
  * no intermediate state need be kept. The same walk rebuilds a schedule.
  *
- * Offers take_turn, make_move and is_alone; first_leaf and next_leaf, the choices of a move.
+ * Offers look_ahead and take_turn, make_move and is_alone; first_leaf and next_leaf, the choices of a move.
  */
 enum { MOST_STEPS = 1000 };	/* in one move; what follows is another one */
 enum { MOST_LOOPING = 64 };	/* after so many a step that may be in a loop ends the move, so that others come round as well */
@@ -47,13 +47,20 @@ struct mover {
 	others_t others;
 };
 
-static inline void take_turn(struct mover *mover, const struct septum_run *run, const uint8_t *state, unsigned thread)
+/* What each thread may touch from a state on, if it matters. */
+static inline void look_ahead(const struct septum_run *run, const uint8_t *state, others_t later[MAX_THREADS])
+{
+	for (unsigned thread = 0; run->reductions & REDUCE_PARTIAL && thread < run->threads; thread++)
+		model_later(state, thread, &later[thread]);
+}
+
+static inline void take_turn(struct mover *mover, const struct septum_run *run, const others_t later[MAX_THREADS], unsigned thread)
 {
 	mover->thread = thread;
 	mover->watcher = NULL;
 	mover->reductions = run->reductions;
 	if (run->reductions & REDUCE_PARTIAL)
-		model_others(state, run->threads, thread, &mover->others);
+		model_others(later, run->threads, thread, &mover->others);
 }
 
 static inline enum alone is_alone(const struct mover *mover, const uint8_t *state)

@@ -102,9 +102,7 @@ static int find_reach(struct watcher *watcher, const uint8_t *from, const access
 
 	if (!(watcher->known >> thread & 1)) {
 		watcher->known |= 1u << thread;
-		memset(later->reads, 0, model_footprints.words * sizeof(uint64_t));
-		memset(later->writes, 0, model_footprints.words * sizeof(uint64_t));
-		add_later(from, thread, later);
+		model_later(from, thread, later);
 	}
 	watcher->reached = 0;
 	for (uint32_t i = 0; i < one->count; i++)

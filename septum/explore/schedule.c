@@ -12,6 +12,7 @@ struct trace {
 	struct explorer *explorer;
 	struct path *path;
 	uint64_t room;			/* steps that run->schedule has room for */
+	others_t later[MAX_THREADS];
 	_Alignas(16) uint8_t canonical[STATE_SIZE], target[STATE_SIZE], real[STATE_SIZE], tried[STATE_SIZE], renamed[STATE_SIZE];
 };
 
@@ -56,7 +57,8 @@ static void follow_log(struct trace *trace, unsigned thread, uint32_t ordinal)
 
 	struct mover mover;
 
-	take_turn(&mover, run, trace->canonical, thread);
+	look_ahead(run, trace->canonical, trace->later);
+	take_turn(&mover, run, trace->later, thread);
 	first_leaf(trace->path, model_choices(trace->canonical, thread));
 	do {
 		memcpy(trace->tried, trace->canonical, STATE_SIZE);
@@ -86,7 +88,8 @@ static int make_real_move(struct trace *trace, unsigned thread, const struct goa
 	if (!choices)
 		return 0;
 	struct mover mover;
-	take_turn(&mover, trace->explorer->run, trace->real, thread);
+	look_ahead(trace->explorer->run, trace->real, trace->later);
+	take_turn(&mover, trace->explorer->run, trace->later, thread);
 	first_leaf(trace->path, choices);
 	while (!try_real(trace, &mover, goal))
 		if (!next_leaf(trace->path))

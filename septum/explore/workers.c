@@ -40,6 +40,7 @@ struct worker {
 	int64_t frontier;
 	struct finding finding;
 	struct path path;
+	others_t later[MAX_THREADS];	/* what each may touch from the source on */
 	unsigned head, waiting;
 	int pruned;			/* a move from the source was */
 	struct watcher *watcher;	/* NULL where races are not looked for */

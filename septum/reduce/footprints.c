@@ -1,6 +1,6 @@
 /* Which steps nobody else can tell when they are taken; from the footprints that Python gives for every place where a thread may stand.
  *
- * Offers model_alone and model_others to the explorer, model_stuck of threads that wait; septum_footprints to Python. */
+ * Offers model_alone, model_later and model_others to the explorer, model_stuck of threads that wait; septum_footprints to Python. */
 
 enum { MOST_PLACES = 1024, PLACE_WORDS = MOST_PLACES / 64, MOST_CALLS_DEEP = 64 };
 enum { REDUCE_LOCAL = 1, REDUCE_PARTIAL = 2 };
@@ -82,14 +82,28 @@ static void add_later(const uint8_t *state, unsigned thread, others_t *others)
     }
 }
 
-/* What all other threads may touch from now on. */
-static void model_others(const uint8_t *state, unsigned threads, unsigned thread, others_t *others)
+static void touch_nothing(others_t *others)
 {
     memset(others->reads, 0, model_footprints.words * sizeof(uint64_t));
     memset(others->writes, 0, model_footprints.words * sizeof(uint64_t));
+}
+
+/* What a thread may touch from now on. */
+static void model_later(const uint8_t *state, unsigned thread, others_t *later)
+{
+    touch_nothing(later);
+    add_later(state, thread, later);
+}
+
+/* What all other threads may touch, of what each may. */
+static void model_others(const others_t *later, unsigned threads, unsigned thread, others_t *others)
+{
+    touch_nothing(others);
     for (unsigned other = 0; other < threads; other++)
-        if (other != thread)
-            add_later(state, other, others);
+        for (uint32_t i = 0; other != thread && i < model_footprints.words; i++) {
+            others->reads[i] |= later[other].reads[i];
+            others->writes[i] |= later[other].writes[i];
+        }
 }
 
 static int meets_others(uint32_t spot, const others_t *others)
@@ -155,8 +169,7 @@ static uint32_t model_stuck(const uint8_t *state, unsigned threads, uint32_t wai
         others_t others;
 
         before = stuck;
-        memset(others.reads, 0, model_footprints.words * sizeof(uint64_t));
-        memset(others.writes, 0, model_footprints.words * sizeof(uint64_t));
+        touch_nothing(&others);
         for (unsigned thread = 0; thread < threads; thread++)
             if (!(stuck >> thread & 1))
                 add_later(state, thread, &others);

@@ -340,9 +340,14 @@ enum { REDUCE_LOCAL = 1, REDUCE_PARTIAL = 2 };
 enum alone { NOT_ALONE, ALONE, ALONE_IN_LOOP };
 typedef struct others { int nothing; } others_t;
 
-static void model_others(const uint8_t *state, unsigned threads, unsigned thread, others_t *others)
+static void model_later(const uint8_t *state, unsigned thread, others_t *later)
 {
-	(void)state, (void)threads, (void)thread, (void)others;
+	(void)state, (void)thread, (void)later;
+}
+
+static void model_others(const others_t *later, unsigned threads, unsigned thread, others_t *others)
+{
+	(void)later, (void)threads, (void)thread, (void)others;
 }
 
 static enum alone model_alone(const uint8_t *state, unsigned thread, const others_t *others, uint32_t reductions)
