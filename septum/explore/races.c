@@ -42,8 +42,6 @@ static void note_race(struct watcher *watcher, struct race *race, uint64_t moves
 
 static void judge_pair(struct watcher *watcher, const uint8_t *from, struct watched *one, struct watched *other, struct race *race)
 {
-	if (!may_meet(&one->accesses, &other->accesses))
-		return;
 	join_condition(other);
 	if (have_met(watcher, &one->accesses, &other->accesses))
 		look_between(watcher, from, one, other, race);
@@ -52,6 +50,7 @@ static void judge_pair(struct watcher *watcher, const uint8_t *from, struct watc
 static void judge_step(struct watcher *watcher, const uint8_t *from, struct watched *one, struct race *race)
 {
 	int within_reach = 0;
+	uint32_t reached_by = MAX_THREADS;
 
 	if (one->accesses.plain < 2 || one->accesses.atomic)
 		return;
@@ -59,10 +58,10 @@ static void judge_step(struct watcher *watcher, const uint8_t *from, struct watc
 	for (uint32_t k = 0; k < watcher->steps && !race->found; k++) {
 		struct watched *other = &watcher->step[k];
 
-		if (other->thread == one->thread)
+		if (other->thread == one->thread || !may_meet(&one->accesses, &other->accesses))
 			continue;
-		if (!k || watcher->step[k - 1].thread != other->thread)
-			within_reach = find_reach(watcher, from, &one->accesses, other->thread);
+		if (other->thread != reached_by)
+			within_reach = find_reach(watcher, from, &one->accesses, reached_by = other->thread);
 		if (within_reach)
 			judge_pair(watcher, from, one, other, race);
 	}
