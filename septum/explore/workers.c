@@ -25,7 +25,7 @@ struct successor {
 	uint64_t link;
 };
 
-enum { WAITING = 8, RECENT_BITS = 13 };
+enum { WAITING = 8, RECENT_BITS = 10 };
 
 struct worker {
 	_Alignas(128) struct explorer *explorer;
