@@ -3,8 +3,8 @@
  * Offers expand_batch; hand_over, by which what a worker found becomes the next level. */
 
 #ifdef COMPARED
-static uint64_t moves_not_undone;
-EXPORTED uint64_t septum_moves_not_undone(void) { return moves_not_undone; }
+static uint64_t overlooked;
+EXPORTED uint64_t septum_overlooked(void) { return overlooked; }
 #endif
 
 static int has_room(struct worker *w)
@@ -105,7 +105,7 @@ static inline void add_successor(struct worker *w, const struct source *from, un
 
 	w->transitions++;
 	s->sum = *from->sum;
-	change_written(&s->sum, w->path.written, from->state, w->scratch);
+	change_words(&s->sum, w->path.written, from->state, w->scratch);
 	s->print = fingerprint(&s->sum);
 	if (is_recent(w, &s->print))
 		return;
@@ -135,10 +135,10 @@ static void add_failure(struct worker *w, const struct source *from, unsigned th
 /* What is undone is what was noted. COMPARED: whether that was all is looked at each time, and how often it was not is counted. */
 static inline void undo_move(struct worker *w, const struct source *from)
 {
-	undo_written(w->path.written, from->state, w->scratch);
+	copy_words(w->scratch, w->path.written, from->state);
 #ifdef COMPARED
 	if (memcmp(w->scratch, from->state, STATE_SIZE))
-		__atomic_add_fetch(&moves_not_undone, 1, __ATOMIC_RELAXED);
+		__atomic_add_fetch(&overlooked, 1, __ATOMIC_RELAXED);
 #endif
 }
 

@@ -5,12 +5,13 @@
  * keys two different states collide with a probability of 2^-128 whatever they are (multilinear hashing: Lemire and Kaser,
  * "Strongly universal string hashing is fast"), and the sum of a successor costs only the words that the step changed.
  *
- * Offers make_keys; copy_state; change_sum, change_written and fingerprint of a state that changed, undo_written; make_table, insert, put_back, grow,
+ * Offers make_keys; copy_state; words_t, sets of words; change_sum, change_words and fingerprint of a state that changed; make_table, insert, put_back, grow,
  * draw_advance and free_table of the table.
  */
 enum { STRIDE = (STATE_SIZE + 63) / 64 * 64, BLOCKS = STRIDE / 64, WORDS = STRIDE / 8 };
 
 typedef unsigned __int128 wide;
+typedef uint64_t word_t __attribute__((may_alias));
 typedef uint64_t lanes __attribute__((vector_size(16), may_alias));
 
 struct sum {
@@ -82,49 +83,55 @@ static inline int blocks_differ(const lanes *a, const lanes *b)
 	return (difference[0] | difference[1]) != 0;
 }
 
-static inline void change_block(struct sum *sum, unsigned block, const uint8_t *before, const uint8_t *after)
-{
-	uint64_t old[8], new[8];
-
-	memcpy(old, before + 64 * block, 64);
-	memcpy(new, after + 64 * block, 64);
-	for (unsigned word = 0; word < 8; word++)
-		if (old[word] != new[word])
-			add_change(sum, &keys[8 * block + word], old[word], new[word]);
-}
-
 /* Turns the sum of one state into the sum of another; both are padded with zeros to STRIDE and aligned. */
 static inline void change_sum(struct sum *sum, const uint8_t *before, const uint8_t *after)
 {
-	for (unsigned block = 0; block < BLOCKS; block++)
-		if (__builtin_expect(blocks_differ((const lanes *)(before + 64 * block), (const lanes *)(after + 64 * block)), 0))
-			change_block(sum, block, before, after);
+	for (unsigned block = 0; block < BLOCKS; block++) {
+		uint64_t old[8], new[8];
+
+		if (__builtin_expect(!blocks_differ((const lanes *)(before + 64 * block), (const lanes *)(after + 64 * block)), 1))
+			continue;
+		memcpy(old, before + 64 * block, 64);
+		memcpy(new, after + 64 * block, 64);
+		for (unsigned word = 0; word < 8; word++)
+			if (old[word] != new[word])
+				add_change(sum, &keys[8 * block + word], old[word], new[word]);
+	}
 }
 
-/* The next block of a set, which it leaves; there is one. */
-static inline unsigned next_block(uint64_t *blocks)
-{
-	unsigned block = (unsigned)__builtin_ctzll(*blocks);
+/* A set of words of a state. */
+typedef uint64_t words_t[NOTE_WORDS];
 
-	*blocks &= *blocks - 1;
-	return block;
+/* The first of those in one word of a set, which it leaves. */
+static inline unsigned next_word(uint64_t *words)
+{
+	unsigned word = (unsigned)__builtin_ctzll(*words);
+
+	*words &= *words - 1;
+	return word;
 }
 
-/* The same where all blocks that differ are known to be among these. */
-static inline void change_written(struct sum *sum, const uint64_t *written, const uint8_t *before, const uint8_t *after)
+/* The same where all words that differ are known to be among these. */
+static inline void change_words(struct sum *sum, const uint64_t *words, const uint8_t *before, const uint8_t *after)
 {
-	for (unsigned i = 0; i < WRITTEN_WORDS; i++)
-		for (uint64_t blocks = written[i]; blocks;)
-			change_block(sum, 64 * i + next_block(&blocks), before, after);
+	const word_t *old = (const word_t *)before, *new = (const word_t *)after;
+
+	for (unsigned i = 0; i < NOTE_WORDS; i++)
+		for (uint64_t left = words[i]; left;) {
+			unsigned word = 64 * i + next_word(&left);
+
+			if (old[word] != new[word])
+				add_change(sum, &keys[word], old[word], new[word]);
+		}
 }
 
-static inline void undo_written(const uint64_t *written, const uint8_t *before, uint8_t *after)
+static inline void copy_words(uint8_t *to, const uint64_t *words, const uint8_t *from)
 {
-	for (unsigned i = 0; i < WRITTEN_WORDS; i++)
-		for (uint64_t blocks = written[i]; blocks;) {
-			size_t at = 64 * (64 * i + next_block(&blocks));
+	for (unsigned i = 0; i < NOTE_WORDS; i++)
+		for (uint64_t left = words[i]; left;) {
+			unsigned word = 64 * i + next_word(&left);
 
-			memcpy(after + at, before + at, 64);
+			((word_t *)to)[word] = ((const word_t *)from)[word];
 		}
 }
 

@@ -8,8 +8,6 @@
  * differs from the one before it, the first from a state of zeros. A worker finds neighbours one after the other, so these
  * are few. Of a block, there are the words that differ. The body has room for two states that have nothing in common.
  */
-typedef uint64_t word_t __attribute__((may_alias));
-
 struct head {
 	uint64_t id, low[2], high;
 	uint32_t blocks;

@@ -17,7 +17,7 @@ struct path {
 	uint32_t length;
 	uint32_t steps;			/* of the move made last, with the one that failed */
 	uint32_t loops;			/* a step of these moves that followed another one may be in a loop */
-	uint64_t written[WRITTEN_WORDS];	/* blocks of the state, by the move made last */
+	words_t written;		/* by the move made last */
 	struct fork { uint32_t choice, choices; } fork[MOST_STEPS];
 };
 

@@ -20,7 +20,7 @@ static int model_step_noted(uint8_t *state, unsigned thread, step_t *step, uint6
 
 static int model_step(uint8_t *state, unsigned thread, step_t *step)
 {
-    uint64_t unread[WRITTEN_WORDS] = { 0 };
+    uint64_t unread[NOTE_WORDS] = { 0 };
     return model_step_noted(state, thread, step, unread);
 }
 

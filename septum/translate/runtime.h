@@ -30,33 +30,33 @@ typedef struct context {
     int32_t failure;
     uint32_t place;
     uint8_t thread, probe, checking;
-    uint64_t *written;          /* NOTES_WRITES: the blocks of the state that the step may have written, as bits */
+    uint64_t *written;          /* NOTES_WRITES: the words of the state that the step may have written, as bits */
     jmp_buf out;
 } context_t;
 
 /*
- * NOTES_WRITES: a step notes which blocks it writes, and nothing else is looked at to tell what it changed: a store that is not noted is
- * a state that nobody sees. A scalar lies in one block, as C aligns it.
+ * NOTES_WRITES: a step notes which words it writes, and nothing else is looked at to tell what it changed: a store that is not noted is
+ * a state that nobody sees. A scalar lies in one word, as C aligns it.
  */
-enum { BLOCK_BYTES = 64 };
+enum { NOTED_BYTES = 8 };
 #ifdef NOTES_WRITES
-#define WRITTEN_WORDS ((STATE_SIZE + 64 * BLOCK_BYTES - 1) / (64 * BLOCK_BYTES))
+#define NOTE_WORDS ((STATE_SIZE + 64 * NOTED_BYTES - 1) / (64 * NOTED_BYTES))
 static inline void *noted(context_t *c, const void *world, void *to)
 {
-    size_t block = (size_t)((uint8_t *)to - (const uint8_t *)world) / BLOCK_BYTES;
-    c->written[block / 64] |= 1ull << block % 64;
+    size_t word = (size_t)((uint8_t *)to - (const uint8_t *)world) / NOTED_BYTES;
+    c->written[word / 64] |= 1ull << word % 64;
     return to;
 }
 #define NOTED(place) (*(__typeof__(place) *)noted(c, w, &(place)))
 #else
-#define WRITTEN_WORDS 1
+#define NOTE_WORDS 1
 #define NOTED(place) (place)
 static inline void noted(context_t *c, const void *world, void *to) { (void)c, (void)world, (void)to; }
 #endif
 
 static inline __attribute__((unused)) void note_all(context_t *c, void *world, uint8_t *from, size_t size)
 {
-    for (size_t at = 0; at < size; at += BLOCK_BYTES)
+    for (size_t at = 0; at < size; at += NOTED_BYTES)
         noted(c, world, from + at);
     noted(c, world, from + size - 1);
 }

@@ -30,7 +30,7 @@ static __attribute__((noinline)) int run_thread(context_t *c, uint8_t *state, un
     return rc == STEP_BLOCKED ? STEP_BLOCKED : STEP_DONE;
 }
 
-/* Adds to `written` the blocks that may have changed, also where the step failed. */
+/* Adds to `written` the words that may have changed, also where the step failed. */
 static int model_step_noted(uint8_t *state, unsigned thread, step_t *step, uint64_t *written)
 {
     context_t c;
@@ -56,7 +56,7 @@ static int model_step_noted(uint8_t *state, unsigned thread, step_t *step, uint6
 
 static int model_step(uint8_t *state, unsigned thread, step_t *step)
 {
-    uint64_t unread[WRITTEN_WORDS] = { 0 };
+    uint64_t unread[NOTE_WORDS] = { 0 };
     return model_step_noted(state, thread, step, unread);
 }
 

@@ -316,12 +316,12 @@ static int model_step(uint8_t *state, unsigned thread, step_t *step)
 	return zaps(thread) ? zap(m, at, gfn_of(thread), step) : fault(m, at, gfn_of(thread), step);
 }
 
-/* By hand nothing is noted, so every block may have been written. */
-#define WRITTEN_WORDS ((STATE_SIZE + 4095) / 4096)
+/* By hand nothing is noted, so every word may have been written. */
+#define NOTE_WORDS ((STATE_SIZE + 511) / 512)
 static int model_step_noted(uint8_t *state, unsigned thread, step_t *step, uint64_t *written)
 {
-	for (size_t block = 0; block < (STATE_SIZE + 63) / 64; block++)
-		written[block / 64] |= 1ull << block % 64;
+	for (size_t word = 0; word < STATE_SIZE / 8; word++)
+		written[word / 64] |= 1ull << word % 64;
 	return model_step(state, thread, step);
 }
 

@@ -141,7 +141,7 @@ def test_an_unsound_reduction_is_caught(unsound, tmp_path, monkeypatch):
         agree_on_what_hypothesis_writes()
 
 
-def moves_not_undone(seed, path):
+def overlooked(seed, path):
     """How many moves left something behind when what they had noted was undone, in some files of random models."""
     dice, found = random.Random(seed), 0
     for _file in range(COMPARED_FILES):
@@ -149,19 +149,19 @@ def moves_not_undone(seed, path):
         for scenario in random_model.scenarios:
             built = build(random_model, scenario)
             library = built.library("COMPARED")
-            before = library.septum_moves_not_undone()
+            before = library.septum_overlooked()
             explore(library, built.initial, len(built.threads), daemons=built.daemons, workers=2)
-            found += library.septum_moves_not_undone() - before
+            found += library.septum_overlooked() - before
     return found
 
 
 def test_a_move_notes_all_that_it_writes(tmp_path, quickly_compiled):
-    assert not moves_not_undone(5, tmp_path)
+    assert not overlooked(5, tmp_path)
 
 
 def test_a_write_that_is_not_noted_is_seen_where_moves_are_compared(tmp_path, monkeypatch, quickly_compiled):
     overlook_a_write(monkeypatch)
-    assert moves_not_undone(5, tmp_path)
+    assert overlooked(5, tmp_path)
 
 
 def test_reductions_change_nothing_where_processes_have_no_end(tmp_path):
