@@ -1,6 +1,6 @@
 """The tables of docs/costs.md: designs on fresh and fragmented hosts, played at the sizes given, and the rest by the rule.
 
-    python benchmarks/simulated_costs.py results.json 4GiB 16GiB 64GiB
+    python benchmarks/simulated_costs.py fresh results.json 4GiB 16GiB 64GiB
 
 Results are kept in the file, and what is there is not played again. One TD with one vCPU boots, touches all its memory in order
 and is destroyed. The rule is a straight line through the two largest sizes that were played; how far the others lie off it is
@@ -17,12 +17,12 @@ from septum.cli.simulate import pages
 from septum.host.frames import Role
 from septum.report.numbers import memory
 from septum.simulate.costs import read_costs
-from septum.simulate.hosts import FRAGMENTED, FRESH, PAGE
+from septum.simulate.hosts import PAGE
 from septum.simulate.kept import Kept
 from septum.simulate.simulate import Options, Simulated, simulate
 from septum.simulate.workloads import WORKLOADS
 
-DESIGNS = ("upstream", "dpamt_v4", "dpamt_v5", "dpamt_merged")
+DESIGNS = ("upstream", "dpamt_v5", "dpamt_merged")
 WANTED = (64 << 18, 1 << 28, 8 << 28)  # 64 GiB, 1 TiB, 8 TiB, in pages
 TABLES = (Role.SPT.name, Role.EXTERNAL.name)
 
@@ -73,9 +73,9 @@ def off(points: Sequence[Simulated], name: str) -> float:
     )
 
 
-def main(file: str, *sizes: str) -> None:
-    """Prints a table for each host."""
-    for host in (FRESH, FRAGMENTED):
+def main(hosts: str, file: str, *sizes: str) -> None:
+    """Prints a table for each host, their names with a comma between."""
+    for host in hosts.split(","):
         print(f"\n### A {host} host\n")
         print(f"| design | TD | {' | '.join(FIGURES)} | |\n|{' --- |' * (len(FIGURES) + 3)}")
         worst = dict.fromkeys(FIGURES, 0.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -23,9 +24,9 @@ if TYPE_CHECKING:
     from septum.simulate.simulate import Options, Simulated
     from septum.simulate.workloads import Workload
 
-INCOMPLETE = 3
+BROKEN, INCOMPLETE = 1, 3
 UNITS = {"MiB": 8, "GiB": 18, "TiB": 28}
-EPILOG = "Exit status: 0 the workload came to its end, 1 a clause does not hold or a page leaks, 2 bad input, 3 it was stopped."
+EPILOG = "Exit status: 0 the workload came to its end, 1 a clause does not hold or a page leaked, 2 bad input, 3 it was stopped."
 
 
 @click.command(epilog=EPILOG, no_args_is_help=True, short_help="What designs cost at real size.")
@@ -60,6 +61,7 @@ def simulate(
     from septum.report import simulate as report
     from septum.simulate.costs import read_costs
     from septum.simulate.kept import Kept
+    from septum.simulate.machine import Broken
     from septum.simulate.simulate import Options
     from septum.simulate.workloads import find_workload
 
@@ -71,7 +73,12 @@ def simulate(
     options = Options(pages(memory), levels=int(levels), **sizes)
     models = [names.load_design(name, "simulate") for name in designs]
     kept = Kept(resume, (played.name, options, table)) if resume else None
-    found = list(_played(models, played, options, table, kept))
+    found: list[Simulated] = []
+    try:
+        found += _played(models, played, options, table, kept)
+    except Broken as error:
+        print(f"septum: {error}", file=sys.stderr)
+        context.exit(BROKEN)
     if form == "json":
         write_json(report.document(found))
     elif form == "csv":

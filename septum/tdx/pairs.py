@@ -2,7 +2,7 @@
 
 from septum.host.entry import PAGE_SHIFT
 from septum.host.frames import PageType, Role, fill, gift, give_back, held_by_module
-from septum.host.geometry import ENTRIES, Level, Pfn, RangeId
+from septum.host.geometry import ENTRIES, LAZY_RANGES, Level, Pfn, RangeId
 from septum.host.ranges import range_of
 from septum.lang import Witness, alike, choose, each, process, reached, u8, u64
 from septum.tdx.geometry import WHOLE
@@ -215,7 +215,7 @@ def tdh_phymem_pamt_remove(m, r: RangeId):
 
 def pages_in_use(m, r: RangeId):
     """0 if no 4K entry of the range is in use, else 1 or 2: the page of the pair that holds the first that is."""
-    if not WHOLE:
+    if LAZY_RANGES:
         for page in each(Pfn):
             alike("one page in use is as good as another")
             if range_of(m, page) == r and m.frame[page].type not in (PageType.NDA, PageType.PAMT):
