@@ -44,9 +44,9 @@ def _cause(build: Build, watched: Watched, steps: Sequence[Step], number: int, s
 
 def _takes(build: Build, watched: Watched, step: int, offset: int) -> bool:
     """Whether a step takes a lock: it finds the place zero and sets it, and the program of its thread sets it back to zero."""
-    accesses = [access for access in watched.recorder.accesses[step] if access.offset == offset]
-    first, last = accesses[0], [access for access in accesses if access.written][-1]
-    if first.written or first.value or not last.value:
+    accesses = [access for access in watched.recorder.accesses.get(step, []) if access.offset == offset]
+    written = [access for access in accesses if access.written]
+    if not written or accesses[0].written or accesses[0].value or not written[-1].value:
         return False
     field = [part for part in watched.places.path(offset) if isinstance(part, str)][-1]
     calls = build.threads[watched.thread(step)].calls

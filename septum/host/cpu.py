@@ -1,7 +1,7 @@
 """What a CPU may do just now: the spinning locks it holds, its RCU read sections, and softirq."""
 
 from septum.host.geometry import ThreadId
-from septum.lang import Slot, Struct, current, only, u8
+from septum.lang import Ghost, Slot, current, only, u8
 
 CPU_DESIGN = Slot("cpu.design")
 SPINNING, IN_RCU, IN_SOFTIRQ = 1, 2, 4
@@ -10,7 +10,7 @@ SPINNING, IN_RCU, IN_SOFTIRQ = 1, 2, 4
 CPU_WALK = Slot("cpu.walk")  # where the module's walks are remembered: septum/tdx/sept.py
 
 
-class Cpu(Struct):
+class Cpu(Ghost):
     """The context on a CPU: depth of spinning locks, of RCU read sections and of irqsave, and whether a softirq runs."""
 
     spinning: u8

@@ -1,13 +1,14 @@
 """Locks of the kernel. A lock says who holds it: `writer` and `readers` are sets of CPUs, the first of one at most.
 
 The classes at the end are those of KVM in their order (kvm-mmu.md 0.2), which `lockdep` checks. An rwlock is fair where a
-scenario says so (FAIR): a writer that waits keeps new readers out.
+scenario says so (FAIR): a writer that waits keeps new readers out. On x86 a lock is taken by a locked instruction; spin_unlock()
+and write_unlock() are plain stores.
 """
 
 from septum.host.cpu import just_me, me, might_sleep
 from septum.host.geometry import Cpus, ThreadId
 from septum.host.lockdep import lockdep_acquire, lockdep_release
-from septum.lang import MEASURING, Meter, Size, Word, address, choose, commutes, each, observe, only, process, u8, when
+from septum.lang import MEASURING, Meter, Size, Word, address, choose, commutes, each, observe, only, process, smp_mb, u8, when
 
 FAIR = Size("FAIR", 0)  # rwlocks are fair, and loops under them yield
 
@@ -42,7 +43,9 @@ class Mutex(Lock):
 def lock_exclusively(lock):
     """From now on the lock is held by this CPU alone."""
     commutes("whoever comes between a lock and what is done under it finds the lock taken, as after both")
+    smp_mb()
     lock.writer = just_me()
+    smp_mb()
 
 
 def unlock_exclusively(lock):
@@ -55,25 +58,33 @@ def unlock_exclusively(lock):
 def lock_shared(lock):
     """From now on this CPU is one of those that hold the lock."""
     commutes("readers do not exclude each other, and a writer finds the lock taken, as after what is done under it")
+    smp_mb()
     lock.readers |= just_me()
+    smp_mb()
 
 
 def unlock_shared(lock):
-    """From now on this CPU is none of those that hold the lock."""
+    """From now on this CPU is none of those that hold the lock; a locked instruction, unlike the unlock of a writer."""
     commutes("readers do not exclude each other, and a writer finds the lock taken, as before what is done under it")
+    smp_mb()
     lock.readers ^= just_me()
+    smp_mb()
 
 
 def wait_to_write(lock):
     """From now on a writer waits, and new readers do too."""
     commutes("a writer that comes later keeps fewer readers out")
+    smp_mb()
     lock.waiting |= just_me()
+    smp_mb()
 
 
 def wait_no_more(lock):
     """The writer has the lock."""
     commutes("whoever waits for a writer that waited waits for it as long as it has the lock")
+    smp_mb()
     lock.waiting ^= just_me()
+    smp_mb()
 
 
 def note_hold(lock):
@@ -199,6 +210,7 @@ def mutex_unlock(m, lock):
     """mutex_unlock()."""
     assert holds_exclusively(lock), "context: mutex_unlock() of a mutex that this thread does not hold"
     release(m, lock)
+    smp_mb()
 
 
 @process

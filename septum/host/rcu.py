@@ -2,19 +2,19 @@
 
 from septum.host.cpu import just_me, me
 from septum.host.geometry import RCU_QUEUE, Cpus, Pfn, ThreadId
-from septum.lang import MEASURING, Meter, Struct, commutes, each, observe, only, u8
+from septum.lang import MEASURING, Ghost, Meter, commutes, each, observe, only, smp_mb, u8
 
 queued = Meter("queued", "a callback was queued: how many wait")
 
 
-class RcuHead(Struct):
+class RcuHead(Ghost):
     """A queued callback: the page it is for, and the CPUs whose read sections it waits for."""
 
     page: Pfn
     waiting: Cpus
 
 
-class Rcu(Struct):
+class Rcu(Ghost):
     """The callbacks in order of call_rcu()."""
 
     queued: u8
@@ -30,6 +30,7 @@ def rcu_read_lock(m):
 def rcu_read_unlock(m):
     """rcu_read_unlock(): the end of the outermost section lets callbacks go on."""
     commutes("a section that closes later lets a grace period end later")
+    smp_mb()  # at the latest the grace period is one for every CPU that it waits for
     m.cpu[me()].rcu -= 1
     if m.cpu[me()].rcu == 0:
         for i in range(RCU_QUEUE):

@@ -2,7 +2,7 @@
 
 from septum.host.cpu import just_me, might_sleep
 from septum.host.geometry import Cpus
-from septum.lang import Word, commutes, process, when
+from septum.lang import Word, commutes, process, smp_mb, when
 
 
 class Srcu(Word):
@@ -17,15 +17,18 @@ def srcu_read_lock(srcu):
     commutes("a section that opens later may make a grace period shorter, and what it reads is newer")
     assert srcu.readers & just_me() == 0, "context: srcu_read_lock() in a section of the same thread"
     srcu.readers |= just_me()
+    smp_mb()
 
 
 def srcu_read_unlock(srcu):
     """srcu_read_unlock()."""
     commutes("a section that closes later makes a grace period longer")
     assert in_srcu(srcu), "context: srcu_read_unlock() outside of a section"
+    smp_mb()
     srcu.readers ^= just_me()
     if srcu.waiting & just_me() != 0:
         srcu.waiting ^= just_me()
+    smp_mb()
 
 
 def in_srcu(srcu):
@@ -47,4 +50,6 @@ def begin_grace_period(srcu):
     """From now on the sections that are open are waited for; updates are serialised by their own lock."""
     commutes("a grace period that begins later waits for more sections")
     assert srcu.waiting == 0, "context: two grace periods of one SRCU domain at a time"
+    smp_mb()
     srcu.waiting = srcu.readers
+    smp_mb()

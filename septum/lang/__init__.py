@@ -62,7 +62,7 @@ if TYPE_CHECKING:
         warn_on,
         when,
     )
-    from septum.lang.struct import Nothing, Struct, Word
+    from septum.lang.struct import Ghost, Nothing, Struct, Word
     from septum.lang.types import Enum, Index, Packed, SetOf, Size, Slot, array, boolean, scope, u8, u16, u32, u64
     from septum.lang.words import (
         READ_ONCE,
@@ -92,7 +92,7 @@ __all__ = [
     "STORE_BUFFER",
     "WRITE_ONCE",
     "Call",
-    "Enum",
+    "Enum", "Ghost",
     "Index",
     "LanguageError",
     "Meter",

@@ -37,6 +37,10 @@ class Word(Struct):
     """A struct that the machine reads and writes as one word, as a lock: its fields are one place."""
 
 
+class Ghost(Struct):
+    """A struct that stands for no memory, as what a CPU may do just now: its stores are there at once, in every memory model."""
+
+
 class Nothing(Struct):
     """The struct of a design that keeps no state of its own."""
 

@@ -1,8 +1,12 @@
-"""Which places need store buffers: those that one thread writes and another touches. Nobody can tell when others are stored."""
+"""Which places need store buffers: those that one thread writes and another touches. Nobody can tell when others are stored.
+
+What stands for no memory (a Ghost) needs none either.
+"""
 
 from __future__ import annotations
 
 from septum.lang.places import Places
+from septum.lang.struct import Ghost
 from septum.reduce.alone import total
 from septum.reduce.footprint import Footprints
 
@@ -19,7 +23,8 @@ def buffered(footprints: Footprints, places: Places, size: int) -> bytes:
                     if writes:
                         written.add(offset)
     found = bytearray(size)
-    for offset in written:
+    ghosts = {at for _, begin, of in places.structs(Ghost) for at in range(begin, begin + places.size(of))}
+    for offset in written - ghosts:
         if len(touching[offset]) > 1:
             found[offset] = places.scalar(offset)[1].bits // 8
     return bytes(found)
