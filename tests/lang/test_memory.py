@@ -61,6 +61,45 @@ model = Model("buffering", World, scenarios, (Property("seen", "one sees the oth
 '''
 
 
+ALIKE = '''
+"""Threads that are alike, of which each wants to be the only one inside."""
+from septum.host.geometry import THREADS, ThreadId
+from septum.lang import *
+
+class World(Struct):
+    flag: boolean[ThreadId]
+    inside: boolean[ThreadId]
+
+def others(m):
+    found = False
+    for other in each(ThreadId):
+        if other != ThreadId(current()) and m.flag[other]:
+            found = True
+    return found
+
+@process
+def enter(m: World):
+    m.flag[ThreadId(current())] = True
+    yield
+    if not others(m):
+        m.inside[ThreadId(current())] = True
+    yield
+
+def exclusive(m: World):
+    count = 0
+    for cpu in each(ThreadId):
+        if m.inside[cpu]:
+            count += 1
+    assert count <= 1, f"exclusion: {count} are inside"
+
+def start(setup):
+    for cpu in range(3):
+        setup.thread(f"CPU {cpu}", call(enter))
+
+model = Model("alike", World, (Scenario("three", "three", start, (), {THREADS: 3}),), (Property("exclusion", "", exclusive),))
+'''
+
+
 def as_litmus(number: int, init: dict[str, int], threads: list[list[simulator.Op]]) -> Litmus:
     observed = [f"{n}:{op[-1]}" for n, ops in enumerate(threads) for op in ops if op[0] in ("load", "xchg", "cmpxchg")]
     names = sorted([*observed, *init])
@@ -114,6 +153,16 @@ def test_a_barrier_left_out_is_found_under_x86_tso_alone(tmp_path: Path) -> None
     verdicts = {(s, m): check(model, s, memory=m).verdict for s in ("without", "with") for m in ("sc", "x86-tso")}
     broken = [key for key, verdict in verdicts.items() if verdict is Verdict.VIOLATED]
     assert broken == [("without", "x86-tso")] and set(verdicts.values()) == {Verdict.HOLDS, Verdict.VIOLATED}
+
+
+def test_threads_that_are_alike_are_judged_as_without_reductions(tmp_path: Path) -> None:
+    path = tmp_path / "alike.py"
+    path.write_text(ALIKE)
+    for memory, verdict in (("sc", Verdict.HOLDS), ("x86-tso", Verdict.VIOLATED)):
+        reduced, whole = (check(str(path), "three", memory=memory, races=False, reduce=r) for r in (REDUCTIONS, frozenset[str]()))
+        assert reduced.verdict is whole.verdict is verdict
+        assert (reduced.depth == whole.depth) or verdict is Verdict.HOLDS
+        assert reduced.states < whole.states
 
 
 def test_a_counterexample_says_when_a_store_reaches_memory_and_its_token_replays(tmp_path: Path) -> None:
