@@ -18,9 +18,10 @@ trap 'rm -rf "$folder"' EXIT
 cd "$folder"
 sed -n '/^# Seen:/,/^set/ s/^#   //p' "$script" > expected
 
-packages="python3.11-minimal libpython3.11-minimal libpython3.11-stdlib"
-# shellcheck disable=SC2046  # a word a package
-apt-get -qq -o APT::Sandbox::User=root download $(printf '%s=3.11.2-6+deb12u8 ' $packages) libffi8=3.4.4-1
+for package in python3.11-minimal libpython3.11-minimal libpython3.11-stdlib; do
+    apt-get -qq -o APT::Sandbox::User=root download "$package=3.11.2-6+deb12u8"
+done
+apt-get -qq -o APT::Sandbox::User=root download libffi8=3.4.4-1
 for package in *.deb; do dpkg -x "$package" root; done
 
 cat > keep.py <<'EOF'
