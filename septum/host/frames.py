@@ -133,7 +133,7 @@ def take(m, page: Pfn, holder: Role, to: Role):
     assert m.frame[page].role == holder, f"custody: page {page} is {Role(m.frame[page].role)} where {holder} should hold it"
     m.frame[page].role = to
     if MEASURING:
-        observe(moved, u64(to) * 8 + u64(holder))
+        observe(moved, u64(to) * 16 + u64(holder))
     if MEASURING and to != Role.HAND and to != Role.POOL:
         observe(used, m.frame[page].origin * 8 + u64(to))
 
@@ -147,7 +147,7 @@ def alloc_page(m, gfp: Gfp, content: Content):
     assert found != 0, "scope: out of page frames, raise PAGES"
     m.frame[found].role = Role.HAND
     if MEASURING:
-        observe(moved, u64(Role.HAND) * 8 + u64(Role.FREE))
+        observe(moved, u64(Role.HAND) * 16 + u64(Role.FREE))
         m.frame[found].origin = u16((origin() * 4 + u64(content)) * 4 + u64(gfp))
         observe(allocated, (context(m) * 4 + u64(content)) * 4 + u64(gfp))
     if content == Content.NONPRESENT:
@@ -186,7 +186,7 @@ def free_page(m, page: Pfn, holder: Role):
         observe(freed, frame.origin * 8 + u64(holder))
         frame.origin = 0
     if MEASURING:
-        observe(moved, u64(Role.FREE) * 8 + u64(holder))
+        observe(moved, u64(Role.FREE) * 16 + u64(holder))
     frame.role = Role.FREE
     if BUDDY:
         free_one_page(m, page, Order(0))

@@ -2,7 +2,7 @@
  *
  * Offers observe and age_locks to the generated functions, settle and spend to driver.c, sim_costs and sim_books to Python. */
 
-enum { MOST_LEAVES = 64, STATUSES = 256, ROLES = 8, KINDS = 128, BUCKETS = 1024, SUB = 16, NOBODY = 255 };
+enum { MOST_LEAVES = 64, STATUSES = 256, ROLES = 16, KINDS = 128, BUCKETS = 1024, SUB = 16, NOBODY = 255 };
 
 /* What a run costs, in picoseconds: a step of KVM's own, a page from the allocator, an ACCEPT,
  * an answer that did nothing, each leaf. */
@@ -145,10 +145,9 @@ static inline void observe(context_t *c, const world_t *w, uint64_t meter, uint6
     }
 }
 
-static inline void age_locks(uint8_t *world, unsigned thread)
+static inline void age_locks(context_t *c, world_t *w, unsigned thread)
 {
-    (void)world;
-    (void)thread;
+    (void)c, (void)w, (void)thread;
 }
 
 /* What things cost from now on. */

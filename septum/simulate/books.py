@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 
-MOST_LEAVES, STATUSES, ROLES, KINDS, BUCKETS, SUB = 64, 256, 8, 128, 1024, 16
+MOST_LEAVES, STATUSES, ROLES, KINDS, BUCKETS, SUB = 64, 256, 16, 128, 1024, 16
 
 
 class CostTable(ctypes.Structure):
