@@ -14,7 +14,7 @@ from septum.designs.upstream import design as upstream
 from septum.explore.build import DEADLOCK
 from septum.explore.explore import Budget
 from septum.host.cpu import IN_RCU, IN_SOFTIRQ, SPINNING
-from septum.host.frames import Content, Gfp, Role, allocated, freed, used
+from septum.host.frames import ROLES, Content, Gfp, Role, allocated, freed, used
 from septum.host.locks import held_steps
 from septum.host.pools import POOL_PLACES, POOLED, pooled
 from septum.kvm.mmu import mmu
@@ -212,7 +212,7 @@ def sources(runs: Sequence[Measured]) -> tuple[Source, ...]:
         for one in run.of(allocated):
             at.setdefault((one.place, one.value % KINDS), []).append(one)
         for one in run.of(used):
-            role, origin = Role(one.value % 8), one.value // 8
+            role, origin = Role(one.value % ROLES), one.value // ROLES
             if role not in FIELDS or origin == 0:
                 continue
             place, kind = run.lines[origin % POOLED // KINDS - 1], origin % KINDS
@@ -229,7 +229,7 @@ def frees(runs: Sequence[Measured]) -> tuple[Free, ...]:
     found: dict[tuple[Any, ...], list[str]] = {}
     for run in runs:
         for one in run.of(freed):
-            role = Role(one.value % 8)
+            role = Role(one.value % ROLES)
             if role in FIELDS:
                 found.setdefault((FIELDS[role], one.place, frozenset(one.held)), []).append(run.scenario)
     return tuple(sorted((Free(*key, tuple(dict.fromkeys(names))) for key, names in found.items()), key=_order))  # type: ignore[call-arg]

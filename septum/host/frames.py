@@ -54,6 +54,10 @@ class Role(Enum):
     LEAKED = 8  # given up for good, and the kernel says so: the module did not give it back
 
 
+ROLES = 16
+"""What a role is multiplied with, or added to, where a meter tells two numbers in one."""
+
+
 class PageType(Enum):
     """What the TDX module says of a page, tdx-module.md 2.2."""
 
@@ -133,9 +137,9 @@ def take(m, page: Pfn, holder: Role, to: Role):
     assert m.frame[page].role == holder, f"custody: page {page} is {Role(m.frame[page].role)} where {holder} should hold it"
     m.frame[page].role = to
     if MEASURING:
-        observe(moved, u64(to) * 16 + u64(holder))
-    if MEASURING and to != Role.HAND and to != Role.POOL:
-        observe(used, m.frame[page].origin * 8 + u64(to))
+        observe(moved, u64(to) * ROLES + u64(holder))
+    if MEASURING and to not in (Role.HAND, Role.POOL, Role.LEAKED):
+        observe(used, m.frame[page].origin * ROLES + u64(to))
 
 
 def alloc_page(m, gfp: Gfp, content: Content):
@@ -147,7 +151,7 @@ def alloc_page(m, gfp: Gfp, content: Content):
     assert found != 0, "scope: out of page frames, raise PAGES"
     m.frame[found].role = Role.HAND
     if MEASURING:
-        observe(moved, u64(Role.HAND) * 16 + u64(Role.FREE))
+        observe(moved, u64(Role.HAND) * ROLES + u64(Role.FREE))
         m.frame[found].origin = u16((origin() * 4 + u64(content)) * 4 + u64(gfp))
         observe(allocated, (context(m) * 4 + u64(content)) * 4 + u64(gfp))
     if content == Content.NONPRESENT:
@@ -183,10 +187,10 @@ def free_page(m, page: Pfn, holder: Role):
         lies_nowhere(m, page)
     frame.refcount = 0
     if MEASURING:
-        observe(freed, frame.origin * 8 + u64(holder))
+        observe(freed, frame.origin * ROLES + u64(holder))
         frame.origin = 0
     if MEASURING:
-        observe(moved, u64(Role.FREE) * 16 + u64(holder))
+        observe(moved, u64(Role.FREE) * ROLES + u64(holder))
     frame.role = Role.FREE
     if BUDDY:
         free_one_page(m, page, Order(0))
@@ -217,13 +221,12 @@ def gift(m, page: Pfn, of: Role, to: PageType, owner: VmId):
 
 def leak(m, page: Pfn, holder: Role):
     """A page that the module did not give back: `holder` gives it up, and nobody frees it."""
-    take(m, page, holder, Role.HAND)
-    m.frame[page].role = Role.LEAKED
+    take(m, page, holder, Role.LEAKED)
 
 
 def leak_guest_page(m, page: Pfn):
     """The same of a page of guest_memfd: a reference keeps it, as until 6.18. What else may become of it is left out."""
-    m.frame[page].role = Role.LEAKED
+    take(m, page, Role.GUEST, Role.LEAKED)
     m.frame[page].refcount += 1
 
 
