@@ -1,6 +1,6 @@
 # septum: what a person does with the sources. Every target sets up what it needs in .venv first.
 
-.PHONY: demo demo-all test check-large bench fuzz docs clean
+.PHONY: demo demo-all test test-thorough check-large bench fuzz docs clean
 
 # What ends a check well: verdicts (0), findings (1) and budgets that ended (3) are results; bad input (2) is a failure.
 RESULT = status=$$?; [ $$status -ne 2 ] && [ $$status -le 3 ]
@@ -19,6 +19,10 @@ demo-all: .venv/.run
 # Run the whole test suite, on all cores.
 test: .venv/.test
 	.venv/bin/pytest -n auto --dist loadfile
+
+# Run what the suite leaves out: the rest of families of which it tests some.
+test-thorough: .venv/.test
+	.venv/bin/pytest -n auto --dist loadfile -m thorough
 
 # Check these in the larger size of each scenario, to the end: a part of an hour, and gigabytes.
 check-large: .venv/.run
