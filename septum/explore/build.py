@@ -148,6 +148,10 @@ class Build:
         return engine
 
 
+Said = frozenset[tuple[object, object]]
+"""What a scope says of sizes and slots, but for what they are anyway."""
+
+
 def build(model: Model, scenario: Scenario, overrides: Mapping[str, int] | None = None, property: str = "") -> Build:
     """The scenario of the model, with sizes overridden by name and every property ignored but the one named."""
     overrides = overrides or {}
@@ -185,20 +189,27 @@ def _resolved(bindings: Mapping[object, object]) -> dict[object, object]:
         return {key: key.value if isinstance(key, Size) else value for key, value in bindings.items()}
 
 
-def _said(bindings: Mapping[object, object]) -> dict[object, object]:
+def together(model: Model) -> dict[Said, list[Scenario]]:
+    """The scenarios that apply, by what they say of sizes: those with the same sizes are translated as one."""
+    groups: dict[Said, list[Scenario]] = {}
+    for one in model.scenarios:
+        if one.needs <= model.operations:
+            groups.setdefault(_said(_resolved({**model.bindings, **one.bindings})), []).append(one)
+    return groups
+
+
+def _said(bindings: Mapping[object, object]) -> Said:
     """Without the sizes that are what they would be if nothing were said of them."""
     usual: dict[object, object] = {}
     with scope(bindings):
         for key in bindings:
             if isinstance(key, Size):
                 usual[key] = int(key.default()) if callable(key.default) else key.default
-    return {key: value for key, value in bindings.items() if key not in usual or usual[key] != value}
+    return frozenset((key, value) for key, value in bindings.items() if key not in usual or usual[key] != value)
 
 
 def _build(model: Model, scenario: Scenario, bindings: Mapping[object, object], property: str) -> Build:
-    able = [one for one in model.scenarios if one.needs <= model.operations]
-    said = _said(bindings)
-    peers = [one for one in able if _said(_resolved({**model.bindings, **one.bindings})) == said]
+    peers = together(model).get(_said(bindings), [])
     peers = peers if scenario in peers else [scenario]
     unit = _unit(model, bindings, peers)
     place = peers.index(scenario)
