@@ -191,11 +191,11 @@ def free_page(m, page: Pfn, holder: Role):
         frame.origin = 0
     if MEASURING:
         observe(moved, u64(Role.FREE) * ROLES + u64(holder))
+    if not BUDDY:
+        fill(m, page, 0)
     frame.role = Role.FREE
     if BUDDY:
         free_one_page(m, page, Order(0))
-    else:
-        fill(m, page, 0)
 
 
 def lies_nowhere(m, page: Pfn):
