@@ -52,8 +52,9 @@ SIGNAL = 1
 
 @contextmanager
 def td(like="prefault_signals", finalized=True):
-    """A TD that runs or is being built, with a vCPU."""
+    """A TD that runs or is being built, with a vCPU; a signal may come."""
     with world(like=like, fixed=8) as made:
+        made.m.signals = 1
         one = made.td()
         made.vcpu(one.vm)
         if not finalized:
