@@ -30,7 +30,7 @@ def world(design: Design = upstream, like: str = "neighbours", folios: int = 0, 
 
 
 def run(process: Any, choices: Sequence[int] = (), until: int = 10_000) -> Any:
-    """Runs a process alone to its end, with these choices, then 0; its result. A `when` that does not hold is a failure."""
+    """Runs a process alone to its end, with these choices where there is one, then 0; its result. A `when` must hold."""
     left = list(choices)
     send = None
     for _ in range(until):
@@ -39,7 +39,7 @@ def run(process: Any, choices: Sequence[int] = (), until: int = 10_000) -> Any:
         except StopIteration as end:
             return end.value
         assert not isinstance(request, When) or request.condition(), "the process would wait for ever"
-        send = (left.pop(0) if left else 0) if isinstance(request, Choose) else None
+        send = (left.pop(0) if left and request.count() > 1 else 0) if isinstance(request, Choose) else None
         assert not isinstance(request, Choose) or send < request.count()
     raise AssertionError("the process does not end")
 
