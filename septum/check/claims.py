@@ -37,7 +37,7 @@ class Settled:
 
 @dataclass(frozen=True)
 class Claim:
-    """What somebody said, and how to find out. Persons are named by role: designs.md, top."""
+    """What somebody said, and how to find out. Persons are named by role."""
 
     name: str
     says: str
@@ -128,7 +128,7 @@ def fragility() -> Settled:
 
 
 def several_sources() -> Settled:
-    """Sources of tables and S-EPT pages, with the huge-page series v3 and as the seed proposes."""
+    """Sources of tables and S-EPT pages, with the huge-page series v3 and as proposed in January 2026."""
     counts = {}
     for design in ("dpamt_v4", "seed_mutex"):
         found = [one for one in sources([measured(design, "split")]) if one.field in ("sp->spt", "sp->external_spt")]
@@ -144,6 +144,14 @@ def several_sources() -> Settled:
 
 
 CAPACITY = 40
+
+MAINTAINER = "the KVM x86 maintainer"
+FIRST = "the author of the RFC"
+LATER = "the author of v3 to v6"
+HUGE = "the author of huge pages"
+REVIEWER = "a reviewer"
+SEED = f"{REVIEWER}, January 2026"
+
 V4 = ("dpamt_v4",)
 POOLS = ("dpamt_v2", "dpamt_v4", "dpamt_v5", "dpamt_v5_alt", "dpamt_v6", "dpamt_merged_split")
 POSTED_SPLITS = ("dpamt_v2_split_as_posted", "dpamt_v4_as_posted")
@@ -151,27 +159,27 @@ SPLITTERS = ("dpamt_v2_split", "dpamt_v4", "dpamt_v5", "dpamt_merged_split", "se
 
 CLAIMS = (
     Claim(
-        "mixed-sources-are-safe", "mixing sources of pages with one free is safe", "A3",
+        "mixed-sources-are-safe", "mixing sources of pages with one free is safe", HUGE,
         lambda: holds_everywhere(V4, "custody"),
     ),
     Claim(
-        "mixed-sources-are-fragile", "mixing sources is fragile: more one-line changes break it", "MK",
+        "mixed-sources-are-fragile", "mixing sources is fragile: more one-line changes break it", MAINTAINER,
         fragility,
     ),
     Claim(
-        "split-spt-has-a-wrong-initial-value", "a table for a split has a wrong initial value", "R1",
+        "split-spt-has-a-wrong-initial-value", "a table for a split has a wrong initial value", REVIEWER,
         lambda: holds_everywhere(SPLITTERS, "initial value", ("split", "two_splits"), refutes=True),
     ),
     Claim(
-        "bound-at-allocation-is-idle", "binding pairs at allocation leaves up to 40 idle pairs per vCPU", "R1, A2",
+        "bound-at-allocation-is-idle", "binding pairs at allocation leaves up to 40 idle pairs per vCPU", f"{REVIEWER}, {LATER}",
         idle_pairs_at_allocation,
     ),
     Claim(
-        "put-in-rcu-callback", "a put in the RCU callback is a lock-context bug", "A3",
+        "put-in-rcu-callback", "a put in the RCU callback is a lock-context bug", HUGE,
         lambda: broken_by("dpamt_v5_as_posted", "rcu_callbacks", "context", holds="dpamt_v5"),
     ),
     Claim(
-        "no-pool-runs-dry", "no pool ever runs dry with the minimum that is asked for", "A2",
+        "no-pool-runs-dry", "no pool ever runs dry with the minimum that is asked for", LATER,
         lambda: holds_everywhere(POOLS, "provision", ("same_gfn", "neighbours", "split")),
     ),
     Claim(
@@ -179,27 +187,27 @@ CLAIMS = (
         pairs_drained_by_the_merged_get,
     ),
     Claim(
-        "need-topup-is-exact", "need_topup without the cache lock is exact while mmu_lock is held for write", "A3",
+        "need-topup-is-exact", "need_topup without the cache lock is exact while mmu_lock is held for write", HUGE,
         lambda: holds_everywhere(V4, "provision", ("split", "two_splits", "split_two_tds", "split_teardown")),
     ),
     Claim(
-        "read-mode-re-check", "splitting under mmu_lock for read needs a second look at the pool", "A3",
+        "read-mode-re-check", "splitting under mmu_lock for read needs a second look at the pool", HUGE,
         lambda: broken_by("dpamt_v4_read_unchecked", "dirty_logging", "provision", holds="dpamt_v4_read"),
     ),
     Claim(
-        "global-lock-is-needed", "a global lock is needed; a lock for each 2M range deadlocks", "A3",
+        "global-lock-is-needed", "a global lock is needed; a lock for each 2M range deadlocks", HUGE,
         lambda: broken_by("dpamt_range_locks", "two_tds", "deadlock", holds="dpamt_v6"),
     ),
     Claim(
-        "counts-are-needed", "the host has to count; the module's hints are not enough", "A1",
+        "counts-are-needed", "the host has to count; the module's hints are not enough", FIRST,
         lambda: broken_by("dpamt_lazy", "two_tds", "backing", holds="dpamt_v6"),
     ),
     Claim(
-        "seed-split-path-is-broken", "the zero pages of the split path break a TD, if it ever gets there", "R1, seed",
+        "seed-split-path-is-broken", "the zero pages of the split path break a TD, if it ever gets there", SEED,
         lambda: holds_everywhere(POSTED_SPLITS, "initial value", ("split",), refutes=True),
     ),
     Claim(
-        "seed-one-allocation-path", "objects of a kind are allocated in several ways: correct, but not consistent", "R1, seed",
+        "seed-one-allocation-path", "objects of a kind are allocated in several ways: correct, but not consistent", SEED,
         several_sources,
     ),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""R1's carried pair on v5: a table for a split brings the pair of its guest range along, so the VM has no pool; designs.md 5.5.
+"""A reviewer's idea on v5: a table for a split carries the pair of its guest range along, so the VM has no pool; designs.md 5.5.
 
 The fault path keeps a pair of its vCPU: with 4K folios a carried pair covers only one of the ranges below its table.
 """

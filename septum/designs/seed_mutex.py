@@ -1,4 +1,4 @@
-"""The seed's proposal on v6, with the mutex of RFC v5: it spans the top-up of the VM's pools and their use; designs.md 5.10."""
+"""The seed (see seed_spin) on v6, with the mutex of RFC v5: it spans top-up and use of the VM's pools; designs.md 5.10."""
 
 from septum.designs.seed_spin import CACHE_SPINLOCK
 from septum.designs.seed_spin import design as seed_spin

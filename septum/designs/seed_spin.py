@@ -1,4 +1,4 @@
-"""The seed's proposal on v6: objects of a kind are allocated one way, so splits have pools of the VM for every kind.
+"""The seed (an email of January 2026) on v6: objects of a kind are allocated one way, so the VM has a pool of every kind.
 
 designs.md 5.10. Here the pools have the spinlock protocol of huge pages v3; seed_mutex has the mutex of RFC v5.
 """
