@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import pkgutil
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -186,6 +188,27 @@ def test_no_promise_is_without_a_test():
 def test_the_front_page_names_every_page():
     navigation = re.findall(r"([\w-]+\.md)", (DOCS.parent / "mkdocs.yml").read_text())
     assert set(re.findall(r"\(([\w-]+\.md)\)", (DOCS / "index.md").read_text())) == set(navigation) - {"index.md"}
+
+
+def test_every_name_of_the_python_page_is_there():
+    text = (DOCS / "python.md").read_text()
+    named = re.findall(r"^::: ([\w.]+)\n    options:\n(?:      members: \[(.*)\]\n)?", text, re.MULTILINE)
+    assert len(named) > 4
+    for name, members in named:
+        found = pkgutil.resolve_name(name if members else ":".join(name.rsplit(".", 1)))
+        assert all(hasattr(found, member) for member in filter(None, members.split(", "))), name
+
+
+def test_the_picture_of_the_glossary_is_the_one_that_its_script_draws():
+    drawn = runpy.run_path(str(DOCS / "pictures" / "glossary.py"))["picture"]()
+    assert (DOCS / "pictures" / "glossary.svg").read_text() == drawn
+
+
+def test_the_page_beside_other_tools_has_the_table_of_the_benchmark():
+    measured = (DOCS.parent / "benchmarks" / "protocol" / "README.md").read_text().split("## Measured")[1]
+    rows = re.findall(r"^\|.*\|$", measured, re.MULTILINE)
+    assert len(rows) > 5
+    assert "\n".join(rows) in (DOCS / "beside.md").read_text()
 
 
 def test_every_command_has_its_place_in_the_list_of_commands():
