@@ -19,7 +19,10 @@ from septum.translate.reader import Reader, Static, Table, element_type, is_inte
 
 LOOP = "a loop over range(...) or each(...)"
 THREAD = Num(0, u8.limit - 1)
-BARRIERS = {"smp_mb", *words.HIDDEN, *(barrier.__name__ for barrier in words.BARRIERS)}
+LOOKING = (print, breakpoint)
+"""What shows a reader more in a replay, and is no part of the model."""
+
+IDLE = {"smp_mb", *words.HIDDEN, *(idle.__name__ for idle in (*words.BARRIERS, *LOOKING))}
 
 
 def _call(r: Reader, node: ast.Call) -> tree.Expression:
@@ -55,7 +58,7 @@ def _routine(r: Reader, node: ast.Call, target: Any) -> tree.Expression:
     if processes.is_process(target):
         r.refuse(node, f"{target.__name__} is a process", f"yield from {written(node)}")
     if not callable(target) or not hasattr(target, "__code__"):
-        advice = {print: "nothing: a message of an assert shows values", any: LOOP, all: LOOP, sum: LOOP}
+        advice = {any: LOOP, all: LOOP, sum: LOOP}
         instead = advice.get(target, "a routine of the model") if callable(target) else "a routine of the model"
         r.refuse(node, f"{written(node.func)} cannot be called in a model", instead)
     callee, arguments = called(r, node, target)
@@ -190,13 +193,13 @@ def _barrier(r: Reader, node: ast.Call) -> tree.Expression:
 
 
 def is_idle(r: Reader, node: ast.expr) -> bool:
-    """Whether an expression is a call of a barrier that does nothing, here or under this memory model."""
-    if not isinstance(node, ast.Call) or written(node.func).rpartition(".")[2] not in BARRIERS:
+    """Whether a statement is a call that does nothing in C: of a barrier, here or under this memory model, or of what looks."""
+    if not isinstance(node, ast.Call) or written(node.func).rpartition(".")[2] not in IDLE:
         return False
     found = r.expression(node.func)
     if not isinstance(found, Static):
         return False
-    return found.object in words.BARRIERS or (found.object is words.smp_mb and not r.around.buffers)
+    return found.object in (*words.BARRIERS, *LOOKING) or (found.object is words.smp_mb and not r.around.buffers)
 
 
 def _length(r: Reader, node: ast.Call) -> tree.Expression:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from typing import Any
@@ -135,3 +136,11 @@ def test_closed_streams_are_quiet(closed: str, command: str, status: int) -> Non
     found = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False)
     assert (found.returncode, found.stdout) == (status, "")
     assert "Traceback" not in found.stderr
+
+
+def test_a_shell_that_completes_a_word_is_told_the_commands_and_nothing_else() -> None:
+    asks = os.environ | {"_SEPTUM_COMPLETE": "bash_complete", "COMP_WORDS": "septum che", "COMP_CWORD": "1"}
+    found = subprocess.run(
+        [sys.executable, "-c", "from septum.cli import main; main()"], capture_output=True, text=True, check=False, env=asks
+    )
+    assert (found.stdout, found.stderr) == ("plain,check\n", "")

@@ -66,7 +66,7 @@ WRONG = {
     "a changing condition": ("yield when(lambda: change(m) == 1)", "changes the state"),
     "too many arguments": ("r(m, 1)", "takes 1 arguments"),
     "keyword arguments": ("r(m=m)", "keyword"),
-    "print": ("print(m.n)", "cannot be called"),
+    "print": ("n = print(m.n)", "cannot be called"),
     "recursion": ("m.n = again(m, 1)", "calls itself"),
     "two changes in one expression": ("m.n = u8(change(m) + change(m))", "changes the state"),
     "a loop variable that is assigned": ("for i in range(3):\n        i = 2", "is assigned in the body"),
