@@ -167,7 +167,8 @@ def test_the_table_of_mutations_is_the_one_that_is_tested():
 
 def test_every_page_is_in_the_navigation():
     navigation = (DOCS.parent / "mkdocs.yml").read_text()
-    assert {page.name for page in DOCS.glob("*.md")} == set(re.findall(r"([\w-]+\.md)", navigation))
+    pages = {str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md")}
+    assert pages == set(re.findall(r"([\w/-]+\.md)", navigation))
 
 
 PROMISES = re.findall(r"`((?:\w+/)*test_\w+\.py)::(test_\w+)`", (DOCS / "promises.md").read_text())
@@ -186,8 +187,8 @@ def test_no_promise_is_without_a_test():
 
 
 def test_the_front_page_names_every_page():
-    navigation = re.findall(r"([\w-]+\.md)", (DOCS.parent / "mkdocs.yml").read_text())
-    assert set(re.findall(r"\(([\w-]+\.md)\)", (DOCS / "index.md").read_text())) == set(navigation) - {"index.md"}
+    navigation = re.findall(r"([\w/-]+\.md)", (DOCS.parent / "mkdocs.yml").read_text())
+    assert set(re.findall(r"\(([\w/-]+\.md)\)", (DOCS / "index.md").read_text())) == set(navigation) - {"index.md"}
 
 
 def test_every_name_of_the_python_page_is_there():

@@ -19,8 +19,9 @@ BROKEN = {"counts.py": "race", "rcu.py": "use after free", "wait.py": "deadlock"
 pytestmark = pytest.mark.usefixtures("quickly_compiled")
 
 
-def block(section: str, kind: str) -> str:
-    return re.search(rf"^```{kind}\n(.*?)^```", section, re.MULTILINE | re.DOTALL)[1]
+def blocks(section: str) -> dict[str, str]:
+    """What stands between fences, by its language; what is printed has none."""
+    return dict(re.findall(r"^```(\w*)\n(.*?)^```$", section, re.MULTILINE | re.DOTALL))
 
 
 def changed(text: str, diff: str) -> str:
@@ -44,13 +45,14 @@ def test_every_model_of_the_page_has_a_test():
 def test_a_model_holds_and_breaks_with_the_change(name, section, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path = tmp_path / name
-    path.write_text(block(section, "python"))
+    shown = blocks(section)
+    path.write_text(shown["python"])
     assert all(check(f"./{name}", scenario.name).holds for scenario in load(f"./{name}").scenarios)
-    path.write_text(changed(path.read_text(), block(section, "diff")))
+    path.write_text(changed(path.read_text(), shown["diff"]))
     result = check(f"./{name}", load(f"./{name}").scenarios[0].name)
     assert result.property == BROKEN[name]
-    found, shown = printed(finding(result)), block(section, "")
+    found = printed(finding(result))
     if os.environ.get("SEPTUM_GOLDEN") == "write":
-        PAGE.write_text(PAGE.read_text().replace(shown, found))
-        shown = found
-    assert found == shown
+        PAGE.write_text(PAGE.read_text().replace(f"```\n{shown['']}```", f"```\n{found}```"))
+        shown[""] = found
+    assert found == shown[""]
