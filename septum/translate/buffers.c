@@ -77,7 +77,9 @@ static inline void store_own(context_t *c, void *state, void *place, const void 
 }
 
 #undef READ
-#define READ(place, word, site) \
+#undef READ_IN
+#define READ_IN(word, field, site) READ((word).field, site)
+#define READ(place, site) \
     ({ __typeof__(place) *at_ = &(place), value_ = *at_; load_own(c, w, at_, &value_, sizeof value_); value_; })
 #define STORE(place, value) \
     do { __typeof__(place) *at_ = &(place), value_ = (value); store_own(c, w, at_, &value_, sizeof value_); } while (0)

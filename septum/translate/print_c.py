@@ -136,10 +136,11 @@ class Printer:
 
     def _access(self, how: str, node: tree.Load | tree.Store) -> str:
         """The scalar at a place as it is read ("READ") or written ("WRITE"), with the word that holds it, for who watches."""
-        place, code = node.place, self.c(node.place)
-        is_word = isinstance(place, tree.Field) and isinstance(place.struct, type) and issubclass(place.struct, Word)
-        named = Named(place.at.file, place.at.line, self.function.source.name, node.text)
-        return f"{how}({code}, {self.c(place.base) if is_word else code}, {self.unit.named.number(named)})"
+        place = node.place
+        number = self.unit.named.number(Named(place.at.file, place.at.line, self.function.source.name, node.text))
+        if isinstance(place, tree.Field) and isinstance(place.struct, type) and issubclass(place.struct, Word):
+            return f"{how}_IN({self.c(place.base)}, {c_field(place.name)}, {number})"
+        return f"{how}({self.c(place)}, {number})"
 
     def _binary(self, node: tree.Binary) -> str:
         x, y, operator, left, right = self.c(node.left), self.c(node.right), node.operator, node.left.kind, node.right.kind
@@ -150,8 +151,10 @@ class Printer:
         (a, b), (c, d) = bounds(left), bounds(right)
         if operator in ("min", "max"):
             of = c_type(min(a, c), max(b, d))
-            x, y = f"({of})({x})", f"({of})({y})"
-            return f"({x} {'<' if operator == 'min' else '>'} {y} ? {x} : {y})"
+            x, y, less = f"({of})({x})", f"({of})({y})", "<" if operator == "min" else ">"
+            if node.changes:
+                return f"({{ {of} x_ = {x}, y_ = {y}; x_ {less} y_ ? x_ : y_; }})"
+            return f"({x} {less} {y} ? {x} : {y})"
         if operator == ">>" and d > 63:
             return f"shifted_right((uint64_t)({x}), (uint64_t)({y}))"
         lo, hi = bounds(node.kind)
@@ -281,7 +284,7 @@ class Printer:
             return
         written = self._access("WRITE", node)
         first = f"{of} value = ({of}){value}; {written} = value;"
-        self.out(f"{{ {first} }}" if node.value.changes else f"{written} = {value};")
+        self.out(f"{{ {first} }}" if node.value.changes or node.place.changes else f"{written} = {value};")
 
     def _for(self, node: tree.For) -> None:
         i, bound = f"i_{node.number}", f"(int64_t)({self.c(node.last)})"

@@ -132,7 +132,14 @@ def _whole(r: Reader, of: object, name: str) -> tuple[str, str, str]:
 
 
 def _augassign(r: Reader, node: ast.AugAssign) -> Iterator[tree.Statement]:
-    yield _bound(r, node, node.target, binary(r, node, node.target, node.op, node.value))
+    bound = _bound(r, node, node.target, binary(r, node, node.target, node.op, node.value))
+    if isinstance(bound, tree.Store) and bound.place.changes:
+        r.refuse(
+            node,
+            f"{written(node.target)} is read and written, and a call in it changes the state",
+            "i = ... on a line of its own",
+        )
+    yield bound
 
 
 def _bound(r: Reader, node: ast.AST, target: ast.expr, value: tree.Expression) -> tree.Statement:

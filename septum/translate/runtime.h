@@ -72,11 +72,15 @@ static inline __attribute__((unused)) void note_all(context_t *c, void *world, u
 
 /* A scalar of the state that is read or written. WATCHED: every access is told to the one who watches (watch.c). */
 #ifdef WATCHED
-#define IS_JOINED(place, word) (!__builtin_types_compatible_p(__typeof__(place), __typeof__(word)))
-#define TOUCHED(place, word, written, site) \
-    (*(__typeof__(place) *)touched(w, &(place), &(word), sizeof(place), IS_JOINED(place, word), written, site))
-#define READ(place, word, site) TOUCHED(place, word, 0, site)
-#define WRITE(place, word, site) NOTED(TOUCHED(place, word, 1, site))
+#define TOUCHED(place, written, site) \
+    (*({ __typeof__(place) *at_ = &(place); (__typeof__(place) *)touched(w, at_, at_, sizeof *at_, 0, written, site); }))
+#define TOUCHED_IN(word, field, written, site) \
+    (*({ __typeof__(word) *in_ = &(word); \
+         (__typeof__(in_->field) *)touched(w, &in_->field, in_, sizeof in_->field, 1, written, site); }))
+#define READ(place, site) TOUCHED(place, 0, site)
+#define READ_IN(word, field, site) TOUCHED_IN(word, field, 0, site)
+#define WRITE(place, site) NOTED(TOUCHED(place, 1, site))
+#define WRITE_IN(word, field, site) NOTED(TOUCHED_IN(word, field, 1, site))
 #define PIECE(call, kind) ({ uint32_t outer_ = begin_piece(kind); __typeof__(call) result_ = call; end_piece(outer_); result_; })
 #define PIECE_DONE(call, kind) ({ uint32_t outer_ = begin_piece(kind); call; end_piece(outer_); })
 enum { ATOMIC, COMMUTES, WAITS };
@@ -87,8 +91,10 @@ static inline void say_atomic(void);
 static inline void one_piece(void);
 static inline void no_piece(void);
 #else
-#define READ(place, word, site) (place)
-#define WRITE(place, word, site) NOTED(place)
+#define READ(place, site) (place)
+#define READ_IN(word, field, site) ((word).field)
+#define WRITE(place, site) NOTED(place)
+#define WRITE_IN(word, field, site) NOTED((word).field)
 #define PIECE(call, kind) (call)
 #define PIECE_DONE(call, kind) (call)
 #define say_atomic() ((void)0)

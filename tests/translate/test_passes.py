@@ -172,10 +172,10 @@ def test_the_c_of_a_process_leaves_its_frame_at_a_yield_and_comes_back_to_it():
     with scope({}):
         unit = Translation(World, 1)
         text = print_function(unit, COUNTS)
-    assert "v_x = (uint8_t)(READ((*w).n, (*w).n, 0));" in text
+    assert "v_x = (uint8_t)(READ((*w).n, 0));" in text
     assert "AT_YIELD(out[0] = 1; store8(out + 1, v_x););" in text
     assert "case 1: v_x = load8(in + 1); goto L1;" in text
-    assert "WRITE((*w).n, (*w).n, 0) = fit(c, ((int64_t)(v_x) + (int64_t)(1)), 255, 0);" in text
+    assert "WRITE((*w).n, 0) = fit(c, ((int64_t)(v_x) + (int64_t)(1)), 255, 0);" in text
     assert unit.sites == [SITE]
 
 
