@@ -11,7 +11,6 @@ from septum.check.result import Verdict
 from tests.designs.mutate import mutated
 from tests.kvm.mutations_direct import MUTATIONS
 
-
 SOME = [pytest.param(one, marks=pytest.mark.thorough if number % 2 else ()) for number, one in enumerate(MUTATIONS)]
 
 
