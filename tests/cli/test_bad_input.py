@@ -12,7 +12,7 @@ BAD = {
     "far-off command": (["frobnicate"], "No such command 'frobnicate'"),
     "no design": (["check", "--json"], "which design? Name one, or its file, or say --all"),
     "unknown design": (["check", "upstraem"], "unknown design upstraem; did you mean upstream?"),
-    "far-off design": (["check", "xyz"], "unknown design xyz; known: dpamt_v4, upstream"),
+    "far-off design": (["check", "xyz"], "unknown design xyz; known: dpamt_v4, kvm, kvm_dpamt_merged,"),
     "missing file": (["check", "no/such.py"], "no/such.py: no such file; DESIGN is a name or a Python file"),
     "directory": (["check", "./"], "./: is a directory"),
     "unknown scenario": (
