@@ -1,48 +1,25 @@
-"""Patch 7 of 12 with a lock: each push and each pop of the VM's list is under its spinlock."""
+"""Patch 7 of 12, version 2: each push and each pop of the VM's list is under its spinlock, and so is a look at the count."""
 
-from septum.designs.dpamt_merged import design as dpamt_merged
+from as_posted import PairList
+from as_posted import design as as_posted
+
 from septum.host.frames import Content, Gfp
-from septum.host.geometry import CACHE_CAPACITY, PAMT_PAGES, PT64_ROOT_MAX_LEVEL, Pfn
+from septum.host.geometry import PAMT_PAGES
 from septum.host.locks import SpinLock, spin_lock, spin_unlock
-from septum.host.pools import (
-    ENOMEM,
-    OK,
-    MemoryCache,
-    alloc_or_fail,
-    free_list,
-    kvm_mmu_free_memory_cache,
-    kvm_mmu_topup_memory_cache,
-    push,
-)
+from septum.host.pools import ENOMEM, OK, alloc_or_fail, kvm_mmu_topup_memory_cache, push
 from septum.kvm.bug import vm_bugged
-from septum.kvm.design import VCPU_POOL, VM_POOL, Design
+from septum.kvm.design import Design
 from septum.kvm.ops import ops
 from septum.kvm.seam.pamt import pamt_get
 from septum.kvm.vmx.tdx import tdx_mem_page_aug, tdx_sept_map_nonleaf_spte
-from septum.lang import Struct, process, u8
+from septum.lang import Struct, process
 
-PAGES = 2 * PAMT_PAGES * PT64_ROOT_MAX_LEVEL
-
-design = Design("locked", base=dpamt_merged, sizes={VCPU_POOL: CACHE_CAPACITY, VM_POOL: PAGES})
-
-
-class PairList(Struct):
-    """struct tdx_pamt_cache, of the VM."""
-
-    cnt: u8
-    pages: Pfn[PAGES]
-
-
-@design.vcpu
-class Caches(Struct):
-    """What is left of a vCPU's own."""
-
-    mmu_external_spt_cache: MemoryCache
+design = Design("locked", base=as_posted)
 
 
 @design.vm
 class VmPool(Struct):
-    """kvm_tdx.pamt_cache, which every vCPU of the VM fills and empties."""
+    """kvm_tdx.pamt_cache, and what keeps its vCPUs apart."""
 
     pamt_cache: PairList
     pamt_cache_lock: SpinLock
@@ -68,11 +45,11 @@ def get(m, vm, page):
 
 @design.process
 def topup_external_cache(m, vcpu, tables):
-    """A page of a table may be the vCPU's own; a pair is whoever's takes it first."""
     error = yield from kvm_mmu_topup_memory_cache(m, m.vcpu[vcpu].design.mmu_external_spt_cache, tables)
     if error != OK:
         return error
     vm = m.vcpu[vcpu].vm
+    yield
     count = yield from pages(m, vm)
     while count < PAMT_PAGES * tables:
         page = yield from alloc_or_fail(m, Gfp.KERNEL_ACCOUNT, Content.UNDEFINED)
@@ -107,23 +84,3 @@ def set_external_spte(m, vcpu, gfn, level, page):
     if error != OK:
         yield from ops.pamt_put(m, page)
     return error
-
-
-@design.routine
-def free_external_cache(m, vcpu):
-    kvm_mmu_free_memory_cache(m, m.vcpu[vcpu].design.mmu_external_spt_cache)
-
-
-@design.routine
-def free_split_cache(m, vm):
-    free_list(m, m.vm[vm].design.pamt_cache)
-
-
-@design.routine
-def vcpu_pool_pages(m, vcpu):
-    return m.vcpu[vcpu].design.mmu_external_spt_cache.nobjs
-
-
-@design.routine
-def vm_pool_pages(m, vm):
-    return m.vm[vm].design.pamt_cache.cnt
