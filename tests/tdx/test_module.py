@@ -52,12 +52,12 @@ def test_a_module_goes_with_the_last_who_holds_it(engine):
 def test_modules_that_wait_for_the_collector_leave_room_for_more():
     gc.disable()
     try:
-        for made in range(200):
+        for _ in range(200):
             module = Module(cmrs=((1 << 30, 1 << 30),))
             module.itself = module  # type: ignore[attr-defined]
     finally:
         gc.enable()
-    assert made == 199 and module.seamcall(Leaf.SYS_INIT).ok
+    assert module.seamcall(Leaf.SYS_INIT).ok
 
 
 @pytest.mark.parametrize("rax", [37, 63, 1 << 24, 3 | 2 << 16, 6 | 1 << 16, 300])
