@@ -124,8 +124,13 @@ def test_races_and_livelocks_are_replayed_too(explored: list[str], tmp_path: Pat
 
 @pytest.mark.parametrize(
     "other",
-    [{"last": "m.locked[0] = False; m.other = 0"}, {"last": "m.locked[0] = False\n"}, {"last": "assert True, 'custody: a'"}],
-    ids=["a step", "a line further down", "a message"],
+    [
+        {"last": "m.locked[0] = True"},
+        {"last": "m.locked[0] = False; m.other = 0"},
+        {"last": "m.locked[0] = False\n"},
+        {"last": "assert True, 'custody: a'"},
+    ],
+    ids=["a value alone", "a step", "a line further down", "a message"],
 )
 def test_another_design_is_explored(explored: list[str], own: Any, other: dict[str, str]) -> None:
     again(own())
@@ -217,6 +222,17 @@ def test_what_is_sealed_and_not_of_this_check_is_not_believed(explored: list[str
     said = json.loads(cache.kept(path.name) or b"")
     cache.keep(path.name, json.dumps(said | change).encode())
     assert not again(own()).kept
+
+
+@pytest.mark.parametrize("change", [{"clause": "custody: thrice"}, {"property": "backing"}, {"depth": 1}], ids=str)
+def test_a_schedule_that_ends_otherwise_than_it_says_is_not_believed(
+    explored: list[str], own: Any, change: dict[str, Any]
+) -> None:
+    again(own(**OPEN))
+    [path] = cache.cache_directory().glob("*.verdict")
+    said = json.loads(cache.kept(path.name) or b"")
+    cache.keep(path.name, json.dumps(said | change).encode())
+    assert not again(own(**OPEN)).kept
 
 
 def test_that_of_another_name_user_or_mode_is_not_believed(explored: list[str], own: Any) -> None:
