@@ -2,6 +2,7 @@
 
 from septum.lang import (
     WRITE_ONCE,
+    Ghost,
     Model,
     Property,
     Scenario,
@@ -18,10 +19,16 @@ from septum.lang import (
 BARRIER = Size("BARRIER", 1)
 
 
+class Where(Ghost):
+    """What the property looks at, and no memory: which CPU is inside at this moment."""
+
+    inside: boolean[2]
+
+
 class World(Struct):
     flag: boolean[2]
     turn: u8
-    inside: boolean[2]
+    where: Where
 
 
 @process
@@ -33,14 +40,14 @@ def enter(m: World, me: u8):
     if BARRIER:
         smp_mb()
     yield when(lambda: not m.flag[other] or m.turn == me)
-    m.inside[me] = True
+    m.where.inside[me] = True
     yield
-    m.inside[me] = False
+    m.where.inside[me] = False
     WRITE_ONCE(m.flag[me], False)
 
 
 def exclusive(m: World):
-    assert not (m.inside[0] and m.inside[1]), "exclusion: both CPUs are inside"
+    assert not (m.where.inside[0] and m.where.inside[1]), "exclusion: both CPUs are inside"
 
 
 def start(setup):

@@ -3,6 +3,7 @@
 from septum.lang import (
     READ_ONCE,
     WRITE_ONCE,
+    Ghost,
     Model,
     Property,
     Scenario,
@@ -20,10 +21,16 @@ from septum.lang import (
 ATOMIC = Size("ATOMIC", 1)
 
 
+class Where(Ghost):
+    """What the property looks at, and no memory: which CPU holds the lock at this moment."""
+
+    inside: boolean[2]
+
+
 class World(Struct):
     next: atomic_t
     owner: u8
-    inside: boolean[2]
+    where: Where
 
 
 @process
@@ -35,14 +42,14 @@ def critical_section(m: World, me: u8):
         yield
         WRITE_ONCE(m.next.counter, ticket + 1)
     yield when(lambda: m.owner == ticket)
-    m.inside[me] = True
+    m.where.inside[me] = True
     yield
-    m.inside[me] = False
+    m.where.inside[me] = False
     WRITE_ONCE(m.owner, u8(ticket + 1))
 
 
 def exclusive(m: World):
-    assert not (m.inside[0] and m.inside[1]), "exclusion: both CPUs hold the lock"
+    assert not (m.where.inside[0] and m.where.inside[1]), "exclusion: both CPUs hold the lock"
 
 
 def start(setup):

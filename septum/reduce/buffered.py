@@ -1,4 +1,5 @@
-"""Which places need store buffers: those that one thread writes and another touches. Nobody can tell when others are stored.
+"""Which places need store buffers: those that one thread writes and another touches, or a property, which sees in which order
+the memory takes them. Nobody can tell when others are stored.
 
 What stands for no memory (a Ghost) needs none either.
 """
@@ -14,8 +15,7 @@ from septum.reduce.footprint import Footprints
 def buffered(footprints: Footprints, places: Places, size: int) -> bytes:
     """For each byte of a world of `size` bytes: that of the scalar which begins there if its stores are buffered, else 0."""
     touching, written = dict[int, set[int]](), set[int]()
-    for thread, program in enumerate(footprints.programs):
-        touched = total(program)
+    for thread, touched in enumerate([footprints.judged, *map(total, footprints.programs)]):
         for paths, writes in ((touched.reads, False), (touched.writes, True)):
             for path in footprints.places(paths):
                 for offset in places.offsets(path):

@@ -195,6 +195,47 @@ def test_a_full_buffer_takes_away_final_states_and_adds_none(tmp_path: Path) -> 
     assert fewer
 
 
+ORDERED = """
+from septum.lang import Model, Property, Scenario, Struct, call, process, u8
+
+class World(Struct):
+    x: u8
+    y: u8
+    seen: u8
+
+@process
+def writer(m: World):
+    yield
+    m.{first} = 1
+    yield
+    m.{second} = 1
+
+@process
+def reader(m: World):
+    yield
+    m.seen = m.x
+
+def order(m: World):
+    assert m.y == 0 or m.x == 1, "order: y is stored, and x is not"
+
+def start(setup):
+    setup.thread("W", call(writer))
+    setup.thread("R", call(reader))
+
+model = Model("ordered", World, (Scenario("s", "Two stores", start),), (Property("order", "x before y", order),))
+"""
+
+
+@pytest.mark.parametrize(("first", "second", "holds"), [("x", "y", True), ("y", "x", False)])
+def test_a_property_sees_stores_in_the_order_of_their_thread_though_no_other_thread_touches_one(
+    first: str, second: str, holds: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / "ordered.py"
+    path.write_text(ORDERED.format(first=first, second=second))
+    for engine in ("c", "python"):
+        assert check(str(path), "s", memory="x86-tso", engine=engine).holds is holds
+
+
 def test_what_a_memory_model_has_not_is_refused(tmp_path: Path) -> None:
     model = written(tmp_path)
     for options, said in (
