@@ -55,9 +55,14 @@ def _be_child(command: Callable[[], int], say: int, *, quiet: bool) -> None:
     os.set_inheritable(say, False)
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # who kills the one wants the other gone
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {*TOLD, signal.SIGCHLD})
-    status = _run(command)
+    try:
+        status = _run(command)
+        signal.pthread_sigmask(signal.SIG_BLOCK, TOLD)
+    except KeyboardInterrupt:  # it came when the command had ended, and nobody was left to hear it
+        status = INCOMPLETE
     for number in (signal.SIGINT, signal.SIGTERM) if quiet else ():
         signal.signal(number, leave)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, TOLD)
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

@@ -179,6 +179,25 @@ def test_a_signal_before_the_command_can_take_it_ends_it_without_a_word(number):
     assert (run.returncode, run.stdout, run.stderr) == (3, "", "")
 
 
+LATE = """
+import signal, sys
+from septum.cli.supervise import supervised
+
+def command():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    print("all of it", flush=True)
+    signal.raise_signal(signal.SIGINT)
+    return 0
+
+sys.exit(supervised(command, quiet=True))
+"""
+
+
+def test_a_signal_that_comes_as_the_command_ends_is_no_traceback():
+    run = subprocess.run([sys.executable, "-c", LATE], cwd=ROOT, capture_output=True, text=True)
+    assert (run.returncode, run.stdout, run.stderr) == (3, "all of it\n", "")
+
+
 def test_a_first_signal_ends_a_hunt_with_3(tmp_path):
     run = command("hunt", model(tmp_path / "m.py", start="print('now', flush=True)"), "--for", "600s")
     assert run.stdout.readline() == "now\n"
