@@ -181,19 +181,26 @@ def test_a_signal_before_the_command_can_take_it_ends_it_without_a_word(number):
 
 LATE = """
 import signal, sys
-from septum.cli.supervise import supervised
+from septum.cli import supervise
 
 def command():
     signal.signal(signal.SIGINT, signal.default_int_handler)
     print("all of it", flush=True)
-    signal.raise_signal(signal.SIGINT)
     return 0
 
-sys.exit(supervised(command, quiet=True))
+ended = supervise._run
+
+def late(command):
+    status = ended(command)
+    signal.raise_signal(signal.SIGINT)
+    return status
+
+supervise._run = late
+sys.exit(supervise.supervised(command, quiet=True))
 """
 
 
-def test_a_signal_that_comes_as_the_command_ends_is_no_traceback():
+def test_a_signal_that_comes_when_the_command_has_ended_is_no_traceback():
     run = subprocess.run([sys.executable, "-c", LATE], cwd=ROOT, capture_output=True, text=True)
     assert (run.returncode, run.stdout, run.stderr) == (3, "all of it\n", "")
 
