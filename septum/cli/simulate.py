@@ -61,7 +61,6 @@ def simulate(
     from septum.report import simulate as report
     from septum.simulate.costs import read_costs
     from septum.simulate.kept import Kept
-    from septum.simulate.machine import Broken
     from septum.simulate.simulate import Options
     from septum.simulate.workloads import find_workload
 
@@ -73,12 +72,9 @@ def simulate(
     options = Options(pages(memory), levels=int(levels), **sizes)
     models = [names.load_design(name, "simulate") for name in designs]
     kept = Kept(resume, (played.name, options, table)) if resume else None
-    found: list[Simulated] = []
-    try:
-        found += _played(models, played, options, table, kept)
-    except Broken as error:
-        print(f"septum: {error}", file=sys.stderr)
-        context.exit(BROKEN)
+    found, status = _all(models, played, options, table, kept)
+    if not found:
+        context.exit(status)
     if form == "json":
         write_json(report.document(found))
     elif form == "csv":
@@ -95,7 +91,24 @@ def simulate(
         from septum.report.plot_simulation import draw
 
         draw(found, plot)
-    context.exit(INCOMPLETE if not found[-1].finished else int(any(one.leaks for one in found)))
+    context.exit(status)
+
+
+def _all(
+    models: Sequence[Model], workload: Workload, options: Options, costs: Costs, kept: Kept | None
+) -> tuple[list[Simulated], int]:
+    """What there is to tell, also where a clause was broken or Ctrl-C came between two designs, and the exit status."""
+    from septum.simulate.machine import Broken
+
+    found: list[Simulated] = []
+    try:
+        found += _played(models, workload, options, costs, kept)
+    except Broken as error:
+        print(f"septum: {error}", file=sys.stderr)
+        return found, BROKEN
+    except KeyboardInterrupt:
+        return found, INCOMPLETE
+    return found, INCOMPLETE if not found[-1].finished else int(any(one.leaks for one in found))
 
 
 def _played(

@@ -2,10 +2,15 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from septum.cli import main
+from septum.lang.model import Model
+from septum.simulate import simulate
+from septum.simulate.machine import Broken
+from septum.simulate.simulate import Simulated
 
 LEAKY = '''"""An S-EPT page that is reclaimed and forgotten."""
 
@@ -47,6 +52,27 @@ def test_a_design_that_loses_pages_is_told_at_the_first_checkpoint(
     path.write_text(LEAKY)
     assert main(["simulate", str(path), "--memory", "8MiB", "--workload", "teardown"]) == 1
     assert "leaky: custody: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("second", "status"), [(KeyboardInterrupt(), 3), (Broken("dpamt_v5: custody: it leaks"), 1)], ids=["Ctrl-C", "a clause"]
+)
+def test_what_was_played_before_the_end_is_told(
+    second: BaseException,
+    status: int,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    quickly_compiled: None,
+) -> None:
+    def play(model: Model, *options: Any) -> Simulated:
+        if model.name != "upstream":
+            raise second
+        return played(model, *options)
+
+    played = simulate.simulate
+    monkeypatch.setattr(simulate, "simulate", play)
+    assert main(["simulate", "upstream", "dpamt_v5", "--memory", "8MiB", "--json"]) == status
+    assert [one["design"] for one in json.loads(capsys.readouterr().out)["simulations"]] == ["upstream"]
 
 
 @pytest.mark.parametrize(
