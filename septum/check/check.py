@@ -245,7 +245,7 @@ class _Check:
             return Search(self.built, self.budget, self.progress).run()
         watched = watching is not Watching.NOTHING
         found = explore(
-            self.built.reducible(watched),
+            self.built.reducible(watched, quick=True),
             self.built.initial, len(self.built.threads), daemons=self.built.daemons, workers=workers,
             budget=self.budget, max_depth=max_depth, **{name: name in reduce for name in REDUCTIONS},
             progress=self.progress, directory=spill_directory(), checkpoint=checkpoint, resumed=self._tell, watching=watching,

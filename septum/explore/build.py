@@ -77,9 +77,9 @@ class Build:
     def daemons(self) -> int:
         return sum(1 << number for number, thread in enumerate(self.threads) if thread.daemon)
 
-    def library(self, part: str = "") -> ctypes.CDLL:
-        """The compiled model with this scenario's programs, and the explorer with this part of it."""
-        return self._programmed(self._libraries.library(part))
+    def library(self, part: str = "", quick: bool = False) -> ctypes.CDLL:
+        """The compiled model with this scenario's programs, and the explorer with this part of it; `quick` is of Libraries."""
+        return self._programmed(self._libraries.library(part, quick))
 
     def _programmed(self, library: ctypes.CDLL) -> ctypes.CDLL:
         for number, thread in enumerate(self.threads):
@@ -103,12 +103,12 @@ class Build:
                 self._buffered = buffered(self.footprints(), self.translation.bytes, self.translation.world_size)
         return self._buffered
 
-    def reducible(self, watched: bool = False) -> ctypes.CDLL:
+    def reducible(self, watched: bool = False, quick: bool = False) -> ctypes.CDLL:
         """The library, with what it needs to reduce: footprints, and automorphisms; use it inside of `scope(build.bindings)`.
 
-        With `watched` it also tells every access.
+        With `watched` it also tells every access; `quick` is for who asks for a `better` one while it runs.
         """
-        library = self.watched() if watched else self.library()
+        library = self.watched(quick) if watched else self.library(quick=quick)
         self.tables().give(library)
         self.automorphisms().give(library)
         return library
@@ -122,9 +122,9 @@ class Build:
         self._automorphisms = self._automorphisms or Automorphisms(self.translation, self.threads, self.world)
         return self._automorphisms
 
-    def watched(self) -> ctypes.CDLL:
+    def watched(self, quick: bool = False) -> ctypes.CDLL:
         """The model compiled so that it tells every access; use it inside of `scope(build.bindings)`."""
-        library = self.library(WATCHED)
+        library = self.library(WATCHED, quick)
         self.tables().give(library)
         self._meetings = self._meetings or self.tables().meetings(self.translation.bytes, self.translation.world_size)
         self._meetings.give(library)

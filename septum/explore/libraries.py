@@ -17,8 +17,8 @@ PATIENCE = 20
 class Libraries:
     """The libraries by the part of the explorer that is compiled with the model.
 
-    A quick one is made in a third of the time, and takes three times as long to explore. `few_states` says that this always pays.
-    Who sets $CFLAGS has one only, made so.
+    A quick one is made in a third of the time, and takes three times as long to explore: it is for who takes over the better one
+    when that is there. `few_states` says that a quick one always pays. Who sets $CFLAGS has one only, made so.
     """
 
     def __init__(self, code: str, few_states: bool) -> None:
@@ -27,19 +27,19 @@ class Libraries:
         self._asked = dict[str, int]()
         self._compiling = dict[str, Callable[[], bool]]()
 
-    def library(self, part: str = "") -> ctypes.CDLL:
-        """A library with this part."""
+    def library(self, part: str = "", quick: bool = False) -> ctypes.CDLL:
+        """A library with this part; where there is none yet, one that is made well, or quickly."""
         part = self._serving(part)
         if part not in self._loaded:
-            self._loaded[part] = self._made(part)
+            self._loaded[part] = self._made(part, quick)
         return self._loaded[part]
 
     def _serving(self, part: str) -> str:
         """One that tells accesses does so only where it is watched, so it serves for the plain one."""
         return WATCHED if not part and "" not in self._loaded and WATCHED in self._loaded else part
 
-    def _made(self, part: str) -> ctypes.CDLL:
-        improves = part in ("", WATCHED) and not self.few_states and not os.environ.get("CFLAGS")
+    def _made(self, part: str, quick: bool) -> ctypes.CDLL:
+        improves = quick and part in ("", WATCHED) and not self.few_states and not os.environ.get("CFLAGS")
         if improves and not self._is_made(part):
             self._asked[part] = 0
         return load(compiled(self.code, _options(part, self.few_states or part in self._asked)))

@@ -92,7 +92,7 @@ def test_a_run_that_changes_its_library_at_every_level_finds_what_one_finds(prog
 
 def test_a_better_library_is_made_once_exploring_lasts(made_at_once):
     both = Libraries("int part;", few_states=False)
-    quick = both.library("WATCHED")
+    quick = both.library("WATCHED", quick=True)
     assert both.better("WATCHED") is None, "it does not last yet"
     better = both.better("WATCHED")
     assert made_at_once == [["-O0", "-DWATCHED"], ["-DWATCHED"]]
@@ -101,10 +101,17 @@ def test_a_better_library_is_made_once_exploring_lasts(made_at_once):
     assert both.better("WATCHED") is None, "there is none that is better still"
 
 
+def test_who_does_not_take_over_a_better_one_has_it_at_once(made_at_once):
+    only = Libraries("int part;", few_states=False)
+    assert only.library() is only.library(quick=True)
+    assert only.better() is None
+    assert made_at_once == [[]]
+
+
 def test_one_that_was_made_better_before_is_taken_at_once(made_at_once):
     for _ in range(2):
         found = Libraries("int part;", few_states=False)
-        found.library()
+        found.library(quick=True)
         found.better()
         found.better()
     assert made_at_once == [["-O0"], []]
@@ -112,7 +119,7 @@ def test_one_that_was_made_better_before_is_taken_at_once(made_at_once):
 
 def test_the_one_that_tells_accesses_serves_for_the_plain_one(made_at_once):
     both = Libraries("int part;", few_states=False)
-    assert both.library("WATCHED") is both.library("")
+    assert both.library("WATCHED", quick=True) is both.library("")
     both.better("")
     assert both.better("") is both.library("WATCHED") is both.library("")
     assert both.library("HUNTS") is not both.library("")
@@ -125,11 +132,11 @@ def test_what_a_hunt_runs_is_never_made_quickly(made_at_once):
 
 def test_few_states_and_flags_of_the_user_make_one_library(made_at_once, monkeypatch):
     few = Libraries("int part;", few_states=True)
-    few.library()
+    few.library(quick=True)
     assert [few.better(), few.better()] == [None, None]
     monkeypatch.setenv("CFLAGS", "-DMINE")
     own = Libraries("int part;", few_states=False)
-    own.library()
+    own.library(quick=True)
     assert [own.better(), own.better()] == [None, None]
     assert made_at_once == [["-O0"], ["-DMINE"]]
 
@@ -138,7 +145,7 @@ def test_what_does_not_compile_better_is_done_without(made_at_once, monkeypatch)
     quick = Libraries("#ifndef __OPTIMIZE__\nint part;\n#else\n#error no\n#endif", few_states=False)
 
     monkeypatch.setattr(libraries, "compiling", compiling.compiling)
-    library = quick.library()
+    library = quick.library(quick=True)
     while quick._asked:
         assert quick.better() is None
     assert quick.library() is library

@@ -19,6 +19,8 @@ from tests.explore.naive_races import compare
 from tests.explore.random_models import Endless, model, module
 from tests.explore.unsound import UNSOUND, overlook_a_write
 
+pytestmark = pytest.mark.usefixtures("quickly_compiled")
+
 FILES, ENDLESS_FILES, COMPARED_FILES, PROCESSES, MOST_STATES = 25, 12, 3, 10, 250
 PAIRS = list(combinations_with_replacement(range(PROCESSES), 2))
 SETS = [frozenset(names) for count in range(len(REDUCTIONS) + 1) for names in combinations(sorted(REDUCTIONS), count)]
@@ -155,11 +157,11 @@ def overlooked(seed, path):
     return found
 
 
-def test_a_move_notes_all_that_it_writes(tmp_path, quickly_compiled):
+def test_a_move_notes_all_that_it_writes(tmp_path):
     assert not overlooked(5, tmp_path)
 
 
-def test_a_write_that_is_not_noted_is_seen_where_moves_are_compared(tmp_path, monkeypatch, quickly_compiled):
+def test_a_write_that_is_not_noted_is_seen_where_moves_are_compared(tmp_path, monkeypatch):
     overlook_a_write(monkeypatch)
     assert overlooked(5, tmp_path)
 

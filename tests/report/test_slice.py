@@ -160,9 +160,9 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 @pytest.fixture
 def explained(monkeypatch: pytest.MonkeyPatch) -> None:
-    import septum.check.check as checking
+    import septum.check.explain as explaining
 
-    monkeypatch.setattr(checking, "explain", lambda token, design="": SLICED)
+    monkeypatch.setattr(explaining, "explain", lambda token, design="": SLICED)
 
 
 @pytest.mark.parametrize(
