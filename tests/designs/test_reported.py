@@ -10,9 +10,9 @@ from septum.check.check import check
 from septum.check.evidence import evidence
 from septum.check.loading import load
 from septum.explore.explore import Budget
+from septum.report.calltrace import ending
 from septum.report.compare import FIGURES
 from septum.report.race import race
-from septum.report.calltrace import ending
 
 pytestmark = pytest.mark.usefixtures("quickly_compiled")
 
