@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import signal
 import subprocess
@@ -158,6 +159,21 @@ def test_a_signal_ends_every_phase(tmp_path, number, place):
     run.send_signal(number)
     _, err = run.communicate(timeout=60)
     assert (run.returncode, "Traceback" in err) == (3, False)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_compiler(tmp_path, number):
+    compiling, slow = tmp_path / "compiling", tmp_path / "cc"
+    os.mkfifo(compiling)
+    slow.write_text(f"#!/bin/sh\necho now > {compiling}\nexec sleep 60\n")
+    slow.chmod(0o700)
+    environment = {**os.environ, "CC": str(slow), "SEPTUM_CACHE": str(tmp_path / "cache")}
+    run = command("check", model(tmp_path / "m.py"), env=environment)
+    assert compiling.read_text() == "now\n"
+    run.send_signal(number)
+    _, err = run.communicate(timeout=30)
+    assert (run.returncode, "Traceback" in err) == (3, False)
+    assert not list((tmp_path / "cache").glob("*.so"))
 
 
 EARLY = """
