@@ -29,9 +29,12 @@ check-large: .venv/.run
 	@.venv/bin/septum check $(MERGED) --scope wide; status=$$?; [ $$status -le 1 ]
 
 # Measure transitions a second, of both engines, and every checker that is installed on one protocol.
+# With OTHER=DIRECTORY, the sources of another version, also how fast both explore and translate, side by side.
 bench: .venv/.test
 	.venv/bin/python benchmarks/explorer.py
 	.venv/bin/python benchmarks/protocol/measure.py
+	$(if $(OTHER),.venv/bin/python benchmarks/builds.py $(OTHER))
+	$(if $(OTHER),.venv/bin/python benchmarks/translate.py $(OTHER))
 
 # Try damaged, forged and hostile inputs of every kind, FUZZ_SECONDS each, and print how many and what came out: docs/promises.md.
 fuzz: .venv/.test

@@ -1,8 +1,9 @@
 """How fast models are translated: CPU seconds for all scenarios of every built-in model, without the C compiler.
 
-    python benchmarks/translate.py [OTHER]
+    python benchmarks/translate.py [ROOT...]
 
-With OTHER, the root of another version's sources, both are measured in turn, design by design, and what to compare is the ratio.
+ROOT is the root of a version's sources; one alone is measured beside this one. They are measured in turn, design by design, and what to
+compare is the ratio.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ def elsewhere(root: Path, design: str) -> float:
 def main() -> None:
     from septum.check.loading import designs, sides
 
-    roots = [HERE, *(Path(name).resolve() for name in sys.argv[1:])]
+    given = [Path(name).resolve() for name in sys.argv[1:]]
+    roots = given if len(given) > 1 else [HERE, *given]
     totals = [0.0 for _ in roots]
     for design in [*designs(), *sides()]:
         found = [elsewhere(root, design) for root in roots]
