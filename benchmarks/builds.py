@@ -2,8 +2,8 @@
 
     python benchmarks/builds.py ROOT...
 
-ROOT is the root of a version's sources; one alone is measured beside this one. Each build explores the same scenario of a design in turn, with one thread and without
-reductions, several times; the figure is the least, and what to compare is the ratio. Both compile in a cache of their own beforehand.
+ROOT is the root of a version's sources; one alone is measured beside this one. Each build explores the same scenario of a design
+in turn, with one thread and without reductions, several times; the figure is the least, and what to compare is the ratio.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ def explored(root: Path, cache: Path, design: str) -> tuple[int, float]:
 
 def designs(root: Path) -> list[str]:
     command = [sys.executable, "-m", "septum", "list", "designs", "--json"]
-    run = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(root)}, cwd=root, capture_output=True, text=True, check=True)
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    run = subprocess.run(command, env=environment, cwd=root, capture_output=True, text=True, check=True)
     return [one["name"] for one in json.loads(run.stdout)["designs"]]
 
 

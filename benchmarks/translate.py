@@ -2,8 +2,8 @@
 
     python benchmarks/translate.py [ROOT...]
 
-ROOT is the root of a version's sources; one alone is measured beside this one. They are measured in turn, design by design, and what to
-compare is the ratio.
+ROOT is the root of a version's sources; one alone is measured beside this one. They are measured in turn, design by design,
+and what to compare is the ratio.
 """
 
 from __future__ import annotations
