@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from septum.check.result import Result
-from septum.cli import names
+if TYPE_CHECKING:
+    from septum.check.result import Result
 
 Command = Callable[..., Any]
 
@@ -19,6 +19,7 @@ html_option: Callable[[Command], Command] = click.option(
 
 def write_page(name: str, title: str, results: Sequence[Result]) -> None:
     """Results as a page, with the states of each counterexample drawn."""
+    from septum.cli import names
     from septum.page.document import document
     from septum.page.file import write
     from septum.page.sections import document as sections
