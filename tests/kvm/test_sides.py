@@ -33,7 +33,10 @@ SCENARIOS = [one.name for one in (*CONVERSIONS, *UNACCEPTED, *PREFAULTS, *FILES_
 FOUND = {"finalize_punch_hole": "asserts", "populate_two_files": "asserts"}
 SCHEDULES = 8
 AS_MERGED = [one.name for one in (*BUILDING, *MOVES)]
-EXPLORED = [(design, name) for design in DESIGNS for name in (AS_MERGED if design == "kvm_dpamt_merged" else SCENARIOS)]
+EXPLORED = [
+    *((design, name) for design in (UPSTREAM, "kvm_dpamt_merged_split") for name in SCENARIOS),
+    *(pytest.param("kvm_dpamt_merged", name, marks=pytest.mark.thorough) for name in AS_MERGED),
+]
 
 
 @pytest.mark.parametrize(("design", "scenario"), EXPLORED)

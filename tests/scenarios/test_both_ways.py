@@ -16,7 +16,7 @@ from tests.designs.mutations import MUTATIONS
 pytestmark = pytest.mark.slow
 
 NONE = frozenset()
-DESIGNS = ["upstream", "dpamt_merged", "dpamt_merged_split"]
+DESIGNS = ["upstream", pytest.param("dpamt_merged", marks=pytest.mark.thorough), "dpamt_merged_split"]
 THREE_VCPUS = ["same_gfn", "neighbours", "zero_step", "punch_hole", "punch_hole_zero_step", "two_tds", "rcu_callbacks"]
 MOST_STATES = 20_000_000
 MOST_OF_A_MUTATION = 2_000_000

@@ -16,7 +16,7 @@ from tests.lang.parity import assert_same
 pytestmark = pytest.mark.usefixtures("quickly_compiled")
 
 MODELS = {name: load(name) for name in sides()}
-TDS = ("kvm_upstream", "kvm_dpamt_merged", "kvm_dpamt_merged_split")
+TDS = ("kvm_upstream", pytest.param("kvm_dpamt_merged", marks=pytest.mark.thorough), "kvm_dpamt_merged_split")
 
 
 def holds(model, name):
