@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
 from collections.abc import Callable
 
@@ -10,6 +11,8 @@ from septum.translate.compile import compiled, compiling, is_compiled, load
 
 QUICK = ("-O0",)
 WATCHED = "WATCHED"
+WATCHING = "__thread void *septum_watching;"
+"""What a thread watches with: watch.c says why it is in a library of its own."""
 PATIENCE = 20
 """A library is asked for a better one so often, while it explores, before that is made: it takes as long as making it saves."""
 
@@ -42,7 +45,7 @@ class Libraries:
         improves = quick and part in ("", WATCHED) and not self.few_states and not os.environ.get("CFLAGS")
         if improves and not self._is_made(part):
             self._asked[part] = 0
-        return load(compiled(self.code, _options(part, self.few_states or part in self._asked)))
+        return _load(self.code, part, self.few_states or part in self._asked)
 
     def _is_made(self, part: str) -> bool:
         return is_compiled(self.code, _options(part, self.few_states))
@@ -62,8 +65,19 @@ class Libraries:
         del self._asked[part]
         if not self._is_made(part):
             return None
-        self._loaded[part] = load(compiled(self.code, _options(part, False)))
+        self._loaded[part] = _load(self.code, part, False)
         return self._loaded[part]
+
+
+def _load(code: str, part: str, quick: bool) -> ctypes.CDLL:
+    if part == WATCHED:
+        _watching()
+    return load(compiled(code, _options(part, quick)))
+
+
+@functools.cache
+def _watching() -> ctypes.CDLL:
+    return load(compiled(WATCHING), ctypes.RTLD_GLOBAL)
 
 
 def _options(part: str, quick: bool) -> tuple[str, ...]:

@@ -148,9 +148,9 @@ def _kill(process: int) -> None:
         os.killpg(process, signal.SIGKILL)
 
 
-def load(path: Path) -> ctypes.CDLL:
-    """The library at `path`; UserError where the machine does not take it."""
+def load(path: Path, mode: int = ctypes.DEFAULT_MODE) -> ctypes.CDLL:
+    """The library at `path`, in a mode of dlopen; UserError where the machine does not take it."""
     try:
-        return ctypes.CDLL(str(path))
+        return ctypes.CDLL(str(path), mode)
     except OSError as error:
         raise UserError(f"{error}; set SEPTUM_CACHE to a directory from which libraries are loaded") from None

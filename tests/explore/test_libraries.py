@@ -41,6 +41,7 @@ HOLDS, BREAKS = "m.small[0] = 1", "assert m.n != 3"
 def made_at_once(monkeypatch, tmp_path):
     """An empty cache, no flags of the user, and no need to wait for a compiler; what was compiled, by its flags."""
     made = []
+    libraries._watching()
 
     def compiled(command, code, target):
         made.append([flag for flag in command if flag.startswith(("-O0", "-D"))])
@@ -88,6 +89,20 @@ def test_a_run_that_changes_its_library_at_every_level_finds_what_one_finds(prog
     assert len(together.schedule) == len(alone.schedule)
     assert (alone.outcome is Outcome.VIOLATED) == (last is BREAKS)
     assert (alone.race is not None) == (watching is not Watching.NOTHING)
+
+
+def test_a_process_has_room_for_hundreds_that_watch(program, tmp_path, monkeypatch):
+    monkeypatch.setenv("CFLAGS", "-O0")
+    built = program("""
+        @process
+        def p(m: World):
+            yield
+            m.n = 1
+    """)
+    with scope(built.bindings):
+        path = built.watched()._name
+    for number in range(300):
+        ctypes.CDLL(shutil.copy(path, tmp_path / f"{number}.so"))
 
 
 def test_a_better_library_is_made_once_exploring_lasts(made_at_once):
