@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from septum.translate.compile import compiled, compiling, is_compiled, load
 
-QUICK = ("-O0",)
+QUICK = ("-O0", "-fno-sanitize=undefined")  # which zig would add
 WATCHED = "WATCHED"
 WATCHING = "__thread void *septum_watching;"
 """What a thread watches with: watch.c says why it is in a library of its own."""
