@@ -148,9 +148,10 @@ def mutation_table() -> str:
     lines = [
         "# Mutations", "",
         "One-line mistakes in the designs and in the model of KVM. Each is caught by the property in its row, judged alone,",
-        "in the scenario and under the design that the row names; `tests/designs/test_mutations.py`, `tests/kvm` run them. "
-        "Of those in error branches and",
-        "of plain VMs `make test` runs some, and `make test-thorough` the rest.", "",
+        "in the scenario and under the design that the row names. `septum list properties kvm` says what each property is. "
+        "The tests in `tests/designs` and",
+        "`tests/kvm` run them: of those in error branches and of plain VMs `make test` runs some, "
+        "and `make test-thorough` the rest.", "",
         "| mistake | where | caught by | scenario | design |", "| --- | --- | --- | --- | --- |",
     ]  # fmt: skip
     lines += [

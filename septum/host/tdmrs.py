@@ -65,10 +65,7 @@ def construct_tdmrs(memory: Sequence[Area], shape: Shape | None = None) -> list[
 
 
 def fill_out_tdmrs(memory: Sequence[Area], shape: Shape) -> Iterator[Area]:
-    """fill_out_tdmrs(): every region out to whole blocks; what the TDMR before covers is left out.
-
-    tdx-module.md 2.1 says that overlapping ranges are merged; Linux makes a TDMR of the rest.
-    """
+    """fill_out_tdmrs(): every region out to whole blocks; what the TDMR before covers is left out; tdx-module.md 2.1."""
     made, behind = 0, 0
     for begin, end in memory:
         if not 0 <= begin < end or begin % PAGE or end % PAGE:
