@@ -70,11 +70,14 @@ def export(result: Result, token: str, form: str) -> None:
     """Prints the schedule for another tool."""
     from septum.check import tokens
     from septum.check.explain import schedule_of
+    from septum.check.result import Verdict
     from septum.page.exports import as_itf, as_perfetto, as_pytest
     from septum.report.document import document
 
     if form == "json":
         write_json(document([result]))
+    elif form == "pytest" and result.verdict is Verdict.REACHED:
+        raise UserError("--pytest is for a schedule that fails; this one leads to an event")
     elif form == "perfetto" and result.counterexample:
         write_json(as_perfetto(result.counterexample.steps))
     else:

@@ -78,8 +78,8 @@ def shortened(name: str, room: int) -> str:
 
 
 def verdict_text(result: Result) -> str:
-    violated = result.verdict is Verdict.VIOLATED and result.property
-    return f"{result.verdict}: {result.property}" if violated else str(result.verdict)
+    of = result.property if result.verdict in (Verdict.VIOLATED, Verdict.REACHED) else ""
+    return f"{result.verdict}: {of}" if of else str(result.verdict)
 
 
 def numbers(result: Result) -> list[str]:
