@@ -10,7 +10,7 @@ import click
 
 from septum.cli import names
 from septum.cli.check import _budget
-from septum.cli.output import drawing_width, height, width, write, write_json
+from septum.cli.output import width, write, write_json
 from septum.cli.progress import ProgressLine
 from septum.cli.runs import Interrupt, Job, run
 from septum.lang.errors import UserError
@@ -48,7 +48,7 @@ def diff(
     if as_json:
         write_json(document(designs, found))
     else:
-        write(render(designs, found, width=width(), drawing=drawing_width(), height=height()))
+        write(render(designs, found, width=width()))
     differs = any(one.verdicts_differ or one.behaviours for one in found)
     context.exit(DIFFERS if differs else UNKNOWN if any(one.unknown for one in found) else 0)
 

@@ -8,8 +8,8 @@ from typing import Any
 from septum.check.differ import Behaviour, Difference
 from septum.check.result import Result, Verdict
 from septum.report.document import entry
-from septum.report.terminal import another, failing, finding, readable, section, shortened, steps, verdict_text
-from septum.report.text import WIDTH, wrapped
+from septum.report.terminal import Drawing, another, failing, finding, section, shortened, steps, verdict_text
+from septum.report.text import wrapped
 
 COMPARED = (
     "the verdict of each scenario; where one design violates something and the other nothing, that; where both do, whether each "
@@ -22,19 +22,14 @@ NOT_COMPARED = (
 LEAST_NAME = 12
 
 
-def render(
-    designs: tuple[str, str], found: Sequence[Difference], *, width: int = 80, drawing: int = WIDTH, height: int = 0
-) -> str:
-    """The whole report, in lines of at most `width` columns but for commands.
-
-    Schedules are drawn in `drawing` columns; one that is longer than `height` lines, of a screen, as its slice.
-    """
+def render(designs: tuple[str, str], found: Sequence[Difference], *, width: int = 80) -> str:
+    """The whole report, in lines of at most `width` columns but for commands; schedules are drawn as change logs draw a race."""
     differing = [one for one in found if one.verdicts_differ]
     alike = [one.scenario for one in found if one.applies and not one.verdicts_differ]
     parts = [
         table(designs, differing, width) if differing else "No scenario changes its verdict.\n",
         section("The same verdict", [", ".join(alike)] if alike else [], width),
-        *(_drawn(designs, group, drawing, height) for group in _groups(found)),
+        *(_drawn(designs, group, width) for group in _groups(found)),
         section("Not known", [f"{one.scenario}: {what}" for one in found for what in one.unknown], width),
         _paragraph(f"Compared: {COMPARED}", width) + _paragraph(f"Not compared: {NOT_COMPARED}", width),
         _summary(found, width),
@@ -69,7 +64,7 @@ def _place(result: Result) -> tuple[str, ...]:
     return (result.design, str(result.verdict), result.property, f"{calls[-1].file}:{calls[-1].line}" if calls else "")
 
 
-def _drawn(designs: tuple[str, str], group: Sequence[Behaviour], width: int, height: int) -> str:
+def _drawn(designs: tuple[str, str], group: Sequence[Behaviour], width: int) -> str:
     """The shortest of a group, and each other one in a line."""
     shown, *others = group
     result = shown.result
@@ -78,7 +73,7 @@ def _drawn(designs: tuple[str, str], group: Sequence[Behaviour], width: int, hei
     lines = wrapped(f"{result.design} {does}; {other} does not", width)
     if also := sorted({name for one in group for name in one.also}):
         lines += wrapped(f"It alone also reaches {', '.join(also)}", width)
-    drawn = finding(result, readable(result, width, height), width=width) if result.counterexample else ""
+    drawn = finding(result, Drawing.RACE) if result.counterexample else ""
     elsewhere = [f"  {another(one.result, result)}" for one in others]
     return "\n".join([*lines, "", drawn, *(["Also in", *elsewhere, ""] if elsewhere else [])])
 

@@ -71,8 +71,8 @@ def test_where_nothing_differs_that_is_said() -> None:
 
 def test_a_report_is_as_wide_as_it_may_be() -> None:
     long = [verdict("a_scenario_with_a_long_name")]
-    lines = render(("dpamt_v4", "mine_with_a_name.py"), long, width=60, drawing=60).splitlines()
-    assert max(len(line) for line in lines if "septum explain" not in line) <= 60
+    lines = render(("dpamt_v4", "mine_with_a_name.py"), long, width=75).splitlines()
+    assert max(len(line) for line in lines if "septum explain" not in line) <= 75
 
 
 def test_a_document_has_the_same() -> None:
