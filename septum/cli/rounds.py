@@ -16,7 +16,7 @@ from septum.cli.progress import INTERVAL, describe
 from septum.cli.runs import Interrupt
 from septum.cli.supervise import end_with_parent
 from septum.lang.errors import EnginesDisagree, UserError
-from septum.report.board import Done, Event, Exploring, Found, Planned, Wrong
+from septum.report.board import Done, Event, Exploring, Found, Planned, Still, Wrong
 
 if TYPE_CHECKING:
     from septum.explore.explore import Progress
@@ -89,10 +89,10 @@ class Round:
         say.close()
         self._over = False
 
-    def next(self, seconds: float) -> Event | None:
-        """What it tells next; None where it tells nothing for so long, and after the last."""
+    def next(self, seconds: float) -> Event:
+        """What it tells next; Still where it tells nothing for so long, and after the last."""
         if not wait([] if self._over else [self._said], seconds):
-            return None
+            return Still()
         try:
             event: Event = self._said.recv()
         except (EOFError, OSError):

@@ -62,10 +62,7 @@ def watch(context: click.Context, /, file: str, scenarios: Sequence[str], scope:
         return Round(asked, quiet=on_screen)
 
     def wait(checks: Round) -> Event | None:
-        while not files.changed():
-            if event := checks.next(INTERVAL):
-                return event
-        return None
+        return None if files.changed() else checks.next(INTERVAL)
 
     try:
         with shown_on_screen() if on_screen else shown_as_lines() as show:
@@ -132,12 +129,23 @@ def _has_screen() -> bool:
 def shown_on_screen() -> Iterator[Show]:
     """A screen of its own; what stood on the terminal comes back at the end."""
     from rich.console import Console
+    from rich.control import Control
 
+    from septum.report.board import Still
     from septum.report.watched import screen
 
     console = Console(highlight=False, no_color=not colour())
+    drawn = None
+
+    def show(board: Board, event: Event | None) -> None:
+        nonlocal drawn
+        if not isinstance(event, Still) or console.size != drawn:  # the terminal may have another size now
+            drawn = console.size
+            console.control(Control.home())
+            context.update(screen(board, *drawn))
+
     with console.screen() as context:
-        yield lambda board, _: context.update(screen(board, console.width, console.height))
+        yield show
 
 
 @contextmanager

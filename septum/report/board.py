@@ -52,7 +52,12 @@ class Done:
     """Every scenario was checked in every scope."""
 
 
-Event = Planned | Exploring | Found | Wrong | Done
+@dataclass(frozen=True)
+class Still:
+    """Nothing happened for a moment."""
+
+
+Event = Planned | Exploring | Found | Wrong | Done | Still
 
 
 @dataclass(frozen=True)
@@ -88,16 +93,17 @@ class Board:
 
     def note(self, event: Event) -> None:
         """Something happened since the save."""
-        self.exploring = event if isinstance(event, Exploring) else None
         match event:
+            case Exploring():
+                self.exploring = event
             case Planned():
                 self.plan = event
             case Found():
                 self.now[event.key] = event.result
             case Wrong():
-                self.wrong = event.text
+                self.wrong, self.exploring = event.text, None
             case Done():
-                self.done = True
+                self.done, self.exploring = True, None
 
     def change(self, key: Key) -> Change | None:
         """What the save changed in a scenario that was checked since; None where nothing, or all, is new."""

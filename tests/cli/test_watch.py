@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import textwrap
 from collections.abc import Callable, Iterator
@@ -9,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console, ConsoleDimensions
 
 from septum.check.result import Verdict
 from septum.cli import main, output
 from septum.cli import watch as command
 from septum.cli.rounds import Asked, Round, check_all
-from septum.cli.watch import Files, follow, shown_as_lines
-from septum.report.board import Board, Done, Event, Exploring, Found, Planned, Wrong
+from septum.cli.watch import Files, follow, shown_as_lines, shown_on_screen
+from septum.report.board import Board, Done, Event, Exploring, Found, Planned, Still, Wrong
 
 MODEL = """
 from septum.lang import *
@@ -139,8 +141,8 @@ def until_told(round: Round) -> Iterator[Event]:
     """All that a round in a process of its own tells; it waits for it as long as it takes."""
     while True:
         event = round.next(60.0)
-        assert event is not None
-        yield event
+        if not isinstance(event, Still):
+            yield event
         if isinstance(event, Done | Wrong):
             return
 
@@ -152,7 +154,7 @@ def test_a_round_knows_nothing_of_the_one_before(file: Any, quickly_compiled: No
         round = Round(Asked("mine.py", ("one",), "tiny"), quiet=False)
         try:
             assert verdicts(list(until_told(round))) == [("tiny", "one", verdict)]
-            assert round.next(0.0) is None
+            assert round.next(0.0) == Still()
         finally:
             round.end()
 
@@ -250,6 +252,18 @@ def test_control_c_ends_it_with_0_where_nothing_ran(
     monkeypatch.setattr(Round, "next", interrupted)
     assert main(["watch", "mine.py"]) == status
     assert "\x1b" not in capsys.readouterr().out
+
+
+def test_a_screen_is_drawn_when_something_happens_or_its_size_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=80, height=24, _environ={})
+    monkeypatch.setattr("rich.console.Console", lambda **_: console)
+    with shown_on_screen() as show:
+        for event, size, drawn in ((None, 80, True), (Still(), 80, False), (Still(), 40, True), (Still(), 40, False)):
+            console.size, before = ConsoleDimensions(size, 24), console.file.tell()
+            show(Board("mine.py"), event)
+            assert (console.file.tell() > before) is drawn
+    assert console.file.getvalue().count("\x1b[H") == 3, "each time from its first line, the first time twice"
+    assert console.file.getvalue().endswith("\x1b[?1049l\x1b[?25h"), "what stood there before comes back, and the cursor"
 
 
 def test_a_pipe_whose_reader_left_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:

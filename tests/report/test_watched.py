@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from septum.check.result import Result
-from septum.report.board import Board, Done, Event, Exploring, Found, Planned, Wrong
+from septum.report.board import Board, Done, Event, Exploring, Found, Planned, Still, Wrong
 from septum.report.watched import lines, screen
 from tests.report.samples import HOLDS, NOT_APPLICABLE, VIOLATED
 
@@ -98,6 +98,8 @@ def test_the_screen_has_the_counts_of_each_scope_what_changed_and_the_first_line
     assert f"septum explain {BROKEN.counterexample.token} mine.py" in text
     assert "more lines" in rows[-2]
     assert rows[-1].startswith("small split: 3.20 s, 1.0 MiB")
+    assert told(now, Still()) == []
+    assert shown(now) == rows
 
 
 def test_where_nothing_changed_the_screen_says_so() -> None:
