@@ -78,9 +78,9 @@ class Comparer:
         found = Difference(one.result.scenario, (one.result, other.result))
         applies = [side.result.design for side in (one, other) if side.result.verdict is not Verdict.NOT_APPLICABLE]
         if len(applies) < 2:
-            return replace(found, unknown=tuple(f"it applies to {design} alone" for design in applies))
+            return replace(found, unknown=tuple(f"applies to {design} alone" for design in applies))
         if open_ended := [side.result.design for side in (one, other) if side.result.verdict not in ENDED]:
-            return replace(found, unknown=(f"not explored to the end: {', '.join(open_ended)}",))
+            return replace(found, unknown=(f"not explored to the end in {' and '.join(open_ended)}",))
         pairs = ((one, other), (other, one))
         if one.violates and other.violates:
             return found if _alike(one.result, other.result) else self._clauses(found, pairs)
@@ -95,7 +95,7 @@ class Comparer:
         for side, other in pairs:
             can = self._can_violate(side, other)
             if can is None:
-                unknown.append(f"whether {other.result.design} can do it too: {side.result.clause or side.result.property}")
+                unknown.append(f"whether {other.result.design} can violate {side.result.clause or side.result.property}")
             elif not can:
                 behaviours.append(Behaviour(side.result))
         return replace(found, behaviours=tuple(behaviours), unknown=tuple(unknown))
@@ -121,7 +121,7 @@ class Comparer:
                 continue
             way = self._way(side, alone) if has_compiler() else None
             if way is None:
-                unknown.append(f"the way to what {side.result.design} alone reaches: {', '.join(alone)}")
+                unknown.append(f"how {side.result.design} reaches {', '.join(alone)}")
                 way = replace(side.result, verdict=Verdict.REACHED, property=alone[0], clause=alone[0])
             also = tuple(one for one in alone if one not in way.property.split(", "))
             behaviours.append(Behaviour(replace(way, design=side.result.design), also))

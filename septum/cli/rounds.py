@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from septum.lang.model import Model
 
 USUAL = "small"
-PATIENCE = 5.0
+PATIENCE = 2.0
 """Seconds in which checks that were told to end do so; then they are ended."""
 
 Say = Callable[[Event], None]

@@ -51,6 +51,7 @@ def watch(context: click.Context, /, file: str, scenarios: Sequence[str], scope:
     Exit status: 0 after Ctrl-C, 3 if checks were running, 2 for bad input.
     """
     from septum.cli.rounds import Asked, Round
+    from septum.cli.runs import Interrupt
     from septum.report.board import Board
 
     _check_file(file)
@@ -65,7 +66,8 @@ def watch(context: click.Context, /, file: str, scenarios: Sequence[str], scope:
         return None if files.changed() else checks.next(INTERVAL)
 
     try:
-        with shown_on_screen() if on_screen else shown_as_lines() as show:
+        with Interrupt() as interrupt, shown_on_screen() if on_screen else shown_as_lines() as show:
+            interrupt.running = True  # from here on, a signal ends it
             follow(board, begin, wait, show)
     except KeyboardInterrupt:
         _tell_the_end(board, on_screen)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from septum.check.differ import Behaviour, Difference
@@ -30,11 +30,20 @@ def render(designs: tuple[str, str], found: Sequence[Difference], *, width: int 
         table(designs, differing, width) if differing else "No scenario changes its verdict.\n",
         section("The same verdict", [", ".join(alike)] if alike else [], width),
         *(_drawn(designs, group, width) for group in _groups(found)),
-        section("Not known", [f"{one.scenario}: {what}" for one in found for what in one.unknown], width),
+        section("Not known", _unknown(found), width),
         _paragraph(f"Compared: {COMPARED}", width) + _paragraph(f"Not compared: {NOT_COMPARED}", width),
         _summary(found, width),
     ]
     return "\n".join(part for part in parts if part)
+
+
+def _unknown(found: Sequence[Difference]) -> Iterator[str]:
+    """What could not be compared, each with all the scenarios of which it is so."""
+    where: dict[str, list[str]] = {}
+    for one in found:
+        for what in one.unknown:
+            where.setdefault(what, []).append(one.scenario)
+    return (f"{what}: {', '.join(scenarios)}" for what, scenarios in where.items())
 
 
 def _paragraph(text: str, width: int) -> str:

@@ -134,14 +134,14 @@ def test_where_both_are_violated_by_other_clauses_each_is_what_the_other_cannot_
 def test_what_applies_to_one_alone_is_not_compared(sides):
     one, other = map(load, sides)
     found = Comparer().compare(Side(one, HOLDS), Side(other, replace(NOT_APPLICABLE, design="other")))
-    assert (found.behaviours, found.unknown) == ((), (f"it applies to {HOLDS.design} alone",))
+    assert (found.behaviours, found.unknown) == ((), (f"applies to {HOLDS.design} alone",))
     assert not Comparer().compare(Side(one, NOT_APPLICABLE), Side(other, NOT_APPLICABLE)).applies
 
 
 def test_what_was_not_explored_to_the_end_is_not_compared(sides):
     one, other = map(load, sides)
     found = Comparer().compare(Side(one, VIOLATED), Side(other, INCOMPLETE))
-    assert (found.behaviours, found.unknown) == ((), (f"not explored to the end: {INCOMPLETE.design}",))
+    assert (found.behaviours, found.unknown) == ((), (f"not explored to the end in {INCOMPLETE.design}",))
 
 
 def test_a_clause_of_other_numbers_is_the_same(sides):

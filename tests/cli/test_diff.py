@@ -101,4 +101,4 @@ def test_control_c_leaves_the_rest_uncompared(differ: Any, monkeypatch: pytest.M
     monkeypatch.setattr(Comparer, "compare", compare)
     found = differ(zap=HOLDS, same_gfn=HOLDS)
     assert found.status == 3
-    assert "zap: interrupted" in found.out
+    assert "interrupted: zap, same_gfn" in found.out

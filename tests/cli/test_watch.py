@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from septum.cli import watch as command
 from septum.cli.rounds import Asked, Round, check_all
 from septum.cli.watch import Files, follow, shown_as_lines, shown_on_screen
 from septum.report.board import Board, Done, Event, Exploring, Found, Planned, Still, Wrong
+from tests.cli.test_supervise import command as process
 
 MODEL = """
 from septum.lang import *
@@ -252,6 +254,20 @@ def test_control_c_ends_it_with_0_where_nothing_ran(
     monkeypatch.setattr(Round, "next", interrupted)
     assert main(["watch", "mine.py"]) == status
     assert "\x1b" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_all_of_it(tmp_path: Path, number: signal.Signals) -> None:
+    """Also where whoever began it takes no notice of signals, as a shell does for what runs beside it."""
+    path = tmp_path / "mine.py"
+    path.write_text("import os; print(os.getpid(), flush=True)\nwhile True: pass")
+    run = process("watch", str(path), preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
+    checks = int(run.stdout.readline())
+    run.send_signal(number)
+    _, err = run.communicate(timeout=60)
+    assert (run.returncode, err) == (3, "")
+    with pytest.raises(ProcessLookupError):
+        os.kill(checks, 0)
 
 
 def test_a_screen_is_drawn_when_something_happens_or_its_size_changes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,7 +36,7 @@ FOUND = [
     verdict("same_gfn"), verdict("zap"), event("split"),
     Difference("still", pair("still", HOLDS, HOLDS)),
     Difference("nowhere", pair("nowhere", NOT_APPLICABLE, NOT_APPLICABLE)),
-    Difference("slow", pair("slow", HOLDS, INCOMPLETE), unknown=("not explored to the end: mine.py",)),
+    Difference("slow", pair("slow", HOLDS, INCOMPLETE), unknown=("not explored to the end in mine.py",)),
 ]  # fmt: skip
 
 
@@ -59,7 +59,7 @@ def test_what_one_alone_does_is_drawn_once_with_the_command_that_explains_it() -
 
 def test_what_was_compared_and_what_not_is_said() -> None:
     text = render(DESIGNS, FOUND)
-    assert "Not known:\n  slow: not explored to the end: mine.py\n" in text
+    assert "Not known:\n  not explored to the end in mine.py: slow\n" in text
     assert "Compared: the verdict" in text
     assert "Not compared: states" in text
     assert text.endswith("5 scenarios: 3 of another verdict, 3 in which one does more, 1 not wholly\n  compared\n")
@@ -86,4 +86,4 @@ def test_a_document_has_the_same() -> None:
     )
     assert first["behaviours"][0]["counterexample"]["token"] == VIOLATED.counterexample.token
     assert (third["behaviours"][0]["property"], third["behaviours"][0]["also"]) == ("busy", ["lost_race"])
-    assert last["unknown"] == ["not explored to the end: mine.py"]
+    assert last["unknown"] == ["not explored to the end in mine.py"]
