@@ -37,9 +37,12 @@ def way_to(
         replayed = trace(built, schedule, End.EVENT)
         token = tokens.write(built, schedule, dict(sizes), False, Path("."), event=True)
         counterexample = Counterexample(replayed.steps, replayed.threads, token, proved)
+        titles = {one.name: one.title for one in built.translation.witnesses if one.name in wanting.wanted}
+        reached = [name for name in replayed.steps[-1].events if name in titles]
+        clause = "; ".join(f"{name}: {titles[name]}" for name in reached)
         return Result(
-            built.model.name, built.scenario.name, Verdict.REACHED, replayed.property, replayed.clause,
-            depth=len(schedule), counterexample=counterexample,
+            built.model.name, built.scenario.name, Verdict.REACHED, ", ".join(reached), clause, depth=len(schedule),
+            counterexample=counterexample,
         )  # fmt: skip
 
 

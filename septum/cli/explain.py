@@ -45,10 +45,13 @@ def explain(
     if brief + cut + whole > 1:
         raise UserError("--race, --slice and --whole are three drawings: choose one")
     from septum.check.explain import explain as replayed
+    from septum.check.result import Verdict
     from septum.cli.runs import status
 
     found = replayed(token, design)
     result = replace(found, design=design) if design else found
+    if result.verdict is Verdict.REACHED and (html or svg or form == "pytest"):
+        raise UserError("--html, --svg and --pytest show a schedule that fails; this one leads to an event")
     if form:
         export(result, token, form)
     else:
@@ -70,14 +73,11 @@ def export(result: Result, token: str, form: str) -> None:
     """Prints the schedule for another tool."""
     from septum.check import tokens
     from septum.check.explain import schedule_of
-    from septum.check.result import Verdict
     from septum.page.exports import as_itf, as_perfetto, as_pytest
     from septum.report.document import document
 
     if form == "json":
         write_json(document([result]))
-    elif form == "pytest" and result.verdict is Verdict.REACHED:
-        raise UserError("--pytest is for a schedule that fails; this one leads to an event")
     elif form == "perfetto" and result.counterexample:
         write_json(as_perfetto(result.counterexample.steps))
     else:

@@ -283,8 +283,9 @@ def conclusion(result: Result, width: int = WIDTH) -> list[str]:
     """What broke: the property, its clause, and after how many steps; or which event the schedule leads to."""
     clause = result.clause.removeprefix(f"{result.property}: ")
     what = ": ".join(filter(None, (result.property, clause))) or "a property"
+    reached = result.verdict is Verdict.REACHED
     after = [f"  {length(result.counterexample)}"] if result.counterexample else []
-    return ["What it leads to" if result.verdict is Verdict.REACHED else "What broke", *paragraph(what, 1, width), *after]
+    return ["What it leads to" if reached else "What broke", *paragraph(result.clause if reached else what, 1, width), *after]
 
 
 def length(found: Counterexample) -> str:

@@ -15,6 +15,7 @@ from septum.check.explain import explain
 from septum.check.loading import load
 from septum.check.result import Verdict
 from septum.check.ways import can_fail, messages, way_to
+from septum.cli import main
 from septum.explore.build import Build, build
 from septum.explore.explore import Budget
 from septum.lang import UserError
@@ -27,7 +28,7 @@ from __future__ import annotations
 from septum.lang import *
 
 second, waited, passed = Witness("second", "one comes second"), Witness("waited", "it waits"), Witness("passed", "it passes")
-late = Witness("late", "it is late")
+late, ended = Witness("late", "it is late"), Witness("ended", "both have it")
 
 class World(Struct):
     n: u8
@@ -47,6 +48,7 @@ def go(m: World):
     m.locked = False
     if n == 2:
         reached({event})
+        reached(ended)
     yield
     if n == 2:
         {more_events}
@@ -114,7 +116,7 @@ def test_where_both_hold_each_has_a_shortest_way_to_what_it_alone_reaches(sides,
     assert [one.also for one in found.behaviours] == [("late",), ()]
     ways = [one.result.counterexample for one in found.behaviours]
     assert [(len(way.steps), way.shortest) for way in ways] == [(6, True)] * 2
-    assert [way.steps[-1].events for way in ways] == [("waited",), ("passed",)]
+    assert [way.steps[-1].events for way in ways] == [("ended", "waited"), ("ended", "passed")]
 
 
 def test_where_one_is_violated_its_counterexample_is_what_it_alone_does(sides, compared):
@@ -158,7 +160,7 @@ def test_a_property_that_the_other_does_not_have_is_said(sides):
 def test_a_way_is_replayed_from_its_token(sides, compared):
     [one, _] = compared["events"].behaviours
     found = explain(one.result.counterexample.token, sides[0])
-    assert (found.verdict, found.property) == (Verdict.REACHED, "waited")
+    assert (found.verdict, found.property) == (Verdict.REACHED, "ended, waited")
     assert [step.thread for step in found.counterexample.steps] == [step.thread for step in one.result.counterexample.steps]
 
 
@@ -185,3 +187,21 @@ def test_a_clause_is_found_by_its_message_whatever_its_values(sides):
     assert can_fail(other, frozenset({"custody: nobody says it"})) is False
     assert messages(one, "asserts: a value is out of range") == frozenset()
     assert can_fail(other, said, Budget(states=1)) is None
+
+
+@pytest.mark.parametrize("option", ["--html=page.html", "--svg=race.svg", "--pytest"])
+def test_a_way_is_not_shown_as_what_fails(sides, compared, capsys, option):
+    token = compared["events"].behaviours[0].result.counterexample.token
+    assert main(["explain", token, sides[0], option]) == 2
+    assert "this one leads to an event" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("options", "height"), [((), 0), (("--slice",), 0), ((), 5)])
+def test_a_way_is_drawn_with_what_it_leads_to(sides, compared, capsys, monkeypatch, options, height):
+    monkeypatch.setattr("septum.cli.explain.height", lambda: height)
+    token = compared["events"].behaviours[0].result.counterexample.token
+    assert main(["explain", token, sides[0], *options]) == 0
+    said = capsys.readouterr().out
+    assert "What it leads to\n  ended: both have it; waited: it waits\n  after 6 steps\n" in said
+    assert "failed clause" not in said
+    assert ("At the end" in said) is (height == 0), "the race has no such part"
