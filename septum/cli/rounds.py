@@ -11,11 +11,13 @@ from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING
 
+from septum.check.check import check  # once, and not after every save
 from septum.cli import names
+from septum.cli.app import DEFECT
 from septum.cli.progress import INTERVAL, describe
 from septum.cli.runs import Interrupt
 from septum.cli.supervise import end_with_parent
-from septum.lang.errors import EnginesDisagree, UserError
+from septum.lang.errors import UserError
 from septum.report.board import Done, Event, Exploring, Found, Planned, Still, Wrong
 
 if TYPE_CHECKING:
@@ -47,7 +49,7 @@ def check_all(asked: Asked, say: Say) -> None:
         for scope in plan.scopes:
             for scenario in plan.scenarios:
                 _check(model, asked.file, scenario, scope, say)
-    except (UserError, EnginesDisagree) as error:
+    except UserError as error:
         say(Wrong(str(error)))
     else:
         say(Done())
@@ -63,8 +65,6 @@ def _plan(model: Model, asked: Asked) -> Planned:
 
 
 def _check(model: Model, file: str, scenario: str, scope: str, say: Say) -> None:
-    from septum.check.check import check
-
     told = time.monotonic()
 
     def progress(far: Progress) -> None:
@@ -136,4 +136,4 @@ def _run(asked: Asked, pipe: Connection, quiet: bool) -> None:
         except MemoryError:
             pipe.send(Wrong("the memory ended"))
         except Exception as error:
-            pipe.send(Wrong(f"a defect of septum, please report it: {type(error).__name__}: {error}"))
+            pipe.send(Wrong(f"{DEFECT}: {type(error).__name__}: {error}"))

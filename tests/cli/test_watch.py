@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console, ConsoleDimensions
 
 from septum.check.result import Verdict
-from septum.cli import main, output
+from septum.cli import main, output, rounds
 from septum.cli import watch as command
 from septum.cli.rounds import Asked, Round, check_all
 from septum.cli.watch import Files, follow, shown_as_lines, shown_on_screen
@@ -174,6 +174,23 @@ def test_a_file_that_ends_its_process_is_wrong(file: Any, line: str, how: str) -
         round.end()
     assert isinstance(last, Wrong)
     assert how in last.text
+
+
+ERRORS = {"the memory ended": MemoryError(), "a defect of septum, please report it: ValueError: no": ValueError("no")}
+
+
+@pytest.mark.parametrize("said", ERRORS)
+def test_an_error_that_is_not_the_users_is_told_as_such(file: Any, monkeypatch: pytest.MonkeyPatch, said: str) -> None:
+    def check(*_: Any, **options: Any) -> None:
+        raise ERRORS[said]
+
+    file(text())
+    monkeypatch.setattr(rounds, "check", check)
+    round = Round(Asked("mine.py"), quiet=True)
+    try:
+        assert list(until_told(round))[-1] == Wrong(said)
+    finally:
+        round.end()
 
 
 @pytest.mark.parametrize(
