@@ -21,6 +21,9 @@ from septum.cli.watch import Files, follow, shown_as_lines, shown_on_screen
 from septum.report.board import Board, Done, Event, Exploring, Found, Planned, Still, Wrong
 from tests.cli.test_supervise import command as process
 
+# From 3.12 on Python warns of a fork beside threads. The command has none; who runs tests side by side has.
+pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+
 MODEL = """
 from septum.lang import *
 
