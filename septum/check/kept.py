@@ -28,8 +28,8 @@ from septum.translate.cache import keep, kept
 from septum.translate.compile import build_command
 
 PACKAGE = Path(__file__).parents[1]
-FIELDS = ("property", "clause", "reason", "states", "transitions", "depth", "seconds", "collision", "witnesses", "unexecuted",
-          "store_buffer", "bound_met")  # fmt: skip
+FIELDS = ("property", "clause", "reason", "states", "transitions", "depth", "seconds", "collision", "witnesses", "events",
+          "unexecuted", "store_buffer", "bound_met")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class KeptVerdict:
         return f"{self.key[:32]}.verdict"
 
     def _result(self, said: Mapping[str, Any]) -> Result:
-        values = {name: said[name] for name in FIELDS} | {"unexecuted": tuple(said["unexecuted"])}
+        values = {name: said[name] for name in FIELDS} | {name: tuple(said[name]) for name in ("events", "unexecuted")}
         found = self._replayed(said["found"], values) if said["found"] else None
         model, sizes = self.built.model, {size.name: size.value for size in self.built.sizes}
         return Result(

@@ -23,7 +23,7 @@ from septum.lang.whole import write_whole
 LONGEST, LARGEST_FILE = 80, 1 << 24
 VERSION = "s2"
 CHECK, NAMES, DIGEST, LOOP_BYTES = 4, 4, 4, 4
-DEADLOCKS, SIZES, JUDGED, LOOPS, RACES = 1, 2, 4, 8, 16
+DEADLOCKS, SIZES, JUDGED, LOOPS, RACES, EVENTS = 1, 2, 4, 8, 16, 32
 MOST_THREADS, CHOICE_BYTES = 32, 4
 SIZE = re.compile(r"([A-Za-z_][A-Za-z_0-9]{0,63})=(0|[1-9][0-9]{0,8})")
 
@@ -35,7 +35,7 @@ class Token:
     """What a word says: hashes of names and code, sizes that were overridden, how the schedule ends, the schedule.
 
     `judged` is the hash of the one property that was judged, or nothing. `loop` is the step from which the schedule goes round
-    for ever, if it does. With `race` it leads to where two next steps race.
+    for ever, if it does. With `race` it leads to where two next steps race, with `event` its last step reaches an event.
     """
 
     design: bytes
@@ -47,6 +47,7 @@ class Token:
     schedule: Schedule
     loop: int | None = None
     race: bool = False
+    event: bool = False
 
 
 def name_hash(name: str) -> bytes:
@@ -71,10 +72,11 @@ def write(
     directory: Path,
     loop: int | None = None,
     race: bool = False,
+    event: bool = False,
 ) -> str:
     """A word of at most 80 characters, or the name of a file in `directory`."""
     loops = loop is not None
-    kinds = DEADLOCKS * deadlock | LOOPS * loops | RACES * race
+    kinds = DEADLOCKS * deadlock | LOOPS * loops | RACES * race | EVENTS * event
     flags = bytes([kinds | SIZES * bool(sizes) | JUDGED * bool(build.judged)])
     packed = (
         name_hash(build.model.name)
@@ -156,7 +158,7 @@ def _token(packed: bytes) -> Token:
     """ValueError for what no septum writes."""
     rest = _Bytes(packed)
     names, made_of, [flags] = rest.take(NAMES), rest.take(DIGEST), rest.take(1)
-    if flags >= 2 * RACES or (flags & (DEADLOCKS | LOOPS | RACES)).bit_count() > 1:
+    if flags >= 2 * EVENTS or (flags & (DEADLOCKS | LOOPS | RACES | EVENTS)).bit_count() > 1:
         raise ValueError("no such end")
     judged = rest.take(2) if flags & JUDGED else b""
     sizes = _sizes(rest.take_text()) if flags & SIZES else {}
@@ -164,7 +166,8 @@ def _token(packed: bytes) -> Token:
     schedule = _unpacked(rest)
     if loop is not None and loop >= len(schedule):
         raise ValueError("no step of the schedule is in the loop")
-    return Token(names[:2], names[2:], made_of, sizes, bool(flags & DEADLOCKS), judged, schedule, loop, bool(flags & RACES))
+    return Token(names[:2], names[2:], made_of, sizes, bool(flags & DEADLOCKS), judged, schedule, loop, bool(flags & RACES),
+                 bool(flags & EVENTS))  # fmt: skip
 
 
 def _sizes(text: str) -> dict[str, int]:

@@ -50,7 +50,8 @@ class _Call(ctypes.Structure):
 class Build:
     """One scenario of a model under one scope; the library is compiled when it is first asked for.
 
-    `sizes` are those that its world and what it runs are made of, or that were given.
+    `sizes` are those that its world and what it runs are made of, or that were given. A step that reaches one of the events
+    `wanted`, by their names, fails in the C engine.
     """
 
     model: Model
@@ -67,6 +68,7 @@ class Build:
     _buffered: bytes = b""
     judged: str = ""
     ignored: frozenset[int] = field(default_factory=frozenset)
+    wanted: frozenset[str] = field(default_factory=frozenset)
 
     @property
     def initial(self) -> bytes:
@@ -90,6 +92,8 @@ class Build:
             library.septum_program(number, len(thread.calls), calls)
         for site in range(len(self.translation.sites)):
             library.septum_ignore(site, site in self.ignored)
+        wanted = (1 << number for number, one in enumerate(self.translation.witnesses) if one.name in self.wanted)
+        library.septum_want(ctypes.c_uint64(sum(wanted)))
         library.septum_automorphisms(0, None)
         if self.translation.stores:
             library.septum_buffered(self.buffered)
