@@ -33,9 +33,11 @@ def _built(model: Model, read: tokens.Token) -> Build:
     if scenario is None or tokens.name_hash(model.name) != read.design:
         raise UserError(f"the token is not one of {model.name}; name the design that it was made for")
     built = build(model, scenario, read.sizes, _judged(model, read))
-    if tokens.digest(built) != read.digest:
+    sites = built.translation.sites
+    known = all(one < len(sites) and sites[one].is_assertion for one in read.excepted)
+    if tokens.digest(built) != read.digest or not known:
         raise UserError(f"the token was made with another version of {model.name} or of the model; check again for a new one")
-    return built
+    return built.setting_aside(read.excepted)
 
 
 def _explained(model: Model, read: tokens.Token, token: str) -> Result:
@@ -47,7 +49,7 @@ def _explained(model: Model, read: tokens.Token, token: str) -> Result:
     except EnginesDisagree as error:  # the check that wrote a token has replayed it: this is one that nobody wrote
         raise UserError(f"the token does not end as it claims: {error}") from None
     race = racing.race if racing else None
-    counterexample = Counterexample(found.steps, found.threads, token, None, read.loop, race)
+    counterexample = Counterexample(found.steps, found.threads, token, None, read.loop, race, found.behind)
     return Result(
         model.name,
         built.scenario.name,
@@ -55,6 +57,7 @@ def _explained(model: Model, read: tokens.Token, token: str) -> Result:
         found.property,
         found.clause,
         depth=len(found.steps),
+        place=found.place,
         counterexample=counterexample,
         engine="python",
     )

@@ -12,6 +12,7 @@ import binascii
 import hashlib
 import re
 import zlib
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from septum.lang.whole import write_whole
 LONGEST, LARGEST_FILE = 80, 1 << 24
 VERSION = "s2"
 CHECK, NAMES, DIGEST, LOOP_BYTES = 4, 4, 4, 4
-DEADLOCKS, SIZES, JUDGED, LOOPS, RACES = 1, 2, 4, 8, 16
+DEADLOCKS, SIZES, JUDGED, LOOPS, RACES, EXCEPTS = 1, 2, 4, 8, 16, 32
 MOST_THREADS, CHOICE_BYTES = 32, 4
 SIZE = re.compile(r"([A-Za-z_][A-Za-z_0-9]{0,63})=(0|[1-9][0-9]{0,8})")
 
@@ -34,8 +35,9 @@ Schedule = tuple[tuple[int, int], ...]
 class Token:
     """What a word says: hashes of names and code, sizes that were overridden, how the schedule ends, the schedule.
 
-    `judged` is the hash of the one property that was judged, or nothing. `loop` is the step from which the schedule goes round
-    for ever, if it does. With `race` it leads to where two next steps race.
+    `judged` is the hash of the one property that was judged, or nothing; `excepted` are the sites, by number, that are set aside
+    and behind which the schedule goes on. `loop` is the step from which it goes round for ever, if it does. With `race` it leads
+    to where two next steps race.
     """
 
     design: bytes
@@ -47,6 +49,7 @@ class Token:
     schedule: Schedule
     loop: int | None = None
     race: bool = False
+    excepted: tuple[int, ...] = ()
 
 
 def name_hash(name: str) -> bytes:
@@ -71,11 +74,12 @@ def write(
     directory: Path,
     loop: int | None = None,
     race: bool = False,
+    excepted: Collection[int] = (),
 ) -> str:
     """A word of at most 80 characters, or the name of a file in `directory`."""
     loops = loop is not None
     kinds = DEADLOCKS * deadlock | LOOPS * loops | RACES * race
-    flags = bytes([kinds | SIZES * bool(sizes) | JUDGED * bool(build.judged)])
+    flags = bytes([kinds | SIZES * bool(sizes) | JUDGED * bool(build.judged) | EXCEPTS * bool(excepted)])
     packed = (
         name_hash(build.model.name)
         + name_hash(build.scenario.name)
@@ -84,6 +88,7 @@ def write(
         + (name_hash(build.judged) if build.judged else b"")
         + (",".join(f"{name}={value}" for name, value in sizes.items()).encode() + b"\0" if sizes else b"")
         + (b"" if loop is None else loop.to_bytes(LOOP_BYTES, "big"))
+        + (b"".join(map(_number, [len(excepted), *sorted(excepted)])) if excepted else b"")
         + _packed(schedule)
     )
     word = _spelled(packed)
@@ -156,15 +161,19 @@ def _token(packed: bytes) -> Token:
     """ValueError for what no septum writes."""
     rest = _Bytes(packed)
     names, made_of, [flags] = rest.take(NAMES), rest.take(DIGEST), rest.take(1)
-    if flags >= 2 * RACES or (flags & (DEADLOCKS | LOOPS | RACES)).bit_count() > 1:
+    if flags >= 2 * EXCEPTS or (flags & (DEADLOCKS | LOOPS | RACES)).bit_count() > 1:
         raise ValueError("no such end")
     judged = rest.take(2) if flags & JUDGED else b""
     sizes = _sizes(rest.take_text()) if flags & SIZES else {}
     loop = int.from_bytes(rest.take(LOOP_BYTES), "big") if flags & LOOPS else None
+    excepted = tuple(_choice(rest) for _ in range(_choice(rest))) if flags & EXCEPTS else ()
+    if flags & EXCEPTS and (not excepted or sorted({*excepted}) != [*excepted]):
+        raise ValueError("no such sites")
     schedule = _unpacked(rest)
     if loop is not None and loop >= len(schedule):
         raise ValueError("no step of the schedule is in the loop")
-    return Token(names[:2], names[2:], made_of, sizes, bool(flags & DEADLOCKS), judged, schedule, loop, bool(flags & RACES))
+    deadlock, race = bool(flags & DEADLOCKS), bool(flags & RACES)
+    return Token(names[:2], names[2:], made_of, sizes, deadlock, judged, schedule, loop, race, excepted)
 
 
 def _sizes(text: str) -> dict[str, int]:

@@ -58,6 +58,10 @@ NUMBER = click.IntRange(min=1)
     "--memory", type=click.Choice(["sc", "x86-tso"]), default="sc", help="How memory keeps the order of accesses (default: sc)."
 )
 @click.option("--store-buffer", metavar="N", type=NUMBER, help="How many stores of a thread may wait under x86-tso (default: 4).")
+@click.option(
+    "--except", "excepted", metavar="CLAUSE", multiple=True, help="Set this clause aside, so that what lies behind it is seen."
+)
+@click.option("--keep-going", is_flag=True, help="Look for more than one violation of a scenario, each at another place.")
 @click.option("--fresh", is_flag=True, help="Explore also what was explored to the end before.")
 @click.option("--resume", is_flag=True, help="Keep each check on disk, and go on with one that was killed or ran out of budget.")
 @click.option("--json", "form", flag_value="json", help="Print one JSON document.")
@@ -242,6 +246,8 @@ def mail(results: Sequence[Result], options: dict[str, Any]) -> str:
     named = {"scope": "scope_name"} | {name: name for name in ("property", "vcpus", "pages", "kernel", "module", "inject")}
     for name, key in named.items():
         words += [f"--{name}", str(options[key])] if options[key] else []
+    words += [word for clause in options["excepted"] for word in ("--except", clause)]
+    words += ["--keep-going"] if options["keep_going"] else []
     words += ["--progress"] if options["livelocks"] else []
     words += ["--memory", options["memory"]] if options["memory"] != "sc" else []
     words += ["--store-buffer", str(options["store_buffer"])] if options["store_buffer"] else []
@@ -266,11 +272,9 @@ def _property_by_property(one: Result, options: dict[str, Any]) -> dict[str, str
     if one.verdict is not Verdict.VIOLATED:
         known = "not violated in what was explored" if one.verdict is Verdict.INCOMPLETE else "holds"
         return dict.fromkeys(judged, known) | unjudged
-    found = {}
+    found, once = {}, {"resume": False, "keep_going": False}
     for name in judged:
-        alone = (
-            one if name == one.property else explore(one.design, one.scenario, **{**options, "property": name, "resume": False})
-        )
+        alone = one if name == one.property else explore(one.design, one.scenario, **{**options, **once, "property": name})
         found[name] = (
             f"violated: {alone.clause.removeprefix(f'{name}: ')}" if alone.verdict is Verdict.VIOLATED else str(alone.verdict)
         )

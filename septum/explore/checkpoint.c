@@ -168,7 +168,7 @@ static int write_checkpoint(const struct explorer *x, int file)
 	struct stream to = { .file = file, .seal = begin_seal(x->run->key) };
 	struct checkpoint header = describe(x);
 
-	put(&to, model_covered, COVERAGE);
+	put(&to, model_covered, sizeof model_covered);
 	for (uint64_t number = 0; number < x->log.chunks; number++)
 		put(&to, x->log.chunk[number], CHUNK_BYTES);
 	put_table(&to, &x->table);

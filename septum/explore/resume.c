@@ -154,7 +154,7 @@ static int take_over(struct explorer *x, int file, const struct checkpoint *head
 	struct septum_run *run = x->run;
 	struct stream from = { .file = file };
 
-	get(&from, model_covered, COVERAGE);
+	get(&from, model_covered, sizeof model_covered);
 	if (!get_log(x, &from, header->chunks) || !get_table(x, &from, header))
 		return 0;
 	get_level(x, &from, header->batches[0]);

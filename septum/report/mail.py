@@ -71,8 +71,11 @@ def block(one: Judged) -> Iterator[str]:
         yield wrapped(f"{when}: {', '.join(missed)}", 1)
     if result.reason:
         yield wrapped(f"not explored to the end: {result.reason}", 1)
-    if result.counterexample:
-        yield from commanded(["septum", "explain", result.counterexample.token, result.design, "--race"], 1)
+    for excepted in result.excepted:
+        yield wrapped(f"set aside: {excepted.clause}: {'failed' if excepted.failed else 'never failed'}", 1)
+    for found in result.each():
+        if found.counterexample:
+            yield from commanded(["septum", "explain", found.counterexample.token, result.design, "--race"], 1)
 
 
 def wrapped(text: str, depth: int = 0) -> str:

@@ -28,6 +28,11 @@ class Site:
     column: int = 0
 
     @property
+    def place(self) -> str:
+        """File and line."""
+        return f"{self.file}:{self.line}"
+
+    @property
     def is_assertion(self) -> bool:
         return self.kind in ("assert", "warn_on", "bug_on")
 
