@@ -112,18 +112,12 @@ def check(
             engine = "python" if lacks else engine
             _check_judged(property, livelocks, bool(buffers), engine == "python", lacks)
             built, threads = build(model, chosen, sizes, property), threads or os.cpu_count() or 1
-            watching = _watching(property, races) if engine == "c" and not buffers else Watching.NOTHING
-            if property and not judges(built, property):
-                why = f"nothing that it runs belongs to {property}"
-                return Result(model.name, scenario, Verdict.VACUOUS, reason=why, engine=engine)
-            one = _Check(
-                built, sizes, budget, began, engine, threads, reduce, progress, resume, notice, livelocks, watching, fresh
-            )
-            named = aside(built, excepted)
-            result = every_violation(built, named, one.checked) if keep_going else one.checked(named)
+            watch = _watching(property, races) if engine == "c" and not buffers else Watching.NOTHING
+            one = _Check(built, sizes, budget, began, engine, threads, reduce, progress, resume, notice, livelocks, watch, fresh)
+            result = one.verdict(excepted, keep_going)
             return replace(result, reason=result.reason or NO_COMPILER) if lacks else result
     except OutOfTime:
-        name = design if isinstance(design, str) else design.name
+        name = getattr(design, "name", design)
         return Result(name, scenario, Verdict.INCOMPLETE, reason=REASONS[Outcome.OUT_OF_TIME], engine=engine)
 
 
@@ -182,6 +176,15 @@ class _Check:
     def budget(self) -> Budget:
         """What is left of it: all searches of a check share its time."""
         return replace(self.whole, seconds=self.clock.left)
+
+    def verdict(self, excepted: Sequence[str], keep_going: bool) -> Result:
+        """Of a property to which nothing belongs that runs, there is none."""
+        built = self.built
+        if built.judged and not judges(built, built.judged):
+            why = f"nothing that it runs belongs to {built.judged}"
+            return Result(built.model.name, built.scenario.name, Verdict.VACUOUS, reason=why, engine=self.engine)
+        named = aside(built, excepted)
+        return every_violation(built, named, self.checked) if keep_going else self.checked(named)
 
     def checked(self, aside: Aside) -> Result:
         """The verdict of the build with this set aside, kept or explored."""

@@ -8,7 +8,7 @@ from dataclasses import replace
 from septum.check.excepted import Aside
 from septum.check.result import Result, Verdict
 from septum.explore.build import DEADLOCK, PROGRESS, RACE, Build
-from septum.lang.errors import OutOfTime
+from septum.lang.errors import OutOfTime, UserError
 from septum.translate.sites import Site
 
 MOST_FOUND = 8
@@ -46,13 +46,13 @@ def every_violation(built: Build, aside: Aside, check: Check) -> Result:
 
 
 def _next(check: Check, aside: Aside, found: list[Result]) -> Result:
-    """What was found stands, also where the time ends, or Ctrl-C the run, before all was looked for."""
+    """What was found stands, also where the time, Ctrl-C or a mistake of the model ends the run before all was looked for."""
     try:
         return check(aside)
-    except (OutOfTime, KeyboardInterrupt) as error:
+    except (OutOfTime, KeyboardInterrupt, UserError) as error:
         if not found:
             raise
-        reason = "the time ended" if isinstance(error, OutOfTime) else "stopped"
+        reason = "the time ended" if isinstance(error, OutOfTime) else str(error).partition("\n")[0] or "stopped"
         return replace(found[-1], verdict=Verdict.INCOMPLETE, reason=reason)
 
 

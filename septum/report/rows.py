@@ -23,7 +23,7 @@ def row(result: Result, left: str = "", *, colour: bool = False) -> str:
     """One line: the scenario, its verdict, states, transitions, seconds, and `left`, how long the other checks may take."""
     verdict = verdict_text(result)
     states, transitions, _, seconds = numbers(result)
-    room = VERDICT_AND_STATES - len(verdict)
+    room = max(VERDICT_AND_STATES - len(verdict), len(states) + 1)
     text = Text(f"  {shortened(result.scenario, NAME):<{NAME}}  ").append(verdict, VERDICT_STYLE[result.verdict])
     text.append(f"{states:>{room}}{transitions:>13}{seconds:>9}  {left}")
     return rendered(text, width=2 * WIDTH, colour=colour)
