@@ -85,15 +85,20 @@ def _says(message: str, clause: str) -> bool:
     return len(parts) > 1 and re.fullmatch(".+".join(map(re.escape, parts)), clause) is not None
 
 
+_found: list[tuple[Model, str]] = []
+"""Clauses that were found in a scenario of a model: to look through all of them takes seconds."""
+
+
 def _known(model: Model, clause: str) -> None:
     """UserError where no scenario of the model has a clause of the name."""
     properties = dict.fromkeys([ASSERTS, DEADLOCK, *(one.name for one in model.properties)])
-    if clause in properties:
+    if clause in properties or any(of is model and name == clause for of, name in _found):
         return
     messages: dict[str, None] = {}
     for group in together(model).values():
         built = build(model, group[0])
         if next(_meant(built, clause), None) is not None:
+            _found.append((model, clause))
             return
         messages |= dict.fromkeys(site.message for site in built.translation.sites if site.is_assertion)
     near = [*get_close_matches(clause, messages, 1), *(one for one in messages if clause in one)]
