@@ -117,7 +117,7 @@ def check(
             result = one.verdict(excepted, keep_going)
             return replace(result, reason=result.reason or NO_COMPILER) if lacks else result
     except OutOfTime:
-        name = getattr(design, "name", design)
+        name = design.name if isinstance(design, Model) else design
         return Result(name, scenario, Verdict.INCOMPLETE, reason=REASONS[Outcome.OUT_OF_TIME], engine=engine)
 
 

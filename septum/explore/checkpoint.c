@@ -138,7 +138,7 @@ static struct checkpoint describe(const struct explorer *x)
 {
 	const struct septum_run *run = x->run;
 	struct checkpoint header = {
-		.version = CHECKPOINT_VERSION, .state_size = STATE_SIZE, .coverage = COVERAGE, .progress = run->progress,
+		.version = CHECKPOINT_VERSION, .state_size = STATE_SIZE, .coverage = sizeof model_covered, .progress = run->progress,
 		.seconds = x->earlier + now() - x->began, .deeper = (uint64_t)x->deeper, .crowded = (uint64_t)x->table.crowded,
 		.slots = x->table.count, .chunks = x->log.chunks,
 	};
