@@ -21,6 +21,7 @@ from septum.check.excepted import Aside
 from septum.check.races import racing_trace
 from septum.check.result import Counterexample, Excepted, Result, Verdict
 from septum.check.trace import End, trace
+from septum.check.versions import patch_applied
 from septum.explore.build import Build
 from septum.explore.watching import Watching
 from septum.lang.errors import EnginesDisagree
@@ -56,7 +57,7 @@ class KeptVerdict:
         tables = built.tables()
         parts = (
             package_digest(), sys.version, build_command(), of.code, built.world, threads, sorted(built.ignored), built.judged,
-            built.deadlocks, [(name, sorted(sites)) for name, sites in self.aside.sites.items()],
+            patch_applied(), built.deadlocks, [(name, sorted(sites)) for name, sites in self.aside.sites.items()],
             built.model.name, built.scenario.name, str(built.model.file), [(one.name, one.value) for one in built.sizes],
             sorted(self.sizes.items()), sorted(self.reduce), self.watching.value, self.livelocks,
             list(of.sites), list(of.named), list(of.covered_lines), names, [one.name for one in built.scenario.witnesses],

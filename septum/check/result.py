@@ -6,6 +6,8 @@ import builtins
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from septum.check.versions import patch_applied
+
 
 class Verdict(StrEnum):
     """The outcome of one design in one scenario."""
@@ -161,7 +163,7 @@ class Result:
     earlier check of the same has explored it. Under x86-tso `store_buffer` is how many stores of a thread may wait, else 0;
     `bound_met`: one more would have, and what it leads to was not explored. `place` is where it broke ("file:line"), `excepted`
     what was set aside. Of a check that kept going, `others` are violations at other places, and `further` says how many more
-    there are, None where not all were looked for: then `reason` says why.
+    there are, None where not all were looked for: then `reason` says why. `patch` is how a patch of the model was named.
     """
 
     design: str
@@ -188,6 +190,7 @@ class Result:
     excepted: tuple[Excepted, ...] = ()
     others: tuple[Result, ...] = ()
     further: int | None = 0
+    patch: str = field(default_factory=lambda: patch_applied()[0])
 
     def each(self) -> tuple[Result, ...]:
         """A Result for every violation that was found."""

@@ -16,6 +16,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from septum.check.versions import patch_applied
 from septum.explore.build import Build
 from septum.lang.errors import UserError
 from septum.lang.types import Size
@@ -24,7 +25,7 @@ from septum.lang.whole import write_whole
 LONGEST, LARGEST_FILE = 80, 1 << 24
 VERSION = "s2"
 CHECK, NAMES, DIGEST, LOOP_BYTES = 4, 4, 4, 4
-DEADLOCKS, SIZES, JUDGED, LOOPS, RACES, EXCEPTS = 1, 2, 4, 8, 16, 32
+DEADLOCKS, SIZES, JUDGED, LOOPS, RACES, EXCEPTS, PATCHED = 1, 2, 4, 8, 16, 32, 64
 MOST_THREADS, CHOICE_BYTES = 32, 4
 SIZE = re.compile(r"([A-Za-z_][A-Za-z_0-9]{0,63})=(0|[1-9][0-9]{0,8})")
 
@@ -36,8 +37,8 @@ class Token:
     """What a word says: hashes of names and code, sizes that were overridden, how the schedule ends, the schedule.
 
     `judged` is the hash of the one property that was judged, or nothing; `excepted` are the sites, by number, that are set aside
-    and behind which the schedule goes on. `loop` is the step from which it goes round for ever, if it does. With `race` it leads
-    to where two next steps race.
+    and behind which the schedule goes on; `patch` is the hash of the patch that the model had, or nothing. `loop` is the step
+    from which it goes round for ever, if it does. With `race` it leads to where two next steps race.
     """
 
     design: bytes
@@ -50,6 +51,7 @@ class Token:
     loop: int | None = None
     race: bool = False
     excepted: tuple[int, ...] = ()
+    patch: bytes = b""
 
 
 def name_hash(name: str) -> bytes:
@@ -77,9 +79,9 @@ def write(
     excepted: Collection[int] = (),
 ) -> str:
     """A word of at most 80 characters, or the name of a file in `directory`."""
-    loops = loop is not None
+    loops, patch = loop is not None, patch_applied()[1]
     kinds = DEADLOCKS * deadlock | LOOPS * loops | RACES * race
-    flags = bytes([kinds | SIZES * bool(sizes) | JUDGED * bool(build.judged) | EXCEPTS * bool(excepted)])
+    flags = bytes([kinds | SIZES * bool(sizes) | JUDGED * bool(build.judged) | EXCEPTS * bool(excepted) | PATCHED * bool(patch)])
     packed = (
         name_hash(build.model.name)
         + name_hash(build.scenario.name)
@@ -89,6 +91,7 @@ def write(
         + (",".join(f"{name}={value}" for name, value in sizes.items()).encode() + b"\0" if sizes else b"")
         + (b"" if loop is None else loop.to_bytes(LOOP_BYTES, "big"))
         + (b"".join(map(_number, [len(excepted), *sorted(excepted)])) if excepted else b"")
+        + patch
         + _packed(schedule)
     )
     word = _spelled(packed)
@@ -161,7 +164,7 @@ def _token(packed: bytes) -> Token:
     """ValueError for what no septum writes."""
     rest = _Bytes(packed)
     names, made_of, [flags] = rest.take(NAMES), rest.take(DIGEST), rest.take(1)
-    if flags >= 2 * EXCEPTS or (flags & (DEADLOCKS | LOOPS | RACES)).bit_count() > 1:
+    if flags >= 2 * PATCHED or (flags & (DEADLOCKS | LOOPS | RACES)).bit_count() > 1:
         raise ValueError("no such end")
     judged = rest.take(2) if flags & JUDGED else b""
     sizes = _sizes(rest.take_text()) if flags & SIZES else {}
@@ -169,11 +172,12 @@ def _token(packed: bytes) -> Token:
     excepted = tuple(_choice(rest) for _ in range(_choice(rest))) if flags & EXCEPTS else ()
     if flags & EXCEPTS and (not excepted or sorted({*excepted}) != [*excepted]):
         raise ValueError("no such sites")
+    patch = rest.take(2) if flags & PATCHED else b""
     schedule = _unpacked(rest)
     if loop is not None and loop >= len(schedule):
         raise ValueError("no step of the schedule is in the loop")
     deadlock, race = bool(flags & DEADLOCKS), bool(flags & RACES)
-    return Token(names[:2], names[2:], made_of, sizes, deadlock, judged, schedule, loop, race, excepted)
+    return Token(names[:2], names[2:], made_of, sizes, deadlock, judged, schedule, loop, race, excepted, patch)
 
 
 def _sizes(text: str) -> dict[str, int]:

@@ -13,6 +13,7 @@ from septum.check.result import Result
 from septum.cli import names
 from septum.cli.output import colour, drawing_width, height, width, write, write_json
 from septum.cli.page import html_option, write_page
+from septum.cli.patched import patch_option
 from septum.cli.runs import Job
 from septum.lang.errors import UserError
 from septum.lang.whole import write_whole
@@ -61,6 +62,7 @@ NUMBER = click.IntRange(min=1)
 @click.option(
     "--except", "excepted", metavar="CLAUSE", multiple=True, help="Set this clause aside, so that what lies behind it is seen."
 )
+@patch_option
 @click.option("--keep-going", is_flag=True, help="Look for more than one violation of a scenario, each at another place.")
 @click.option("--fresh", is_flag=True, help="Explore also what was explored to the end before.")
 @click.option("--resume", is_flag=True, help="Keep each check on disk, and go on with one that was killed or ran out of budget.")
@@ -235,7 +237,7 @@ def _unjudged(options: dict[str, Any]) -> str:
 def mail(results: Sequence[Result], options: dict[str, Any]) -> str:
     """The text to quote. A property that a violation of another one hides is checked alone."""
     from septum import __version__
-    from septum.check.versions import design_version, model_version
+    from septum.check.versions import design_version, model_version, patch_applied
     from septum.report import mail as letter
 
     designs = {design: design_version(names.load(design)) for design in dict.fromkeys(one.design for one in results)}
@@ -247,6 +249,7 @@ def mail(results: Sequence[Result], options: dict[str, Any]) -> str:
     for name, key in named.items():
         words += [f"--{name}", str(options[key])] if options[key] else []
     words += [word for clause in options["excepted"] for word in ("--except", clause)]
+    words += ["--patch", patch_applied()[0]] if patch_applied()[0] else []
     words += ["--keep-going"] if options["keep_going"] else []
     words += ["--progress"] if options["livelocks"] else []
     words += ["--memory", options["memory"]] if options["memory"] != "sc" else []

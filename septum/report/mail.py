@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from septum.check.result import Result, Verdict
+from septum.report.diagram import command
 from septum.report.numbers import duration
 
 WIDTH = 72
@@ -75,7 +76,7 @@ def block(one: Judged) -> Iterator[str]:
         yield wrapped(f"set aside: {excepted.clause}: {'failed' if excepted.failed else 'never failed'}", 1)
     for found in result.each():
         if found.counterexample:
-            yield from commanded(["septum", "explain", found.counterexample.token, result.design, "--race"], 1)
+            yield from commanded([*shlex.split(command(found, found.counterexample)), "--race"], 1)
 
 
 def wrapped(text: str, depth: int = 0) -> str:

@@ -273,6 +273,7 @@ def footnotes(results: Sequence[Result], width: int) -> str:
     if chance:
         notes.append(f"The chance that a collision of fingerprints hid a state is at most {chance:.0e}.")
     notes += buffer_notes(results)
+    notes += [f"The model is septum's with {name}." for name in dict.fromkeys(one.patch for one in results if one.patch)]
     if any(result.kept for result in results):
         notes.append("Kept: explored to the end by an earlier check of the same; --fresh explores it again.")
     slow = [result for result in results if result.states and result.engine == "python"]
