@@ -111,7 +111,7 @@ static uint8_t model_ignored[], model_covered[];
 
 /* What became of a failure that is not judged: the run went on behind it, or its schedule ended. Supposing: no schedule leads to what runs. */
 enum { WENT_ON = 1, ENDED_THERE = 2 };
-static __thread int model_supposes __attribute__((tls_model("initial-exec")));
+static __thread int model_supposes;
 
 static void set_aside(int32_t site, uint8_t how);
 
