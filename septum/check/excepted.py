@@ -48,8 +48,9 @@ class Aside:
 
 
 def aside(built: Build, clauses: Iterable[str]) -> Aside:
-    """What these names mean in a build; UserError for one that means nothing in any scenario of the model."""
-    found = {clause: frozenset(_meant(built, clause)) for clause in dict.fromkeys(clauses)}
+    """What these names mean in a build, in one line each; UserError for one that means nothing in any scenario of the model."""
+    names = dict.fromkeys(" ".join(clause.split()) for clause in clauses)
+    found = {clause: frozenset(_meant(built, clause)) for clause in names}
     for clause, sites in found.items():
         _refuse_left_out(clause)
         if not sites and not _is_deadlock(clause):
@@ -82,7 +83,7 @@ def _is_named(site: Site, clause: str) -> bool:
 def _says(message: str, clause: str) -> bool:
     """Whether a clause is what a message comes to, whatever stands for the expressions in it."""
     parts = re.split(r"\{[^{}]*\}", message)
-    return len(parts) > 1 and re.fullmatch(".+".join(map(re.escape, parts)), clause) is not None
+    return len(parts) > 1 and any(parts) and re.fullmatch(".+".join(map(re.escape, parts)), clause) is not None
 
 
 _found: list[tuple[Model, str]] = []

@@ -138,7 +138,9 @@ def test_a_result_says_where_it_failed_and_where_schedules_ended(mine: str, engi
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["order", "order: n is 0", "order: n is 17", "order: n is {m.n}", "PLACE", "mine.py:LINE"])
+@pytest.mark.parametrize(
+    "name", ["order", "order: n is 0", "order: n is 17", "order: n is {m.n}", "order: n\n    is 0", "PLACE", "mine.py:LINE"]
+)
 def test_a_clause_has_several_names(mine: str, name: str) -> None:
     place = at(mine, "order:")
     name = name.replace("PLACE", place).replace("LINE", place.rpartition(":")[2])
