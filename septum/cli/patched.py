@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -15,6 +13,7 @@ from typing import Any
 import click
 
 from septum.check.versions import PACKAGE, PATCH, patch_applied
+from septum.cli.supervise import executed
 from septum.lang.whole import write_whole
 
 Command = Callable[..., Any]
@@ -45,16 +44,5 @@ def _by_a_copy(patch: str, arguments: Sequence[str]) -> int:
         for path, after in files.items():
             write_whole(copy / path, after)
         write_whole(copy / PATCH.name, f"{patch}\n{text}")
-        return _run([sys.executable, "-P", "-m", PACKAGE.name, *arguments], directory)
-
-
-def _run(command: Sequence[str], directory: str) -> int:
-    """A terminal tells both of Ctrl-C, and the other one says what is known; what is said to this one alone is passed on."""
-    path = os.pathsep.join(filter(None, (directory, os.environ.get("PYTHONPATH"))))
-    with subprocess.Popen(command, env={**os.environ, "PYTHONPATH": path}) as child:
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN), signal.signal(signal.SIGTERM, lambda *_: child.terminate())
-        try:
-            return child.wait()
-        finally:
-            signal.signal(signal.SIGINT, before[0])
-            signal.signal(signal.SIGTERM, before[1])
+        path = os.pathsep.join(filter(None, (directory, os.environ.get("PYTHONPATH"))))
+        return executed([sys.executable, "-P", "-m", PACKAGE.name, *arguments], {**os.environ, "PYTHONPATH": path})

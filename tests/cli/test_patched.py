@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 import textwrap
 from pathlib import Path
 
 import pytest
 
+from septum.check.versions import PACKAGE
 from septum.cli import main
 
 pytestmark = pytest.mark.usefixtures("quickly_compiled")
@@ -62,17 +66,22 @@ def patch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return "fix.patch"
 
 
-def test_a_patched_model_and_its_token(patch: str, capfd: pytest.CaptureFixture[str]) -> None:
-    assert main(["check", "./mine.py", "--no-races", "--patch", patch]) == 1
-    text = capfd.readouterr().out
+def septum(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "septum", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(PACKAGE.parent)})
+
+
+def test_a_patched_model_and_its_token(patch: str, capsys: pytest.CaptureFixture[str]) -> None:
+    found = septum("check", "./mine.py", "--no-races", "--patch", patch)
+    text = found.stdout
+    assert (found.returncode, found.stderr) == (1, "")
     assert "violated: custody" in text
     assert "The model is septum's with fix.patch." in text
     [command] = re.findall(r"septum explain (?:\\\s+)?(s2-\S+ \S+ --patch fix.patch)", text)
-    assert main(["explain", *command.split()]) == 1
-    assert "custody: two are in" in capfd.readouterr().out
     token = command.split()[0]
+    assert "custody: two are in" in septum("explain", *command.split()).stdout
     assert main(["explain", token, "./mine.py"]) == 2
-    assert "was made of a model with a patch, and needs it" in capfd.readouterr().err
+    assert "was made of a model with a patch, and needs it" in capsys.readouterr().err
     assert main(["check", "./mine.py", "--no-races"]) == 0
 
 
