@@ -44,5 +44,5 @@ def _by_a_copy(patch: str, arguments: Sequence[str]) -> int:
         for path, after in files.items():
             write_whole(copy / path, after)
         write_whole(copy / PATCH.name, f"{patch}\n{text}")
-        path = os.pathsep.join(filter(None, (directory, os.environ.get("PYTHONPATH"))))
-        return executed([sys.executable, "-P", "-m", PACKAGE.name, *arguments], {**os.environ, "PYTHONPATH": path})
+        search = os.pathsep.join(filter(None, (directory, os.environ.get("PYTHONPATH"))))
+        return executed([sys.executable, "-P", "-m", PACKAGE.name, *arguments], {**os.environ, "PYTHONPATH": search})

@@ -52,7 +52,7 @@ def executed(command: Sequence[str], environment: Mapping[str, str]) -> int:
             ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
             with suppress(OSError):
-                os.execve(command[0], command, environment)
+                os.execve(command[0], [*command], environment)
             os._exit(BAD_INPUT)
         status = os.waitstatus_to_exitcode(_wait(child))
     finally:
