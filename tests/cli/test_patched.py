@@ -72,7 +72,7 @@ def septum(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_patched_model_and_its_token(patch: str, capsys: pytest.CaptureFixture[str]) -> None:
-    found = septum("check", "./mine.py", "--no-races", "--patch", patch)
+    found = septum("check", "./mine.py", "--engine", "python", "--patch", patch)
     text = found.stdout
     assert (found.returncode, found.stderr) == (1, "")
     assert "violated: custody" in text
@@ -82,7 +82,7 @@ def test_a_patched_model_and_its_token(patch: str, capsys: pytest.CaptureFixture
     assert "custody: two are in" in septum("explain", *command.split()).stdout
     assert main(["explain", token, "./mine.py"]) == 2
     assert "was made of a model with a patch, and needs it" in capsys.readouterr().err
-    assert main(["check", "./mine.py", "--no-races"]) == 0
+    assert main(["check", "./mine.py", "--engine", "python"]) == 0
 
 
 def test_a_patch_that_cannot_be_used_is_refused(patch: str, capsys: pytest.CaptureFixture[str]) -> None:
