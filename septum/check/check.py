@@ -361,7 +361,7 @@ class _Check:
             self.built.model.name, self.built.scenario.name, verdict, property, clause,
             states=found.states, transitions=found.transitions,
             depth=found.depth, seconds=found.seconds, collision=found.collision_chance, engine=self.engine, scope=self._scope(),
-            witnesses=self._witnesses(found), unexecuted=self._unexecuted(found),
+            witnesses=self._witnesses(found), events=self._events(found), unexecuted=self._unexecuted(found),
             file=shown_path(str(self.built.model.file or "")) if self.built.model.file else "",
             store_buffer=self.built.translation.stores, bound_met=self._reached(found, BOUND_MET),
             excepted=self.aside.became(self.built, found), **more,
@@ -372,6 +372,10 @@ class _Check:
 
     def _witnesses(self, found: Exploration) -> dict[str, bool]:
         return {witness.name: self._reached(found, witness) for witness in self.built.scenario.witnesses}
+
+    def _events(self, found: Exploration) -> tuple[str, ...]:
+        known = self.built.translation.witnesses
+        return tuple(sorted({one.name for one in known if one is not BOUND_MET and self._reached(found, one)}))
 
     def _reached(self, found: Exploration, witness: Witness) -> bool:
         known = self.built.translation.witnesses

@@ -55,7 +55,7 @@ def _explained(model: Model, read: tokens.Token, token: str) -> Result:
     built = _built(model, read)
     try:
         racing = racing_trace(built, read.schedule) if read.race else None
-        end = End.DEADLOCK if read.deadlock else End.VIOLATION
+        end = End.DEADLOCK if read.deadlock else End.EVENT if read.event else End.VIOLATION
         found = racing.trace if racing else trace(built, read.schedule, end, read.loop)
     except EnginesDisagree as error:  # the check that wrote a token has replayed it: this is one that nobody wrote
         raise UserError(f"the token does not end as it claims: {error}") from None
@@ -64,7 +64,7 @@ def _explained(model: Model, read: tokens.Token, token: str) -> Result:
     return Result(
         model.name,
         built.scenario.name,
-        Verdict.VIOLATED,
+        Verdict.REACHED if read.event else Verdict.VIOLATED,
         found.property,
         found.clause,
         depth=len(found.steps),

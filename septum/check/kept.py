@@ -30,8 +30,8 @@ from septum.translate.cache import keep, kept
 from septum.translate.compile import build_command
 
 PACKAGE = Path(__file__).parents[1]
-FIELDS = ("property", "clause", "reason", "states", "transitions", "depth", "seconds", "collision", "witnesses", "unexecuted",
-          "store_buffer", "bound_met", "place")  # fmt: skip
+FIELDS = ("property", "clause", "reason", "states", "transitions", "depth", "seconds", "collision", "witnesses", "events",
+          "unexecuted", "store_buffer", "bound_met", "place")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class KeptVerdict:
         return f"{self.key[:32]}.verdict"
 
     def _result(self, said: Mapping[str, Any]) -> Result:
-        values = {name: said[name] for name in FIELDS} | {"unexecuted": tuple(said["unexecuted"])}
+        values = {name: said[name] for name in FIELDS} | {name: tuple(said[name]) for name in ("events", "unexecuted")}
         found = self._replayed(said["found"], values) if said["found"] else None
         excepted = tuple(Excepted(clause, tuple(failed), tuple(ended)) for clause, failed, ended in said["excepted"])
         model, sizes = self.built.model, {size.name: size.value for size in self.built.sizes}
@@ -109,7 +109,7 @@ class KeptVerdict:
         if (found.property, found.clause, len(found.steps)) != (values["property"], values["clause"], values["depth"]):
             raise EnginesDisagree("a kept schedule ends otherwise")
         kinds = said["deadlock"], Path("."), loop, said["race"]
-        token = tokens.write(self.built, schedule, dict(self.sizes), *kinds, found.passed)
+        token = tokens.write(self.built, schedule, dict(self.sizes), *kinds, excepted=found.passed)
         return Counterexample(found.steps, found.threads, token, True, loop, race, found.behind)
 
 

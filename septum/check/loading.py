@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import importlib.util
 import linecache
 import sys
@@ -104,7 +105,8 @@ def _replacements(assigned: Sequence[tuple[str, Any, Any]], file: str) -> dict[o
 def _imported(path: Path) -> ModuleType:
     if not path.is_file():
         raise UserError(f"{path}: no such file and no built-in design; there are {', '.join(designs())}")
-    spec = importlib.util.spec_from_file_location(f"{USER}{path.stem}", path.resolve())
+    place = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]  # two files of one name are two modules
+    spec = importlib.util.spec_from_file_location(f"{USER}{path.stem}_{place}", path.resolve())
     if spec is None or spec.loader is None:
         raise UserError(f"{path}: not a Python file; a design is a file that ends with .py")
     linecache.checkcache(str(path.resolve()))  # the file may have changed since it was read

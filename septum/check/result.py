@@ -10,7 +10,7 @@ from septum.check.versions import patch_applied
 
 
 class Verdict(StrEnum):
-    """The outcome of one design in one scenario."""
+    """The outcome of one design in one scenario; `reached` is that of a schedule alone, which leads to an event."""
 
     HOLDS = "holds"
     VIOLATED = "violated"
@@ -18,6 +18,7 @@ class Verdict(StrEnum):
     INCOMPLETE = "incomplete"
     NOT_APPLICABLE = "not applicable"
     REFUSED = "refused"
+    REACHED = "reached"
 
 
 @dataclass(frozen=True)
@@ -158,7 +159,7 @@ class Result:
     """One design in one scenario. A test asserts on `holds`, or on the fields.
 
     `property` and `clause` say what broke ("custody", "page 7 is freed twice"); `witnesses` maps each declared event to whether
-    it was reached; `scope` are the sizes of the world by name; `unexecuted` are lines of
+    it was reached, `events` are all that were; `scope` are the sizes of the world by name; `unexecuted` are lines of
     `file`, the design's, that no schedule ran; `collision` is the chance that a fingerprint collision hid a state; `kept`: an
     earlier check of the same has explored it. Under x86-tso `store_buffer` is how many stores of a thread may wait, else 0;
     `bound_met`: one more would have, and what it leads to was not explored. `place` is where it broke ("file:line"), `excepted`
@@ -180,6 +181,7 @@ class Result:
     engine: str = "c"
     scope: dict[str, int] = field(default_factory=dict)
     witnesses: dict[str, bool] = field(default_factory=dict)
+    events: tuple[str, ...] = ()
     unexecuted: tuple[int, ...] = ()
     file: str = ""
     kept: bool = False

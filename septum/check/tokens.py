@@ -25,7 +25,7 @@ from septum.lang.whole import write_whole
 LONGEST, LARGEST_FILE = 80, 1 << 24
 VERSION = "s2"
 CHECK, NAMES, DIGEST, LOOP_BYTES = 4, 4, 4, 4
-DEADLOCKS, SIZES, JUDGED, LOOPS, RACES, EXCEPTS, PATCHED = 1, 2, 4, 8, 16, 32, 64
+DEADLOCKS, SIZES, JUDGED, LOOPS, RACES, EVENTS, EXCEPTS, PATCHED = 1, 2, 4, 8, 16, 32, 64, 128
 MOST_THREADS, CHOICE_BYTES = 32, 4
 SIZE = re.compile(r"([A-Za-z_][A-Za-z_0-9]{0,63})=(0|[1-9][0-9]{0,8})")
 
@@ -38,7 +38,8 @@ class Token:
 
     `judged` is the hash of the one property that was judged, or nothing; `excepted` are the sites, by number, that are set aside
     and behind which the schedule goes on; `patch` is the hash of the patch that the model had, or nothing. `loop` is the step
-    from which it goes round for ever, if it does. With `race` it leads to where two next steps race.
+    from which it goes round for ever, if it does. With `race` it leads to where two next steps race, with `event` its last step
+    reaches an event.
     """
 
     design: bytes
@@ -50,6 +51,7 @@ class Token:
     schedule: Schedule
     loop: int | None = None
     race: bool = False
+    event: bool = False
     excepted: tuple[int, ...] = ()
     patch: bytes = b""
 
@@ -76,11 +78,12 @@ def write(
     directory: Path,
     loop: int | None = None,
     race: bool = False,
+    event: bool = False,
     excepted: Collection[int] = (),
 ) -> str:
     """A word of at most 80 characters, or the name of a file in `directory`."""
     loops, patch = loop is not None, patch_applied()[1]
-    kinds = DEADLOCKS * deadlock | LOOPS * loops | RACES * race
+    kinds = DEADLOCKS * deadlock | LOOPS * loops | RACES * race | EVENTS * event
     flags = bytes([kinds | SIZES * bool(sizes) | JUDGED * bool(build.judged) | EXCEPTS * bool(excepted) | PATCHED * bool(patch)])
     packed = (
         name_hash(build.model.name)
@@ -164,7 +167,7 @@ def _token(packed: bytes) -> Token:
     """ValueError for what no septum writes."""
     rest = _Bytes(packed)
     names, made_of, [flags] = rest.take(NAMES), rest.take(DIGEST), rest.take(1)
-    if flags >= 2 * PATCHED or (flags & (DEADLOCKS | LOOPS | RACES)).bit_count() > 1:
+    if (flags & (DEADLOCKS | LOOPS | RACES | EVENTS)).bit_count() > 1:
         raise ValueError("no such end")
     judged = rest.take(2) if flags & JUDGED else b""
     sizes = _sizes(rest.take_text()) if flags & SIZES else {}
@@ -176,8 +179,8 @@ def _token(packed: bytes) -> Token:
     schedule = _unpacked(rest)
     if loop is not None and loop >= len(schedule):
         raise ValueError("no step of the schedule is in the loop")
-    deadlock, race = bool(flags & DEADLOCKS), bool(flags & RACES)
-    return Token(names[:2], names[2:], made_of, sizes, deadlock, judged, schedule, loop, race, excepted, patch)
+    ends = bool(flags & RACES), bool(flags & EVENTS)
+    return Token(names[:2], names[2:], made_of, sizes, bool(flags & DEADLOCKS), judged, schedule, loop, *ends, excepted, patch)
 
 
 def _sizes(text: str) -> dict[str, int]:

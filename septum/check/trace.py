@@ -54,6 +54,7 @@ class End(Enum):
     VIOLATION = "a violation"
     DEADLOCK = "a deadlock"
     RACE = "a state without a violation"
+    EVENT = "an event"
 
 
 def trace(build: Build, schedule: Schedule, end: End = End.VIOLATION, loop: int | None = None) -> Trace:
@@ -133,6 +134,8 @@ class Replay:
         if (failure is None) is (end is End.VIOLATION) or (end is End.DEADLOCK and not stuck(self.build, self.engine)):
             raise EnginesDisagree(f"{self.build.scenario.name}: the schedule ends without {end.value} in the Python engine")
         standing = tuple(self.standing(number) for number in range(len(self.engine.threads)))
+        if end is End.EVENT:
+            return Trace(tuple(replace(step, needed=True) for step in steps), standing, *self._event(steps))
         if self.engine.buffers and end is not End.DEADLOCK:  # a slice does not know which store a read saw
             assert failure
             return Trace(
@@ -149,6 +152,14 @@ class Replay:
                 return Trace(tuple(replace(step, needed=True) for step in steps), standing, DEADLOCK, clause)
             return Trace(_with_last(marked(steps, found)), standing, DEADLOCK, clause)
         return Trace(_with_last(marked(steps, found.of_failure())), standing, property_of(failure.clause), failure.clause)
+
+    def _event(self, steps: Sequence[Step]) -> tuple[str, str]:
+        """What the last step reached for the first time, by name, and with titles."""
+        reached = steps[-1].events if steps else ()
+        if not reached:
+            raise EnginesDisagree(f"{self.build.scenario.name}: the last step reaches no event in the Python engine")
+        titles = {one.name: one.title for one in self.engine.reached}
+        return ", ".join(reached), "; ".join(f"{name}: {titles[name]}" for name in reached)
 
     def go_round(self, schedule: Schedule, loop: int) -> Trace:
         """A schedule that comes back to the state before step `loop`; every thread that could run since then has run."""

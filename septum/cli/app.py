@@ -26,7 +26,7 @@ PACKAGE = Path(__file__).parents[1]
 
 
 MODULES = {
-    "demo": "demo", "lint": "lint", "check": "check",
+    "demo": "demo", "lint": "lint", "check": "check", "watch": "watch", "diff": "diff",
     "hunt": "hunt", "compare": "compare", "provenance": "provenance", "claims": "claims", "replay": "replay",
     "record": "record",
     "new": "new", "sources": "sources", "list": "listing", "show": "show", "footprints": "footprints", "explain": "explain",

@@ -47,10 +47,13 @@ def explain(
     if brief + cut + whole > 1:
         raise UserError("--race, --slice and --whole are three drawings: choose one")
     from septum.check.explain import explain as replayed
+    from septum.check.result import Verdict
     from septum.cli.runs import status
 
     found = replayed(token, design)
     result = replace(found, design=design) if design else found
+    if result.verdict is Verdict.REACHED and (html or svg or form == "pytest"):
+        raise UserError("--html, --svg and --pytest show a schedule that fails; this one leads to an event")
     if form:
         export(result, token, form)
     else:

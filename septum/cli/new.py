@@ -144,7 +144,8 @@ def home_of(name: str, module: Any) -> str:
     for node in ast.parse(inspect.getsource(module)).body:
         if isinstance(node, ast.ImportFrom) and any((one.asname or one.name) == name for one in node.names):
             return node.module or ""
-    return str(module.__name__).removeprefix(USER)
+    name = str(module.__name__)
+    return Path(module.__file__).stem if name.startswith(USER) else name
 
 
 def advice(found: Design, operations: dict[str, Callable[..., Any]]) -> list[str]:

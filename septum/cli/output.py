@@ -13,8 +13,8 @@ PLAIN_WIDTH, MAIL_WIDTH = 80, 75
 WIDEST, WIDEST_DRAWING = 120, 160
 
 
-def write(text: str) -> None:
-    """Prints `text`. A reader that left early, as `head` does, changes neither the exit status nor earns a message."""
+def write(text: str) -> bool:
+    """Prints `text`. A reader that left early, as `head` does, changes neither the exit status nor earns a message: False."""
     reconfigure = getattr(sys.stdout, "reconfigure", None)
     if reconfigure:
         reconfigure(errors="backslashreplace")  # a source line may hold what a terminal's encoding lacks
@@ -23,8 +23,10 @@ def write(text: str) -> None:
         sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return False
     except OSError as error:
         raise UserError(f"standard output: {(error.strerror or str(error)).lower()}") from None
+    return True
 
 
 def write_json(document: object) -> None:

@@ -23,6 +23,11 @@ class Job:
     scenario: str
 
     @property
+    def exists(self) -> bool:
+        """Whether the model has the scenario at all."""
+        return self.scenario in names.scenarios([self.model])
+
+    @property
     def applies(self) -> bool:
         """Whether the design has the operations that the scenario needs."""
         return any(one.name == self.scenario and one.needs <= self.model.operations for one in self.model.scenarios)

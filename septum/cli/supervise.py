@@ -70,7 +70,7 @@ def _be_child(command: Callable[[], int], say: int, *, quiet: bool) -> None:
     for number in (signal.SIGINT, signal.SIGTERM) if quiet else ():
         signal.signal(number, leave)
     os.set_inheritable(say, False)
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # who kills the one wants the other gone
+    end_with_parent()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {*TOLD, signal.SIGCHLD})
     try:
         status = _run(command)
@@ -87,6 +87,11 @@ def _be_child(command: Callable[[], int], say: int, *, quiet: bool) -> None:
             continue
     os.write(say, bytes([status]))
     sys.exit(status)
+
+
+def end_with_parent() -> None:
+    """From now on this process is killed when the one that made it ends: who kills the one wants the other gone."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _run(command: Callable[[], int]) -> int:

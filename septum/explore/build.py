@@ -53,7 +53,8 @@ class Build:
     """One scenario of a model under one scope; the library is compiled when it is first asked for.
 
     `sizes` are those that its world and what it runs are made of, or that were given. `ignored` are the sites that are not
-    judged, as `judged` is the one property that is, or as they are `excepted`; `deadlocks`: whether these are.
+    judged, as `judged` is the one property that is, or as they are `excepted`; `deadlocks`: whether these are. A step that
+    reaches one of the events `wanted`, by their names, fails in the C engine.
     """
 
     model: Model
@@ -72,6 +73,7 @@ class Build:
     ignored: frozenset[int] = field(default_factory=frozenset)
     excepted: frozenset[int] = field(default_factory=frozenset)
     deadlocks: bool = True
+    wanted: frozenset[str] = field(default_factory=frozenset)
 
     def setting_aside(self, sites: Iterable[int], deadlocks: bool = False) -> Build:
         """The same without these sites, and, with `deadlocks`, without those."""
@@ -106,6 +108,8 @@ class Build:
             library.septum_program(number, len(thread.calls), calls)
         for site in range(len(self.translation.sites)):
             library.septum_ignore(site, site in self.ignored)
+        wanted = (1 << number for number, one in enumerate(self.translation.witnesses) if one.name in self.wanted)
+        library.septum_want(ctypes.c_uint64(sum(wanted)))
         library.septum_automorphisms(0, None)
         if self.translation.stores:
             library.septum_buffered(self.buffered)

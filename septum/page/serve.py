@@ -138,7 +138,7 @@ def _is_step(one: object) -> bool:
     return isinstance(one, list) and len(one) == 2 and all(type(number) is int and number >= 0 for number in one)
 
 
-def serve(walk: Walk, port: int, tell: Callable[[str], None]) -> None:
+def serve(walk: Walk, port: int, tell: Callable[[str], object]) -> None:
     """Serves the page until Ctrl-C; `tell` is told its address. Port 0 is any that is free."""
     import uvicorn
 

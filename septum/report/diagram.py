@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from septum.check.result import Call, Change, Counterexample, Race, Result, Step
+from septum.check.result import Call, Change, Counterexample, Race, Result, Step, Verdict
 from septum.report.calltrace import ending, instead, short
 from septum.report.changes import shorter
 from septum.report.text import LEAST_ROOM, WIDTH, Item, paragraph
@@ -280,11 +280,12 @@ def places(steps: Sequence[Step], width: int = WIDTH) -> list[str]:
 
 
 def conclusion(result: Result, width: int = WIDTH) -> list[str]:
-    """What broke: the property, its clause, and after how many steps."""
+    """What broke: the property, its clause, and after how many steps; or which event the schedule leads to."""
     clause = result.clause.removeprefix(f"{result.property}: ")
     what = ": ".join(filter(None, (result.property, clause))) or "a property"
+    reached = result.verdict is Verdict.REACHED
     after = [f"  {length(result.counterexample)}"] if result.counterexample else []
-    return ["What broke", *paragraph(what, 1, width), *after]
+    return ["What it leads to" if reached else "What broke", *paragraph(result.clause if reached else what, 1, width), *after]
 
 
 def length(found: Counterexample) -> str:

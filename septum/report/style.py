@@ -21,6 +21,7 @@ VERDICT_STYLE = {
     Verdict.INCOMPLETE: "yellow",
     Verdict.NOT_APPLICABLE: "dim",
     Verdict.REFUSED: "bold red",
+    Verdict.REACHED: "bold",
 }
 
 

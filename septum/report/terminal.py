@@ -80,9 +80,9 @@ def shortened(name: str, room: int) -> str:
 
 
 def verdict_text(result: Result) -> str:
-    violated = result.verdict is Verdict.VIOLATED and result.property
+    of = result.property if result.verdict in (Verdict.VIOLATED, Verdict.REACHED) else ""
     more = f" +{len(result.others)}" if result.others else ""
-    return f"{result.verdict}: {result.property}{more}" if violated else str(result.verdict)
+    return f"{result.verdict}: {of}{more}" if of else str(result.verdict)
 
 
 def numbers(result: Result) -> list[str]:
@@ -113,12 +113,15 @@ def finding(result: Result, drawing: Drawing = Drawing.WHOLE, *, explained: bool
 def drawing_of(result: Result, drawing: Drawing, width: int) -> str:
     if drawing is Drawing.RACE:
         return race(result)
-    return slice_of(result, width) if drawing is Drawing.SLICE and result.counterexample else diagram(result, width)
+    sliced = drawing is Drawing.SLICE and result.counterexample and result.verdict is not Verdict.REACHED
+    return slice_of(result, width) if sliced else diagram(result, width)
 
 
 def readable(result: Result, width: int, height: int) -> Drawing:
-    """A slice where the whole is longer than a screen of `height` lines; 0 is no screen."""
-    return Drawing.SLICE if 0 < height < diagram(result, width).count("\n") else Drawing.WHOLE
+    """A slice where the whole is longer than a screen of `height` lines, of an event the race; 0 is no screen."""
+    if not 0 < height < diagram(result, width).count("\n"):
+        return Drawing.WHOLE
+    return Drawing.RACE if result.verdict is Verdict.REACHED else Drawing.SLICE
 
 
 def grouped(results: Iterable[Result]) -> list[list[Result]]:

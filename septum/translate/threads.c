@@ -1,11 +1,15 @@
 /* Threads: each makes the calls of its program one after another. Behind the generated processes, before the explorer.
  *
- * Offers model_step and model_step_noted, model_choices and model_check, of states; septum_program and septum_ignore to Python. */
+ * Offers model_step and model_step_noted, model_choices and model_check, of states; septum_program, septum_ignore and septum_want
+ * to Python. */
 
 static struct {
     uint32_t count;
     call_t calls[MAX_CALLS];
 } model_program[MAX_THREADS];
+
+enum { WANTED_EVENT = INT32_MAX };      /* in the place of a failure */
+static uint64_t model_wanted;           /* events: the step that reaches one fails */
 
 static inline uint8_t *frame_of(uint8_t *state, unsigned thread)
 {
@@ -46,6 +50,10 @@ static int model_step_noted(uint8_t *state, unsigned thread, step_t *step, uint6
     c.written = written;
     int rc = setjmp(c.out) ? STEP_FAILED : run_thread(&c, state, thread, frame, in);
     step->witnesses |= c.witnesses;
+    if (c.witnesses & model_wanted && rc == STEP_DONE) {
+        step->failure = WANTED_EVENT;
+        return STEP_FAILED;
+    }
     if (rc == STEP_FAILED) {
         memcpy(frame, in, FRAME_SIZE);
         step->failure = c.failure;
@@ -105,6 +113,11 @@ void septum_program(unsigned thread, uint32_t count, const call_t *calls)
 {
     model_program[thread].count = count;
     memcpy(model_program[thread].calls, calls, count * sizeof *calls);
+}
+
+void septum_want(uint64_t events)
+{
+    model_wanted = events;
 }
 
 void septum_ignore(int32_t site, int ignored)

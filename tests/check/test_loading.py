@@ -10,6 +10,7 @@ from septum.check.check import check
 from septum.check.loading import designs, load
 from septum.explore.build import build
 from septum.lang.errors import UserError
+from septum.lang.struct import size_of
 from septum.lang.types import scope
 
 HEAD = '''"""A model."""
@@ -128,6 +129,16 @@ def test_annotations_may_be_text(tmp_path: Path) -> None:
     path = tmp_path / "mine.py"
     path.write_text(HEAD + "class World(Struct):\n    n: 'u8'\n    later: 'Part[2]'\nclass Part(Struct):\n    k: 'u16'\n" + REST)
     assert check(str(path), "s", engine="python").holds
+
+
+def test_two_files_of_one_name_are_two_models(tmp_path: Path) -> None:
+    models = []
+    for name, of in (("old", "u8"), ("new", "u16")):
+        (tmp_path / name).mkdir()
+        path = tmp_path / name / "mine.py"
+        path.write_text(HEAD + f"class Part(Struct):\n    k: {of}\nclass World(Struct):\n    n: 'u8'\n    p: 'Part'\n" + REST)
+        models.append(load(str(path)))
+    assert [size_of(model.world) for model in models] == [2, 3]
 
 
 def test_a_module_beside_a_file_is_its_own(tmp_path: Path) -> None:

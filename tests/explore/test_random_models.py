@@ -1,4 +1,4 @@
-"""On small models that hypothesis writes every engine, every set of reductions and every number of threads comes to the same."""
+"""On small random models every engine, every set of reductions and every number of threads comes to the same."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import random
 from itertools import combinations, combinations_with_replacement
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import strategies as st
 
 from septum.check.check import REDUCTIONS, check
 from septum.check.search import Search
@@ -21,15 +19,10 @@ from tests.explore.unsound import UNSOUND, overlook_a_write
 
 pytestmark = pytest.mark.usefixtures("quickly_compiled")
 
-FILES, ENDLESS_FILES, COMPARED_FILES, PROCESSES, MOST_STATES = 25, 12, 3, 10, 250
+FILES, ENDLESS_FILES, COMPARED_FILES, PROCESSES, MOST_STATES = 20, 12, 3, 10, 250
 PAIRS = list(combinations_with_replacement(range(PROCESSES), 2))
 SETS = [frozenset(names) for count in range(len(REDUCTIONS) + 1) for names in combinations(sorted(REDUCTIONS), count)]
 BROKEN = (Outcome.VIOLATED, Outcome.DEADLOCK)
-
-written = settings(
-    max_examples=FILES, derandomize=True, database=None, deadline=None, phases=[Phase.generate],
-    suppress_health_check=list(HealthCheck),
-)  # fmt: skip
 
 
 class Disagreement(Exception):
@@ -117,14 +110,10 @@ def test_engines_reductions_and_threads_agree(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     tally = {True: 0, False: 0}
 
-    @written
-    @given(st.randoms(use_true_random=False))
-    def agree_on_what_hypothesis_writes(dice):
-        for holds in explored(dice, tmp_path, ALL):
+    for seed in range(FILES):
+        for holds in explored(random.Random(seed), tmp_path, ALL):
             tally[holds] += 1
-
-    agree_on_what_hypothesis_writes()
-    assert sum(tally.values()) >= 1200
+    assert sum(tally.values()) >= 1000
     assert tally[False] >= 25 and tally[True] >= 600
 
 
@@ -133,14 +122,13 @@ def test_an_unsound_reduction_is_caught(unsound, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     unsound.plant(monkeypatch)
 
-    @written
-    @given(st.randoms(use_true_random=False))
-    def agree_on_what_hypothesis_writes(dice):
-        for _ in explored(dice, tmp_path, [by_c(frozenset({unsound.reduction}), 1)]):
-            pass
+    def agree_on_random_models():
+        for seed in range(FILES):
+            for _ in explored(random.Random(seed), tmp_path, [by_c(frozenset({unsound.reduction}), 1)]):
+                pass
 
     with pytest.raises(Disagreement):
-        agree_on_what_hypothesis_writes()
+        agree_on_random_models()
 
 
 def overlooked(seed, path):
