@@ -25,7 +25,7 @@ def world(design: Design = upstream, like: str = "neighbours", folios: int = 0, 
         sizes[FIXED_PAGES] = fixed + 1
     with scope({**design.bindings(), **sizes}):
         m, _ = allocate(realise(Machine, {}))
-        running.thread, running.judged = 0, ""
+        running.thread, running.excused = 0, frozenset()
         yield World(Setup(m), folios)
 
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from septum.check import tokens
 from septum.check.deadline import Clock, deadline
+from septum.check.excepted import Aside, aside
 from septum.check.kept import KeptVerdict
 from septum.check.loading import load
+from septum.check.onward import every_violation
 from septum.check.races import race_at, racing_trace, sites_said
 from septum.check.result import Counterexample, Result, Verdict
 from septum.check.search import Search
@@ -28,7 +30,7 @@ from septum.lang.errors import ModelError, OutOfTime, UserError
 from septum.lang.memory import BOUND_MET, memory_sizes
 from septum.lang.model import Model, Scenario
 from septum.lang.paths import shown_path
-from septum.lang.processes import Witness, property_of
+from septum.lang.processes import Witness
 from septum.lang.types import scope
 from septum.progress.livelock import Livelock, find_livelock
 from septum.scenarios.inject import failure_number
@@ -80,6 +82,8 @@ def check(
     store_buffer: int | None = None,
     inject: str = "",
     fresh: bool = True,
+    excepted: Sequence[str] = (),
+    keep_going: bool = False,
 ) -> Result:
     """Explores one scenario of a design; the Result says what came out.
 
@@ -91,7 +95,8 @@ def check(
     What was explored to the end before is explored again only where `fresh`, or a budget of memory or states, asks for it. Then
     it is searched for fair cycles with `livelocks`, or where `property` is progress. With `races` steps are watched for those
     that another thread may come into, unless another property is judged alone; both under the `memory` "sc". Under "x86-tso"
-    `store_buffer` stores of a thread may wait (default: what the model says, or 4). UserError for what cannot be used.
+    `store_buffer` stores of a thread may wait (default: what the model says, or 4). `excepted` are clauses that are set aside;
+    with `keep_going` violations at other places are looked for behind the first. UserError for what cannot be used.
     """
     _check_reductions(reduce)
     buffers, began = memory_sizes(memory, store_buffer), Clock(budget.seconds)
@@ -107,15 +112,12 @@ def check(
             engine = "python" if lacks else engine
             _check_judged(property, livelocks, bool(buffers), engine == "python", lacks)
             built, threads = build(model, chosen, sizes, property), threads or os.cpu_count() or 1
-            watching = _watching(property, races) if engine == "c" and not buffers else Watching.NOTHING
-            if property and not judges(built, property):
-                why = f"nothing that it runs belongs to {property}"
-                return Result(model.name, scenario, Verdict.VACUOUS, reason=why, engine=engine)
-            one = _Check(built, sizes, budget, began, engine, threads, reduce, progress, resume, notice, livelocks, watching)
-            result = one.result() if fresh else one.kept_or_explored()
+            watch = _watching(property, races) if engine == "c" and not buffers else Watching.NOTHING
+            one = _Check(built, sizes, budget, began, engine, threads, reduce, progress, resume, notice, livelocks, watch, fresh)
+            result = one.verdict(excepted, keep_going)
             return replace(result, reason=result.reason or NO_COMPILER) if lacks else result
     except OutOfTime:
-        name = design if isinstance(design, str) else design.name
+        name = design.name if isinstance(design, Model) else design
         return Result(name, scenario, Verdict.INCOMPLETE, reason=REASONS[Outcome.OUT_OF_TIME], engine=engine)
 
 
@@ -163,7 +165,9 @@ class _Check:
         notice: Notice | None,
         livelocks: bool,
         watching: Watching,
+        fresh: bool,
     ) -> None:
+        self.unexcepted, self.fresh, self.aside = built, fresh, Aside({})
         self.built, self.sizes, self.whole, self.clock, self.engine = built, dict(sizes), budget, clock, engine
         self.threads, self.reduce, self.progress = threads, reduce, progress
         self.resume, self.notice, self.livelocks, self.watching = resume, notice, livelocks, watching
@@ -173,11 +177,25 @@ class _Check:
         """What is left of it: all searches of a check share its time."""
         return replace(self.whole, seconds=self.clock.left)
 
+    def verdict(self, excepted: Sequence[str], keep_going: bool) -> Result:
+        """Of a property to which nothing belongs that runs, there is none."""
+        built = self.built
+        if built.judged and not judges(built, built.judged):
+            why = f"nothing that it runs belongs to {built.judged}"
+            return Result(built.model.name, built.scenario.name, Verdict.VACUOUS, reason=why, engine=self.engine)
+        named = aside(built, excepted)
+        return every_violation(built, named, self.checked) if keep_going else self.checked(named)
+
+    def checked(self, aside: Aside) -> Result:
+        """The verdict of the build with this set aside, kept or explored."""
+        self.aside, self.built = aside, aside.of(self.unexcepted)
+        return self.result() if self.fresh else self.kept_or_explored()
+
     def kept_or_explored(self) -> Result:
         if self.engine == "python" or self.resume or self.whole.bytes or self.whole.states:
             return self.result()
         with scope(self.built.bindings):
-            verdict = KeptVerdict(self.built, self.sizes, self.reduce, self.watching, self.livelocks)
+            verdict = KeptVerdict(self.built, self.sizes, self.reduce, self.watching, self.livelocks, self.aside)
             found = verdict.find()
             return verdict.keep(self.result()) if found is None else found
 
@@ -249,7 +267,7 @@ class _Check:
             self.built.initial, len(self.built.threads), daemons=self.built.daemons, workers=workers,
             budget=self.budget, max_depth=max_depth, **{name: name in reduce for name in REDUCTIONS},
             progress=self.progress, directory=spill_directory(), checkpoint=checkpoint, resumed=self._tell, watching=watching,
-            better=lambda: self.built.better(watched),
+            deadlocks=self.built.deadlocks, better=lambda: self.built.better(watched),
         )  # fmt: skip
         if found.outcome in BROKEN and not found.traced and "symmetry" in reduce:
             again = self._explore(reduce - {"symmetry"}, workers, found.depth + 1)
@@ -268,9 +286,9 @@ class _Check:
         if not found.traced or race_at(self.built, schedule) is None:
             return self._summary(found, Verdict.VIOLATED, RACE, sites_said(self.built, found.race), reason=NO_SCHEDULE)
         replayed = racing_trace(self.built, schedule)
-        token = tokens.write(self.built, schedule, self.sizes, False, Path("."), race=True)
         of = replayed.trace
-        counterexample = Counterexample(of.steps, of.threads, token, proved or not fused, race=replayed.race)
+        token = tokens.write(self.built, schedule, self.sizes, False, Path("."), race=True, excepted=of.passed)
+        counterexample = Counterexample(of.steps, of.threads, token, proved or not fused, race=replayed.race, behind=of.behind)
         result = self._summary(found, Verdict.VIOLATED, of.property, of.clause, counterexample=counterexample)
         return replace(result, depth=len(of.steps))
 
@@ -285,8 +303,10 @@ class _Check:
         if not lasso.traced:
             return self._summary(found, Verdict.VIOLATED, PROGRESS, "progress: threads go round for ever", reason=NO_SCHEDULE)
         replayed = trace(self.built, lasso.schedule, loop=lasso.loop)
-        token = tokens.write(self.built, lasso.schedule, self.sizes, False, Path("."), lasso.loop)
-        counterexample = Counterexample(replayed.steps, replayed.threads, token, lasso.shortest, lasso.loop)
+        token = tokens.write(self.built, lasso.schedule, self.sizes, False, Path("."), lasso.loop, excepted=replayed.passed)
+        counterexample = Counterexample(
+            replayed.steps, replayed.threads, token, lasso.shortest, lasso.loop, behind=replayed.behind
+        )
         result = self._summary(found, Verdict.VIOLATED, replayed.property, replayed.clause, counterexample=counterexample)
         return replace(result, depth=len(replayed.steps))
 
@@ -304,8 +324,8 @@ class _Check:
         """
         if found.failure is None:
             return self._summary(found, Verdict.INCOMPLETE, reason=f"a deadlock could not be confirmed: {NO_SCHEDULE}")
-        clause = self.built.translation.sites[found.failure].message
-        return self._summary(found, Verdict.VIOLATED, property_of(clause), clause, reason=NO_SCHEDULE)
+        site = self.built.translation.sites[found.failure]
+        return self._summary(found, Verdict.VIOLATED, site.property, site.message, reason=NO_SCHEDULE, place=site.place)
 
     def _model_mistake(self, found: Exploration) -> None:
         """A step that does not end is no violation of the design but a mistake in it: UserError with the place."""
@@ -330,10 +350,11 @@ class _Check:
     def _violated(self, found: Exploration, shortest: Exploration, proved: bool) -> Result:
         schedule = shortest.schedule if self.engine == "python" else fewest_switches(self.built, shortest.schedule)
         replayed: Trace = trace(self.built, schedule, End.DEADLOCK if shortest.outcome is Outcome.DEADLOCK else End.VIOLATION)
-        token = tokens.write(self.built, schedule, self.sizes, shortest.outcome is Outcome.DEADLOCK, Path("."))
-        counterexample = Counterexample(replayed.steps, replayed.threads, token, proved)
+        stuck = shortest.outcome is Outcome.DEADLOCK
+        token = tokens.write(self.built, schedule, self.sizes, stuck, Path("."), excepted=replayed.passed)
+        counterexample = Counterexample(replayed.steps, replayed.threads, token, proved, behind=replayed.behind)
         result = self._summary(found, Verdict.VIOLATED, replayed.property, replayed.clause, counterexample=counterexample)
-        return replace(result, depth=len(replayed.steps))
+        return replace(result, depth=len(replayed.steps), place=replayed.place)
 
     def _summary(self, found: Exploration, verdict: Verdict, property: str = "", clause: str = "", **more: Any) -> Result:
         return Result(
@@ -342,7 +363,8 @@ class _Check:
             depth=found.depth, seconds=found.seconds, collision=found.collision_chance, engine=self.engine, scope=self._scope(),
             witnesses=self._witnesses(found), events=self._events(found), unexecuted=self._unexecuted(found),
             file=shown_path(str(self.built.model.file or "")) if self.built.model.file else "",
-            store_buffer=self.built.translation.stores, bound_met=self._reached(found, BOUND_MET), **more,
+            store_buffer=self.built.translation.stores, bound_met=self._reached(found, BOUND_MET),
+            excepted=self.aside.became(self.built, found), **more,
         )  # fmt: skip
 
     def _scope(self) -> dict[str, int]:

@@ -7,6 +7,7 @@ from septum.check.loading import designs, load, sides
 from septum.check.races import racing_trace
 from septum.check.result import Counterexample, Result, Verdict
 from septum.check.trace import End, trace
+from septum.check.versions import patch_applied
 from septum.explore.build import ASSERTS, DEADLOCK, PROGRESS, RACE, Build, build
 from septum.lang.errors import EnginesDisagree, UserError
 from septum.lang.model import Model
@@ -15,6 +16,7 @@ from septum.lang.model import Model
 def explain(token: str, design: str = "") -> Result:
     """Replays a counterexample from its token in the Python engine; UserError where the token belongs to something else."""
     read = tokens.read(token)
+    _check_patch(read)
     for name in [design] if design else [*designs(), *sides()]:
         model = load(name)
         if design or tokens.name_hash(model.name) == read.design:
@@ -25,7 +27,16 @@ def explain(token: str, design: str = "") -> Result:
 def schedule_of(model: Model, token: str) -> tuple[Build, tokens.Schedule]:
     """The scenario that a token was made for, and the schedule; UserError where the token is not one of the model."""
     read = tokens.read(token)
+    _check_patch(read)
     return _built(model, read), read.schedule
+
+
+def _check_patch(read: tokens.Token) -> None:
+    name, applied = patch_applied()
+    if read.patch and not applied:
+        raise UserError("the token was made of a model with a patch, and needs it: septum explain TOKEN DESIGN --patch FILE")
+    if read.patch != applied:
+        raise UserError(f"the token was made {'with another patch than' if read.patch else 'without'} {name}")
 
 
 def _built(model: Model, read: tokens.Token) -> Build:
@@ -33,9 +44,11 @@ def _built(model: Model, read: tokens.Token) -> Build:
     if scenario is None or tokens.name_hash(model.name) != read.design:
         raise UserError(f"the token is not one of {model.name}; name the design that it was made for")
     built = build(model, scenario, read.sizes, _judged(model, read))
-    if tokens.digest(built) != read.digest:
+    sites = built.translation.sites
+    known = all(one < len(sites) and sites[one].is_assertion for one in read.excepted)
+    if tokens.digest(built) != read.digest or not known:
         raise UserError(f"the token was made with another version of {model.name} or of the model; check again for a new one")
-    return built
+    return built.setting_aside(read.excepted)
 
 
 def _explained(model: Model, read: tokens.Token, token: str) -> Result:
@@ -47,7 +60,7 @@ def _explained(model: Model, read: tokens.Token, token: str) -> Result:
     except EnginesDisagree as error:  # the check that wrote a token has replayed it: this is one that nobody wrote
         raise UserError(f"the token does not end as it claims: {error}") from None
     race = racing.race if racing else None
-    counterexample = Counterexample(found.steps, found.threads, token, None, read.loop, race)
+    counterexample = Counterexample(found.steps, found.threads, token, None, read.loop, race, found.behind)
     return Result(
         model.name,
         built.scenario.name,
@@ -55,6 +68,7 @@ def _explained(model: Model, read: tokens.Token, token: str) -> Result:
         found.property,
         found.clause,
         depth=len(found.steps),
+        place=found.place,
         counterexample=counterexample,
         engine="python",
     )

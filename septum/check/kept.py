@@ -17,9 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from septum.check import tokens
+from septum.check.excepted import Aside
 from septum.check.races import racing_trace
-from septum.check.result import Counterexample, Result, Verdict
+from septum.check.result import Counterexample, Excepted, Result, Verdict
 from septum.check.trace import End, trace
+from septum.check.versions import patch_applied
 from septum.explore.build import Build
 from septum.explore.watching import Watching
 from septum.lang.errors import EnginesDisagree
@@ -29,7 +31,7 @@ from septum.translate.compile import build_command
 
 PACKAGE = Path(__file__).parents[1]
 FIELDS = ("property", "clause", "reason", "states", "transitions", "depth", "seconds", "collision", "witnesses", "events",
-          "unexecuted", "store_buffer", "bound_met")  # fmt: skip
+          "unexecuted", "store_buffer", "bound_met", "place")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class KeptVerdict:
     reduce: frozenset[str]
     watching: Watching
     livelocks: bool
+    aside: Aside
 
     @functools.cached_property
     def key(self) -> str:
@@ -54,6 +57,7 @@ class KeptVerdict:
         tables = built.tables()
         parts = (
             package_digest(), sys.version, build_command(), of.code, built.world, threads, sorted(built.ignored), built.judged,
+            patch_applied(), built.deadlocks, [(name, sorted(sites)) for name, sites in self.aside.sites.items()],
             built.model.name, built.scenario.name, str(built.model.file), [(one.name, one.value) for one in built.sizes],
             sorted(self.sizes.items()), sorted(self.reduce), self.watching.value, self.livelocks,
             list(of.sites), list(of.named), list(of.covered_lines), names, [one.name for one in built.scenario.witnesses],
@@ -77,6 +81,7 @@ class KeptVerdict:
         if result.verdict in (Verdict.HOLDS, Verdict.VACUOUS) or (found and found.shortest):
             said: dict[str, Any] = {name: getattr(result, name) for name in FIELDS}
             said |= {"key": self.key, "verdict": str(result.verdict), "found": _said(found) if found else None}
+            said["excepted"] = [[one.clause, one.failed, one.ended] for one in result.excepted]
             keep(self._name, json.dumps(said).encode())
         return result
 
@@ -87,10 +92,12 @@ class KeptVerdict:
     def _result(self, said: Mapping[str, Any]) -> Result:
         values = {name: said[name] for name in FIELDS} | {name: tuple(said[name]) for name in ("events", "unexecuted")}
         found = self._replayed(said["found"], values) if said["found"] else None
+        excepted = tuple(Excepted(clause, tuple(failed), tuple(ended)) for clause, failed, ended in said["excepted"])
         model, sizes = self.built.model, {size.name: size.value for size in self.built.sizes}
         return Result(
             model.name, self.built.scenario.name, Verdict(said["verdict"]), scope=sizes,
-            file=shown_path(str(model.file)) if model.file else "", kept=True, counterexample=found, **values,
+            file=shown_path(str(model.file)) if model.file else "", kept=True, counterexample=found,
+            excepted=excepted, **values,
         )  # fmt: skip
 
     def _replayed(self, said: Mapping[str, Any], values: Mapping[str, Any]) -> Counterexample:
@@ -98,11 +105,12 @@ class KeptVerdict:
         schedule = tuple((thread, choice) for thread, choice in said["schedule"])
         end, loop = End.DEADLOCK if said["deadlock"] else End.VIOLATION, said["loop"]
         racing = racing_trace(self.built, schedule) if said["race"] else None
-        found = racing.trace if racing else trace(self.built, schedule, end, loop)
+        found, race = (racing.trace, racing.race) if racing else (trace(self.built, schedule, end, loop), None)
         if (found.property, found.clause, len(found.steps)) != (values["property"], values["clause"], values["depth"]):
             raise EnginesDisagree("a kept schedule ends otherwise")
-        token = tokens.write(self.built, schedule, dict(self.sizes), said["deadlock"], Path("."), loop, said["race"])
-        return Counterexample(found.steps, found.threads, token, True, loop, racing.race if racing else None)
+        kinds = said["deadlock"], Path("."), loop, said["race"]
+        token = tokens.write(self.built, schedule, dict(self.sizes), *kinds, excepted=found.passed)
+        return Counterexample(found.steps, found.threads, token, True, loop, race, found.behind)
 
 
 def _said(found: Counterexample) -> dict[str, Any]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import builtins
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+
+from septum.check.versions import patch_applied
 
 
 class Verdict(StrEnum):
@@ -123,7 +125,8 @@ class Counterexample:
     """A schedule to a violation. `shortest` is False where no shorter one was looked for to the end, None in a replay.
 
     With `race`, they lead to where the two threads stand whose next steps race. With `loop`, the steps from that index on lead
-    back to the state before them, and may go round for ever; the way to the loop is the shortest.
+    back to the state before them, and may go round for ever; the way to the loop is the shortest. `behind` are the clauses, each
+    with its place, that failed on the way and are set aside.
     """
 
     steps: tuple[Step, ...]
@@ -132,6 +135,19 @@ class Counterexample:
     shortest: bool | None = True
     loop: int | None = None
     race: Race | None = None
+    behind: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Excepted:
+    """A clause that is set aside, as it was named, and the places ("file:line") at which it failed.
+
+    At those that are in `ended` schedules ended, as nothing goes on behind a failed `assert` of a process.
+    """
+
+    clause: str
+    failed: tuple[str, ...] = ()
+    ended: tuple[str, ...] = ()
 
 
 denied: list[Result] = []
@@ -146,7 +162,9 @@ class Result:
     it was reached, `events` are all that were; `scope` are the sizes of the world by name; `unexecuted` are lines of
     `file`, the design's, that no schedule ran; `collision` is the chance that a fingerprint collision hid a state; `kept`: an
     earlier check of the same has explored it. Under x86-tso `store_buffer` is how many stores of a thread may wait, else 0;
-    `bound_met`: one more would have, and what it leads to was not explored.
+    `bound_met`: one more would have, and what it leads to was not explored. `place` is where it broke ("file:line"), `excepted`
+    what was set aside. Of a check that kept going, `others` are violations at other places, and `further` says how many more
+    there are, None where not all were looked for: then `reason` says why. `patch` is how a patch of the model was named.
     """
 
     design: str
@@ -170,6 +188,15 @@ class Result:
     counterexample: Counterexample | None = None
     store_buffer: int = 0
     bound_met: bool = False
+    place: str = ""
+    excepted: tuple[Excepted, ...] = ()
+    others: tuple[Result, ...] = ()
+    further: int | None = 0
+    patch: str = field(default_factory=lambda: patch_applied()[0])
+
+    def each(self) -> tuple[Result, ...]:
+        """A Result for every violation that was found."""
+        return (replace(self, others=()), *(replace(one, design=self.design) for one in self.others))
 
     @builtins.property  # the field `property` hides the decorator here
     def holds(self) -> bool:

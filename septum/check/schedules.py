@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 
-from septum.check import tokens
+from septum.check.excepted import aside
+from septum.check.explain import schedule_of
 from septum.check.loading import load
 from septum.check.result import Result
 from septum.check.stuck import stuck
@@ -22,8 +23,7 @@ def schedule(model: Model, result: Result, sizes: Mapping[str, int]) -> tuple[Bu
     """The counterexample of a result, or else a run of its scenario to the end with as many of its witnesses as can be had."""
     scenario = next(one for one in model.scenarios if one.name == result.scenario)
     if result.counterexample:
-        read = tokens.read(result.counterexample.token)
-        return build(model, scenario, read.sizes), read.schedule
+        return schedule_of(model, result.counterexample.token)
     built = build(model, scenario, sizes)
     best: tuple[int, Schedule] = (-1, ())
     with scope(built.bindings):
@@ -53,15 +53,20 @@ def _run(built: Build, rng: random.Random) -> tuple[int, Schedule]:
 
 
 def follow(
-    design: str, scenario: str, schedule: Sequence[tuple[str, Sequence[int]]], sizes: Mapping[str, int] | None = None
+    design: str,
+    scenario: str,
+    schedule: Sequence[tuple[str, Sequence[int]]],
+    sizes: Mapping[str, int] | None = None,
+    excepted: Sequence[str] = (),
 ) -> None:
     """Takes the steps of a schedule in the Python engine: who runs, by name, and the choice of each of its steps.
 
     AssertionError, with the clause, where one fails or a property does not hold; a deadlock at its end is one too. A step that
-    cannot be taken, as the design has changed since, is left out.
+    cannot be taken, as the design has changed since, is left out. Clauses that are `excepted` do not count.
     """
     model = load(design)
     built = build(model, next(one for one in model.scenarios if one.name == scenario), sizes)
+    built = aside(built, excepted).of(built)
     with scope(built.bindings):
         engine, names = built.engine(), [thread.name for thread in built.threads]
         for thread, choices in schedule:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 from septum.check.stuck import stuck
-from septum.check.trace import at_rest, first_failure
+from septum.check.trace import at_rest, first_failure, is_excused
 from septum.explore.build import Build
-from septum.explore.explore import POLL_SECONDS, Budget, Exploration, Outcome, Progress
-from septum.lang.engine import OUT_OF_RANGE, Engine, Status
-from septum.lang.processes import property_of
+from septum.explore.explore import ENDED_THERE, POLL_SECONDS, WENT_ON, Budget, Exploration, Outcome, Progress
+from septum.lang.engine import Engine, Status
+from septum.lang.processes import Place
 
 Path = tuple[tuple[int, int], ...]
 
@@ -23,6 +24,7 @@ class Search:
         self.began = self.told = time.monotonic()
         self.states = {build.engine().state()}
         self.transitions = self.depth = self.final = self.witnesses = 0
+        self.covered, self.deadlocked = Counter[Place](), False
         self.level: list[Path] = [()]
         self.following: list[Path] = []
 
@@ -50,13 +52,15 @@ class Search:
         engine = self._replay(path)
         moves = list(self._moves(engine))
         if self._is_stuck(engine, {thread for thread, _ in moves}):
-            return Outcome.DEADLOCK, path
+            if self.build.deadlocks:
+                return Outcome.DEADLOCK, path
+            self.deadlocked = True
         self.final += not moves and all(actor.ended for actor in engine.threads)
         for number, move in enumerate(moves):
             engine = engine if number == 0 else self._replay(path)
             status = engine.step(*move)
             if status is Status.FAILED:
-                if self._counts(engine):
+                if not self._is_excused(engine):
                     self.depth += 1
                     return Outcome.VIOLATED, (*path, move)
                 continue
@@ -84,26 +88,38 @@ class Search:
         self.transitions += 1
         for witness in engine.reached:
             self.witnesses |= 1 << self.build.translation.witnesses.index(witness)
+        self._note(engine)
         state = engine.state()
         new = state not in self.states
         self.states.add(state)
         return new
 
     def _failure(self, engine: Engine) -> bool:
-        return first_failure(self.build, engine, at_rest(engine)) is not None
+        failure = first_failure(self.build, engine, at_rest(engine))
+        self._note(engine)
+        return failure is not None
 
-    def _counts(self, engine: Engine) -> bool:
+    def _is_excused(self, engine: Engine) -> bool:
+        """Whether the failure of a step is not judged, so that the schedule only ends there."""
         assert engine.failure
-        wanted = {property_of(site.message) for n, site in enumerate(self.build.translation.sites) if n not in self.build.ignored}
-        if engine.failure.kind == OUT_OF_RANGE:
-            return True
-        return not self.build.ignored or property_of(engine.failure.clause) in wanted
+        excused = is_excused(self.build, engine.failure)
+        if excused:
+            self.covered[(engine.failure.file, engine.failure.line)] |= ENDED_THERE
+        self._note(engine)
+        return excused
+
+    def _note(self, engine: Engine) -> None:
+        """What of the excused failed, so that the run went on."""
+        for place in engine.passed:
+            self.covered[place] |= WENT_ON
+        engine.passed.clear()
 
     def _replay(self, path: Path) -> Engine:
         engine = self.build.engine()
         for thread, choice in path:
             engine.step(thread, choice)
         engine.reached.clear()
+        engine.passed.clear()
         return engine
 
     def _out_of_budget(self) -> Outcome | None:
@@ -126,5 +142,11 @@ class Search:
         return Exploration(
             outcome, None, len(self.states), self.transitions, self.depth, self.final,
             time.monotonic() - self.began, self._bytes(),
-            self.witnesses, schedule, True, b"",
+            self.witnesses, schedule, True, bytes(self._marks()), deadlocked=self.deadlocked,
         )  # fmt: skip
+
+    def _marks(self) -> Iterator[int]:
+        """Every line is said to have run: here nobody counts them."""
+        of, ignored = self.build.translation, self.build.ignored
+        yield from (1 for _ in of.covered_lines)
+        yield from (self.covered[(site.file, site.line)] * (number in ignored) for number, site in enumerate(of.sites))

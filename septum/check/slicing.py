@@ -31,7 +31,7 @@ class Watched:
         m, memory = allocate(noted(build.model.world, self.recorder.note))
         memory[: len(build.world)] = build.world[: len(memory)]
         self.engine = Engine(build.translation, build.threads, (m, memory), build.buffered)
-        self.engine.judged = build.judged
+        self.engine.excused = build.excused
         self.recorder.memory, self.recorder.base = memory, ctypes.addressof(m)
         self.threads: list[int] = []
         self.asked: list[Node] = []  # what each step waited for; of how many ways it has, none

@@ -12,9 +12,11 @@ import binascii
 import hashlib
 import re
 import zlib
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from septum.check.versions import patch_applied
 from septum.explore.build import Build
 from septum.lang.errors import UserError
 from septum.lang.types import Size
@@ -23,7 +25,7 @@ from septum.lang.whole import write_whole
 LONGEST, LARGEST_FILE = 80, 1 << 24
 VERSION = "s2"
 CHECK, NAMES, DIGEST, LOOP_BYTES = 4, 4, 4, 4
-DEADLOCKS, SIZES, JUDGED, LOOPS, RACES, EVENTS = 1, 2, 4, 8, 16, 32
+DEADLOCKS, SIZES, JUDGED, LOOPS, RACES, EVENTS, EXCEPTS, PATCHED = 1, 2, 4, 8, 16, 32, 64, 128
 MOST_THREADS, CHOICE_BYTES = 32, 4
 SIZE = re.compile(r"([A-Za-z_][A-Za-z_0-9]{0,63})=(0|[1-9][0-9]{0,8})")
 
@@ -34,8 +36,10 @@ Schedule = tuple[tuple[int, int], ...]
 class Token:
     """What a word says: hashes of names and code, sizes that were overridden, how the schedule ends, the schedule.
 
-    `judged` is the hash of the one property that was judged, or nothing. `loop` is the step from which the schedule goes round
-    for ever, if it does. With `race` it leads to where two next steps race, with `event` its last step reaches an event.
+    `judged` is the hash of the one property that was judged, or nothing; `excepted` are the sites, by number, that are set aside
+    and behind which the schedule goes on; `patch` is the hash of the patch that the model had, or nothing. `loop` is the step
+    from which it goes round for ever, if it does. With `race` it leads to where two next steps race, with `event` its last step
+    reaches an event.
     """
 
     design: bytes
@@ -48,6 +52,8 @@ class Token:
     loop: int | None = None
     race: bool = False
     event: bool = False
+    excepted: tuple[int, ...] = ()
+    patch: bytes = b""
 
 
 def name_hash(name: str) -> bytes:
@@ -73,11 +79,12 @@ def write(
     loop: int | None = None,
     race: bool = False,
     event: bool = False,
+    excepted: Collection[int] = (),
 ) -> str:
     """A word of at most 80 characters, or the name of a file in `directory`."""
-    loops = loop is not None
+    loops, patch = loop is not None, patch_applied()[1]
     kinds = DEADLOCKS * deadlock | LOOPS * loops | RACES * race | EVENTS * event
-    flags = bytes([kinds | SIZES * bool(sizes) | JUDGED * bool(build.judged)])
+    flags = bytes([kinds | SIZES * bool(sizes) | JUDGED * bool(build.judged) | EXCEPTS * bool(excepted) | PATCHED * bool(patch)])
     packed = (
         name_hash(build.model.name)
         + name_hash(build.scenario.name)
@@ -86,6 +93,8 @@ def write(
         + (name_hash(build.judged) if build.judged else b"")
         + (",".join(f"{name}={value}" for name, value in sizes.items()).encode() + b"\0" if sizes else b"")
         + (b"" if loop is None else loop.to_bytes(LOOP_BYTES, "big"))
+        + (b"".join(map(_number, [len(excepted), *sorted(excepted)])) if excepted else b"")
+        + patch
         + _packed(schedule)
     )
     word = _spelled(packed)
@@ -158,16 +167,20 @@ def _token(packed: bytes) -> Token:
     """ValueError for what no septum writes."""
     rest = _Bytes(packed)
     names, made_of, [flags] = rest.take(NAMES), rest.take(DIGEST), rest.take(1)
-    if flags >= 2 * EVENTS or (flags & (DEADLOCKS | LOOPS | RACES | EVENTS)).bit_count() > 1:
+    if (flags & (DEADLOCKS | LOOPS | RACES | EVENTS)).bit_count() > 1:
         raise ValueError("no such end")
     judged = rest.take(2) if flags & JUDGED else b""
     sizes = _sizes(rest.take_text()) if flags & SIZES else {}
     loop = int.from_bytes(rest.take(LOOP_BYTES), "big") if flags & LOOPS else None
+    excepted = tuple(_choice(rest) for _ in range(_choice(rest))) if flags & EXCEPTS else ()
+    if flags & EXCEPTS and (not excepted or sorted({*excepted}) != [*excepted]):
+        raise ValueError("no such sites")
+    patch = rest.take(2) if flags & PATCHED else b""
     schedule = _unpacked(rest)
     if loop is not None and loop >= len(schedule):
         raise ValueError("no step of the schedule is in the loop")
-    return Token(names[:2], names[2:], made_of, sizes, bool(flags & DEADLOCKS), judged, schedule, loop, bool(flags & RACES),
-                 bool(flags & EVENTS))  # fmt: skip
+    ends = bool(flags & RACES), bool(flags & EVENTS)
+    return Token(names[:2], names[2:], made_of, sizes, bool(flags & DEADLOCKS), judged, schedule, loop, *ends, excepted, patch)
 
 
 def _sizes(text: str) -> dict[str, int]:

@@ -17,7 +17,7 @@ from septum.check.stuck import deadlock_clause, stuck
 from septum.explore.build import DEADLOCK, PROGRESS, Build
 from septum.host.locks import Lock
 from septum.kvm.replacing import replaced
-from septum.lang.engine import Engine, Failure, Status
+from septum.lang.engine import OUT_OF_RANGE, Engine, Failure, Status
 from septum.lang.errors import EnginesDisagree
 from septum.lang.paths import shown_path
 from septum.lang.places import Places
@@ -34,12 +34,18 @@ MEMORY = Call("memory", "", 0, "")
 
 @dataclass(frozen=True)
 class Trace:
-    """A replayed schedule: its steps, where the threads stand, and what broke."""
+    """A replayed schedule: its steps, where the threads stand, and what broke, at which place ("file:line").
+
+    `passed` are the sites behind which it went on, as they are excepted; `behind` says them, each with its place.
+    """
 
     steps: tuple[Step, ...]
     threads: tuple[Standing, ...]
     property: str
     clause: str
+    place: str = ""
+    passed: frozenset[int] = frozenset()
+    behind: tuple[str, ...] = ()
 
 
 class End(Enum):
@@ -55,7 +61,10 @@ def trace(build: Build, schedule: Schedule, end: End = End.VIOLATION, loop: int 
     """Replays a schedule that ends so, or goes round for ever from step `loop` on; EnginesDisagree if it does not."""
     with scope(build.bindings):
         replay = Replay(build)
-        return replay.run(schedule, end) if loop is None else replay.go_round(schedule, loop)
+        found = replay.run(schedule, end) if loop is None else replay.go_round(schedule, loop)
+        passed = gone_behind(build, replay.engine)
+        behind = tuple(f"{site.message} ({site.place})" for n, site in enumerate(build.translation.sites) if n in passed)
+        return replace(found, place=replay.place, passed=passed, behind=behind)
 
 
 def first_failure(build: Build, engine: Engine, at_rest: bool) -> Failure | None:
@@ -63,9 +72,15 @@ def first_failure(build: Build, engine: Engine, at_rest: bool) -> Failure | None
     for one in build.model.properties:
         if one.check and (at_rest or not one.at_rest):
             failure = engine.assess(one.check)
-            if failure and not _ignored(build, failure):
+            if failure and not is_excused(build, failure):
                 return failure
     return None
+
+
+def gone_behind(build: Build, engine: Engine) -> frozenset[int]:
+    """The excepted sites that failed so far in a run."""
+    sites = build.translation.sites
+    return frozenset(one for one in build.excepted if (sites[one].file, sites[one].line) in engine.passed)
 
 
 def at_rest(engine: Engine) -> bool:
@@ -74,10 +89,9 @@ def at_rest(engine: Engine) -> bool:
     return not pending and all(actor.ended or actor.thread.daemon for actor in engine.threads)
 
 
-def _ignored(build: Build, failure: Failure) -> bool:
-    return any(
-        (s.file, s.line) == (failure.file, failure.line) for n, s in enumerate(build.translation.sites) if n in build.ignored
-    )
+def is_excused(build: Build, failure: Failure) -> bool:
+    """Whether what failed is not judged; a value out of range always is."""
+    return failure.kind != OUT_OF_RANGE and (failure.file, failure.line) in build.excused.places
 
 
 def marked(steps: Sequence[Step], *found: Slice) -> tuple[Step, ...]:
@@ -102,6 +116,7 @@ class Replay:
         self.build, self.watched = build, Watched(build)
         self.engine, self.recorder, self.places = self.watched.engine, self.watched.recorder, self.watched.places
         self.locks = list(self.places.structs(Lock))
+        self.place = ""
         put = replaced(build.bindings).items()
         self.instead = {(new.__name__, shown_path(new.__code__.co_filename)): old.__name__ for new, old in put}
 
@@ -115,6 +130,7 @@ class Replay:
         if failure is None:
             with self.recorder.watching(len(steps)):
                 failure = first_failure(self.build, self.engine, at_rest(self.engine))
+        self.place = f"{failure.file}:{failure.line}" if failure else ""
         if (failure is None) is (end is End.VIOLATION) or (end is End.DEADLOCK and not stuck(self.build, self.engine)):
             raise EnginesDisagree(f"{self.build.scenario.name}: the schedule ends without {end.value} in the Python engine")
         standing = tuple(self.standing(number) for number in range(len(self.engine.threads)))
@@ -187,7 +203,7 @@ class Replay:
         if status is Status.BLOCKED:
             raise EnginesDisagree(f"{name}: {self.engine.threads[thread].thread.name} is blocked in the Python engine")
         failure = self.engine.failure if status is Status.FAILED else None
-        if failure and _ignored(self.build, failure):
+        if failure and is_excused(self.build, failure):
             raise EnginesDisagree(f"{name}: {failure.clause}, which is not judged, in the Python engine")
         stored = self._waiting(thread)[len(waiting) :] if not takes else ()
         changes = (*self.changes(before, self.engine.world()), *stored)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,6 +12,18 @@ from septum.lang.model import Model
 PACKAGE = Path(__file__).parents[1]
 ROOMS = ("lang", "host", "tdx", "kvm", "scenarios", "properties")
 DIGITS = 12
+
+PATCH = PACKAGE / "applied.patch"
+"""The patch of a copy of septum whose model has one (cli/patched): how it was named, in a line, then its text."""
+
+
+@functools.cache
+def patch_applied() -> tuple[str, bytes]:
+    """How the patch of the model was named, and two bytes that tell it from others; "" and none without one."""
+    if not PATCH.is_file():
+        return "", b""
+    name, _, text = PATCH.read_text(encoding="utf-8").partition("\n")
+    return name, hashlib.sha256(text.encode()).digest()[:2]
 
 
 def model_version() -> str:

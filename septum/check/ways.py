@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -48,7 +47,7 @@ def way_to(
 
 def messages(built: Build, clause: str) -> frozenset[str]:
     """The messages of assertions, as they are written in the source, that may be this clause; none for what is no assertion."""
-    return frozenset(site.message for site in built.translation.sites if site.is_assertion and _says(site.message, clause))
+    return frozenset(site.message for site in built.translation.sites if site.is_assertion and site.says(clause))
 
 
 def can_fail(built: Build, messages: frozenset[str], budget: Budget = Budget(), progress: Watch | None = None) -> bool | None:
@@ -64,12 +63,6 @@ def can_fail(built: Build, messages: frozenset[str], budget: Budget = Budget(), 
         found = _explored(replace(built, ignored=others), True, os.cpu_count() or 1, budget, progress)
     fails = found.outcome is Outcome.VIOLATED and built.translation.sites[found.failure or 0].message in messages
     return True if fails else False if found.outcome is Outcome.COMPLETE else None
-
-
-def _says(message: str, clause: str) -> bool:
-    """Whether a message, with holes for values, may be this clause."""
-    parts = (re.escape(part) for part in re.split(r"\{[^}]*\}", message))
-    return re.fullmatch(".*".join(parts), clause, re.DOTALL) is not None
 
 
 def _explored(built: Build, fused: bool, workers: int, budget: Budget, progress: Watch | None, max_depth: int = 0) -> Exploration:

@@ -77,7 +77,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str] | None) -> int:
     try:
-        status = app.main(args=None if arguments is None else list(arguments), prog_name="septum", standalone_mode=False)
+        given = list(sys.argv[1:] if arguments is None else arguments)
+        status = app.main(args=given, prog_name="septum", standalone_mode=False, obj=tuple(given))
     except click.ClickException as error:
         error.show()
         return BAD_INPUT

@@ -13,6 +13,7 @@ from septum.check.result import Result
 from septum.cli import names
 from septum.cli.output import colour, drawing_width, height, width, write, write_json
 from septum.cli.page import html_option, write_page
+from septum.cli.patched import patch_option
 from septum.cli.runs import Job
 from septum.lang.errors import UserError
 from septum.lang.whole import write_whole
@@ -58,6 +59,11 @@ NUMBER = click.IntRange(min=1)
     "--memory", type=click.Choice(["sc", "x86-tso"]), default="sc", help="How memory keeps the order of accesses (default: sc)."
 )
 @click.option("--store-buffer", metavar="N", type=NUMBER, help="How many stores of a thread may wait under x86-tso (default: 4).")
+@click.option(
+    "--except", "excepted", metavar="CLAUSE", multiple=True, help="Set this clause aside, so that what lies behind it is seen."
+)
+@patch_option
+@click.option("--keep-going", is_flag=True, help="Look for more than one violation of a scenario, each at another place.")
 @click.option("--fresh", is_flag=True, help="Explore also what was explored to the end before.")
 @click.option("--resume", is_flag=True, help="Keep each check on disk, and go on with one that was killed or ran out of budget.")
 @click.option("--json", "form", flag_value="json", help="Print one JSON document.")
@@ -231,7 +237,7 @@ def _unjudged(options: dict[str, Any]) -> str:
 def mail(results: Sequence[Result], options: dict[str, Any]) -> str:
     """The text to quote. A property that a violation of another one hides is checked alone."""
     from septum import __version__
-    from septum.check.versions import design_version, model_version
+    from septum.check.versions import design_version, model_version, patch_applied
     from septum.report import mail as letter
 
     designs = {design: design_version(names.load(design)) for design in dict.fromkeys(one.design for one in results)}
@@ -242,6 +248,9 @@ def mail(results: Sequence[Result], options: dict[str, Any]) -> str:
     named = {"scope": "scope_name"} | {name: name for name in ("property", "vcpus", "pages", "kernel", "module", "inject")}
     for name, key in named.items():
         words += [f"--{name}", str(options[key])] if options[key] else []
+    words += [word for clause in options["excepted"] for word in ("--except", clause)]
+    words += ["--patch", patch_applied()[0]] if patch_applied()[0] else []
+    words += ["--keep-going"] if options["keep_going"] else []
     words += ["--progress"] if options["livelocks"] else []
     words += ["--memory", options["memory"]] if options["memory"] != "sc" else []
     words += ["--store-buffer", str(options["store_buffer"])] if options["store_buffer"] else []
@@ -266,11 +275,9 @@ def _property_by_property(one: Result, options: dict[str, Any]) -> dict[str, str
     if one.verdict is not Verdict.VIOLATED:
         known = "not violated in what was explored" if one.verdict is Verdict.INCOMPLETE else "holds"
         return dict.fromkeys(judged, known) | unjudged
-    found = {}
+    found, once = {}, {"resume": False, "keep_going": False}
     for name in judged:
-        alone = (
-            one if name == one.property else explore(one.design, one.scenario, **{**options, "property": name, "resume": False})
-        )
+        alone = one if name == one.property else explore(one.design, one.scenario, **{**options, **once, "property": name})
         found[name] = (
             f"violated: {alone.clause.removeprefix(f'{name}: ')}" if alone.verdict is Verdict.VIOLATED else str(alone.verdict)
         )

@@ -12,6 +12,7 @@ from septum.cli import names
 from septum.cli.check import EPILOG
 from septum.cli.output import drawing_width, height, write, write_json
 from septum.cli.page import html_option, write_page
+from septum.cli.patched import patch_option
 from septum.lang.errors import UserError
 from septum.lang.whole import write_whole
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 @click.option("--perfetto", "form", flag_value="perfetto", help="Print the schedule as a trace that Perfetto opens.")
 @click.option("--pytest", "form", flag_value="pytest", help="Print a test that fails as long as the design lets this happen.")
 @click.option("--svg", metavar="FILE", help="Also draw the race as a picture.")
+@patch_option
 @html_option
 @click.pass_context
 def explain(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import difflib
+import functools
 import inspect
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from septum.explore.unit import explored
 from septum.lang import source as source_module
 from septum.lang.engine import Engine
 from septum.lang.errors import LanguageError, OutOfTime, SeptumError, UserError
+from septum.lang.excused import Excused
 from septum.lang.memory import MEMORY, STORE_BUFFER
 from septum.lang.model import Model, Scenario, Setup, Thread
 from septum.lang.paths import is_built_in, shown_path
@@ -50,8 +52,9 @@ class _Call(ctypes.Structure):
 class Build:
     """One scenario of a model under one scope; the library is compiled when it is first asked for.
 
-    `sizes` are those that its world and what it runs are made of, or that were given. A step that reaches one of the events
-    `wanted`, by their names, fails in the C engine.
+    `sizes` are those that its world and what it runs are made of, or that were given. `ignored` are the sites that are not
+    judged, as `judged` is the one property that is, or as they are `excepted`; `deadlocks`: whether these are. A step that
+    reaches one of the events `wanted`, by their names, fails in the C engine.
     """
 
     model: Model
@@ -68,7 +71,20 @@ class Build:
     _buffered: bytes = b""
     judged: str = ""
     ignored: frozenset[int] = field(default_factory=frozenset)
+    excepted: frozenset[int] = field(default_factory=frozenset)
+    deadlocks: bool = True
     wanted: frozenset[str] = field(default_factory=frozenset)
+
+    def setting_aside(self, sites: Iterable[int], deadlocks: bool = False) -> Build:
+        """The same without these sites, and, with `deadlocks`, without those."""
+        excepted = self.excepted | {*sites}
+        return replace(self, ignored=self.ignored | excepted, excepted=excepted, deadlocks=self.deadlocks and not deadlocks)
+
+    @functools.cached_property
+    def excused(self) -> Excused:
+        """The places of what is ignored."""
+        sites = self.translation.sites
+        return Excused((sites[number].file, sites[number].line) for number in self.ignored)
 
     @property
     def initial(self) -> bytes:
@@ -148,7 +164,7 @@ class Build:
     def engine(self) -> Engine:
         """A run of the same scenario in Python; use it inside of `scope(build.bindings)`."""
         engine = Engine(self.translation, self.threads, self.world, self.buffered)
-        engine.judged = self.judged
+        engine.excused = self.excused
         return engine
 
 

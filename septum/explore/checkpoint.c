@@ -138,7 +138,7 @@ static struct checkpoint describe(const struct explorer *x)
 {
 	const struct septum_run *run = x->run;
 	struct checkpoint header = {
-		.version = CHECKPOINT_VERSION, .state_size = STATE_SIZE, .coverage = COVERAGE, .progress = run->progress,
+		.version = CHECKPOINT_VERSION, .state_size = STATE_SIZE, .coverage = sizeof model_covered, .progress = run->progress,
 		.seconds = x->earlier + now() - x->began, .deeper = (uint64_t)x->deeper, .crowded = (uint64_t)x->table.crowded,
 		.slots = x->table.count, .chunks = x->log.chunks,
 	};
@@ -168,7 +168,7 @@ static int write_checkpoint(const struct explorer *x, int file)
 	struct stream to = { .file = file, .seal = begin_seal(x->run->key) };
 	struct checkpoint header = describe(x);
 
-	put(&to, model_covered, COVERAGE);
+	put(&to, model_covered, sizeof model_covered);
 	for (uint64_t number = 0; number < x->log.chunks; number++)
 		put(&to, x->log.chunk[number], CHUNK_BYTES);
 	put_table(&to, &x->table);

@@ -179,6 +179,16 @@ static inline int try_thread(struct worker *w, const struct source *from, unsign
 	return moved;
 }
 
+static void note_deadlock(struct worker *w, const struct source *at)
+{
+	const struct septum_run *run = w->explorer->run;
+
+	if (run->deadlocks_aside)
+		__atomic_store_n(&model_covered[DEADLOCKED], 1, __ATOMIC_RELAXED);
+	else
+		note(w, found_at(RUN_DEADLOCK, NO_FAILURE, run->progress.depth, at->sum, at->id));
+}
+
 /* Nobody can move: a deadlock, or all is at rest. */
 static void judge_rest(struct worker *w, const struct source *at, uint32_t ended)
 {
@@ -187,8 +197,10 @@ static void judge_rest(struct worker *w, const struct source *at, uint32_t ended
 	int32_t failure = rests ? model_check(at->state, 1) : NO_FAILURE;
 
 	w->final_states += ended == x->everyone;
-	if (!rests || failure != NO_FAILURE)
-		note(w, found_at(rests ? RUN_VIOLATED : RUN_DEADLOCK, failure, x->run->progress.depth, at->sum, at->id));
+	if (!rests)
+		note_deadlock(w, at);
+	else if (failure != NO_FAILURE)
+		note(w, found_at(RUN_VIOLATED, failure, x->run->progress.depth, at->sum, at->id));
 }
 
 /* Somebody can move: a deadlock all the same, if threads that wait can never go on. */
@@ -197,7 +209,7 @@ static void judge_waiting(struct worker *w, const struct source *at, uint32_t wa
 	const struct septum_run *run = w->explorer->run;
 
 	if (model_stuck(at->state, run->threads, waiting) & ~run->daemons)
-		note(w, found_at(RUN_DEADLOCK, NO_FAILURE, run->progress.depth, at->sum, at->id));
+		note_deadlock(w, at);
 }
 
 /*

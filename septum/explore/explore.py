@@ -35,6 +35,9 @@ SOURCES = {
 
 _NO_FAILURE = -1
 
+WENT_ON, ENDED_THERE = 1, 2
+"""As in runtime.h: the run went on behind what failed, or its schedule ended."""
+
 
 class Outcome(Enum):
     """How an exploration ended. Only a COMPLETE one proves that nothing can go wrong."""
@@ -80,7 +83,9 @@ class Exploration:
 
     `schedule` is the way to a violation or a deadlock: the thread of every step, and its choice. Under symmetry it may be
     missing (`traced` is False): the model then gives several representatives to states that differ in names only. Where there
-    is only a `race`, it leads to where that begins. `unwatched`: some steps touched more than could be watched.
+    is only a `race`, it leads to where that begins. `unwatched`: some steps touched more than could be watched. `covered` has a
+    byte for each line of the design, whether it ran, and one for each site of the translation: how it failed where that is not
+    judged, of WENT_ON and ENDED_THERE. `deadlocked`: a deadlock was met, and is not judged.
     """
 
     outcome: Outcome
@@ -101,6 +106,7 @@ class Exploration:
     resumed: Resumed | None = None
     race: FoundRace | None = None
     unwatched: bool = False
+    deadlocked: bool = False
 
     @property
     def collision_chance(self) -> float:
@@ -137,13 +143,14 @@ def explore(
     checkpoint: Checkpoint | None = None,
     resumed: Callable[[Resumed], None] | None = None,
     watching: Watching = Watching.NOTHING,
+    deadlocks: bool = True,
     better: Callable[[], ctypes.CDLL | None] = lambda: None,
 ) -> Exploration:
     """Explore all schedules of `threads` threads from the state `initial`, one exploration of a library at a time.
 
-    `daemons` is the mask of the threads that may be blocked for ever. With `max_depth`, schedules of up to so many moves are
-    judged; COMPLETE then means that there are no longer ones. `fusion` and `partial` want a library that was given footprints,
-    and `watching` one that tells its accesses as well.
+    `daemons` is the mask of the threads that may be blocked for ever; without `deadlocks` all may. With `max_depth`, schedules
+    of up to so many moves are judged; COMPLETE then means that there are no longer ones. `fusion` and `partial` want a library
+    that was given footprints, and `watching` one that tells its accesses as well.
     Ctrl-C ends the run as STOPPED.
 
     With `directory`, states that wait to be expanded go there, to files without a name, once they take `spill_bytes` of memory
@@ -157,14 +164,14 @@ def explore(
         initial=initial, most_states=limit(budget.states), most_bytes=limit(budget.bytes), most_depth=max_depth,
         most_seconds=0.0 if budget.seconds is None else max(budget.seconds, 1e-9),
         threads=threads, daemons=daemons, workers=workers,
-        symmetry=symmetry, reductions=fusion + 2 * partial, watch=watching.value,
+        symmetry=symmetry, reductions=fusion + 2 * partial, watch=watching.value, deadlocks_aside=not deadlocks,
         spill_bytes=0 if directory is None else limit(spill_bytes or _spill_bytes(budget)),
         outcome=Outcome.STOPPED.value,
         failure=_NO_FAILURE,
     )  # fmt: skip
     with ExitStack() as stack:
         if checkpoint:
-            options = (threads, daemons, max_depth, symmetry, fusion, partial, watching.value)
+            options = (threads, daemons, max_depth, symmetry, fusion, partial, watching.value, deadlocks)
             checkpoint = _kept(run, checkpoint, initial, options, stack)
         if directory is not None:
             run.spill_files[:] = [stack.enter_context(_unnamed_file(directory)).fileno() for _ in range(2)]
@@ -312,6 +319,7 @@ def _resumed(run: Run) -> Resumed | None:
 def _exploration(library: ctypes.CDLL, run: Run) -> Exploration:
     pairs = run.schedule[: 2 * run.steps] if run.steps else []
     library.septum_covered.restype = ctypes.c_void_p
+    covered = ctypes.string_at(library.septum_covered(), library.septum_coverage())
     return Exploration(
         outcome=Outcome(run.outcome),
         failure=None if run.failure == _NO_FAILURE else run.failure,
@@ -324,7 +332,8 @@ def _exploration(library: ctypes.CDLL, run: Run) -> Exploration:
         witnesses=run.witnesses,
         schedule=tuple(zip(pairs[::2], pairs[1::2], strict=True)) if run.traced else (),
         traced=bool(run.traced),
-        covered=ctypes.string_at(library.septum_covered(), library.septum_coverage()),
+        covered=covered[:-1],
+        deadlocked=bool(covered[-1]),
         spilled_bytes=run.spilled_bytes,
         checkpoints=run.checkpoints,
         failed_checkpoints=run.failed_checkpoints,

@@ -11,7 +11,7 @@ EXPORTED void septum_free(struct septum_run *run)
 
 EXPORTED uint32_t septum_state_size(void) { return STATE_SIZE; }
 EXPORTED uint32_t septum_max_threads(void) { return MAX_THREADS; }
-EXPORTED uint32_t septum_coverage(void) { return COVERAGE; }
+EXPORTED uint32_t septum_coverage(void) { return sizeof model_covered; }
 EXPORTED const uint8_t *septum_covered(void) { return model_covered; }
 EXPORTED int septum_step(uint8_t *state, unsigned thread, step_t *step) { return model_step(state, thread, step); }
 EXPORTED uint32_t septum_choices(const uint8_t *state, unsigned thread) { return model_choices(state, thread); }

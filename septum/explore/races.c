@@ -71,8 +71,10 @@ static void judge_step(struct watcher *watcher, const uint8_t *from, struct watc
 static void judge_steps(struct watcher *watcher, const uint8_t *from, struct race *race)
 {
 	watcher->known = 0;
+	model_supposes = 1;
 	for (uint32_t i = 0; i < watcher->steps && !race->found; i++)
 		judge_step(watcher, from, &watcher->step[i], race);
+	model_supposes = 0;
 }
 
 /* The next step that is taken is watched, if it is the first of a move and no other choice was it before. */

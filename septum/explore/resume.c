@@ -22,7 +22,7 @@ static int is_possible(const struct checkpoint *header)
 {
 	const struct septum_progress *progress = &header->progress;
 	uint64_t states = progress->states, chunks = header->chunks, rest = header->body_bytes;
-	uint64_t least = COVERAGE + chunks * CHUNK_BYTES + states * sizeof(struct fingerprint);
+	uint64_t least = sizeof model_covered + chunks * CHUNK_BYTES + states * sizeof(struct fingerprint);
 
 	if (header->crowded > 1 || header->deeper > 1 || header->slots < FIRST_SLOTS || header->slots % SLOTS_UNIT ||
 	    states > MOST_STATES || header->slots > 2 * states + MOST_SPARE || chunks > 1ull << CHUNKS_BITS)
@@ -43,7 +43,7 @@ static enum refusal judge_checkpoint(const struct septum_run *run, int file, str
 	if (header->seal != header_seal(header, run->key))
 		return REFUSED_DAMAGED;
 	if (header->version != CHECKPOINT_VERSION || memcmp(header->identity, run->identity, IDENTITY_BYTES) ||
-	    header->state_size != STATE_SIZE || header->coverage != COVERAGE)
+	    header->state_size != STATE_SIZE || header->coverage != sizeof model_covered)
 		return REFUSED_OTHER;
 	if (!is_possible(header) || !race_is_possible(&header->race, run->threads, header->chunks << CHUNK_BITS))
 		return REFUSED_DAMAGED;
@@ -154,7 +154,7 @@ static int take_over(struct explorer *x, int file, const struct checkpoint *head
 	struct septum_run *run = x->run;
 	struct stream from = { .file = file };
 
-	get(&from, model_covered, COVERAGE);
+	get(&from, model_covered, sizeof model_covered);
 	if (!get_log(x, &from, header->chunks) || !get_table(x, &from, header))
 		return 0;
 	get_level(x, &from, header->batches[0]);

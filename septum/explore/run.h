@@ -2,7 +2,8 @@
  * A run of the explorer as its caller sees it, and the account of its memory.
  *
  * The files that explore.sources() names follow the generated model in one translation unit, in that order; the model brings
- * STATE_SIZE, MAX_THREADS, COVERAGE, step_t, STEP_* and the functions model_*.
+ * STATE_SIZE, MAX_THREADS, step_t, STEP_*, the functions model_*, and COVERAGE: the bytes of model_covered but for the last, which is the
+ * explorer's own.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -32,6 +33,9 @@ enum { IDENTITY_BYTES = 32, KEY_BYTES = 16 };
 
 /* Failures are the model's own, from 0. */
 enum { NO_FAILURE = -1 };
+
+/* In model_covered: a deadlock was met, and set aside. */
+enum { DEADLOCKED = COVERAGE };
 
 /* How far a run came. Workers add to it between batches, so a caller that polls sees it grow. */
 struct septum_progress {
@@ -83,6 +87,7 @@ struct septum_run {
 	uint32_t symmetry;
 	uint32_t reductions;	/* REDUCE_LOCAL, REDUCE_PARTIAL */
 	uint32_t watch;		/* WATCH_*, of a library that tells its accesses */
+	uint32_t deadlocks_aside;	/* threads that can never go on are no finding */
 	uint32_t resume;	/* from the checkpoint, if there is one */
 	uint32_t keep_at_end;	/* where a limit ends the run, save what is known then */
 	const char *checkpoint;	/* a path, or NULL */

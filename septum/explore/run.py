@@ -66,6 +66,7 @@ class Run(ctypes.Structure):
     symmetry: U32
     reductions: U32
     watch: U32
+    deadlocks_aside: U32
     resume: U32
     keep_at_end: U32
     checkpoint: Path

@@ -20,11 +20,12 @@ from types import FrameType
 from typing import Any
 
 from septum.lang.errors import ModelError, OutOfRange, SeptumError, Violation
+from septum.lang.excused import Excused
 from septum.lang.frames import Frames, Point, Saved, States
 from septum.lang.memory import StoreBuffers
 from septum.lang.model import Thread
 from septum.lang.paths import shown_path
-from septum.lang.processes import MOST_CHOICES, Choose, When, Witness, running
+from septum.lang.processes import MOST_CHOICES, Choose, Place, When, Witness, running
 from septum.lang.replaced import meant
 from septum.lang.struct import allocate
 
@@ -69,7 +70,10 @@ class Running:
 
 
 class Engine:
-    """One run of a model. The scope of the model must be active whenever a method is called."""
+    """One run of a model. The scope of the model must be active whenever a method is called.
+
+    What is `excused` is not judged; `passed` are those of it that failed, and behind which the run went on.
+    """
 
     def __init__(
         self, states: States, threads: Sequence[Thread], world: bytes | tuple[Any, memoryview], buffered: bytes = b""
@@ -82,7 +86,8 @@ class Engine:
         self.m, self._memory = world if isinstance(world, tuple) else _copied(states, world)
         self._base = ctypes.addressof(self.m)
         self.threads = [Running(thread) for thread in threads]
-        self.judged = ""
+        self.excused = Excused()
+        self.passed: set[Place] = set()
         self.failure: Failure | None = None
         self.reached: set[Witness] = set()
         self._points: dict[tuple[Frames, int], Point] = {}
@@ -119,7 +124,7 @@ class Engine:
     def step(self, thread: int, choice: int = 0) -> Status:
         """Runs a thread to its next scheduling point; after FAILED, `failure` says what failed and the run is over."""
         actor = self.threads[thread]
-        running.thread, running.judged, running.reached = thread, self.judged, set()
+        running.thread, running.excused, running.passed, running.reached = thread, self.excused.places, self.passed, set()
         if self.buffers and self.stores(thread, choice):
             self.buffers.take(thread)
             return Status.DONE
@@ -162,9 +167,10 @@ class Engine:
             running.buffers = None
 
     def assess(self, check: Callable[[Any], None]) -> Failure | None:
-        """The clause of a property that the state violates."""
+        """The clause of a property that the state violates, of those that are not excused."""
+        running.excused, running.passed = self.excused.places, self.passed
         try:
-            check(self.m)
+            self.excused.of(check)(self.m)
         except (AssertionError, Violation) as error:
             return _failure(error)
         except (OutOfRange, ZeroDivisionError) as error:

@@ -5,15 +5,19 @@ A process is a generator: each `yield` is a scheduling point, where another CPU 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from septum.lang.errors import Violation
+from septum.lang.paths import shown_path
 from septum.lang.types import Index, Size
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Process = Generator["When | Choose | None", int, Any]
+Place = tuple[str, int]
+"""A file, as shown_path gives it, and a line."""
 
 
 @dataclass(frozen=True)
@@ -59,13 +63,15 @@ MEASURING = Size("MEASURING", 0)
 
 @dataclass
 class Running:
-    """What the Python engine knows of the step it executes; `judged` is the one property that counts, if not all do.
+    """What the Python engine knows of the step it executes; `excused` are the assertions that are not judged, `passed` those of
+    them that failed.
 
     `buffers` are the store buffers (memory.py) while a thread runs, where the memory model has them.
     """
 
     thread: int = 0
-    judged: str = ""
+    excused: frozenset[Place] = frozenset()
+    passed: set[Place] = field(default_factory=set)
     reached: set[Witness] = field(default_factory=set)
     buffers: Any = None
 
@@ -100,9 +106,13 @@ def property_of(message: str) -> str:
 
 
 def warn_on(condition: object, message: str = "") -> bool:
-    """WARN_ON(): a violation if `condition` holds. Where another property is judged alone, the kernel goes on with its value."""
-    if condition and running.judged in ("", property_of(message)):
-        raise Violation(message, "warn_on")
+    """WARN_ON(): a violation if `condition` holds. Where that is not judged, the kernel goes on with its value."""
+    if condition:
+        caller = sys._getframe(1)
+        place = shown_path(caller.f_code.co_filename), caller.f_lineno
+        if place not in running.excused:
+            raise Violation(message, "warn_on")
+        running.passed.add(place)
     return bool(condition)
 
 

@@ -77,6 +77,17 @@ def source_of(function: Callable[..., Any]) -> Source:
     """The Source of a plain or generator function; UserError where Python does not know it."""
     if not inspect.isfunction(function):
         raise UserError(f"{function!r} is no function of a file; a routine or process is a plain `def`")
+    lines, tree = _read(function)
+    file = shown_path(function.__code__.co_filename)
+    return Source(function, unfolded(tree, function.__globals__, file, lines), file, lines)
+
+
+def parsed(function: Callable[..., Any]) -> ast.FunctionDef:
+    """The tree of a function as its file has it."""
+    return _read(function)[1]
+
+
+def _read(function: Callable[..., Any]) -> tuple[tuple[str, ...], ast.FunctionDef]:
     code = function.__code__
     lines, functions = _parsed(code.co_filename, tuple(linecache.getlines(code.co_filename, function.__globals__)))
     file, first = shown_path(code.co_filename), code.co_firstlineno
@@ -84,7 +95,7 @@ def source_of(function: Callable[..., Any]) -> Source:
         raise UserError(f"{function!r}: its source cannot be read; a model must be written in files")
     if first not in functions:
         raise LanguageError(file, first, lines[first - 1].strip(), "a routine or process is a plain `def`", "a named function")
-    return Source(function, unfolded(functions[first], function.__globals__, file, lines), file, lines)
+    return lines, functions[first]
 
 
 @functools.lru_cache(maxsize=256)

@@ -64,7 +64,7 @@ def document(results: Sequence[Result], models: dict[str, Model]) -> dict[str, A
 
 def summary(result: Result) -> dict[str, Any]:
     """A row of the table."""
-    return {name: value for name, value in entry(result).items() if name != "counterexample"}
+    return {name: value for name, value in entry(result).items() if name not in ("counterexample", "others")}
 
 
 def finding(result: Result, others: Sequence[Result], model: Model | None) -> dict[str, Any]:

@@ -30,6 +30,7 @@ def as_pytest(result: Result, build: Build, schedule: Schedule, sizes: Mapping[s
     name = "".join(one if one.isalnum() else "_" for one in f"{result.scenario}_{result.property}").lower()
     lines = ['"""' + _quoted(f"{result.design}, {result.scenario}: {result.clause}") + '"""', "", "import septum"]
     given = f", {json.dumps(dict(sizes))}" if sizes else ""
+    given += f", excepted={_excepted(build)}" if build.excepted else ""
     by_schedule = result.property not in (PROGRESS, RACE)
     if by_schedule:
         lines += ["from septum.check.schedules import follow", "", "SCHEDULE = ["]
@@ -65,6 +66,8 @@ def _arguments(result: Result, build: Build, sizes: Mapping[str, int]) -> Iterat
     yield from [f"scope_name={_text(name)}" for name, of in scopes.items() if of and of.items() <= sizes.items()][:1]
     names = {"VCPUS": "vcpus", "PAGES": "pages"}
     yield from (f"{names[size]}={value}" for size, value in sizes.items() if size in names)
+    if build.excepted:
+        yield f"excepted={_excepted(build)}"
     if sizes.get(MEMORY.name):
         yield 'memory="x86-tso"'
     if STORE_BUFFER.name in sizes:
@@ -72,6 +75,11 @@ def _arguments(result: Result, build: Build, sizes: Mapping[str, int]) -> Iterat
     for size, known, name in ((KERNEL, RELEASES, "kernel"), (MODULE, {one: version_number(one) for one in VERSIONS}, "module")):
         if size.name in sizes:
             yield f"{name}={next(_text(text) for text, number in known.items() if number == sizes[size.name])}"
+
+
+def _excepted(build: Build) -> str:
+    """The clauses that are set aside, as they are written."""
+    return json.dumps([build.translation.sites[number].message for number in sorted(build.excepted)])
 
 
 def as_itf(build: Build, schedule: Schedule, loop: int | None = None) -> dict[str, Any]:

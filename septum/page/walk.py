@@ -11,7 +11,7 @@ from typing import Any
 from septum.check import tokens
 from septum.check.result import Change, Counterexample, Result, Step, Verdict
 from septum.check.stuck import stuck
-from septum.check.trace import Replay, at_rest, first_failure
+from septum.check.trace import Replay, at_rest, first_failure, gone_behind
 from septum.explore.build import Build
 from septum.lang.engine import Engine, Status
 from septum.lang.errors import UserError
@@ -85,9 +85,8 @@ class Walk:
         """A token for the schedule, wherever it ends, or the name of a file with it."""
         with scope(self.build.bindings):
             engine = self._engine(schedule)
-            return tokens.write(
-                self.build, tuple(schedule), self.sizes, engine.failure is None and bool(self._stuck(engine)), Path(".")
-            )
+            stuck, passed = engine.failure is None and bool(self._stuck(engine)), gone_behind(self.build, engine)
+            return tokens.write(self.build, tuple(schedule), self.sizes, stuck, Path("."), excepted=passed)
 
     def result(self, schedule: Schedule) -> Result:
         """The schedule as what a replay of it finds; UserError where nothing fails at its end."""

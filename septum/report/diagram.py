@@ -308,5 +308,6 @@ def replay(result: Result, found: Counterexample, width: int = WIDTH) -> list[st
 
 
 def command(result: Result, found: Counterexample) -> str:
-    """`septum explain TOKEN DESIGN`."""
-    return f"septum explain {shlex.quote(found.token)} {shlex.quote(result.design)}"
+    """`septum explain TOKEN DESIGN`, and the patch that it needs."""
+    patch = ["--patch", result.patch] if result.patch else []
+    return shlex.join(["septum", "explain", found.token, result.design, *patch])

@@ -20,7 +20,15 @@ def entry(result: Result) -> dict[str, Any]:
     found["verdict"] = str(result.verdict)
     found["events"], found["unexecuted"] = list(result.events), list(result.unexecuted)
     found["counterexample"] = counterexample(result.counterexample) if result.counterexample else None
+    found["excepted"] = [asdict(one) for one in result.excepted]
+    found["others"] = [violation(one) for one in result.others]
     return found
+
+
+def violation(result: Result) -> dict[str, Any]:
+    """One more violation of a scenario: what is not the same for all of them."""
+    found = {name: getattr(result, name) for name in ("property", "clause", "place", "depth", "reason")}
+    return found | {"counterexample": counterexample(result.counterexample) if result.counterexample else None}
 
 
 def counterexample(found: Counterexample) -> dict[str, Any]:
@@ -31,6 +39,7 @@ def counterexample(found: Counterexample) -> dict[str, Any]:
         "shortest": found.shortest,
         "loop": found.loop,
         "race": asdict(found.race) if found.race else None,
+        "behind": list(found.behind),
     }
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from septum.check.result import Result, Verdict
+from septum.report.diagram import command
 from septum.report.numbers import duration
 
 WIDTH = 72
@@ -71,8 +72,11 @@ def block(one: Judged) -> Iterator[str]:
         yield wrapped(f"{when}: {', '.join(missed)}", 1)
     if result.reason:
         yield wrapped(f"not explored to the end: {result.reason}", 1)
-    if result.counterexample:
-        yield from commanded(["septum", "explain", result.counterexample.token, result.design, "--race"], 1)
+    for excepted in result.excepted:
+        yield wrapped(f"set aside: {excepted.clause}: {'failed' if excepted.failed else 'never failed'}", 1)
+    for found in result.each():
+        if found.counterexample:
+            yield from commanded([*shlex.split(command(found, found.counterexample)), "--race"], 1)
 
 
 def wrapped(text: str, depth: int = 0) -> str:

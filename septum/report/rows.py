@@ -23,7 +23,7 @@ def row(result: Result, left: str = "", *, colour: bool = False) -> str:
     """One line: the scenario, its verdict, states, transitions, seconds, and `left`, how long the other checks may take."""
     verdict = verdict_text(result)
     states, transitions, _, seconds = numbers(result)
-    room = VERDICT_AND_STATES - len(verdict)
+    room = max(VERDICT_AND_STATES - len(verdict), len(states) + 1)
     text = Text(f"  {shortened(result.scenario, NAME):<{NAME}}  ").append(verdict, VERDICT_STYLE[result.verdict])
     text.append(f"{states:>{room}}{transitions:>13}{seconds:>9}  {left}")
     return rendered(text, width=2 * WIDTH, colour=colour)
@@ -31,7 +31,7 @@ def row(result: Result, left: str = "", *, colour: bool = False) -> str:
 
 def violated(results: Iterable[Result]) -> str:
     """What is violated, a line each; nothing where all holds."""
-    found = [one for one in results if one.verdict is Verdict.VIOLATED]
+    found = [one for result in results if result.verdict is Verdict.VIOLATED for one in result.each()]
     lines = [f"  {one.design}, {one.scenario}: {one.clause or one.property}\n" for one in found]
     return "".join(["Violated:\n", *lines]) if found else ""
 
@@ -39,7 +39,7 @@ def violated(results: Iterable[Result]) -> str:
 def drawn(results: Iterable[Result], width: int) -> Iterator[str]:
     """Of each design its shortest counterexample, and each other one in a line, by its token."""
     for design, group in groupby(results, lambda one: one.design):
-        found = sorted((one for one in group if one.counterexample), key=steps)
+        found = sorted((one for result in group for one in result.each() if one.counterexample), key=steps)
         if found:
             yield finding(found[0], width=width)
         lines = [f"  {another(one, found[0])}\n" for one in found[1:]]

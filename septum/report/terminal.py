@@ -10,7 +10,7 @@ from enum import StrEnum
 from itertools import groupby
 from pathlib import Path
 
-from septum.check.result import Call, Counterexample, Result, Verdict
+from septum.check.result import Call, Counterexample, Excepted, Result, Verdict
 from septum.report.calltrace import short
 from septum.report.diagram import command, diagram
 from septum.report.numbers import duration, ranges
@@ -36,6 +36,7 @@ def render(
     parts = [
         verdicts(results, width=width, colour=colour),
         f"Not judged: {unjudged}.\n" if unjudged else "",
+        section("Set aside", set_aside(results), width),
         section("Not explored to the end", unfinished(results), width),
         section("Vacuous: these witnesses were never reached", vacuous(results), width),
         section("Witnesses, reached in every pass", witnesses(results), width),
@@ -43,6 +44,7 @@ def render(
         section("Not applicable", not_applicable(results), width),
         footnotes(results, width),
         *findings(results, drawing, height),
+        section("More is violated than is shown", further(results), width),
         summary(results),
     ]
     return "\n".join(part for part in parts if part)
@@ -79,7 +81,8 @@ def shortened(name: str, room: int) -> str:
 
 def verdict_text(result: Result) -> str:
     of = result.property if result.verdict in (Verdict.VIOLATED, Verdict.REACHED) else ""
-    return f"{result.verdict}: {of}" if of else str(result.verdict)
+    more = f" +{len(result.others)}" if result.others else ""
+    return f"{result.verdict}: {of}{more}" if of else str(result.verdict)
 
 
 def numbers(result: Result) -> list[str]:
@@ -103,7 +106,8 @@ def finding(result: Result, drawing: Drawing = Drawing.WHOLE, *, explained: bool
     heading = f"{result.design}, {result.scenario}: {verdict_text(result)}"
     drawn = drawing_of(result, drawing, width)
     state = "\n".join(state_that_matters(result.counterexample)) if explained and result.counterexample else ""
-    return "\n".join(filter(None, (f"{heading}\n{'=' * len(heading)}\n", drawn, state and f"{state}\n")))
+    behind = section("Set aside on the way", result.counterexample.behind if result.counterexample else (), width)
+    return "\n".join(filter(None, (f"{heading}\n{'=' * len(heading)}\n", drawn, behind, state and f"{state}\n")))
 
 
 def drawing_of(result: Result, drawing: Drawing, width: int) -> str:
@@ -123,7 +127,7 @@ def readable(result: Result, width: int, height: int) -> Drawing:
 def grouped(results: Iterable[Result]) -> list[list[Result]]:
     """The violations by the place at which they fail, of each the one with the shortest schedule first."""
     groups: dict[Place, list[Result]] = {}
-    for result in results:
+    for result in (one for several in results for one in several.each()):
         if result.verdict is Verdict.VIOLATED:
             groups.setdefault(place(result), []).append(result)
     firsts = [min(group, key=steps) for group in groups.values()]
@@ -203,6 +207,35 @@ def vacuous(results: Iterable[Result]) -> Iterator[str]:
             yield f"{result.design}, {result.scenario}: {missing or result.reason}"
 
 
+def set_aside(results: Iterable[Result]) -> Iterator[str]:
+    """Of each design what was set aside: where it failed, whether its schedules ended there, or that it never failed."""
+    named: dict[tuple[str, str], list[tuple[Result, Excepted]]] = {}
+    for result in results:
+        for one in result.excepted:
+            named.setdefault((result.design, one.clause), []).append((result, one))
+    for (design, clause), met in named.items():
+        failed = list(dict.fromkeys(place for _, one in met for place in one.failed))
+        ended = list(dict.fromkeys(place for _, one in met for place in one.ended))
+        if failed:
+            scenarios = ", ".join(result.scenario for result, one in met if one.failed)
+            at = f" at {', '.join(failed)}" if failed != [DEADLOCK] else ""
+            end = f"; schedules end at {', '.join(ended)}, and what lies behind is not judged" if ended else ""
+            yield f"{design}: {clause}: failed in {scenarios}{at}{end}"
+        else:
+            whole = all(result.verdict in (Verdict.HOLDS, Verdict.VACUOUS) for result, _ in met)
+            yield f"{design}: {clause}: never failed{'' if whole else ' in what was explored'}"
+
+
+def further(results: Iterable[Result]) -> Iterator[str]:
+    """Of the checks that kept going, how much else is violated."""
+    for result in results:
+        if result.further is None:
+            yield f"{result.design}, {result.scenario}: not all that is violated was looked for: {result.reason}"
+        elif result.further:
+            many = "at one more place" if result.further == 1 else f"at {result.further} more places"
+            yield f"{result.design}, {result.scenario}: violated {many}"
+
+
 def witnesses(results: Iterable[Result]) -> Iterator[str]:
     """What the passes of a scenario reached: its declared witnesses, so they are the same for every design."""
     passes = {
@@ -243,11 +276,13 @@ def footnotes(results: Sequence[Result], width: int) -> str:
     if chance:
         notes.append(f"The chance that a collision of fingerprints hid a state is at most {chance:.0e}.")
     notes += buffer_notes(results)
+    notes += [f"The model is septum's with {name}." for name in dict.fromkeys(one.patch for one in results if one.patch)]
     if any(result.kept for result in results):
         notes.append("Kept: explored to the end by an earlier check of the same; --fresh explores it again.")
     slow = [result for result in results if result.states and result.engine == "python"]
     if slow:
-        reasons = dict.fromkeys(result.reason for result in slow if result.reason and (result.holds or result.counterexample))
+        told = [result for result in slow if result.holds or (result.counterexample and result.further is not None)]
+        reasons = dict.fromkeys(result.reason for result in told if result.reason)
         why = f" ({'; '.join(reasons)})" if reasons else ""
         notes.append(
             f"Explored by the Python engine{why}, which is slower than the C engine, without reductions, and finds the same."

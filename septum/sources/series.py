@@ -22,7 +22,7 @@ _PLACE = re.compile(rf".*?(?=(?:{'|'.join(PLACES)})/)")
 class Hunk:
     """A hunk: its file, its first line there, what its head says of the function, its lines with their signs.
 
-    `diff` numbers the diffs of files in a series: a later one of the same file is another patch.
+    `diff` numbers the diffs of files in a series: a later one of the same file is another patch. `at` is the line of its head.
     """
 
     file: str
@@ -30,6 +30,7 @@ class Hunk:
     heading: str
     lines: tuple[str, ...]
     diff: int
+    at: int = 0
 
     @property
     def place(self) -> str:
@@ -82,6 +83,7 @@ def _hunks(lines: Sequence[str]) -> Iterator[Hunk]:
             file = old if new == "/dev/null" else new
             diff += 1
         elif head:
+            at = number
             left, right = (int(count) if count is not None else 1 for count in (head[1], head[3]))
             body: list[str] = []
             while (left > 0 or right > 0) and number < len(lines):
@@ -94,7 +96,7 @@ def _hunks(lines: Sequence[str]) -> Iterator[Hunk]:
                 right -= sign in " +"
                 body += [lines[number] or " "] if sign != "\\" else []
                 number += 1
-            yield Hunk(file, int(head[2]), head[4], tuple(body), diff)
+            yield Hunk(file, int(head[2]), head[4], tuple(body), diff, at)
 
 
 def _file(line: str) -> str:

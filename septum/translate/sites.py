@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -26,6 +27,16 @@ class Site:
     line: int
     text: str
     column: int = 0
+
+    @property
+    def place(self) -> str:
+        """File and line."""
+        return f"{self.file}:{self.line}"
+
+    def says(self, clause: str) -> bool:
+        """Whether the message, whatever its expressions come to, may be this clause."""
+        parts = (re.escape(part) for part in re.split(r"\{[^}]*\}", self.message))
+        return re.fullmatch(".*".join(parts), clause, re.DOTALL) is not None
 
     @property
     def is_assertion(self) -> bool:

@@ -57,7 +57,10 @@ static int model_step_noted(uint8_t *state, unsigned thread, step_t *step, uint6
     if (rc == STEP_FAILED) {
         memcpy(frame, in, FRAME_SIZE);
         step->failure = c.failure;
-        return model_ignored[c.failure] ? STEP_PRUNED : STEP_FAILED;
+        if (!model_ignored[c.failure])
+            return STEP_FAILED;
+        set_aside(c.failure, ENDED_THERE);
+        return STEP_PRUNED;
     }
     return rc;
 }

@@ -14,6 +14,13 @@ from septum.translate.tree import Choose, Function, called
 
 HERE = Path(__file__).parent
 
+SET_ASIDE = """static void set_aside(int32_t site, uint8_t how)
+{
+    if (!model_supposes)
+        __atomic_fetch_or(&model_covered[LINES + site], how, __ATOMIC_RELAXED);
+}"""
+"""Behind the lines that ran, what became of each site's failures."""
+
 OWN_STEPS = "#define model_step own_step\n#define model_step_noted own_step_noted\n#define model_choices own_choices"
 """In front of threads.c where a thread makes other moves beside its own: those of buffered.c."""
 
@@ -58,12 +65,13 @@ def _constants(unit: Translation, functions: Iterable[Function]) -> str:
     return "\n".join([
         f"#define WORLD_SIZE {unit.world_size}ull", f"#define STATE_SIZE {unit.state_size}ull",
         f"#define FRAME_SIZE {unit.frame_size}", f"#define MAX_THREADS {unit.threads}",
-        f"#define WITNESSES {len(unit.witnesses)}", f"#define COVERAGE {len(unit.covered_lines)}",
+        f"#define WITNESSES {len(unit.witnesses)}", f"#define LINES {len(unit.covered_lines)}",
+        f"#define COVERAGE {len(unit.covered_lines) + len(unit.sites)}",
         f"#define EXPRESSIONS {len(unit.named)}",
         *(["#define MEASURING"] if unit.measuring else []),
         *([f"#define STORES {unit.stores}", f"#define BUFFERS {unit.buffers}ull"] if unit.stores else []),
         f"#define HAS_CHOICES {int(choices)}", f"static uint8_t model_ignored[{len(unit.sites) + 1}];",
-        f"static uint8_t model_covered[{len(unit.covered_lines) + 1}];",
+        "static uint8_t model_covered[COVERAGE + 1];", SET_ASIDE,
     ])  # fmt: skip
 
 

@@ -54,6 +54,7 @@ def test_options_reach_the_check(septum: Any, checker: Any) -> None:
         *("check", "upstream", "--scenario", "zap", "--property", "custody", "--vcpus", "3", "--pages", "20"),
         *("--budget", "5m,2GiB", "--budget", "10M", "--engine", "python", "--threads", "1", "--reduce", "symmetry"),
         *("--progress", "--kernel", "6.18", "--inject", "MEM_TRACK"),
+        *("--except", "custody", "--except", "asserts", "--keep-going"),
     )
     [(model, scenario, options)] = checker.asked
     assert (model, scenario) == ("upstream", "zap")
@@ -73,6 +74,8 @@ def test_options_reach_the_check(septum: Any, checker: Any) -> None:
         "races": True,
         "memory": "sc",
         "fresh": False,
+        "excepted": ("custody", "asserts"),
+        "keep_going": True,
     }
 
 
