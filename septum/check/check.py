@@ -100,12 +100,13 @@ def check(
     """
     _check_reductions(reduce)
     buffers, began = memory_sizes(memory, store_buffer), Clock(budget.seconds)
+    name = design if isinstance(design, str) else design.name
     try:
         with deadline(budget.seconds):
             model = load(design) if isinstance(design, str) else design
             chosen = _scenario(model, scenario)
             if missing := ", ".join(sorted(chosen.needs - model.operations)):
-                return Result(model.name, scenario, Verdict.NOT_APPLICABLE, reason=f"the design has no {missing}", engine=engine)
+                return Result(name, scenario, Verdict.NOT_APPLICABLE, reason=f"the design has no {missing}", engine=engine)
             versions = {"KERNEL": release(kernel), "MODULE": version_number(module), "INJECT": failure_number(inject)}
             sizes = sizes_given(model, chosen, scope_name, {"VCPUS": vcpus, "PAGES": pages, **versions, **buffers})
             lacks, livelocks = engine == "c" and not has_compiler(), livelocks or property == PROGRESS
@@ -115,9 +116,8 @@ def check(
             watch = _watching(property, races) if engine == "c" and not buffers else Watching.NOTHING
             one = _Check(built, sizes, budget, began, engine, threads, reduce, progress, resume, notice, livelocks, watch, fresh)
             result = one.verdict(excepted, keep_going)
-            return replace(result, reason=result.reason or NO_COMPILER) if lacks else result
+            return replace(result, design=name, reason=result.reason or (NO_COMPILER if lacks else ""))
     except OutOfTime:
-        name = design.name if isinstance(design, Model) else design
         return Result(name, scenario, Verdict.INCOMPLETE, reason=REASONS[Outcome.OUT_OF_TIME], engine=engine)
 
 

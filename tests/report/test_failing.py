@@ -37,4 +37,5 @@ def test_the_counterexample_stands_below_the_assertion(tmp_path: Path) -> None:
         assert "custody: page 1 is taken twice" in texts[name]
         assert "taken[1]: 0 -> 1" in texts[name]
         assert "> take() pool.py:17" in texts[name]
+        assert re.search(r"septum explain \S+ pool\.py$", texts[name], re.MULTILINE)
     assert "custody" not in texts["test_another_that_fails"]
