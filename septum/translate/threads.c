@@ -79,8 +79,10 @@ static void probe(context_t *c, const uint8_t *state, unsigned thread)
     c->probe = 1;
     c->fuel = 0;
     c->thread = (uint8_t)thread;
-    if (frame[1] && !setjmp(c->out))
-        enter(c, (world_t *)(void *)(uintptr_t)state, frame + 1, (uint8_t *)(uintptr_t)frame + 1, &model_program[thread].calls[frame[0]]);
+    if (frame[1] && !setjmp(c->out)) {
+        uint8_t *unwritten = (uint8_t *)(uintptr_t)frame + 1;
+        enter(c, (world_t *)(void *)(uintptr_t)state, frame + 1, unwritten, &model_program[thread].calls[frame[0]]);
+    }
 }
 
 static uint32_t model_choices(const uint8_t *state, unsigned thread)
