@@ -101,8 +101,8 @@ def test_a_process_has_room_for_hundreds_that_watch(program, tmp_path, monkeypat
     """)
     with scope(built.bindings):
         path = built.watched()._name
-    for number in range(300):
-        ctypes.CDLL(shutil.copy(path, tmp_path / f"{number}.so"))
+    loaded = [ctypes.CDLL(shutil.copy(path, tmp_path / f"{number}.so")) for number in range(300)]
+    assert len({one._handle for one in loaded}) == 300
 
 
 def test_a_better_library_is_made_once_exploring_lasts(made_at_once):
