@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-PACKAGE = Path(__file__).parents[1]
+from septum.check.versions import PACKAGE
 
 
 def modules_beside(file: Path) -> tuple[Path, ...]:

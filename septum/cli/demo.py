@@ -89,6 +89,6 @@ Where to go on
   septum explain {token} --whole
   septum check dpamt_v4_as_posted        this design in every scenario
   septum new mine --from dpamt_merged    a design of your own
-  make demo-all                          every design of the lists in every scenario: 20 minutes
+  make demo-all                          every design of the lists in every scenario
   docs/tour.md                           a tour
 """
