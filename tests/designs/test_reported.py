@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -53,89 +54,8 @@ def remove_external_spte(m, vm, gfn, level, page):
 dpamt_merged_remove_external_spte = dpamt_merged.function("remove_external_spte")
 '''
 
-POOLED = '''"""The pool of a VCPU is one of the VM, filled with what one fault needs."""
-
-from septum.designs.dpamt_merged import design as dpamt_merged
-from septum.host.frames import Content, Gfp
-from septum.host.geometry import CACHE_CAPACITY, PAMT_PAGES, PT64_ROOT_MAX_LEVEL, Pfn
-from septum.host.locks import SpinLock, spin_lock, spin_unlock
-from septum.host.pools import ENOMEM, OK, MemoryCache, alloc_or_fail, free_list, kvm_mmu_free_memory_cache
-from septum.host.pools import kvm_mmu_topup_memory_cache, push
-from septum.kvm.design import VCPU_POOL, VM_POOL, Design
-from septum.kvm.seam.pamt import pamt_get
-from septum.kvm.vmx.tdx import tdx_mem_page_aug, tdx_sept_map_nonleaf_spte
-from septum.lang import Struct, process, u8
-
-PAIRS = 2 * PAMT_PAGES * PT64_ROOT_MAX_LEVEL
-
-design = Design("pooled", base=dpamt_merged, sizes={VCPU_POOL: CACHE_CAPACITY, VM_POOL: PAIRS})
-
-class Backing(Struct):
-    cnt: u8
-    pages: Pfn[PAIRS]
-
-@design.vcpu
-class Caches(Struct):
-    mmu_external_spt_cache: MemoryCache
-
-@design.vm
-class Vm(Struct):
-    backing: Backing
-    backing_lock: SpinLock
-
-@design.routine
-def pair_pool(m, vcpu):
-    return m.vm[m.vcpu[vcpu].vm].design.backing
-
-@design.process
-def topup_external_cache(m, vcpu, tables):
-    error = yield from kvm_mmu_topup_memory_cache(m, m.vcpu[vcpu].design.mmu_external_spt_cache, tables)
-    if error != OK:
-        return error
-    vm = m.vcpu[vcpu].vm
-    yield
-    while m.vm[vm].design.backing.cnt < PAMT_PAGES * tables:
-        page = yield from alloc_or_fail(m, Gfp.KERNEL_ACCOUNT, Content.UNDEFINED)
-        if page == 0:
-            return ENOMEM
-        yield from spin_lock(m, m.vm[vm].design.backing_lock)
-        push(m, m.vm[vm].design.backing, page)
-        spin_unlock(m, m.vm[vm].design.backing_lock)
-    return OK
-
-@process
-def take(m, vm, page):
-    yield from spin_lock(m, m.vm[vm].design.backing_lock)
-    error = yield from pamt_get(m, page, m.vm[vm].design.backing)
-    spin_unlock(m, m.vm[vm].design.backing_lock)
-    return error
-
-@design.process
-def link_external_spt(m, vcpu, gfn, level, external):
-    yield from take(m, m.vcpu[vcpu].vm, external)
-    return (yield from tdx_sept_map_nonleaf_spte(m, m.vcpu[vcpu].vm, gfn, level, external))
-
-@design.process
-def set_external_spte(m, vcpu, gfn, level, page):
-    yield from take(m, m.vcpu[vcpu].vm, page)
-    return (yield from tdx_mem_page_aug(m, m.vcpu[vcpu].vm, gfn, level, page))
-
-@design.routine
-def free_external_cache(m, vcpu):
-    kvm_mmu_free_memory_cache(m, m.vcpu[vcpu].design.mmu_external_spt_cache)
-
-@design.routine
-def free_split_cache(m, vm):
-    free_list(m, m.vm[vm].design.backing)
-
-@design.routine
-def vcpu_pool_pages(m, vcpu):
-    return m.vcpu[vcpu].design.mmu_external_spt_cache.nobjs
-
-@design.routine
-def vm_pool_pages(m, vm):
-    return m.vm[vm].design.backing.cnt
-'''
+LOCKED = str(Path(__file__).parents[2] / "examples" / "story" / "locked.py")
+"""Its pairs wait in one pool of the VM, under a spinlock."""
 
 
 @pytest.fixture
@@ -162,15 +82,14 @@ def test_who_sleeps_under_a_spinning_lock_is_named_with_the_line_that_called(wri
     assert any(f"> {sleeper}() sleeps.py:{inner + more}" in traced for more in (1, 2, 3))
 
 
-def test_a_pool_of_the_vm_that_runs_dry_is_what_the_race_shows(written) -> None:
-    found = check(written("pooled.py", POOLED), "neighbours")
+def test_a_pool_of_the_vm_that_runs_dry_is_what_the_race_shows() -> None:
+    found = check(LOCKED, "zero_step")
     assert found.clause.startswith("provision")
     drawn = race(found)
-    assert "design.backing.cnt" in drawn
-    assert "backing_lock" in drawn
+    assert re.search(r"design\.pamt_cache\s+\.cnt: \d+ -> \d+", drawn)
+    assert "pamt_cache_lock" in drawn
 
 
-def test_a_pool_of_the_vm_is_counted_as_the_vms(written) -> None:
+def test_a_pool_of_the_vm_is_counted_as_the_vms() -> None:
     """A pair for each of five levels."""
-    model = load(written("pooled.py", POOLED))
-    assert FIGURES["VM"](evidence(model, Budget(), 1, lambda _: None, judge=False)) == "10"
+    assert FIGURES["VM"](evidence(load(LOCKED), Budget(), 1, lambda _: None, judge=False)) == "10"
