@@ -49,6 +49,12 @@ MODEL = """
         m.gone[1] = True
 
     @process
+    def leaves(m: World, i: u8):
+        yield
+        assert m.bad[i], "custody: it is not bad"
+        m.gone[0] = True
+
+    @process
     def waits(m: World):
         yield when(lambda: m.n == 3)
 
@@ -81,10 +87,12 @@ MODEL = """
     SCENARIOS = (
         Scenario("warned", "", each_alone(warns, warns)), Scenario("failed", "", each_alone(asserts)),
         Scenario("panicked", "", each_alone(panics)), Scenario("stuck", "", each_alone(waits, warns)),
+        Scenario("outside", "", lambda setup: setup.thread("T0", call(leaves, 2))),
         Scenario("elsewhere", "", each_alone(other), bindings={OTHER: 1}),
     )
     model = Model("mine", World, SCENARIOS, PROPERTIES)
 """
+LEAVES = 'assert m.bad[i], "custody: it is not bad"'
 LINES = {line.strip(): number for number, line in enumerate(textwrap.dedent(MODEL).splitlines(), 1)}
 
 
@@ -112,6 +120,7 @@ BEHIND = [
     ("failed", [], "custody: n is no 7"),
     ("failed", ["custody"], "holds"),
     ("panicked", ["custody: n is too small"], "holds"),
+    ("outside", ["custody"], "asserts: index 2 is outside of an array of 2, in leaves(): " + LEAVES),
     ("stuck", ["deadlock"], "order: n is 0"),
     ("stuck", ["deadlock", "order"], "state: 0 is bad"),
 ]

@@ -83,6 +83,8 @@ def test_a_patched_model_and_its_token(patch: str, capsys: pytest.CaptureFixture
     assert main(["explain", token, "./mine.py"]) == 2
     assert "was made of a model with a patch, and needs it" in capsys.readouterr().err
     assert main(["check", "./mine.py", "--engine", "python"]) == 0
+    Path("other.patch").write_text(UNLOCKED.replace("+    yield\n", "+    yield  # as a spinlock that is none\n"))
+    assert "made with another patch than other.patch" in septum("explain", token, "./mine.py", "--patch", "other.patch").stderr
 
 
 def test_a_patch_that_cannot_be_used_is_refused(patch: str, capsys: pytest.CaptureFixture[str]) -> None:
