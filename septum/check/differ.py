@@ -60,9 +60,14 @@ class Difference:
         return any(one.verdict is not Verdict.NOT_APPLICABLE for one in self.results)
 
     @property
+    def explored(self) -> bool:
+        """Whether both have a verdict that more time would not change."""
+        return all(one.verdict in (*ENDED, Verdict.NOT_APPLICABLE) for one in self.results)
+
+    @property
     def verdicts_differ(self) -> bool:
         one, other = ((result.verdict, result.property) for result in self.results)
-        return one != other
+        return self.explored and one != other
 
 
 @dataclass(frozen=True)

@@ -25,9 +25,10 @@ LEAST_NAME = 12
 def render(designs: tuple[str, str], found: Sequence[Difference], *, width: int = 80) -> str:
     """The whole report, in lines of at most `width` columns but for commands; schedules are drawn as change logs draw a race."""
     differing = [one for one in found if one.verdicts_differ]
-    alike = [one.scenario for one in found if one.applies and not one.verdicts_differ]
+    alike = [one.scenario for one in found if one.applies and one.explored and not one.verdicts_differ]
+    seen = "" if all(one.explored for one in found) else " of those that were explored to the end"
     parts = [
-        table(designs, differing, width) if differing else "No scenario changes its verdict.\n",
+        table(designs, differing, width) if differing else f"No scenario{seen} changes its verdict.\n",
         section("The same verdict", [", ".join(alike)] if alike else [], width),
         *(_drawn(designs, group, width) for group in _groups(found)),
         section("Not known", _unknown(found), width),

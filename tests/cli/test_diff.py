@@ -34,7 +34,7 @@ def differ(septum: Any, checker: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 @pytest.mark.parametrize(
     ("answer", "status"),
-    [(HOLDS, 0), (VIOLATED, 1), (NOT_APPLICABLE, 1), (INCOMPLETE, 1)],
+    [(HOLDS, 0), (VIOLATED, 1), (NOT_APPLICABLE, 1), (INCOMPLETE, 3)],
     ids=["same", "violated", "not applicable", "incomplete"],
 )
 def test_exit_status(differ: Any, answer: Result, status: int) -> None:
@@ -52,6 +52,13 @@ def test_a_report_says_which_verdicts_changed_and_what_one_alone_does(differ: An
     assert "zap       violated: custody  holds" in found.out
     assert "The same verdict:\n  same_gfn\n" in found.out
     assert f"septum explain {VIOLATED.counterexample.token} upstream" in found.out  # type: ignore[union-attr]
+
+
+def test_what_was_not_explored_to_the_end_has_no_other_verdict(differ: Any) -> None:
+    found = differ(zap=INCOMPLETE, same_gfn=HOLDS)
+    assert "No scenario of those that were explored to the end changes its verdict." in found.out
+    assert "The same verdict:\n  same_gfn\n" in found.out
+    assert "0 of another verdict" in found.out
 
 
 def test_a_document_says_the_same(differ: Any) -> None:
