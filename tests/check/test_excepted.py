@@ -126,7 +126,11 @@ BEHIND = [
 ]
 
 
-@pytest.mark.parametrize(("engine", "reduce"), [("c", REDUCTIONS), ("c", frozenset()), ("python", REDUCTIONS)], ids=str)
+@pytest.mark.parametrize(
+    ("engine", "reduce"),
+    [("c", REDUCTIONS), ("c", frozenset()), ("python", REDUCTIONS)],
+    ids=["c", "c, whole", "python"],
+)
 def test_the_run_goes_on_behind_what_is_set_aside(mine: str, engine: str, reduce: frozenset[str]) -> None:
     for scenario, excepted, clause in BEHIND:
         found = check(mine, scenario, excepted=excepted, engine=engine, reduce=reduce)
