@@ -11,8 +11,9 @@ from pathlib import Path
 
 from _tally import flipped, tried
 
-from septum.check import check as checking
+from septum.check import explain as explaining
 from septum.check import tokens
+from septum.check.check import check
 from septum.check.loading import load
 from septum.lang import UserError
 from tests.check.test_tokens import MODEL
@@ -22,8 +23,8 @@ def main() -> int:
     path = Path(tempfile.mkdtemp()) / "small.py"
     path.write_text(textwrap.dedent(MODEL))
     model = load(str(path))
-    checking.load = lambda _: model
-    found = [checking.check(model, scenario).counterexample for scenario in ("counts", "waits")]
+    explaining.load = lambda _: model
+    found = [check(model, scenario).counterexample for scenario in ("counts", "waits")]
     words = [one.token for one in found if one]
 
     def damaged(chance: random.Random) -> str:
@@ -39,7 +40,7 @@ def main() -> int:
 
     def outcome(word: str, forged: bool = False) -> str:
         try:
-            result = checking.explain(word, str(path))
+            result = explaining.explain(word, str(path))
         except UserError as error:
             return "do not end as they claim" if "as it claims" in str(error) else "bad input"
         except Exception as error:

@@ -21,11 +21,13 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from septum.check import check as checking
 from septum.check import tokens
 from septum.cli import main
 from septum.explore import explore as exploring
+from septum.explore.build import RACE
 from septum.lang.errors import UserError
 from septum.replay.tracefs import Instance
 from septum.translate.compile import compiler
@@ -60,8 +62,15 @@ class Ended:
     @property
     def verdicts(self) -> object:
         """Of a check all that it counted; else only the status."""
-        found = [[one[name] for name in NAMES] for one in json.loads(self.out)["results"]] if self.out.startswith("{") else []
-        return self.status, found
+        return self.status, [[one[name] for name in NAMES] for one in self._results]
+
+    @property
+    def properties(self) -> list[str]:
+        return [one["property"] for one in self._results]
+
+    @property
+    def _results(self) -> list[dict[str, Any]]:
+        return json.loads(self.out)["results"] if self.out.startswith("{") else []
 
 
 @dataclass(frozen=True)
@@ -180,13 +189,24 @@ def judged(found: Ended, clean: Ended) -> str:
     """A name for what came out; in capitals if it may not be."""
     if found.status not in (0, 1, 2, 3) or "Traceback" in found.err or "defect" in found.err:
         return f"A CRASH: {found.status} {found.err[-600:]}"
-    if any(clean.files.get(name) != content for name, content in found.files.items()):
+    if any(clean.files.get(name) != content and not is_schedule(name, content) for name, content in found.files.items()):
         return f"HALF A FILE: {list(found.files)}"
+    if found.status == clean.status == 1 and found.properties == [RACE] != clean.properties:
+        return "the race, and not what it leads to"
     if found.status in (0, 1):
         return "done in spite of it" if found.verdicts == clean.verdicts else f"A WRONG VERDICT: {found.verdicts}"
     if not found.err and not found.out:
         return "NOTHING TOLD"
     return "refused" if found.status == 2 else "incomplete"
+
+
+def is_schedule(name: str, content: bytes) -> bool:
+    """Whether it is a whole schedule: what is found before the disk is full may be another one than is found at the end."""
+    try:
+        tokens.read(content.decode().strip())
+    except UserError:
+        return False
+    return name.endswith(".schedule")
 
 
 def prepare() -> None:
