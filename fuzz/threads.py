@@ -69,8 +69,9 @@ def explore_all(folder: Path) -> None:
 def check_all(folder: Path) -> None:
     """The same of checks: a budget ends each, and it goes on."""
     from septum.check import check as checking
-    from septum.check.check import REDUCTIONS, Budget, check
+    from septum.check.check import REDUCTIONS, check
     from septum.explore import explore as exploring
+    from septum.explore.explore import Budget
 
     checking.RESUMED_SECONDS = 1
     exploring._spill_bytes = lambda budget: 1
@@ -78,8 +79,8 @@ def check_all(folder: Path) -> None:
     models = (("upstream", "neighbours_enomem"), (str(folder / "racing.py"), "s"))
     for (design, scenario), reduce in itertools.product(models, (frozenset(), REDUCTIONS)):
         for states in (STATES // 2, STATES):
-            options = {"threads": 3, "reduce": reduce, "resume": True, "progress": lambda _: None}
-            found = check(design, scenario, budget=Budget(states=states), **options)
+            budget = Budget(states=states)
+            found = check(design, scenario, budget=budget, threads=3, reduce=reduce, resume=True, progress=lambda _: None)
         print(f"threads: {scenario} of {design}, watched: {found.verdict}, {found.states} states", flush=True)
 
 

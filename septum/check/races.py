@@ -43,9 +43,13 @@ def race_at(build: Build, schedule: Schedule) -> FoundRace | None:
 
 
 def _state_after(build: Build, schedule: Schedule) -> Buffer:
+    """EnginesDisagree for a schedule that cannot be taken; the library takes a number of a thread as it is."""
     library, state = build.watched(), ctypes.create_string_buffer(build.initial, len(build.initial))
-    for thread, choice in schedule:
-        library.septum_step(state, thread, ctypes.byref((ctypes.c_uint32 * STEP_WORDS)(choice)))
+    for number, (thread, choice) in enumerate(schedule, 1):
+        known = thread < len(build.threads) and choice < library.septum_choices(state, thread)
+        step = (ctypes.c_uint32 * STEP_WORDS)(choice)
+        if not known or library.septum_step(state, thread, ctypes.byref(step)) != Status.DONE.value:
+            raise EnginesDisagree(f"{build.scenario.name}: step {number} cannot be taken")
     return state
 
 

@@ -86,9 +86,9 @@ def written(small):
     model = load(small)
     scenarios = {one.name: one for one in model.scenarios}
 
-    def write(scenario, schedule, sizes=None, deadlock=False, loop=None, judged=""):
+    def write(scenario, schedule, sizes=None, deadlock=False, loop=None, judged="", **kinds):
         built = build(model, scenarios[scenario], {}, judged)
-        return tokens.write(built, tuple(schedule), sizes or {}, deadlock, Path("."), loop)
+        return tokens.write(built, tuple(schedule), sizes or {}, deadlock, Path("."), loop, **kinds)
 
     return write
 
@@ -160,6 +160,14 @@ FORGED = {
     "no loop": ("turns", [(0, 0), (0, 0), (0, 0)], {"loop": 0}),
     "a loop beyond the end": ("turns", [(0, 0), (0, 0), (0, 0)], {"loop": 3}),
     "a loop that others could leave": ("counts", [(0, 0)], {"loop": 0}),
+    "no race": ("counts", [(0, 0)], {"race": True}),
+    "a race after no such thread": ("waits", [(5, 0)], {"race": True}),
+    "a race after the last thread that a token can name": ("waits", [(0, 0), (31, 0)], {"race": True}),
+    "a race after no such choice": ("counts", [(0, 0), (0, 2)], {"race": True}),
+    "a race after a thread that waits": ("waits", [(0, 0), (0, 0), (1, 0), (1, 0), (1, 0)], {"race": True}),
+    "a race after a thread that has ended": ("counts", [(0, 0), (0, 0), (0, 0), (0, 0), (0, 0)], {"race": True}),
+    "no event": ("counts", [(0, 0)], {"event": True}),
+    "an event of no such thread": ("waits", [(31, 0)], {"event": True}),
 }  # fmt: skip
 
 
