@@ -42,14 +42,19 @@ def race_at(build: Build, schedule: Schedule) -> FoundRace | None:
     return record.read()
 
 
-def _state_after(build: Build, schedule: Schedule) -> Buffer:
-    """EnginesDisagree for a schedule that cannot be taken; the library takes a number of a thread as it is."""
+def _state_after(build: Build, schedule: Schedule, begun: Schedule = ()) -> Buffer:
+    """The state after a schedule, and after steps that are `begun` there and need not come to their ends.
+
+    EnginesDisagree for a schedule that cannot be taken: the library takes the number of a thread as it is.
+    """
     library, state = build.watched(), ctypes.create_string_buffer(build.initial, len(build.initial))
     for number, (thread, choice) in enumerate(schedule, 1):
         known = thread < len(build.threads) and choice < library.septum_choices(state, thread)
         step = (ctypes.c_uint32 * STEP_WORDS)(choice)
         if not known or library.septum_step(state, thread, ctypes.byref(step)) != Status.DONE.value:
             raise EnginesDisagree(f"{build.scenario.name}: step {number} cannot be taken")
+    for thread, choice in begun:
+        library.septum_step(state, thread, ctypes.byref((ctypes.c_uint32 * STEP_WORDS)(choice)))
     return state
 
 
@@ -98,18 +103,17 @@ def _until(build: Build, schedule: Schedule, then: Schedule, wanted: Sequence[tu
 
 def _race(build: Build, schedule: Schedule, found: FoundRace, standing: Sequence[Standing]) -> Race:
     step, one, two = (found.thread, found.choice), standing[found.thread], standing[found.partner]
-    held = _held(build, schedule, [step], (0, 1), found)
-    tries = [_held(build, before, _comes(found), (2, 3), found) for before in (schedule, [*schedule, step])]
+    held = _held(build, _state_after(build, schedule), [step], (0, 1), found)
+    tries = [_held(build, _state_after(build, schedule, begun), _comes(found), (2, 3), found) for begun in ([], [step])]
     others = max(tries, key=len)  # some are made only once the step was begun; the two may be one
     locks = [*(held if len(held) == 2 else [one.locks] * 2), *(others or [two.locks])]
     a, b, x, y = (_access(build, found, number, locks[min(number, len(locks) - 1)]) for number in range(4))
     return Race(one, two, (a, b), (x, y), found.apart)
 
 
-def _held(build: Build, schedule: Schedule, steps: Schedule, numbers: Sequence[int], found: FoundRace) -> list[tuple[str, ...]]:
-    """The locks that a thread holds as it makes these accesses of a race, in steps after the schedule, as far as it does."""
+def _held(build: Build, state: Buffer, steps: Schedule, numbers: Sequence[int], found: FoundRace) -> list[tuple[str, ...]]:
+    """The locks that a thread holds as it makes these accesses of a race, in steps from the state, as far as it does."""
     library, places = build.watched(), Places(build.model.world, build.translation.realised)
-    state = _state_after(build, schedule)
     sites, left, held = (*found.sites, *found.partner_sites), list(numbers), []
     world = ctypes.create_string_buffer(build.translation.world_size)
     library.septum_world_before.restype = ctypes.c_int64
