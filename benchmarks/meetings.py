@@ -1,6 +1,6 @@
 """Where two threads meet on what they share: docs/scenarios.md.
 
-    python benchmarks/meetings.py [--walks N] [--show MODEL SCENARIO]
+    python -m benchmarks.meetings [--walks N] [--show MODEL SCENARIO]
 
 Two threads *meet* on an object in a state in which either can go on, where the next step of one writes what the next step of the
 other touches there. Each scenario of MODELS is walked at random, from a fixed seed, in the scope `small`: what is found is
@@ -58,7 +58,7 @@ OBJECTS = (
     Shared(
         "the caches of a vCPU",
         ("vcpu[].*cache.*",),
-        "no step of another thread touches them: they are filled and used by their vCPU's own thread",
+        "met in no walk: they are their vCPU's own",
     ),
     Shared("a memory slot, the array of slots, its generation", ("vm[].memslots.*",)),
     Shared("a guest_memfd file: its pages, its bindings", ("vm[].gmem[]", "vm[].file.*", "vm[].huge[]")),

@@ -8,6 +8,7 @@ import sys
 import tempfile
 import textwrap
 from pathlib import Path
+from unittest import mock
 
 from _tally import flipped, tried
 
@@ -23,7 +24,7 @@ def main() -> int:
     path = Path(tempfile.mkdtemp()) / "small.py"
     path.write_text(textwrap.dedent(MODEL))
     model = load(str(path))
-    setattr(explaining, "load", lambda _: model)  # noqa: B010
+    mock.patch.object(explaining, "load", return_value=model).start()
     found = [check(model, scenario).counterexample for scenario in ("counts", "waits")]
     words = [one.token for one in found if one]
 

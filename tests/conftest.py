@@ -54,8 +54,13 @@ _numbers = itertools.count()
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Refuses a test whose name differs from process to process: workers that collect other names than another run nothing."""
-    if unstable := [item.nodeid for item in items if re.search(r"\{'[^']*'[,}]| at 0x[0-9a-f]{4}", item.nodeid)]:
-        raise pytest.UsageError(f"a name of a test holds a set or an address, give it ids: {unstable[0]}")
+    if found := [item.nodeid for item in items if is_unstable(item.nodeid)]:
+        raise pytest.UsageError(f"a name of a test holds a set or an address, give it ids: {found[0]}")
+
+
+def is_unstable(name: str) -> bool:
+    """Whether a name holds a set of strings, whose order differs from process to process, or an address."""
+    return bool(re.search(r"\{'[^']*'[,}]| at 0x[0-9a-f]{4}", name))
 
 
 @pytest.fixture

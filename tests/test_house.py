@@ -9,6 +9,7 @@ import pytest
 
 from septum.cli.app import MODULES
 from septum.explore.explore import sources
+from tests.conftest import is_unstable
 
 ROOT = Path(__file__).parents[1]
 
@@ -167,3 +168,8 @@ def test_the_page_on_the_inside_has_the_floors_of_the_house() -> None:
 @pytest.mark.parametrize("name", ["explore/nowhere", "explore/build.nothing", "no_such_name", "septum nonsense", "Build.nothing"])
 def test_a_name_that_is_nowhere_is_not_there(name: str) -> None:
     assert not is_there(name)
+
+
+def test_a_name_of_a_test_that_differs_between_processes_is_refused():
+    assert is_unstable(f"a[{ {'b', 'c'} }]") and is_unstable(f"a[{object()}]")
+    assert not is_unstable(f"a[{ {'b': 1} }]") and not is_unstable("a[0x1000]")

@@ -16,9 +16,12 @@ from septum.check import tokens
 from septum.check.check import check
 from septum.check.explain import explain
 from septum.check.loading import load
+from septum.check.races import race_at
 from septum.cli import main
 from septum.explore.build import build
 from septum.lang import UserError
+from septum.lang.errors import EnginesDisagree
+from septum.lang.types import scope
 
 MODEL = """
     from septum.lang import *
@@ -174,6 +177,15 @@ FORGED = {
 @pytest.mark.parametrize(("scenario", "schedule", "more"), FORGED.values(), ids=FORGED)
 def test_a_token_that_does_not_end_as_it_claims_is_bad_input(capsys, small, written, scenario, schedule, more):
     refused(capsys, written(scenario, schedule, **more), small)
+
+
+@pytest.mark.parametrize("last", [(31, 0), (1, 7), (1, 0)], ids=["no such thread", "no such choice", "it waits"])
+def test_no_race_is_looked_for_after_a_step_that_cannot_be_taken(small, last):
+    """In the C library, which takes numbers as they are."""
+    model = load(small)
+    built = build(model, next(one for one in model.scenarios if one.name == "waits"), {})
+    with scope(built.bindings), pytest.raises(EnginesDisagree, match="step 5 cannot be taken"):
+        race_at(built, [(0, 0), (0, 0), (1, 0), (1, 0), last])
 
 
 def test_what_ends_as_it_claims_is_replayed(capsys, small, written):

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from septum.check import tokens
 from septum.cli import main
 from tests.fuzz import disk, models
 
@@ -34,3 +35,10 @@ def test_a_full_disk_is_told_and_leaves_nothing_half():
     for name in ("cache", "schedule", "new", "record"):
         assert f"full disk, {name}: " in run.stdout
     assert run.stdout.count("refused") == 4, run.stdout
+
+
+def test_another_schedule_is_no_half_file_but_a_cut_one_is():
+    whole = f"{tokens._spelled(bytes(9))}\n".encode()
+    ended = [disk.Ended(2, "", "septum: full", {"a.schedule": content}) for content in (whole, whole[:-1], whole[:9], b"\xff")]
+    clean = disk.Ended(2, "", "", {})
+    assert [disk.judged(one, clean).split(":")[0] for one in ended] == ["refused", *["HALF A FILE"] * 3]

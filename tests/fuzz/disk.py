@@ -203,10 +203,10 @@ def judged(found: Ended, clean: Ended) -> str:
 def is_schedule(name: str, content: bytes) -> bool:
     """Whether it is a whole schedule: what is found before the disk is full may be another one than is found at the end."""
     try:
-        tokens.read(content.decode().strip())
-    except UserError:
+        tokens.read(content.decode("ascii").removesuffix("\n"))
+    except (UserError, UnicodeDecodeError):
         return False
-    return name.endswith(".schedule")
+    return name.endswith(".schedule") and content.endswith(b"\n")
 
 
 def prepare() -> None:
