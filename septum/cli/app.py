@@ -21,6 +21,9 @@ BAD_INPUT, INCOMPLETE = 2, 3
 RARELY = (100_000, 20, 20)
 """When Python looks for garbage: a model's trees stay, and to walk them as often as by default takes a tenth of the time."""
 
+NO_ROOM = ("failed to map segment", "annot allocate memory")
+"""In these words the loader says that there is no memory for a library."""
+
 DEFECT = "a defect of septum, please report it"
 PACKAGE = Path(__file__).parents[1]
 
@@ -88,6 +91,10 @@ def _run(arguments: Sequence[str] | None) -> int:
         return _complain("the time ended before anything was checked: reading the design took it", INCOMPLETE)
     except MemoryError:
         return _complain("the memory ended", INCOMPLETE)
+    except ImportError as error:
+        if any(said in str(error) for said in NO_ROOM):
+            return _complain("the memory ended", INCOMPLETE)
+        raise
     except OSError as error:
         if error.errno == errno.ENOMEM:
             return _complain("the memory ended", INCOMPLETE)

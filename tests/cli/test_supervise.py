@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from septum.cli import main
+from septum.cli import app, main
 
 ROOT = Path(__file__).parents[2]
 
@@ -255,6 +255,15 @@ def test_no_memory_is_so_small_that_the_exit_status_is_a_verdict(tmp_path, mebib
 
     status, _, err = ends("check", model(tmp_path / "m.py"), preexec_fn=limit)
     assert status in (0, 2, 3, 127), err
+
+
+def test_a_library_that_there_is_no_memory_for_is_no_defect(monkeypatch, capsys):
+    def load(name):
+        raise ImportError(f"{name}.so: failed to map segment from shared object")
+
+    monkeypatch.setattr(app, "import_module", load)
+    assert main(["list"]) == 3
+    assert capsys.readouterr().err == "septum: the memory ended\n"
 
 
 @pytest.mark.parametrize(("stream", "words"), [("stdout", ["list", "designs"]), ("stderr", ["explain", "hello"])])

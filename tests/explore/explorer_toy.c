@@ -88,6 +88,9 @@ static void go(struct toy_thread *at, unsigned mark, unsigned level, unsigned sp
 	at->heads = 0;
 }
 
+/* A page, whatever number stands in the state: a forged checkpoint may hold one that no run had. */
+#define page_at(m, number) (&(m)->page[(number) % NP])
+
 static unsigned toy_alloc(struct toy *m, unsigned role)
 {
 	for (unsigned page = 0; page < NP; page++)
@@ -100,7 +103,7 @@ static unsigned toy_alloc(struct toy *m, unsigned role)
 
 static int toy_free(struct toy *m, unsigned page)
 {
-	struct toy_page *p = &m->page[page];
+	struct toy_page *p = page_at(m, page);
 
 	if (p->state == UNUSED)
 		return 0;
@@ -110,7 +113,7 @@ static int toy_free(struct toy *m, unsigned page)
 
 static void push(uint8_t *stack, unsigned page)
 {
-	while (*stack)
+	for (unsigned i = 0; i < 3 && *stack; i++)
 		stack++;
 	*stack = page;
 }
@@ -149,7 +152,7 @@ static int top_up_one(struct toy *m, struct toy_thread *at, int which, step_t *s
 
 static int walk(struct toy *m, struct toy_thread *at, unsigned gfn, step_t *step)
 {
-	unsigned level = at->level, sp = at->sp, entry = m->page[sp].spt[index_of(gfn, level)];
+	unsigned level = at->level, sp = at->sp, entry = page_at(m, sp)->spt[index_of(gfn, level)];
 
 	if (entry == FROZEN) {
 		step->witnesses |= WITNESS_RETRY;
@@ -164,7 +167,7 @@ static int walk(struct toy *m, struct toy_thread *at, unsigned gfn, step_t *step
 	} else {
 		unsigned c = pop(at->stack[0]), x = pop(at->stack[1]);
 
-		m->page[c].ext_of = x;
+		page_at(m, c)->ext_of = x;
 		go(at, LINK_FREEZE, level, sp, c, x);
 	}
 	return STEP_DONE;
@@ -173,8 +176,8 @@ static int walk(struct toy *m, struct toy_thread *at, unsigned gfn, step_t *step
 static int fault(struct toy *m, struct toy_thread *at, unsigned gfn, step_t *step)
 {
 	unsigned level = at->level, sp = at->sp, c = at->c;
-	uint8_t *entry = &m->page[sp].spt[index_of(gfn, at->mark >= LEAF_FREEZE ? LEAF : level)];
-	uint8_t *sept = &m->page[m->page[sp].ext_of].sept[index_of(gfn, at->mark >= LEAF_FREEZE ? LEAF : level)];
+	uint8_t *entry = &page_at(m, sp)->spt[index_of(gfn, at->mark >= LEAF_FREEZE ? LEAF : level)];
+	uint8_t *sept = &page_at(m, page_at(m, sp)->ext_of)->sept[index_of(gfn, at->mark >= LEAF_FREEZE ? LEAF : level)];
 
 	switch (at->mark) {
 	case START:
@@ -198,7 +201,7 @@ static int fault(struct toy *m, struct toy_thread *at, unsigned gfn, step_t *ste
 	case LINK_FREEZE:
 		if (*entry != NONP) {
 			ASSERT(toy_free(m, c) && toy_free(m, at->x), ASSERT_FREED_TWICE);
-			m->page[c].ext_of = 0;
+			page_at(m, c)->ext_of = 0;
 			go(at, LEAVE, 1, 0, 0, 0);
 		} else {
 			*entry = FROZEN;
@@ -251,7 +254,7 @@ static unsigned leaf_table(const struct toy *m, unsigned gfn)
 	unsigned sp = ROOT;
 
 	for (unsigned level = 0; level < LEAF && sp; level++) {
-		unsigned entry = m->page[sp].spt[index_of(gfn, level)];
+		unsigned entry = page_at(m, sp)->spt[index_of(gfn, level)];
 
 		sp = entry >= PRESENT ? entry - PRESENT : 0;
 	}
@@ -261,7 +264,7 @@ static unsigned leaf_table(const struct toy *m, unsigned gfn)
 static int zap(struct toy *m, struct toy_thread *at, unsigned gfn, step_t *step)
 {
 	unsigned n = at->level, sp = at->sp, leaf = index_of(gfn, LEAF);
-	uint8_t *sept = &m->page[m->page[sp].ext_of].sept[leaf];
+	uint8_t *sept = &page_at(m, page_at(m, sp)->ext_of)->sept[leaf];
 
 	switch (at->mark) {
 	case START:
@@ -279,7 +282,7 @@ static int zap(struct toy *m, struct toy_thread *at, unsigned gfn, step_t *step)
 			return STEP_BLOCKED;
 		m->seq++;
 		sp = leaf_table(m, gfn);
-		if (sp && m->page[sp].spt[leaf] >= PRESENT) {
+		if (sp && page_at(m, sp)->spt[leaf] >= PRESENT) {
 			m->writer = m->inval = PLANT != PLANT_EAGER_ZAP;
 			go(at, ZAP_BLOCK, n, sp, 0, 0);
 		} else {
@@ -293,7 +296,7 @@ static int zap(struct toy *m, struct toy_thread *at, unsigned gfn, step_t *step)
 		return STEP_DONE;
 	case ZAP_REMOVE:
 		*sept = SEPT_FREE;
-		m->page[sp].spt[leaf] = NONP;
+		page_at(m, sp)->spt[leaf] = NONP;
 		m->writer = m->inval = 0;
 		step->witnesses |= WITNESS_ZAPPED;
 		go(at, ZAP_LEAVE, n, 0, 0, 0);
@@ -312,7 +315,7 @@ static int model_step(uint8_t *state, unsigned thread, step_t *step)
 	struct toy *m = (struct toy *)state;
 	struct toy_thread *at = &m->thread[thread];
 
-	__atomic_store_n(&model_covered[at->mark], 1, __ATOMIC_RELAXED);
+	__atomic_store_n(&model_covered[at->mark % COVERAGE], 1, __ATOMIC_RELAXED);
 	return zaps(thread) ? zap(m, at, gfn_of(thread), step) : fault(m, at, gfn_of(thread), step);
 }
 
@@ -371,7 +374,7 @@ static int32_t model_check(const uint8_t *state, int at_rest)
 
 	for (unsigned page = 0; page < NP && !m->writer; page++)
 		for (unsigned i = 0; i < 2 && m->page[page].state == MIRROR_TABLE; i++)
-			if (m->page[page].spt[i] >= PRESENT && m->page[m->page[page].ext_of].sept[i] != SEPT_MAPPED)
+			if (m->page[page].spt[i] >= PRESENT && page_at(m, m->page[page].ext_of)->sept[i] != SEPT_MAPPED)
 				return AGREEMENT;
 	for (unsigned t = 0; t < THREADS && at_rest && PLANT == PLANT_LEAK; t++)
 		if (m->thread[t].stack[0][0])
