@@ -364,7 +364,7 @@ class _Check:
             witnesses=self._witnesses(found), events=self._events(found), unexecuted=self._unexecuted(found),
             file=shown_path(str(self.built.model.file or "")) if self.built.model.file else "",
             store_buffer=self.built.translation.stores, bound_met=self._reached(found, BOUND_MET),
-            excepted=self.aside.became(self.built, found), **more,
+            excepted=self.aside.became(self.built, found), own_locks=self.built.own_locks, **more,
         )  # fmt: skip
 
     def _scope(self) -> dict[str, int]:

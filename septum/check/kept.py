@@ -97,7 +97,7 @@ class KeptVerdict:
         return Result(
             model.name, self.built.scenario.name, Verdict(said["verdict"]), scope=sizes,
             file=shown_path(str(model.file)) if model.file else "", kept=True, counterexample=found,
-            excepted=excepted, **values,
+            excepted=excepted, own_locks=self.built.own_locks, **values,
         )  # fmt: skip
 
     def _replayed(self, said: Mapping[str, Any], values: Mapping[str, Any]) -> Counterexample:

@@ -165,6 +165,7 @@ class Result:
     `bound_met`: one more would have, and what it leads to was not explored. `place` is where it broke ("file:line"), `excepted`
     what was set aside. Of a check that kept going, `others` are violations at other places, and `further` says how many more
     there are, None where not all were looked for: then `reason` says why. `patch` is how a patch of the model was named.
+    `own_locks` are words taken for locks of the model's own, as "lock.next (ticket.py:20)": a step takes one as a whole.
     """
 
     design: str
@@ -192,6 +193,7 @@ class Result:
     excepted: tuple[Excepted, ...] = ()
     others: tuple[Result, ...] = ()
     further: int | None = 0
+    own_locks: tuple[str, ...] = ()
     patch: str = field(default_factory=lambda: patch_applied()[0])
 
     def each(self) -> tuple[Result, ...]:

@@ -150,6 +150,11 @@ class Build:
         self._meetings.give(library)
         return library
 
+    @property
+    def own_locks(self) -> tuple[str, ...]:
+        """The words that were taken for locks of the model's own, each with the place where it is taken."""
+        return tuple(f"{one.text} ({Path(one.file).name}:{one.line})" for one in self.translation.own_locks.values())
+
     def tables(self) -> AloneTables:
         """The footprints as C reads them; use it inside of `scope(build.bindings)`."""
         self._tables = self._tables or AloneTables(self.footprints())

@@ -56,6 +56,7 @@ def of_results(results: Sequence[check.Result]) -> Iterator[Section]:
         ("Vacuous: these witnesses were never reached", terminal.vacuous(results)),
         ("Witnesses, reached in every pass", terminal.witnesses(results)),
         ("Lines of the design that no schedule executed", terminal.unexecuted(results)),
+        ("Locks of one's own: taken as by one locked instruction", terminal.own_locks(results)),
         ("Not applicable", terminal.not_applicable(results)),
     ):
         if paragraphs := tuple(lines):

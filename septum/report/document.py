@@ -18,7 +18,7 @@ def entry(result: Result) -> dict[str, Any]:
     """Every field of a Result, the verdict as text."""
     found = {name: getattr(result, name) for name in result.__dataclass_fields__}
     found["verdict"] = str(result.verdict)
-    found["events"], found["unexecuted"] = list(result.events), list(result.unexecuted)
+    found |= {name: list(found[name]) for name in ("events", "unexecuted", "own_locks")}
     found["counterexample"] = counterexample(result.counterexample) if result.counterexample else None
     found["excepted"] = [asdict(one) for one in result.excepted]
     found["others"] = [violation(one) for one in result.others]

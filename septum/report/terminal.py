@@ -41,6 +41,7 @@ def render(
         section("Vacuous: these witnesses were never reached", vacuous(results), width),
         section("Witnesses, reached in every pass", witnesses(results), width),
         section("Lines of the design that no schedule executed", unexecuted(results), width),
+        section("Locks of one's own: taken as by one locked instruction", own_locks(results), width),
         section("Not applicable", not_applicable(results), width),
         footnotes(results, width),
         *findings(results, drawing, height),
@@ -257,6 +258,16 @@ def unexecuted(results: Iterable[Result]) -> Iterator[str]:
         if missed:
             named = Path(file).stem == Path(design).stem
             yield f"{design}{'' if named or not file else f', {file}'}: {ranges(missed)}"
+
+
+def own_locks(results: Iterable[Result]) -> Iterator[str]:
+    """Per design, the words of locks that it has made itself, each where it is taken: that this is one piece is supposed."""
+    words: dict[str, dict[str, None]] = {}
+    for result in results:
+        words.setdefault(result.design, {}).update(dict.fromkeys(result.own_locks))
+    for design, found in words.items():
+        if found:
+            yield f"{design}: {', '.join(found)}"
 
 
 def not_applicable(results: Iterable[Result]) -> Iterator[str]:

@@ -78,7 +78,9 @@ static inline void store_own(context_t *c, void *state, void *place, const void 
 
 #undef READ
 #undef READ_IN
+#undef READ_OWN
 #define READ_IN(word, field, site) READ((word).field, site)
+#define READ_OWN(place, site) READ(place, site)
 #define READ(place, site) \
     ({ __typeof__(place) *at_ = &(place), value_ = *at_; load_own(c, w, at_, &value_, sizeof value_); value_; })
 #define STORE(place, value) \

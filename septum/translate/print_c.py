@@ -16,6 +16,7 @@ from septum.lang.processes import MOST_CHOICES, Meter, Witness
 from septum.lang.struct import Word
 from septum.lang.values import U64, Kind, Nothing, Num, Ref, bits
 from septum.translate import tree
+from septum.translate.own_locks import own_name
 from septum.translate.reader import bounds
 from septum.translate.sites import Named
 from septum.translate.translation import Translation, c_field
@@ -140,7 +141,7 @@ class Printer:
         number = self.unit.named.number(Named(place.at.file, place.at.line, self.function.source.name, node.text))
         if isinstance(place, tree.Field) and isinstance(place.struct, type) and issubclass(place.struct, Word):
             return f"{how}_IN({self.c(place.base)}, {c_field(place.name)}, {number})"
-        return f"{how}({self.c(place)}, {number})"
+        return f"{how}{'_OWN' if own_name(place) in self.unit.own_locks else ''}({self.c(place)}, {number})"
 
     def _binary(self, node: tree.Binary) -> str:
         x, y, operator, left, right = self.c(node.left), self.c(node.right), node.operator, node.left.kind, node.right.kind

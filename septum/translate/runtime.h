@@ -70,16 +70,18 @@ static inline __attribute__((unused)) void note_all(context_t *c, void *world, u
 #define MUST_WAIT(...) return STEP_BLOCKED
 #endif
 
-/* A scalar of the state that is read or written. WATCHED: every access is told to the one who watches (watch.c). */
+/* A scalar of the state that is read or written; OWN: the word of a lock of one's own, _IN: in a word. WATCHED: every access is told to the one who watches (watch.c). */
 #ifdef WATCHED
-#define TOUCHED(place, written, site) \
-    (*({ __typeof__(place) *at_ = &(place); (__typeof__(place) *)touched(w, at_, at_, sizeof *at_, 0, written, site); }))
+#define TOUCHED(place, joined, written, site) \
+    (*({ __typeof__(place) *at_ = &(place); (__typeof__(place) *)touched(w, at_, at_, sizeof *at_, joined, written, site); }))
 #define TOUCHED_IN(word, field, written, site) \
     (*({ __typeof__(word) *in_ = &(word); \
          (__typeof__(in_->field) *)touched(w, &in_->field, in_, sizeof in_->field, 1, written, site); }))
-#define READ(place, site) TOUCHED(place, 0, site)
+#define READ(place, site) TOUCHED(place, 0, 0, site)
+#define READ_OWN(place, site) TOUCHED(place, 1, 0, site)
 #define READ_IN(word, field, site) TOUCHED_IN(word, field, 0, site)
-#define WRITE(place, site) NOTED(TOUCHED(place, 1, site))
+#define WRITE(place, site) NOTED(TOUCHED(place, 0, 1, site))
+#define WRITE_OWN(place, site) NOTED(TOUCHED(place, 1, 1, site))
 #define WRITE_IN(word, field, site) NOTED(TOUCHED_IN(word, field, 1, site))
 #define PIECE(call, kind) ({ uint32_t outer_ = begin_piece(kind); __typeof__(call) result_ = call; end_piece(outer_); result_; })
 #define PIECE_DONE(call, kind) ({ uint32_t outer_ = begin_piece(kind); call; end_piece(outer_); })
@@ -92,8 +94,10 @@ static inline void one_piece(void);
 static inline void no_piece(void);
 #else
 #define READ(place, site) (place)
+#define READ_OWN(place, site) (place)
 #define READ_IN(word, field, site) ((word).field)
 #define WRITE(place, site) NOTED(place)
+#define WRITE_OWN(place, site) NOTED(place)
 #define WRITE_IN(word, field, site) NOTED((word).field)
 #define PIECE(call, kind) (call)
 #define PIECE_DONE(call, kind) (call)

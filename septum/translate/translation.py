@@ -22,6 +22,7 @@ from septum.lang.source import Source, source_of
 from septum.lang.struct import Realised, Struct, realise, resolve
 from septum.lang.types import Array, Scalar, type_name
 from septum.lang.values import Kind, Nothing, Ref, kind_of, stored
+from septum.translate.own_locks import Name, OwnLock, own_locks
 from septum.translate.read import read
 from septum.translate.reader import Around
 from septum.translate.sites import Named, Site
@@ -56,6 +57,7 @@ class Translation:
         self.entries: list[Function] = []
         self.properties: list[Function] = []
         self.always: list[Function] = []
+        self.own_locks: dict[Name, OwnLock] = {}
         self.code, self.frame_size, self.buffers, self.state_size = "", 0, 0, 0
         self.realised: dict[object, Any] = {}
         self.layout: type[Realised] = realise(world, self.realised)
@@ -150,7 +152,7 @@ class Translation:
         return frames
 
     def judge(self, properties: Iterable[Property]) -> None:
-        """Reads the properties, and lays out the states."""
+        """Reads the properties, recognises the locks of threads, and lays out the states."""
         for one in properties:
             if one.check:
                 function = self.function(one.check, [Ref(self.world)])
@@ -159,6 +161,7 @@ class Translation:
                     function.source.refuse(function.source.tree, reason, "assert ... in a routine")
                 self.properties.append(function)
                 self.always += [] if one.at_rest else [function]
+        self.own_locks = own_locks(self.entries)
         self.frame_size = 2 + max((entry.frames.size for entry in self.entries if entry.frames), default=0)
         self.buffers = self.world_size + self.threads * self.frame_size
         self.state_size = (self.buffers + self.threads * buffer_bytes(self.stores) + 7) // 8 * 8

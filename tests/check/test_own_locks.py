@@ -1,11 +1,13 @@
-"""A lock of one's own: what takes it is one piece only where it says so, and then the lock keeps others out like any other."""
+"""A lock of one's own keeps others out like any other, and where plain accesses take it a check says what it supposes."""
 
 from __future__ import annotations
 
 import pytest
 
 from septum.check.check import check
+from septum.check.result import Result
 from septum.lang import Ghost, Model, Property, Scenario, Size, Struct, atomic, call, cmpxchg, process, u8, when
+from septum.report.terminal import render
 
 ONE_PIECE = Size("ONE_PIECE", 1)
 TICKETS = Size("TICKETS", 4)
@@ -69,29 +71,49 @@ def count_in_turn(m: World):
     m.lock.owner = u8((ticket + 1) % TICKETS)
 
 
+@process
+def count_without(m: World):
+    yield
+    m.count += 1
+
+
 EXCLUSION = Property("exclusion", "one CPU at a time is inside")
+LOCKS = pytest.mark.parametrize("routine", [count_if_free, count_in_turn], ids=["a trylock", "a ticket lock"])
+WORDS = {count_if_free: "m.lock.taken", count_in_turn: "m.lock.next"}
 
 
-def outcome(routine, cpus: int, **sizes: int) -> str:
+def checked(*routines, **sizes: int) -> Result:
     def start(setup):
-        for cpu in range(cpus):
+        for cpu, routine in enumerate(routines):
             setup.thread(f"CPU {cpu}", call(routine))
 
     chosen = {size: sizes[size.name] for size in (ONE_PIECE, TICKETS) if size.name in sizes}
-    result = check(Model("own", World, (Scenario("s", "", start, (), chosen),), (EXCLUSION,)), "s")
+    return check(Model("own", World, (Scenario("s", "", start, (), chosen),), (EXCLUSION,)), "s")
+
+
+def outcome(result: Result) -> str:
     return f"{result.verdict}: {result.property}" if result.property else str(result.verdict)
 
 
-@pytest.mark.parametrize("routine", [count_if_free, count_in_turn], ids=["a trylock", "a ticket lock"])
-def test_a_lock_is_right_if_its_word_is_taken_in_one_piece(routine):
-    assert outcome(routine, 2) == "holds"
+@LOCKS
+def test_a_lock_that_says_that_it_is_taken_in_one_piece_is_one_and_nothing_is_supposed(routine):
+    result = checked(routine, routine)
+    assert (outcome(result), result.own_locks) == ("holds", ())
 
 
-@pytest.mark.parametrize("routine", [count_if_free, count_in_turn], ids=["a trylock", "a ticket lock"])
-def test_a_word_that_is_read_and_then_written_is_a_race_though_it_is_meant_as_a_lock(routine):
-    assert outcome(routine, 2, ONE_PIECE=0) == "violated: race"
+@LOCKS
+def test_a_lock_that_is_taken_by_plain_accesses_is_one_and_that_is_said(routine):
+    result = checked(routine, routine, ONE_PIECE=0)
+    [word] = result.own_locks
+    assert (outcome(result), word.split(" (")[0]) == ("holds", WORDS[routine])
+    assert f"own: {word}" in render([result]).replace("\n    ", " ")
+
+
+@LOCKS
+def test_who_does_not_take_it_races(routine):
+    assert outcome(checked(routine, count_without, ONE_PIECE=0)) == "violated: race"
 
 
 @pytest.mark.parametrize(("cpus", "expected"), [(2, "holds"), (3, "violated: exclusion")])
 def test_tickets_that_wrap_are_too_few_for_more_cpus(cpus, expected):
-    assert outcome(count_in_turn, cpus, TICKETS=2) == expected
+    assert outcome(checked(*[count_in_turn] * cpus, TICKETS=2)) == expected
