@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from septum.check.result import Result
-from septum.cli import names
+from septum.cli import completion, names
 from septum.cli.output import colour, drawing_width, height, width, write, write_json
 from septum.cli.page import html_option, write_page
 from septum.cli.patched import patch_option
@@ -26,9 +26,9 @@ NUMBER = click.IntRange(min=1)
 
 
 @click.command(epilog=EPILOG, no_args_is_help=True, short_help="Check designs in scenarios.")
-@click.argument("designs", metavar="DESIGN...", nargs=-1)
-@click.option("--scenario", "scenarios", metavar="NAME", multiple=True, help="Only this scenario (default: all).")
-@click.option("--property", metavar="NAME", default="", help="Only this property (default: all).")
+@click.argument("designs", metavar="DESIGN...", nargs=-1, shell_complete=completion.designs)
+@completion.scenario_option()
+@completion.property_option
 @click.option("--all", "every", is_flag=True, help="Every built-in design.")
 @click.option("--scope", "scope_name", metavar="NAME", default="", help="How large; see `septum list scopes` (default: small).")
 @click.option("--vcpus", metavar="N", type=NUMBER, help="How many vCPUs the scenario runs.")

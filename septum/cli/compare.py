@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from septum.cli import names
+from septum.cli import completion, names
 from septum.cli.check import NUMBER, _budget, _designs
 from septum.cli.output import colour, width, write, write_json
 from septum.cli.page import html_option
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @click.command(no_args_is_help=True, short_help="Compare designs by measuring them.")
-@click.argument("designs", metavar="DESIGN...", nargs=-1)
+@click.argument("designs", metavar="DESIGN...", nargs=-1, shell_complete=completion.designs)
 @click.option("--all", "every", is_flag=True, help="Every built-in design.")
 @click.option(
     "--budget", metavar="LIMIT", multiple=True, help="End each exploration at a time, a memory size or a number of states."

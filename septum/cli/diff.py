@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from septum.cli import names
+from septum.cli import completion, names
 from septum.cli.check import _budget
 from septum.cli.output import width, write, write_json
 from septum.cli.progress import ProgressLine
@@ -24,9 +24,9 @@ EPILOG = "Exit status: 0 no difference found, 1 something differs, 2 bad input, 
 
 
 @click.command(epilog=EPILOG, no_args_is_help=True, short_help="Say what one design does and another does not.")
-@click.argument("one")
-@click.argument("other")
-@click.option("--scenario", "scenarios", metavar="NAME", multiple=True, help="Only this scenario (default: all).")
+@click.argument("one", shell_complete=completion.designs)
+@click.argument("other", shell_complete=completion.designs)
+@completion.scenario_option()
 @click.option("--scope", metavar="NAME", default="", help="How large; see `septum list scopes` (default: small).")
 @click.option("--budget", metavar="LIMIT", multiple=True, help="End each search at a time, a memory size or a number of states.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")

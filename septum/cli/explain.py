@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from septum.cli import names
+from septum.cli import completion, names
 from septum.cli.check import EPILOG
 from septum.cli.output import drawing_width, height, write, write_json
 from septum.cli.page import html_option, write_page
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @click.command(epilog=EPILOG, short_help="Replay a counterexample.")
 @click.argument("token")
-@click.argument("design", default="")
+@click.argument("design", default="", shell_complete=completion.designs)
 @click.option("--race", "brief", is_flag=True, help="Only the race, as a kernel change log draws it.")
 @click.option("--slice", "cut", is_flag=True, help="Only the steps on which the failed clause depends.")
 @click.option("--whole", is_flag=True, help="Every step, also in a terminal with fewer lines.")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from septum.cli import names
+from septum.cli import completion, names
 from septum.cli.output import write
 from septum.lang.errors import UserError
 from septum.lang.memory import memory_sizes
@@ -16,8 +16,8 @@ INSTALL = "septum explore needs starlette and uvicorn: pip install 'septum[explo
 
 
 @click.command(no_args_is_help=True, short_help="Take each step of a scenario oneself, on a local page.")
-@click.argument("design")
-@click.argument("scenario")
+@click.argument("design", shell_complete=completion.designs)
+@click.argument("scenario", shell_complete=completion.scenarios)
 @click.option("--token", default="", help="Begin with the schedule of a counterexample, before the step that fails.")
 @click.option("--vcpus", metavar="N", type=click.IntRange(min=1), help="How many vCPUs the scenario runs.")
 @click.option("--pages", metavar="N", type=click.IntRange(min=1), help="How many physical pages there are.")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import click
 
-from septum.cli import names
+from septum.cli import completion, names
 from septum.cli.output import width, write, write_json
 from septum.lang.errors import UserError
 
 
 @click.command(short_help="Show what every step may read and write.")
-@click.argument("design")
-@click.argument("scenario", default="")
+@click.argument("design", shell_complete=completion.designs)
+@click.argument("scenario", default="", shell_complete=completion.scenarios)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def footprints(design: str, scenario: str, as_json: bool) -> None:
     """Show what each step of a SCENARIO (default: the first) may read and write, for the arguments that it gives.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from septum.cli import completion
 from septum.cli.output import colour, drawing_width, height, width, write, write_json
 from septum.cli.progress import ProgressLine
 from septum.lang.errors import UserError
@@ -24,8 +25,8 @@ INTERRUPTED, NOT_STARTED, STOPPED = "interrupted", "not started", "stopped"
 
 
 @click.command(epilog=EPILOG, no_args_is_help=True, short_help="Run random schedules of a design.")
-@click.argument("design")
-@click.option("--scenario", "scenarios", metavar="NAME", multiple=True, help="Only this scenario (default: all).")
+@click.argument("design", shell_complete=completion.designs)
+@completion.scenario_option()
 @click.option("--for", "duration", metavar="TIME", help="How long, for all scenarios together (default: 60s).")
 @click.option("--runs", metavar="N", type=NUMBER, help="So many runs of each scenario, in place of a time.")
 @click.option(
@@ -34,7 +35,7 @@ INTERRUPTED, NOT_STARTED, STOPPED = "interrupted", "not started", "stopped"
 @click.option(
     "--depth", metavar="D", type=click.IntRange(1, 16), default=3, help="Bugs that need so many orderings (default: 3)."
 )
-@click.option("--property", metavar="NAME", default="", help="Only this property (default: all).")
+@completion.property_option
 @click.option("--scope", "scope_name", metavar="NAME", default="", help="How large; see `septum list scopes` (default: small).")
 @click.option("--vcpus", metavar="N", type=NUMBER, help="How many vCPUs the scenario runs.")
 @click.option("--pages", metavar="N", type=NUMBER, help="How many physical pages there are.")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from septum.cli import names
+from septum.cli import completion, names
 from septum.cli.output import write, write_json
 from septum.lang.errors import UserError
 
@@ -18,7 +18,7 @@ WRONG = 2
 
 
 @click.command(short_help="Say what is wrong with a file, without exploring.")
-@click.argument("designs", metavar="DESIGN...", nargs=-1, required=True)
+@click.argument("designs", metavar="DESIGN...", nargs=-1, required=True, shell_complete=completion.designs)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_context
 def lint(context: click.Context, designs: Sequence[str], as_json: bool) -> None:

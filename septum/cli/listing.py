@@ -6,13 +6,13 @@ import textwrap
 
 import click
 
-from septum.cli import names
+from septum.cli import completion, names
 from septum.cli.output import width, write, write_json
 
 
 @click.command("list", short_help="List designs, models, scenarios, properties or scopes.")
 @click.argument("what", type=click.Choice(["designs", "models", "scenarios", "properties", "scopes"]))
-@click.argument("design", default="")
+@click.argument("design", default="", shell_complete=completion.designs)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def list_(what: str, design: str, as_json: bool) -> None:
     """List the built-in designs, the other models, the scenarios, the properties or the scopes.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from septum.cli import names
+from septum.cli import completion, names
 from septum.cli.check import NUMBER, _budget
 from septum.cli.compare import _tell
 from septum.cli.output import width, write, write_json
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="Show where pages come from and go.")
-@click.argument("design")
-@click.option("--scenario", "scenarios", metavar="NAME", multiple=True, help="Only what these reach (default: all that apply).")
+@click.argument("design", shell_complete=completion.designs)
+@completion.scenario_option("Only what these reach (default: all that apply).")
 @click.option(
     "--budget", metavar="LIMIT", multiple=True, help="End each exploration at a time, a memory size or a number of states."
 )

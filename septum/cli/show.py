@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from septum.cli import names
+from septum.cli import completion, names
 from septum.cli.output import colour, width, write
 from septum.explore.build import build
 from septum.kvm.replacing import place_of, replaced
@@ -17,7 +17,7 @@ from septum.translate.tree import called
 
 
 @click.command(short_help="Show the source of a design.")
-@click.argument("design")
+@click.argument("design", shell_complete=completion.designs)
 @click.argument("function", required=False)
 @click.option("--tree", is_flag=True, help="The typed tree of FUNCTION, with the kinds of its arguments and locals.")
 def show(design: str, function: str | None, tree: bool) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from septum.cli import names
+from septum.cli import completion, names
 from septum.cli.check import NUMBER
 from septum.cli.output import colour, width, write, write_json
 from septum.cli.page import html_option
@@ -30,7 +30,7 @@ EPILOG = "Exit status: 0 the workload came to its end, 1 a clause does not hold 
 
 
 @click.command(epilog=EPILOG, no_args_is_help=True, short_help="What designs cost at real size.")
-@click.argument("designs", metavar="DESIGN...", nargs=-1, required=True)
+@click.argument("designs", metavar="DESIGN...", nargs=-1, required=True, shell_complete=completion.designs)
 @click.option("--memory", default="1GiB", metavar="SIZE", help="The memory of each TD, as 512MiB, 64GiB, 1TiB (default: 1GiB).")
 @click.option(
     "--vcpus", type=NUMBER, default=1, metavar="N", help="vCPUs of each TD, which fault beside each other (default: 1)."

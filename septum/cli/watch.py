@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import click
 
-from septum.cli import names
+from septum.cli import completion, names
 from septum.cli.output import colour, write
 from septum.lang.errors import UserError
 
@@ -38,8 +38,8 @@ Begun = TypeVar("Begun", bound=Checks)
 
 
 @click.command(no_args_is_help=True, short_help="Check a file on every save.")
-@click.argument("file")
-@click.option("--scenario", "scenarios", metavar="NAME", multiple=True, help="Only this scenario (default: all).")
+@click.argument("file", shell_complete=completion.designs)
+@completion.scenario_option()
 @click.option("--scope", metavar="NAME", default="", help="The largest scope; see `septum list scopes` (default: small).")
 @click.pass_context
 def watch(context: click.Context, /, file: str, scenarios: Sequence[str], scope: str) -> None:
