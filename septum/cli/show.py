@@ -13,7 +13,6 @@ from septum.kvm.replacing import place_of, replaced
 from septum.lang.errors import UserError
 from septum.lang.model import Model
 from septum.translate.show import shown
-from septum.translate.tree import called
 
 
 @click.command(short_help="Show the source of a design.")
@@ -52,13 +51,12 @@ def _trees(model: Model, name: str) -> list[str]:
     for scenario in model.scenarios:
         if scenario.needs <= model.operations:
             unit = build(model, scenario).translation
-            functions = [one for one in unit.functions if one in called([*unit.entries, *unit.properties])]
             instead = replaced(model.bindings)
             meant = {name, *(new.__name__ for new, old in instead.items() if old.__name__ == name)}
-            found = [shown(one) for one in functions if one.source.name in meant]
+            found = [shown(one) for one in unit.functions if one.source.name in meant]
             if found:
                 return found
-            seen |= {one.source.name for one in functions}
+            seen |= {one.source.name for one in unit.functions}
     names.known("function", name, seen, model.name)
     return []
 

@@ -371,7 +371,7 @@ def _check_arguments(entry: Function, arguments: Sequence[int]) -> None:
         limit = kind.scalar.limit if isinstance(kind, Of) else kind.hi + 1 if isinstance(kind, Num) else 0
         if not 0 <= argument < limit:
             of = kind.scalar.name if isinstance(kind, Of) else f"u{bits(kind)}"
-            raise UserError(f"{entry.source.file}:{entry.line}: {argument} does not fit {name}, a {of}")
+            raise UserError(f"{entry.source.file}:{entry.source.tree.lineno}: {argument} does not fit {name}, a {of}")
 
 
 def _check_world(model: Model) -> None:

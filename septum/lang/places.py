@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
+from septum.lang.answers import FoundAgain
 from septum.lang.struct import Struct, fields, realise
 from septum.lang.types import Array, Scalar
 
@@ -27,7 +28,7 @@ class Places:
 
     def __init__(self, world: type[Struct], realised: dict[object, Any]) -> None:
         self.world, self._realised = world, realised
-        self._known: dict[type[Struct], dict[str, object]] = {}
+        self._known: dict[type[Struct], FoundAgain[dict[str, object]]] = {}
 
     def differences(self, before: bytes, after: bytes) -> list[Difference]:
         """Every scalar in which two worlds differ, in order of place."""
@@ -81,9 +82,7 @@ class Places:
 
     def fields(self, struct: type[Struct]) -> dict[str, object]:
         """Name and type of every field of a struct, which are the same as long as the scope is."""
-        if struct not in self._known:
-            self._known[struct] = fields(struct)
-        return self._known[struct]
+        return self._known.setdefault(struct, FoundAgain()).get(lambda: fields(struct))
 
     def size(self, of: object) -> int:
         return ctypes.sizeof(realise(of, self._realised))

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from septum.lang.answers import answered
 from septum.lang.errors import LanguageError, UserError
 from septum.lang.paths import shown_path
 from septum.lang.words import HIDDEN, unfolded
@@ -66,10 +67,17 @@ class Source:
     def lookup(self, name: str) -> object:
         """What a global name stands for; MISSING if nothing."""
         closure = inspect.getclosurevars(self.function).nonlocals if self.function.__closure__ else {}
-        for names in (closure, self.function.__globals__, vars(builtins), HIDDEN):
-            if name in names:
-                return names[name]
-        return MISSING
+        tables = closure, self.function.__globals__, vars(builtins), HIDDEN
+        found = next((names[name] for names in tables if name in names), MISSING)
+        answered((id(self.function if closure else self.function.__globals__), name), self.lookup, (name,), found)
+        return found
+
+
+def attribute(of: object, name: str) -> object:
+    """What an object of the model, a module say, has by this name; AttributeError if nothing."""
+    found = getattr(of, name)
+    answered((id(of), name), attribute, (of, name), found)
+    return found
 
 
 @functools.lru_cache(maxsize=4096)

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from septum.lang.answers import answered, under_a_scope
 from septum.lang.errors import OutOfRange, UserError
 
 _scopes: list[Mapping[object, object]] = []
@@ -23,14 +24,17 @@ def scope(bindings: Mapping[object, object]) -> Iterator[None]:
     """Inside, every Size has the number and every Slot the struct that `bindings` gives (or else its default)."""
     _scopes.append(bindings)
     try:
-        yield
+        with under_a_scope():
+            yield
     finally:
         _scopes.pop()
 
 
 def bound(key: object, default: object) -> object:
     """What the innermost scope says of `key`."""
-    return _scopes[-1].get(key, default) if _scopes else default
+    said = _scopes[-1].get(key, default) if _scopes else default
+    answered(key, bound, (key, default), said)
+    return said
 
 
 class Asked(dict[object, object]):

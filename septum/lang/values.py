@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from septum.lang.answers import question
 from septum.lang.types import Boolean, EnumType, Index, Packed, Scalar, SetOf, Unsigned, boolean, storage_bits, type_name
 
 U64 = (1 << 64) - 1
@@ -81,6 +82,7 @@ def join(one: Kind | None, other: Kind) -> Kind | None:
     return None
 
 
+@question
 def bits(kind: Kind) -> int:
     """How many bits a variable of this kind takes in a frame; references are offsets of 32."""
     if isinstance(kind, Num):

@@ -204,7 +204,7 @@ VISIT = "visit_t *visit, void *with"
 
 
 def _visitor(tables: Tables, function: Function) -> str:
-    arrays, cases, name = [], [], function.name
+    arrays, cases, name = [], [], tables.unit.name(function)
     points = function.frames.points if function.frames else ()
     for pause, point in zip(function.pauses, points, strict=True):
         places, first = tables.of_frame(point)
@@ -213,7 +213,7 @@ def _visitor(tables: Tables, function: Function) -> str:
             arrays.append(_array("place_t", f"{name}_{point.number}", [place.c(tables.sets) for place in places]))
             actions.append(f"visit(with, at, {name}_{point.number}, {first}, {len(places)});")
         if isinstance(pause, Invoke):
-            actions.append(f"visit_{pause.callee.name}(at + {point.end}, visit, with);")
+            actions.append(f"visit_{tables.unit.name(pause.callee)}(at + {point.end}, visit, with);")
         if actions:
             cases.append(f"    case {point.number}: {' '.join(actions)} break;")
     head = f"static void visit_{name}(const uint8_t *at, {VISIT})\n{{\n    (void)visit; (void)with;\n    switch (at[0]) {{"
@@ -222,7 +222,8 @@ def _visitor(tables: Tables, function: Function) -> str:
 
 def _roots(unit: Translation) -> str:
     cases = [
-        f"        case {number}: visit_{entry.name}(frame + 1, visit, with); break;" for number, entry in enumerate(unit.entries)
+        f"        case {number}: visit_{unit.name(entry)}(frame + 1, visit, with); break;"
+        for number, entry in enumerate(unit.entries)
     ]
     return "\n".join([
         f"static void frame_visit(const uint8_t *frame, unsigned thread, {VISIT})", "{", "    (void)visit; (void)with;",

@@ -46,7 +46,7 @@ def own_name(place: tree.Expression) -> Name | None:
 
 def own_locks(entries: Sequence[tree.Function]) -> dict[Name, OwnLock]:
     """The fields that are words of locks for threads that run these functions."""
-    functions = sorted(tree.called(entries), key=lambda function: function.name)
+    functions = tree.called(entries)
     stores: dict[Name, list[Store]] = {}
     for function in functions:
         for node in function.nodes:

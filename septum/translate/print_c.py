@@ -48,11 +48,17 @@ def signature(unit: Translation, function: tree.Function) -> str:
     result = "int" if function.is_process else c_of(unit, function.returns)
     frame = ["const uint8_t *in", "uint8_t *out"] if function.is_process else []
     given = [f"{c_of(unit, kind)} v_{name}" for name, kind in function.parameters.items() if not unit.is_world(kind)]
-    return f"static {result} {function.name}({', '.join(['context_t *c', 'world_t *w', *frame, *given])})"
+    return f"static {result} {unit.name(function)}({', '.join(['context_t *c', 'world_t *w', *frame, *given])})"
 
 
 def c_of(unit: Translation, kind: Kind) -> str:
     """The C type of a variable of this kind."""
+    if kind not in unit.c_kinds:
+        unit.c_kinds[kind] = _c_of(unit, kind)
+    return unit.c_kinds[kind]
+
+
+def _c_of(unit: Translation, kind: Kind) -> str:
     if isinstance(kind, Nothing):
         return "void"
     if isinstance(kind, Ref):
@@ -123,6 +129,8 @@ class Printer:
                 return self._conditional(node)
             case tree.Convert(value=value):
                 return self.c(value)
+            case tree.Limit(of=index):
+                return literal(index.limit)
             case tree.Checked():
                 return self._checked(node)
             case tree.Call():
@@ -176,10 +184,10 @@ class Printer:
         if node.check == "nonzero":
             return f"nonzero(c, (uint64_t)({code}), {site})"
         if node.check == "index":
-            return f"bounded(c, {code}, {node.limit}, {site})"
+            return f"bounded(c, {code}, {node.most + 1}, {site})"
         lo, hi = bounds(node.value.kind)
-        wide = "_wide" if c_type(lo, hi) == "__int128" or node.limit > U64 else ("" if lo >= 0 else "_signed")
-        return f"fit{wide}(c, {code}, {literal(min(node.limit - 1, U64))}, {site})"
+        wide = "_wide" if c_type(lo, hi) == "__int128" or node.most >= U64 else ("" if lo >= 0 else "_signed")
+        return f"fit{wide}(c, {code}, {literal(min(node.most, U64))}, {site})"
 
     def _call(self, node: tree.Call) -> str:
         callee = node.callee
@@ -192,7 +200,7 @@ class Printer:
         """The C of a call; for a process `frame` are the frames that it reads and writes."""
         kinds = zip(callee.parameters.values(), arguments, strict=True)
         given = [f"{'&' if isinstance(kind, Ref) else ''}{self.c(one)}" for kind, one in kinds if not self.unit.is_world(kind)]
-        return f"{callee.name}({', '.join(['c', 'w', *frame, *given])})"
+        return f"{self.unit.name(callee)}({', '.join(['c', 'w', *frame, *given])})"
 
     def _note(self, node: tree.Note) -> str:
         if isinstance(node.what, Witness):
@@ -358,7 +366,7 @@ class Printer:
         self._resume(point)
         self._place(node.at.line)
         nothing = ["0" for kind in callee.parameters.values() if not self.unit.is_world(kind)]
-        self.out(f"rc = {callee.name}({', '.join(['c', 'w', f'in + {point.end}', inner, *nothing])});")
+        self.out(f"rc = {self.unit.name(callee)}({', '.join(['c', 'w', f'in + {point.end}', inner, *nothing])});")
         self.out("if (c->probe) return STEP_BLOCKED;")
         self.out(f"R{point.number}:")
         self.out(f"if (rc == STEP_DONE) {{ {self._save(point)} return STEP_DONE; }}")

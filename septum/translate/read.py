@@ -28,7 +28,7 @@ TABLE: Table = {**EXPRESSIONS, **OPERATORS, **CALLS, **STATEMENTS}
 PASSES_BEFORE_WIDENING = 4
 
 
-def read(around: Around, source: Source, name: str, arguments: Sequence[Kind]) -> Function:
+def read(around: Around, source: Source, arguments: Sequence[Kind]) -> Function:
     """The typed tree of a function for these kinds of its arguments; LanguageError for what the language does not have."""
     is_process = processes.is_process(source.function)
     if is_process and not inspect.isgeneratorfunction(source.function):
@@ -46,7 +46,7 @@ def read(around: Around, source: Source, name: str, arguments: Sequence[Kind]) -
         reader = Reader(around, source, TABLE, names, annotations, is_process, reader.kinds, reader.fixed,
                         widens=passes >= PASSES_BEFORE_WIDENING)  # fmt: skip
     returns = NOTHING if reader.returns is None else reader.returns
-    function = Function(source, name, parameters, reader.kinds, returns, body, is_process, reader.piece, reader.loops)
+    function = Function(source, parameters, reader.kinds, returns, body, is_process, reader.piece, reader.loops)
     if not isinstance(returns, Nothing) and flow(function).falls_through:
         reason = f"{source.name} returns {returns} on some paths and nothing on others"
         source.refuse(source.tree, reason, "a return on every path")

@@ -15,7 +15,7 @@ from septum.lang.types import Boolean, Index, Scalar, SetOf, type_name, u8
 from septum.lang.values import BOOL, NOTHING, Num, Of, Ref, is_set, kind_of
 from septum.translate import tree
 from septum.translate.read_expressions import number
-from septum.translate.reader import Reader, Static, Table, element_type, is_interchangeable, written
+from septum.translate.reader import Reader, Static, Table, element_type, is_interchangeable, is_value, written
 
 LOOP = "a loop over range(...) or each(...)"
 THREAD = Num(0, u8.limit - 1)
@@ -79,7 +79,7 @@ def called(r: Reader, node: ast.Call, target: Any) -> tuple[tree.Function, tuple
 def _cast(r: Reader, node: ast.Call, scalar: Scalar) -> tree.Expression:
     kind = kind_of(scalar)
     if isinstance(scalar, Index) and _is_current(r, node):
-        thread = r.fitted(node, tree.Register(r.at(node), THREAD, "thread"), scalar.limit, f"does not fit {scalar}")
+        thread = r.fitted(node, tree.Register(r.at(node), THREAD, "thread"), scalar, f"does not fit {scalar}")
         return tree.Convert(r.at(node), kind, thread)
     value = _argument(r, node)
     if not isinstance(value.kind, Num | Of):
@@ -92,10 +92,11 @@ def _cast(r: Reader, node: ast.Call, scalar: Scalar) -> tree.Expression:
     elif isinstance(kind, Num) and isinstance(value.kind, Num):
         lo, hi = max(0, min(value.kind.lo, kind.hi)), min(kind.hi, max(value.kind.hi, 0))
         kind = replace(kind, lo=lo, hi=hi, bits_of=None if kind.packed else value.kind.bits_of)
-    fitted = r.fitted(node, value, scalar.limit, f"does not fit {scalar}")
     known = tree.constant(value)
-    if known is not None and not (isinstance(value.kind, Of) and isinstance(value.kind.scalar, Index | SetOf)):
+    is_number = not (isinstance(value.kind, Of) and isinstance(value.kind.scalar, Index | SetOf))
+    if known is not None and is_number and is_value(scalar, known):
         return tree.Const(r.at(node), kind, known)
+    fitted = r.fitted(node, value, scalar if isinstance(scalar, Index) else scalar.limit, f"does not fit {scalar}")
     return fitted if fitted.kind == kind else tree.Convert(r.at(node), kind, fitted)
 
 

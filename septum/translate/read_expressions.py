@@ -8,12 +8,22 @@ import enum
 from collections.abc import Callable
 from typing import Any
 
-from septum.lang.source import MISSING
+from septum.lang.source import MISSING, attribute
 from septum.lang.struct import constants
 from septum.lang.types import Array, EnumType, Scalar, Size, type_name
 from septum.lang.values import BOOL, Num, Of, Ref, is_index, kind_of
 from septum.translate.fold import decided
-from septum.translate.reader import Reader, Static, Table, element_type, is_interchangeable, is_named_by, plain, written
+from septum.translate.reader import (
+    Reader,
+    Static,
+    Table,
+    element_type,
+    is_interchangeable,
+    is_named_by,
+    is_within,
+    plain,
+    written,
+)
 from septum.translate.tree import Checked, Conditional, Const, Element, Expression, Field, Load, Local, Place, constant
 
 
@@ -61,7 +71,7 @@ def _attribute(r: Reader, node: ast.Attribute) -> Expression | Static:
     base = r.expression(node.value)
     if isinstance(base, Static):
         try:
-            return static(r, node, getattr(base.object, node.attr))
+            return static(r, node, attribute(base.object, node.attr))
         except AttributeError as error:
             r.refuse(node, str(error), "a name that is there")
     if not isinstance(base.kind, Ref) or isinstance(base.kind.to, Array):
@@ -115,7 +125,7 @@ def _bounded(r: Reader, node: ast.Subscript, array: Array, index: Expression) ->
         r.refuse(node, f"{array} cannot be indexed by {kind}", "a number")
     if is_index(kind):
         index = plain(index)
-        if kind.scalar.limit <= array.length:  # type: ignore[union-attr]
+        if is_within(kind, array.length):
             return index
     if known is not None or (isinstance(kind, Num) and (kind.hi < 0 or kind.lo >= array.length)):
         r.refuse(node, f"the index {written(node.slice)} is outside of {array}", f"0 .. {array.length - 1}")

@@ -12,7 +12,7 @@ from septum.lang.processes import MOST_ROUNDS
 from septum.lang.source import MISSING
 from septum.lang.struct import resolve
 from septum.lang.types import Array, Index, Scalar, SetOf, type_name
-from septum.lang.values import NOTHING, Kind, Nothing, Num, Of, Ref, kind_of, stored
+from septum.lang.values import NOTHING, U64, Kind, Nothing, Num, Of, Ref, kind_of, stored
 from septum.translate import tree
 from septum.translate.fold import COMPARISONS, decided
 from septum.translate.read_calls import is_idle, message_of, shown_by
@@ -210,7 +210,7 @@ class _Range:
 
     @property
     def is_constant(self) -> bool:
-        return tree.constant(self.first) is not None and tree.constant(self.last) is not None
+        return bool(self.index) or (tree.constant(self.first) is not None and tree.constant(self.last) is not None)
 
 
 def _for(r: Reader, node: ast.For) -> Iterator[tree.Statement]:
@@ -268,8 +268,8 @@ def _range(r: Reader, node: ast.For) -> _Range:
         if not isinstance(of, Static) or not isinstance(of.object, Index):
             r.refuse(node, "each() takes an index type", "each(Pfn)")
         index = of.object
-        bounds = [tree.Const(r.at(node), Num(bound, bound), bound) for bound in (int(index.none), index.limit)]
-        return _Range(bounds[0], bounds[1], 1, Of(index), index)
+        least = tree.Const(r.at(node), Num(int(index.none), int(index.none)), int(index.none))
+        return _Range(least, tree.Limit(r.at(node), Num(0, U64), index), 1, Of(index), index)
     values = [r.number(argument) for argument in loop.args]
     if not 1 <= len(values) <= 3 or any(value.changes for value in values):
         r.refuse(node, "range() takes one to three numbers")

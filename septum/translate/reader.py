@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
+from septum.lang.answers import question
 from septum.lang.errors import LanguageError
 from septum.lang.source import Source
 from septum.lang.struct import Struct
@@ -137,16 +138,17 @@ class Reader:
 
     # -- conversions
 
-    def fitted(self, node: ast.AST, value: Expression, limit: int, what: str) -> Expression:
-        """A number with a check that it is in 0 .. limit-1, where that is not known."""
-        lo, hi = bounds(value.kind)
-        if lo >= 0 and hi < limit:
+    def fitted(self, node: ast.AST, value: Expression, limit: int | Scalar, what: str) -> Expression:
+        """A number with a check that it is in 0 .. limit-1, or that it is a value of a type, where that is not known."""
+        certain = is_within(value.kind, limit)
+        if certain:
             return value
         known = constant(value)
-        if known is not None or hi < 0 or lo >= limit:
+        if known is not None or certain is False:
             self.refuse(node, f"{value.kind if known is None else known} {what}", "a value in range")
-        site = self.site(node, "range", f"a value {what} (0 .. {limit - 1})")
-        return Checked(value.at, Num(max(lo, 0), min(hi, limit - 1)), "fit", value, limit, site)
+        lo, hi = bounds(value.kind)
+        most = min(hi, limit - 1) if isinstance(limit, int) else hi
+        return Checked(value.at, Num(max(lo, 0), most), "fit", value, limit, self.site(node, "range", f"a value {what}"))
 
     def to_field(self, node: ast.AST, value: Expression, kind: Kind, of: Scalar, what: str) -> Expression:
         """A value as it is stored in a field of this type."""
@@ -227,11 +229,27 @@ def refuse_at(source: Source, node: Node, reason: str, instead: str = "") -> NoR
     raise LanguageError(source.file, node.at.line, source.text(node.at.line), reason, instead)
 
 
+@question
 def is_interchangeable(index: object) -> bool:
     """Whether some values of an index may be renamed."""
     return isinstance(index, Index) and index.fixed < index.limit
 
 
+@question
+def is_within(kind: Kind, limit: int | Scalar) -> bool | None:
+    """Whether a number of this kind is in 0 .. limit-1, or a value of that type; None if it may be."""
+    lo, hi = bounds(kind)
+    most = (limit if isinstance(limit, int) else limit.limit) - 1
+    return True if lo >= 0 and hi <= most else False if hi < 0 or lo > most else None
+
+
+@question
+def is_value(scalar: Scalar, number: int) -> bool:
+    """Whether a number is a value of a type."""
+    return 0 <= number < scalar.limit
+
+
+@question
 def is_named_by(kind: Kind, of: Kind, number: int) -> bool:
     """Whether a number stands for a value of an index type."""
     return isinstance(kind, Of) and isinstance(kind.scalar, Index) and not is_index(of) and 0 <= number < kind.scalar.fixed

@@ -22,7 +22,10 @@ def shown(function: tree.Function) -> str:
     given = ", ".join(f"{name}: {kind}" for name, kind in function.parameters.items())
     result = "" if isinstance(function.returns, Nothing) else f" -> {function.returns}"
     what = "process" if function.is_process else "routine"
-    lines = [f"{what} {function.source.name}({given}){result}", f"  {function.source.file}:{function.line}, {_effects(function)}"]
+    lines = [
+        f"{what} {function.source.name}({given}){result}",
+        f"  {function.source.file}:{function.source.tree.lineno}, {_effects(function)}",
+    ]
     lines += [f"  local {name}: {kind}" for name, kind in function.kinds.items() if name not in function.parameters]
     return "\n".join([*lines, *_block(function, function.body, 1), ""])
 
@@ -108,7 +111,8 @@ SAID: Mapping[type[tree.Node], Callable[[Any], str]] = {
     tree.Junction: lambda node: f"({f' {node.operator} '.join(map(said, node.parts))})",
     tree.Conditional: lambda node: f"({said(node.then)} if {said(node.test)} else {said(node.otherwise)})",
     tree.Convert: lambda node: f"({said(node.value)} as {node.kind})",
-    tree.Checked: lambda node: f"⟨{node.check} {said(node.value)}{f' < {node.limit}' if node.limit else ''}⟩",
+    tree.Limit: lambda node: f"all of {node.of}",
+    tree.Checked: lambda node: f"⟨{node.check} {said(node.value)}{f' < {node.most + 1}' if node.limit else ''}⟩",
     tree.Call: lambda node: _called(node.callee, node.arguments),
     tree.Assertion: lambda node: f"{node.site.kind}: {said(node.test)}",
 }  # fmt: skip

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import ast
 import ctypes
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from septum.lang.answers import FoundAgain
 from septum.lang.frames import Frames
 from septum.lang.measure import ANSWERED, BENEATH, ENTERED, MEASURED_CALLS, Place
 from septum.lang.memory import BOUND_MET, buffer_bytes, stores
@@ -26,9 +28,13 @@ from septum.translate.own_locks import Name, OwnLock, own_locks
 from septum.translate.read import read
 from septum.translate.reader import Around
 from septum.translate.sites import Named, Site
-from septum.translate.tree import Expression, Function
+from septum.translate.tree import Expression, Function, called
 
 Item = TypeVar("Item")
+
+
+_read: dict[object, defaultdict[tuple[Any, ...], FoundAgain[Function]]] = {}
+"""Every function that was read, by what its reader goes by, the function itself, and the kinds of its arguments."""
 
 
 class Numbered(list[Item]):
@@ -64,7 +70,7 @@ class Translation:
         self.bytes = Places(world, self.realised)
         self.world_size = (ctypes.sizeof(self.layout) + 7) // 8 * 8
         self.reference_bits = 32 if self.world_size < 1 << 32 else 64
-        self._functions: dict[tuple[Any, ...], Function] = {}
+        self._named = Numbered[Function]()
         self._in_progress: list[tuple[Any, ...]] = []
         self.sites, self.named = Numbered[Site](), Numbered[Named]()
         self.witnesses, self.meters = Numbered[Witness](), Numbered[Meter]()
@@ -73,15 +79,22 @@ class Translation:
         self.places, self.entered, self.covered_lines = Numbered[Place](), Numbered[str](), Numbered[int]()
         self._names: dict[object, str] = {}
         self.types: list[str] = []
+        self.c_kinds: dict[Kind, str] = {}
         self._around = Around(world, self.reference_bits, self.measuring, bool(self.stores), self.bytes.fields, self._called)
+        by = world, self.reference_bits, self.measuring, bool(self.stores)
+        self._known = _read.setdefault(by, defaultdict(FoundAgain))
         self.c_name(world)
 
     # -- functions
 
     @property
     def functions(self) -> list[Function]:
-        """Every function read so far."""
-        return list(self._functions.values())
+        """Those that the threads run and the properties call, each after those that it calls."""
+        return called([*self.entries, *self.properties])
+
+    def name(self, function: Function) -> str:
+        """What a function is called in the C."""
+        return f"f{self._named.number(function)}_{function.source.name.lstrip('_')}"
 
     def is_world(self, kind: Kind) -> bool:
         """Whether a value refers to the world, and so needs no variable."""
@@ -104,12 +117,9 @@ class Translation:
         key = (source.function, *told_apart)
         if key in self._in_progress:
             caller.refuse(node, f"{source.name} calls itself", "a loop")
-        if key not in self._functions:
-            self._in_progress.append(key)
-            name = f"f{len(self._functions) + len(self._in_progress)}_{source.name.lstrip('_')}"
-            self._functions[key] = read(self._around, source, name, kinds)
-            self._in_progress.pop()
-        found = self._functions[key]
+        self._in_progress.append(key)
+        found = self._known[key].get(lambda: read(self._around, source, kinds))
+        self._in_progress.pop()
         if len(found.parameters) != len(kinds):
             caller.refuse(node, f"{source.name} takes {len(found.parameters)} arguments, not {len(kinds)}")
         return found

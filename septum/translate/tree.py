@@ -7,14 +7,16 @@ read.py makes it from Python's tree, once for the kinds of a function's argument
 from __future__ import annotations
 
 import functools
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, TypeVar, dataclass_transform
 
+from septum.lang.answers import FoundAgain
 from septum.lang.frames import Frames
 from septum.lang.processes import Meter, Witness
 from septum.lang.source import Source
-from septum.lang.types import Array, Index
+from septum.lang.types import Array, Index, Scalar
 from septum.lang.values import Kind
 from septum.translate.sites import At, Site
 
@@ -139,13 +141,24 @@ class Convert(Expression):
     value: Expression
 
 
+class Limit(Expression):
+    """How many values an index type has, by the scope."""
+
+    of: Index
+
+
 class Checked(Expression):
-    """A number of which is checked that it is in 0 .. limit-1 ("fit", "index"), not 0 ("nonzero"), or not negative ("shift")."""
+    """A check of a number: in 0 .. limit-1 or a value of that type ("fit", "index"), "nonzero", or not negative ("shift")."""
 
     check: str
     value: Expression
-    limit: int
+    limit: int | Scalar
     site: Site
+
+    @property
+    def most(self) -> int:
+        """The greatest number that passes."""
+        return (self.limit if isinstance(self.limit, int) else self.limit.limit) - 1
 
 
 class Call(Expression):
@@ -285,7 +298,6 @@ class Function:
     """A function for given kinds of its arguments. `piece`: it says that it is "atomic", or that it "commutes"."""
 
     source: Source
-    name: str
     parameters: dict[str, Kind]
     kinds: dict[str, Kind]
     returns: Kind
@@ -294,12 +306,7 @@ class Function:
     piece: str = ""
     loops: int = 0
     frames: Frames | None = None
-    facts: dict[object, Any] = field(default_factory=dict)
-
-    @property
-    def line(self) -> int:
-        """Where it begins."""
-        return self.source.tree.lineno
+    facts: defaultdict[object, FoundAgain[Any]] = field(default_factory=lambda: defaultdict(FoundAgain))
 
     @functools.cached_property
     def nodes(self) -> list[Node]:
@@ -321,21 +328,19 @@ class Function:
         return tuple(dict.fromkeys(node.callee for node in self.nodes if isinstance(node, Call | Invoke)))
 
     @functools.cached_property
+    def reach(self) -> tuple[Function, ...]:
+        """The functions that run where it runs, itself the last, each after those that it calls."""
+        return (*called(self.calls), self)
+
+    @functools.cached_property
     def pauses(self) -> tuple[Pause, ...]:
         """Its yields, by number."""
         return tuple(node for node in self.nodes if isinstance(node, Pause))
 
 
 def fact(derive: Callable[[Function], Fact]) -> Callable[[Function], Fact]:
-    """Of a pass over a function: that it is made once, and what it finds kept with the function."""
-
-    @functools.wraps(derive)
-    def known(function: Function) -> Fact:
-        if derive not in function.facts:
-            function.facts[derive] = derive(function)
-        return function.facts[derive]  # type: ignore[no-any-return]
-
-    return known
+    """Of a pass over a function: that what it finds is kept with the function, for every scope that answers as this one."""
+    return functools.wraps(derive)(lambda function: function.facts[derive].get(lambda: derive(function)))
 
 
 def parts(node: Node) -> Iterator[Node]:
@@ -386,15 +391,9 @@ def within(node: Expression, *of: type[Convert] | type[Checked]) -> Expression:
 def constant(node: Expression) -> int | None:
     """The number that an expression is, whatever the state."""
     node = within(node, Convert)
-    return node.number if isinstance(node, Const) else None
+    return node.number if isinstance(node, Const) else node.of.limit if isinstance(node, Limit) else None
 
 
-def called(roots: Iterable[Function]) -> set[Function]:
-    """The functions that are called from `roots`, with these."""
-    todo, found = [*roots], set[Function]()
-    while todo:
-        function = todo.pop()
-        if function not in found:
-            found.add(function)
-            todo += function.calls
-    return found
+def called(roots: Iterable[Function]) -> list[Function]:
+    """The functions that are called from `roots`, with these, each once and after those that it calls itself."""
+    return [*dict.fromkeys(function for root in roots for function in root.reach)]

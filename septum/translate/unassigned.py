@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from septum.translate import tree
 from septum.translate.fold import COMPARISONS
-from septum.translate.reader import refuse_at
+from septum.translate.reader import is_value, refuse_at
 
 Assigned = frozenset[str] | None
 """The locals that have a value on every path to a place; None where no path leads."""
@@ -93,6 +93,8 @@ class _Paths:
 
     def _has_turns(self, loop: tree.For) -> bool:
         """Whether a loop is entered for certain."""
+        if loop.over:
+            return is_value(loop.over, int(loop.over.none))
         first, last = tree.constant(loop.first), tree.constant(loop.last)
         if first is None or last is None:
             return False

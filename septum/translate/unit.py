@@ -44,15 +44,14 @@ def library(unit: Translation, routines: Mapping[str, Callable[..., Any]], progr
     A routine's parameters need annotations, but the world. It is called with the context, the world and its numbers.
     """
     roots = {name: unit.called_from_outside(function) for name, function in routines.items()}
-    names = "\n".join(f"#define {name} {function.name}" for name, function in roots.items())
+    names = "\n".join(f"#define {name} {unit.name(function)}" for name, function in roots.items())
     unit.code = "\n".join([*_functions(unit, roots.values()), names, program])
     return unit.code
 
 
 def _functions(unit: Translation, roots: Iterable[Function], observer: str = "") -> list[str]:
     """What every unit begins with: the runtime, the structs, and the functions that are called from `roots`."""
-    used = called(roots)
-    functions = [function for function in unit.functions if function in used]
+    functions = called(roots)
     texts = [print_function(unit, function) for function in functions]
     heads = [f"{signature(unit, function)} __attribute__((unused));" for function in functions]
     measure = (observer or (HERE / "measure.c").read_text()) if unit.measuring else ""
@@ -80,7 +79,7 @@ def _enter(unit: Translation) -> str:
     for number, entry in enumerate(unit.entries):
         kinds = [kind for kind in entry.parameters.values() if not isinstance(kind, Ref)]
         arguments = [f"({c_of(unit, kind)})call->arguments[{i}]" for i, kind in enumerate(kinds)]
-        cases.append(f"    case {number}: return {entry.name}({', '.join(['c', 'w', 'in', 'out', *arguments])});")
+        cases.append(f"    case {number}: return {unit.name(entry)}({', '.join(['c', 'w', 'in', 'out', *arguments])});")
     head = "static int enter(context_t *c, world_t *w, const uint8_t *in, uint8_t *out, const call_t *call)"
     none = "    default: (void)c; (void)w; (void)in; (void)out; return STEP_RETURNED;"
     return "\n".join([head, "{", "    switch (call->entry) {", *cases, none, "    }", "}", ""])
@@ -88,7 +87,7 @@ def _enter(unit: Translation) -> str:
 
 def _check(unit: Translation, properties: Sequence[Property]) -> str:
     judged = [one for one in properties if one.check]
-    calls = [f"    {'if (at_rest) ' if one.at_rest else ''}{check.name}(c, w);"
+    calls = [f"    {'if (at_rest) ' if one.at_rest else ''}{unit.name(check)}(c, w);"
              for one, check in zip(judged, unit.properties, strict=True)]  # fmt: skip
     head = "static void check_properties(context_t *c, world_t *w, int at_rest)\n{\n    (void)c; (void)w; (void)at_rest;"
     return "\n".join([head, *calls, "}", ""])

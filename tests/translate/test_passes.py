@@ -83,7 +83,7 @@ def number(value, kind=None):
 
 def function(*body, **more):
     kinds = {"m": WORLD, "cpu": CPU, "x": BYTE}
-    of = Function(source_of(nothing), "f1_hand", {"m": WORLD, "cpu": CPU}, kinds, more.pop("returns", NOTHING), body, **more)
+    of = Function(source_of(nothing), {"m": WORLD, "cpu": CPU}, kinds, more.pop("returns", NOTHING), body, **more)
     if of.is_process:
         of.frames = Frames(of.source, of.parameters, tuple(
             Point(pause.number, 7, 0, (Saved("x", BYTE, 1, 8),) if "x" in flow(of).live_at(pause) else (), 2, None)

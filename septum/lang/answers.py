@@ -1,0 +1,121 @@
+"""What is found under a scope stands for every scope that gives the same answers, of sizes and of names of the model.
+
+While something is found out, each question is kept with its answer. Under another scope the same questions are asked again, in
+their order: up to the first answer that is not the same, they are those that finding it anew would ask.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+Found = TypeVar("Found")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was answered, and who answers it again, asked with these arguments."""
+
+    ask: Callable[..., object]
+    arguments: tuple[Any, ...]
+    answer: object
+
+
+class Answers(dict[object, "Answer | Answers"]):
+    """By what was asked for, in that order; among them the answers to all that something was found by that was needed."""
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return id(self)
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+
+_asking: list[Answers] = []
+_known: list[dict[object, object]] = [{}]
+"""The answers so far under each scope that is active, which stay as long as it is; of Answers, whether they are given."""
+
+
+def answered(key: object, ask: Callable[..., object], arguments: tuple[Any, ...], answer: object) -> None:
+    """Said by who gave an answer; `ask`, with these arguments, gives it again."""
+    if _asking:
+        _known[-1][key] = answer
+        if key not in _asking[-1]:
+            _asking[-1][key] = Answer(ask, arguments, answer)
+
+
+def question(ask: Callable[..., Found]) -> Callable[..., Found]:
+    """Of a function that asks: that its own answer is what counts, and not those that it goes by. Its arguments are hashable."""
+
+    @functools.wraps(ask)
+    def asked(*arguments: Any) -> Found:
+        if not _asking:
+            return ask(*arguments)
+        with _apart():
+            found = ask(*arguments)
+        answered((ask, *arguments), asked, arguments, found)
+        return found
+
+    return asked
+
+
+@contextmanager
+def under_a_scope() -> Iterator[None]:
+    """Inside, answers are those of another scope."""
+    _known.append({})
+    try:
+        yield
+    finally:
+        _known.pop()
+
+
+@contextmanager
+def _apart() -> Iterator[Answers]:
+    """The answers that are given inside, which are nobody else's."""
+    _asking.append(Answers())
+    try:
+        yield _asking[-1]
+    finally:
+        _asking.pop()
+
+
+class FoundAgain(Generic[Found]):
+    """What was found so far, each under its answers; who asks around it has asked for these, too."""
+
+    def __init__(self) -> None:
+        self._found: list[tuple[Answers, Found]] = []
+
+    def get(self, find: Callable[[], Found]) -> Found:
+        """What stands for the current scope, found anew where nothing does."""
+        known = next((one for one in self._found if _are_given(one[0])), None)
+        if known is None:
+            with _apart() as given:
+                known = given, find()
+            self._found.append(known)
+            _known[-1][given] = True
+        answers, found = known
+        if _asking and answers:
+            _asking[-1].setdefault(answers, answers)
+        return found
+
+
+def _are_given(answers: Answers) -> bool:
+    """Whether the current scope answers like this."""
+    known = _known[-1]
+    if answers not in known:
+        known[answers] = all(_is_given(key, answer) for key, answer in answers.items())
+    return bool(known[answers])
+
+
+def _is_given(key: object, answer: Answer | Answers) -> bool:
+    if isinstance(answer, Answers):
+        return _are_given(answer)
+    known = _known[-1]
+    if key not in known:
+        with _apart():
+            known[key] = answer.ask(*answer.arguments)
+    one = known[key]
+    return one is answer.answer or (type(one) is type(answer.answer) and one == answer.answer)
