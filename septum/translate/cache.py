@@ -153,13 +153,19 @@ def _sync(path: Path) -> None:
         os.close(file)
 
 
+_cleaned: set[Path] = set()
+"""Where this process has looked for what others left; to look each time takes longer than what is kept there."""
+
+
 @contextmanager
 def scratch(directory: Path) -> Iterator[Path]:
     """A directory below that goes with its process: whoever comes next removes what a killed one left."""
     from tempfile import mkdtemp
 
     with _alone(directory):
-        _clean(directory)
+        if directory not in _cleaned:
+            _clean(directory)
+            _cleaned.add(directory)
         path = Path(mkdtemp(prefix=SCRATCH, dir=directory))
         lock = os.open(path, os.O_RDONLY)
         fcntl.flock(lock, fcntl.LOCK_EX)

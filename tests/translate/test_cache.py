@@ -130,6 +130,22 @@ def test_a_disk_that_fails_leaves_no_object(directory, monkeypatch, call):
     assert load(compiled(ANSWER)).answer() == 42
 
 
+def in_the_next_process(code):
+    """Compiles as a process that has not looked for what others left."""
+    cache._cleaned.clear()
+    return compiled(code)
+
+
+def test_a_process_looks_once_for_what_others_left(directory):
+    compiled(ANSWER)
+    left = directory / "compiling-left"
+    left.mkdir()
+    compiled(ANSWER + "int more;")
+    assert left.exists()
+    in_the_next_process(ANSWER + "int other;")
+    assert not left.exists()
+
+
 def test_what_a_killed_compiler_left_is_cleaned(directory, tmp_path):
     slow = tmp_path / "slow"
     slow.write_text("#!/bin/sh\nexec sleep 10\n")
@@ -143,7 +159,7 @@ def test_what_a_killed_compiler_left_is_cleaned(directory, tmp_path):
     assert left.exists(), "it is in use"
     run.send_signal(signal.SIGKILL)
     run.wait()
-    compiled(ANSWER + "int more;")
+    in_the_next_process(ANSWER + "int more;")
     assert not list(directory.glob("compiling-*"))
 
 
@@ -152,7 +168,7 @@ def test_old_objects_go_and_those_in_use_stay(directory):
     for path in directory.iterdir():
         os.utime(path, (1, 1))
     compiled(ANSWER + "int used;")
-    compiled(ANSWER + "int other;")
+    in_the_next_process(ANSWER + "int other;")
     assert not old.exists()
     assert cache.is_whole(used)
 
@@ -160,11 +176,11 @@ def test_old_objects_go_and_those_in_use_stay(directory):
 def test_beyond_its_size_what_was_used_longest_ago_goes(directory, monkeypatch):
     monkeypatch.setattr(cache, "MOST_BYTES", 40_000)
     made = [compiled(ANSWER + f"int number{i};") for i in range(4)]
-    compiled(ANSWER + "int now;")
+    in_the_next_process(ANSWER + "int now;")
     assert all(path.exists() for path in made), "nothing goes that was used within the hour"
     for hours, path in enumerate(made):
         os.utime(path, (0, time.time() - 7200 * (5 - hours)))
-    compiled(ANSWER + "int later;")
+    in_the_next_process(ANSWER + "int later;")
     assert not made[0].exists()
 
 
