@@ -114,7 +114,7 @@ class Footprints:
     # -- one function
 
     def _context(self, function: tree.Function, arguments: tuple[Meaning, ...]) -> Context:
-        key = (function, self._thread, arguments)
+        key = (function, self._thread if function.is_process or _knows_thread(function) else None, arguments)
         if key not in self._contexts:
             made = self._contexts[key] = Context(function)
             meanings = self._meanings(function, arguments)
@@ -123,22 +123,26 @@ class Footprints:
             if function.is_process:
                 self._follow(made, meanings)
             else:
-                made.total = self._touched(function.body, meanings)
+                made.total = self._touched(_touching(function), meanings)
         return self._contexts[key]
 
     def _meanings(self, function: tree.Function, arguments: tuple[Meaning, ...]) -> dict[str, Meaning]:
-        """What each local stands for, whenever it is read."""
+        """What each local stands for, whenever it is read. A value is looked at again where a local that it reads has changed."""
         meanings: dict[str, Meaning] = dict(zip(function.parameters, arguments, strict=True))
-        changed = True
-        while changed:
-            changed = False
-            for name, value in _bound(function)[0]:
-                new = self._meaning(value, meanings)
+        changes, before, changed_at, looked_at = 0, -1, dict[str, int](), dict[_Bound, int]()
+        while changes > before:
+            before = changes
+            for bound in _bound(function)[0]:
+                if bound in looked_at and all(changed_at.get(name, 0) <= looked_at[bound] for name in bound.reads):
+                    continue
+                looked_at[bound] = changes
+                name, new = bound.name, self._meaning(bound.value, meanings)
                 if isinstance(new, _Missing):
                     continue
                 joined = _joined([meanings[name], new]) if name in meanings else new
                 if name not in meanings or joined != meanings[name]:
-                    meanings[name], changed = joined, True
+                    changes += 1
+                    meanings[name], changed_at[name] = joined, changes
         return meanings
 
     def _meaning(self, node: tree.Node | None, meanings: dict[str, Meaning]) -> Meaning | _Missing:
@@ -187,19 +191,23 @@ class Footprints:
             found = getattr(found, step) if isinstance(step, str) else found[step]
         return int(found)
 
-    def _touched(self, trees: Iterable[tree.Node], meanings: dict[str, Meaning]) -> Footprint:
-        """What trees of a function touch, with the routines that they call."""
-        found = NOTHING
-        for node in tree.walk(trees):
-            if isinstance(node, tree.Load | tree.Store):
-                paths = 0
-                for path in self._places(node.place, meanings):
-                    paths |= 1 << self.paths.setdefault(path, len(self.paths))
-                found |= Footprint(paths, 0) if isinstance(node, tree.Load) else Footprint(0, paths)
-            elif isinstance(node, tree.Call):
+    def _touched(self, nodes: Iterable[_Touching], meanings: dict[str, Meaning]) -> Footprint:
+        """What nodes of a function touch, with the routines that they call."""
+        reads = writes = 0
+        for node in nodes:
+            if isinstance(node, tree.Call):
                 context = self._called(node, meanings)
-                found |= context.total if context else NOTHING
-        return found
+                total = context.total if context else NOTHING
+                reads, writes = reads | total.reads, writes | total.writes
+                continue
+            paths = 0
+            for path in self._places(node.place, meanings):
+                paths |= 1 << self.paths.setdefault(path, len(self.paths))
+            if isinstance(node, tree.Load):
+                reads |= paths
+            else:
+                writes |= paths
+        return Footprint(reads, writes)
 
     def _called(self, node: tree.Call | tree.Invoke, meanings: dict[str, Meaning]) -> Context | None:
         """The function that is called; None where it never is, or nothing is known of what it is given."""
@@ -214,47 +222,88 @@ class Footprints:
         invoked: dict[tree.Pause | None, Context | None] = {
             piece.pause: self._called(piece.pause, meanings) for piece in graph.pieces if isinstance(piece.pause, tree.Invoke)
         }
-        own = {piece: self._touched(piece.trees, meanings) for piece in graph.pieces}
+        begun, whole, turning = dict[Piece, Footprint](), dict[Piece, Footprint](), set[Piece]()
+        for piece, touching in _pieces(of.function):
+            own, callee = self._touched(touching, meanings), invoked.get(piece.pause)
+            begun[piece], whole[piece] = (own | callee.spots[0].step, own | callee.total) if callee else (own, own)
+            if piece.turns or (callee and callee.spots[0].turns):
+                turning.add(piece)
 
         def passes(call: tree.Invoke) -> bool:
             callee = invoked[call]
             return callee is None or callee.spots[0].leaves
 
         def spot(start: Piece, pause: tree.Pause | None) -> Spot:
-            step, leaves, turns = NOTHING, False, False
-            for piece in graph.region(start, passes):
-                step, leaves, turns = step | own[piece], leaves or piece.leaves, turns or piece.turns
-                callee = invoked.get(piece.pause)
-                if callee:
-                    step, turns = step | callee.spots[0].step, turns or callee.spots[0].turns
-            later = NOTHING
-            for piece in graph.future(start):
-                callee = invoked.get(piece.pause)
-                later |= own[piece] | (callee.total if callee else NOTHING)
+            region = [*graph.region(start, passes)]
+            step, later = _union(begun[piece] for piece in region), _union(whole[piece] for piece in graph.future(start))
+            leaves, turns = any(piece.leaves for piece in region), not turning.isdisjoint(region)
             if pause is None:
                 return Spot(0, 0, step, later, NOTHING, leaves, turns)
             assert of.function.frames
             end = of.function.frames.points[pause.number - 1].end
-            waits = self._touched([pause.test], meanings) if isinstance(pause, tree.Wait) else NOTHING
+            waits = self._touched(_touching_in(pause.test), meanings) if isinstance(pause, tree.Wait) else NOTHING
             return Spot(pause.number, end, step, later, waits, leaves, turns, invoked.get(pause))
 
         of.spots = [spot(graph.entry, None), *(spot(graph.resumed[pause], pause) for pause in of.function.pauses)]
         of.total = of.spots[0].later
 
 
+def _union(footprints: Iterable[Footprint]) -> Footprint:
+    reads = writes = 0
+    for one in footprints:
+        reads, writes = reads | one.reads, writes | one.writes
+    return Footprint(reads, writes)
+
+
 @tree.fact
-def _bound(function: tree.Function) -> tuple[list[tuple[str, tree.Expression | None]], list[tree.Expression | None]]:
-    """The values that each local may get, and those that are returned; None is one that is not known."""
-    bound: list[tuple[str, tree.Expression | None]] = []
+def _knows_thread(function: tree.Function) -> bool:
+    """Whether a function, or one that it calls, asks for the number of its thread."""
+    return any(isinstance(node, tree.Register) and node.name == "thread" for one in function.reach for node in one.nodes)
+
+
+@dataclass(frozen=True, eq=False)
+class _Bound:
+    """A value that a local may get, None where it is not known, and the locals that it reads."""
+
+    name: str
+    value: tree.Expression | None
+    reads: frozenset[str]
+
+
+@tree.fact
+def _bound(function: tree.Function) -> tuple[list[_Bound], list[tree.Expression | None]]:
+    """The values that each local may get, and those that are returned."""
+    bound: list[_Bound] = []
     returned: list[tree.Expression | None] = []
     for node in function.nodes:
         if isinstance(node, tree.Assign):
-            bound.append((node.name, node.value))
+            bound.append(
+                _Bound(node.name, node.value, frozenset(one.name for one in tree.walk(node.value) if isinstance(one, tree.Local)))
+            )
         elif isinstance(node, tree.For):
-            bound.append((node.name, None))
+            bound.append(_Bound(node.name, None, frozenset()))
         elif isinstance(node, tree.Return):
             returned.append(node.value)
     return bound, returned
+
+
+_Touching = tree.Load | tree.Store | tree.Call
+
+
+def _touching_in(*trees: tree.Node) -> list[_Touching]:
+    return [node for node in tree.walk(trees) if isinstance(node, tree.Load | tree.Store | tree.Call)]
+
+
+@tree.fact
+def _touching(function: tree.Function) -> list[_Touching]:
+    """What touches the state, or may."""
+    return _touching_in(*function.body)
+
+
+@tree.fact
+def _pieces(function: tree.Function) -> list[tuple[Piece, list[_Touching]]]:
+    """The same by the pieces of a process."""
+    return [(piece, _touching_in(*piece.trees)) for piece in flow(function).pieces]
 
 
 @tree.fact

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from septum.translate import tree
@@ -33,6 +33,7 @@ class Flow:
         self.exit = self._piece(leaves=True)
         self.entry = self._piece()
         self.resumed: dict[tree.Pause, Piece] = {}
+        self._futures: dict[Piece, list[Piece]] = {}
         self._loops: list[tuple[Piece, Piece]] = []
         ends = self._block(body, [self.entry])
         self._link(ends, self.exit)
@@ -49,9 +50,11 @@ class Flow:
             start, lambda piece: piece.pause is None or (isinstance(piece.pause, tree.Invoke) and passes(piece.pause))
         )
 
-    def future(self, start: Piece) -> Iterator[Piece]:
+    def future(self, start: Piece) -> Sequence[Piece]:
         """What may ever run from `start`."""
-        return self._from(start, lambda _: True)
+        if start not in self._futures:
+            self._futures[start] = [*self._from(start, lambda _: True)]
+        return self._futures[start]
 
     def _from(self, start: Piece, goes_on: Callable[[Piece], bool]) -> Iterator[Piece]:
         seen, todo = {start}, [start]
