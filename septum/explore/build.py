@@ -291,17 +291,17 @@ def _unit(model: Model, bindings: Mapping[object, object], peers: Sequence[Scena
 
 def _translated(model: Model, peers: Sequence[Scenario]) -> tuple[Translation, list[tuple[Thread, ...]], list[bytes]]:
     _check_world(model)
-    probe = Translation(model.world, 1)
+    translation = Translation(model.world, 1, model.file)
     worlds, programs = [], []
     for scenario in peers:
-        m, memory = allocate(probe.layout)
+        m, memory = allocate(translation.layout)
         setup = Setup(m)
         _start(scenario, setup)
         _check_program(scenario, setup)
-        worlds.append(bytes(memory[: probe.world_size]))
+        worlds.append(bytes(memory[: translation.world_size]))
         programs.append(tuple(setup.threads))
         del m, setup, memory
-    translation = Translation(model.world, max(len(program) for program in programs), model.file)
+    translation.threads = max(map(len, programs))
     for program in programs:
         for thread in program:
             for call in thread.calls:

@@ -27,11 +27,8 @@ class Answer:
 class Answers(dict[object, "Answer | Answers"]):
     """By what was asked for, in that order; among them the answers to all that something was found by that was needed."""
 
-    def __hash__(self) -> int:  # type: ignore[override]
-        return id(self)
-
-    def __eq__(self, other: object) -> bool:
-        return self is other
+    __hash__ = object.__hash__  # type: ignore[assignment]
+    __eq__ = object.__eq__
 
 
 _asking: list[Answers] = []
@@ -54,10 +51,12 @@ def question(ask: Callable[..., Found]) -> Callable[..., Found]:
     def asked(*arguments: Any) -> Found:
         if not _asking:
             return ask(*arguments)
-        with _apart():
-            found = ask(*arguments)
-        answered((ask, *arguments), asked, arguments, found)
-        return found
+        key = ask, *arguments
+        if key not in _known[-1]:
+            with _Apart():
+                _known[-1][key] = ask(*arguments)
+        answered(key, asked, arguments, _known[-1][key])
+        return _known[-1][key]  # type: ignore[return-value]
 
     return asked
 
@@ -72,13 +71,14 @@ def under_a_scope() -> Iterator[None]:
         _known.pop()
 
 
-@contextmanager
-def _apart() -> Iterator[Answers]:
+class _Apart:
     """The answers that are given inside, which are nobody else's."""
-    _asking.append(Answers())
-    try:
-        yield _asking[-1]
-    finally:
+
+    def __enter__(self) -> Answers:
+        _asking.append(Answers())
+        return _asking[-1]
+
+    def __exit__(self, *_: object) -> None:
         _asking.pop()
 
 
@@ -92,7 +92,7 @@ class FoundAgain(Generic[Found]):
         """What stands for the current scope, found anew where nothing does."""
         known = next((one for one in self._found if _are_given(one[0])), None)
         if known is None:
-            with _apart() as given:
+            with _Apart() as given:
                 known = given, find()
             self._found.append(known)
             _known[-1][given] = True
@@ -115,7 +115,7 @@ def _is_given(key: object, answer: Answer | Answers) -> bool:
         return _are_given(answer)
     known = _known[-1]
     if key not in known:
-        with _apart():
+        with _Apart():
             known[key] = answer.ask(*answer.arguments)
     one = known[key]
     return one is answer.answer or (type(one) is type(answer.answer) and one == answer.answer)

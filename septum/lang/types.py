@@ -72,8 +72,7 @@ class Size:
     def __repr__(self) -> str:
         return self.name
 
-    def __hash__(self) -> int:
-        return id(self)
+    __hash__ = object.__hash__
 
     def __bool__(self) -> bool:
         return self.value != 0

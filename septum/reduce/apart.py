@@ -48,10 +48,13 @@ def told_apart(roots: Iterable[tree.Function]) -> set[Index | None]:
 
 def thread_types(functions: Iterable[tree.Function]) -> set[Index]:
     """The index types that the number of a thread becomes one of."""
-    return {
-        index for function in functions for node in function.nodes if isinstance(node, tree.Convert)
-        for index in [_index(node.kind)] if index and _is_thread(tree.within(node.value, tree.Checked))
-    }  # fmt: skip
+    return set().union(*map(_thread_types, functions))
+
+
+@tree.fact
+def _thread_types(function: tree.Function) -> set[Index]:
+    found = ((_index(node.kind), node.value) for node in function.nodes if isinstance(node, tree.Convert))
+    return {index for index, value in found if index and _is_thread(tree.within(value, tree.Checked))}
 
 
 def _told_by(node: tree.Node) -> Iterator[Told]:

@@ -82,10 +82,9 @@ class Tables:
         self.world = list(self._places(unit.world, 0, True))
         used = {place.index for place in self.world if place.index} | {member[2] for member in self.members}
         used |= {place.index for member in self.members for place in member[3] if place.index}
-        saved = (
-            saved for function in unit.functions if function.frames for point in function.frames.points for saved in point.saved
-        )
-        found = {place.index for one in saved for place in of_kind(one.kind, 0, 32) if place.index}
+        frames = [function.frames for function in unit.functions if function.frames]
+        kept = {saved.kind for one in frames for point in one.points for saved in point.saved}
+        found = {place.index for kind in kept for place in of_kind(kind, 0, 32) if place.index}
         used |= {index for index in found if is_scalarset(index)}
         self.scalarsets = len(used)
         self.sets = [*sorted(used, key=lambda index: index.name), *sorted(self.alike, key=lambda index: index.name)]
@@ -124,16 +123,16 @@ def alike_somewhere(unit: Translation) -> set[Index]:
     """The index types, scalarsets apart, whose values are alike for the properties and for some process that a thread may run."""
     judged = told_apart(unit.properties)
     distinct = [judged | told_apart([entry]) for entry in unit.entries]
-    types = {index for function in unit.functions for index in _types_of(function)} | thread_types(unit.functions)
+    kinds = {kind for function in unit.functions for kind in function.kinds.values()}
+    types = {index for kind in kinds for index in _types_of(kind)} | thread_types(unit.functions)
     return {index for index in types if index.limit > 1 and not all(index in of or None in of for of in distinct)}
 
 
-def _types_of(function: Function) -> Iterator[Index]:
-    """The index types of a function's locals, scalarsets apart."""
-    for kind in function.kinds.values():
-        for place in () if isinstance(kind, Ref) else of_kind(kind, 0, 32):
-            if place.index and place.kind != "PACKED" and not is_scalarset(place.index):
-                yield place.index
+def _types_of(kind: Kind) -> Iterator[Index]:
+    """The index types of a local, scalarsets apart."""
+    for place in of_kind(kind, 0, 32):
+        if place.index and place.kind != "PACKED" and not is_scalarset(place.index):
+            yield place.index
 
 
 def symmetry_tables(unit: Translation) -> str:

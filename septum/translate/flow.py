@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -143,14 +144,17 @@ class Flow:
         return [resumed]
 
     def _solve(self) -> None:
-        changed = True
-        while changed:
-            changed = False
-            for piece in reversed(self.pieces):
-                out: set[str] = set().union(*(successor.live for successor in piece.after))
-                live = piece.uses | (out - {piece.defines})
-                if live != piece.live:
-                    piece.live, changed = live, True
+        before = defaultdict[Piece, list[Piece]](list)
+        for piece in self.pieces:
+            for successor in piece.after:
+                before[successor].append(piece)
+        todo = [*self.pieces]
+        while todo:
+            piece = todo.pop()
+            live = piece.uses | (set().union(*(successor.live for successor in piece.after)) - {piece.defines})
+            if live != piece.live:
+                piece.live = live
+                todo += before[piece]
 
 
 @tree.fact

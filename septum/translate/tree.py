@@ -42,13 +42,13 @@ class Expression(Node):
 
     kind: Kind
 
-    reads: bool = field(init=False, default=False)
-    changes: bool = field(init=False, default=False)
+    @functools.cached_property
+    def reads(self) -> bool:
+        return reads(self) or any(part.reads for part in parts(self) if isinstance(part, Expression))
 
-    def __post_init__(self) -> None:
-        inside: list[Any] = [*parts(self)]
-        self.__dict__["reads"] = reads(self) or any(part.reads for part in inside)
-        self.__dict__["changes"] = changes(self) or any(part.changes for part in inside)
+    @functools.cached_property
+    def changes(self) -> bool:
+        return changes(self) or any(part.changes for part in parts(self) if isinstance(part, Expression))
 
 
 class Statement(Node):

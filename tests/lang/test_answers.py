@@ -80,6 +80,15 @@ def test_of_a_question_only_its_own_answer_counts():
     assert find.times == 2
 
 
+def test_a_question_is_asked_once_under_a_scope():
+    asked = []
+    is_large = question(lambda size: asked.append(int(size)) or int(size) > 9)
+    find, other = Finder(lambda: is_large(ONE)), Finder(lambda: is_large(ONE))
+    with scope({ONE: 10}):
+        assert find.found.get(find._find) and other.found.get(other._find)
+    assert not find(ONE=2) and asked == [10, 2]
+
+
 def test_a_question_that_fails_is_none():
     def ask():
         raise ValueError("no")
