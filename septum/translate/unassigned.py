@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from septum.translate import tree
@@ -40,9 +40,8 @@ class _Paths:
         return assigned
 
     def _follow_constants(self, statement: tree.Statement) -> None:
-        for node in tree.walk(statement):
-            if isinstance(node, tree.Assign | tree.For):
-                self.constants.pop(node.name, None)
+        for name in _given_in(statement):
+            self.constants.pop(name, None)
         if isinstance(statement, tree.Assign) and (number := tree.constant(statement.value)) is not None:
             self.constants[statement.name] = number
 
@@ -119,12 +118,21 @@ class _Paths:
 
     def _read(self, node: tree.Node, assigned: frozenset[str]) -> None:
         for part in tree.walk(node):
-            names = (
-                {part.name} if isinstance(part, tree.Local) else part.shown if isinstance(part, tree.Assertion) else frozenset()
-            )
+            if not isinstance(part, tree.Local | tree.Assertion):
+                continue
+            names = {part.name} if isinstance(part, tree.Local) else part.shown
             for name in sorted(names - assigned):
                 reason = f"{name} may be read before it is assigned"
                 refuse_at(self.function.source, part, reason, f"{name} = ... on every path that leads here")
+
+
+def _given_in(statement: tree.Node) -> Iterator[str]:
+    """The locals that a statement gives a value, and those in it."""
+    if isinstance(statement, tree.Assign | tree.For):
+        yield statement.name
+    if isinstance(statement, tree.If | tree.While | tree.For):
+        for part in tree.parts(statement):
+            yield from _given_in(part)
 
 
 def _joined(one: Assigned, other: Assigned) -> Assigned:
