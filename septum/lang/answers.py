@@ -7,8 +7,7 @@ their order: up to the first answer that is not the same, they are those that fi
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -32,14 +31,14 @@ class Answers(dict[object, "Answer | Answers"]):
 
 
 _asking: list[Answers] = []
-_known: list[dict[object, object]] = [{}]
+so_far: list[dict[object, object]] = [{}]
 """The answers so far under each scope that is active, which stay as long as it is; of Answers, whether they are given."""
 
 
 def answered(key: object, ask: Callable[..., object], arguments: tuple[Any, ...], answer: object) -> None:
     """Said by who gave an answer; `ask`, with these arguments, gives it again."""
     if _asking:
-        _known[-1][key] = answer
+        so_far[-1][key] = answer
         if key not in _asking[-1]:
             _asking[-1][key] = Answer(ask, arguments, answer)
 
@@ -52,23 +51,13 @@ def question(ask: Callable[..., Found]) -> Callable[..., Found]:
         if not _asking:
             return ask(*arguments)
         key = ask, *arguments
-        if key not in _known[-1]:
+        if key not in so_far[-1]:
             with _Apart():
-                _known[-1][key] = ask(*arguments)
-        answered(key, asked, arguments, _known[-1][key])
-        return _known[-1][key]  # type: ignore[return-value]
+                so_far[-1][key] = ask(*arguments)
+        answered(key, asked, arguments, so_far[-1][key])
+        return so_far[-1][key]  # type: ignore[return-value]
 
     return asked
-
-
-@contextmanager
-def under_a_scope() -> Iterator[None]:
-    """Inside, answers are those of another scope."""
-    _known.append({})
-    try:
-        yield
-    finally:
-        _known.pop()
 
 
 class _Apart:
@@ -95,7 +84,7 @@ class FoundAgain(Generic[Found]):
             with _Apart() as given:
                 known = given, find()
             self._found.append(known)
-            _known[-1][given] = True
+            so_far[-1][given] = True
         answers, found = known
         if _asking and answers:
             _asking[-1].setdefault(answers, answers)
@@ -104,7 +93,7 @@ class FoundAgain(Generic[Found]):
 
 def _are_given(answers: Answers) -> bool:
     """Whether the current scope answers like this."""
-    known = _known[-1]
+    known = so_far[-1]
     if answers not in known:
         known[answers] = all(_is_given(key, answer) for key, answer in answers.items())
     return bool(known[answers])
@@ -113,7 +102,7 @@ def _are_given(answers: Answers) -> bool:
 def _is_given(key: object, answer: Answer | Answers) -> bool:
     if isinstance(answer, Answers):
         return _are_given(answer)
-    known = _known[-1]
+    known = so_far[-1]
     if key not in known:
         with _Apart():
             known[key] = answer.ask(*answer.arguments)

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from septum.lang.answers import answered, under_a_scope
+from septum.lang.answers import answered, so_far
 from septum.lang.errors import OutOfRange, UserError
 
 _scopes: list[Mapping[object, object]] = []
@@ -23,11 +23,12 @@ _scopes: list[Mapping[object, object]] = []
 def scope(bindings: Mapping[object, object]) -> Iterator[None]:
     """Inside, every Size has the number and every Slot the struct that `bindings` gives (or else its default)."""
     _scopes.append(bindings)
+    so_far.append({})
     try:
-        with under_a_scope():
-            yield
+        yield
     finally:
         _scopes.pop()
+        so_far.pop()
 
 
 def bound(key: object, default: object) -> object:

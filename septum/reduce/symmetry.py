@@ -14,7 +14,7 @@ from septum.lang.types import Array, Index, Packed, Scalar, SetOf
 from septum.lang.values import Kind, Num, Of, Ref
 from septum.reduce.apart import thread_types, told_apart
 from septum.translate.translation import Translation
-from septum.translate.tree import Function, Invoke
+from septum.translate.tree import Function, Invoke, called
 
 DECLARATIONS = """
 enum { PLACE_NUMBER, PLACE_PACKED, PLACE_REFERENCE, PLACE_MEMBERS };
@@ -144,7 +144,7 @@ def symmetry_tables(unit: Translation) -> str:
              f"#define SCALARSET_LIMIT {max([index.limit for index in sets[: tables.scalarsets]], default=1)}"]  # fmt: skip
     if tables.scalarsets:
         lines += _scalarsets(tables)
-    lines += [_visitor(tables, function) for function in _in_call_order(unit)]
+    lines += [_visitor(tables, function) for function in called(unit.entries) if function.is_process]
     return "\n".join([*lines, _roots(unit)])
 
 
@@ -181,22 +181,6 @@ def _runs(places: list[Place]) -> Iterator[tuple[Place, int, int]]:
 
 def _array(of: str, name: str, items: list[str]) -> str:
     return f"static const {of} {name}[{len(items) + 1}] = {{ {', '.join([*items, '{ 0 }'])} }};"
-
-
-def _in_call_order(unit: Translation) -> list[Function]:
-    """The processes, callees first."""
-    order: list[Function] = []
-
-    def add(function: Function) -> None:
-        if function not in order:
-            for pause in function.pauses:
-                if isinstance(pause, Invoke):
-                    add(pause.callee)
-            order.append(function)
-
-    for entry in unit.entries:
-        add(entry)
-    return order
 
 
 VISIT = "visit_t *visit, void *with"

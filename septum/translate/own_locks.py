@@ -49,9 +49,8 @@ def own_locks(entries: Sequence[tree.Function]) -> dict[Name, OwnLock]:
     functions = tree.called(entries)
     stores: dict[Name, list[Store]] = {}
     for function in functions:
-        for node in function.nodes:
-            if isinstance(node, tree.Store) and (name := own_name(node.place)):
-                stores.setdefault(name, []).append((function, node))
+        for name, store in _stores(function):
+            stores.setdefault(name, []).append((function, store))
     if not stores:
         return {}
     origins = _Origins(functions)
@@ -68,11 +67,10 @@ def own_locks(entries: Sequence[tree.Function]) -> dict[Name, OwnLock]:
     return {name: OwnLock(store.text, store.at.file, store.at.line) for name, store in found.items()}
 
 
-def _written(functions: Iterable[tree.Function]) -> Iterator[Name]:
-    for function in functions:
-        for node in function.nodes:
-            if isinstance(node, tree.Store) and (name := own_name(node.place)):
-                yield name
+@tree.fact
+def _stores(function: tree.Function) -> list[tuple[Name, tree.Store]]:
+    named = [(own_name(node.place), node) for node in function.nodes if isinstance(node, tree.Store)]
+    return [(name, node) for name, node in named if name]
 
 
 def _values(written: Iterable[Store]) -> Iterator[tuple[tree.Function, tree.Expression]]:
@@ -87,7 +85,9 @@ class _Origins:
 
     def __init__(self, functions: Sequence[tree.Function]) -> None:
         self._locals: dict[tuple[tree.Function, str], Names] = {}
-        self._results = {function: frozenset(_written(tree.called([function]))) for function in functions}
+        self._results = {
+            function: frozenset(name for one in function.reach for name, _ in _stores(one)) for function in functions
+        }
         known = -1
         while known != (known := sum(map(len, (*self._locals.values(), *self._results.values())))):
             for function in functions:
