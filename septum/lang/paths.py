@@ -18,4 +18,6 @@ def shown_path(file: str) -> str:
 def is_built_in(file: str) -> bool:
     """Whether a path, as `shown_path` gives it, is one of septum's own files."""
     package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    return os.path.abspath(file).startswith(package + os.sep) or not os.path.exists(file)
+    places = (os.path.abspath(os.path.join(directory, file)) for directory in ("", os.path.dirname(package)))
+    own = any(place.startswith(package + os.sep) and os.path.isfile(place) for place in places)
+    return own or not os.path.exists(file)
