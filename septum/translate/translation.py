@@ -71,6 +71,7 @@ class Translation:
         self.world_size = (ctypes.sizeof(self.layout) + 7) // 8 * 8
         self.reference_bits = 32 if self.world_size < 1 << 32 else 64
         self._named = Numbered[Function]()
+        self._functions: dict[tuple[Any, ...], Function] = {}
         self._in_progress: list[tuple[Any, ...]] = []
         self.sites, self.named = Numbered[Site](), Numbered[Named]()
         self.witnesses, self.meters = Numbered[Witness](), Numbered[Meter]()
@@ -117,9 +118,11 @@ class Translation:
         key = (source.function, *told_apart)
         if key in self._in_progress:
             caller.refuse(node, f"{source.name} calls itself", "a loop")
-        self._in_progress.append(key)
-        found = self._known[key].get(lambda: read(self._around, source, kinds))
-        self._in_progress.pop()
+        if self._in_progress or key not in self._functions:
+            self._in_progress.append(key)
+            self._functions[key] = self._known[key].get(lambda: read(self._around, source, kinds))
+            self._in_progress.pop()
+        found = self._functions[key]
         if len(found.parameters) != len(kinds):
             caller.refuse(node, f"{source.name} takes {len(found.parameters)} arguments, not {len(kinds)}")
         return found
