@@ -21,8 +21,8 @@ BAD_INPUT, INCOMPLETE = 2, 3
 RARELY = (100_000, 20, 20)
 """When Python looks for garbage: a model's trees stay, and to walk them as often as by default takes a tenth of the time."""
 
-NO_ROOM = ("failed to map segment", "annot allocate memory")
-"""In these words the loader says that there is no memory for a library."""
+NO_ROOM = ("failed to map segment", "annot allocate memory", "without exception set", "without setting an exception")
+"""In these words the loader says that there is no memory for a library, and Python that it met its end inside of itself."""
 
 DEFECT = "a defect of septum, please report it"
 PACKAGE = Path(__file__).parents[1]
@@ -91,7 +91,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         return _complain("the time ended before anything was checked: reading the design took it", INCOMPLETE)
     except MemoryError:
         return _complain("the memory ended", INCOMPLETE)
-    except ImportError as error:
+    except (ImportError, SystemError) as error:
         if any(said in str(error) for said in NO_ROOM):
             return _complain("the memory ended", INCOMPLETE)
         raise

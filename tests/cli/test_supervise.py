@@ -257,13 +257,26 @@ def test_no_memory_is_so_small_that_the_exit_status_is_a_verdict(tmp_path, mebib
     assert status in (0, 2, 3, 127), err
 
 
-def test_a_library_that_there_is_no_memory_for_is_no_defect(monkeypatch, capsys):
+@pytest.mark.parametrize("error", [
+    ImportError("_random.so: failed to map segment from shared object"), SystemError("error return without exception set"),
+])  # fmt: skip
+def test_an_import_that_there_is_no_memory_for_is_no_defect(monkeypatch, capsys, error):
     def load(name):
-        raise ImportError(f"{name}.so: failed to map segment from shared object")
+        raise error
 
     monkeypatch.setattr(app, "import_module", load)
     assert main(["list"]) == 3
     assert capsys.readouterr().err == "septum: the memory ended\n"
+
+
+@pytest.mark.parametrize("error", [ImportError("cannot import name x"), SystemError("bad argument to internal function")])
+def test_any_other_is_one(monkeypatch, capsys, error):
+    def load(name):
+        raise error
+
+    monkeypatch.setattr(app, "import_module", load)
+    assert main(["list"]) == 2
+    assert "a defect of septum" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("stream", "words"), [("stdout", ["list", "designs"]), ("stderr", ["explain", "hello"])])
