@@ -13,8 +13,10 @@ from enum import Enum
 from typing import TypeAlias
 
 from septum.lang.struct import Word
+from septum.lang.values import is_bool
 from septum.translate import tree
 from septum.translate.fold import COMPARISONS
+from septum.translate.show import said
 
 Name: TypeAlias = tuple[object, str]
 """A field, of all structs of a type; or the elements of an array that it is."""
@@ -55,6 +57,7 @@ def own_locks(entries: Sequence[tree.Function]) -> dict[Name, OwnLock]:
         return {}
     origins = _Origins(functions)
     found: dict[Name, tree.Store] = {}
+    stores = {name: written for name, written in stores.items() if all(_is_one_place(one, name) for one in functions)}
     for name in _tickets(functions, origins, stores):
         if plain := [store for function, store in stores[name] if not _is_piece(function)]:
             found[name] = plain[0]
@@ -71,6 +74,12 @@ def own_locks(entries: Sequence[tree.Function]) -> dict[Name, OwnLock]:
 def _stores(function: tree.Function) -> list[tuple[Name, tree.Store]]:
     named = [(own_name(node.place), node) for node in function.nodes if isinstance(node, tree.Store)]
     return [(name, node) for name, node in named if name]
+
+
+def _is_one_place(function: tree.Function, name: Name) -> bool:
+    """Whether a function calls what it touches of a field by one name: who tests one of several locks takes no other."""
+    touching = (node.place for node in function.nodes if isinstance(node, tree.Load | tree.Store))
+    return len({said(place) for place in touching if own_name(place) == name}) <= 1
 
 
 def _values(written: Iterable[Store]) -> Iterator[tuple[tree.Function, tree.Expression]]:
@@ -167,7 +176,7 @@ def _pauses(loop: tree.While) -> bool:
 
 
 class Hold(Enum):
-    """What a thread knows of a word: nothing, that it was tested or waited for in this step, whether it took it."""
+    """What a thread knows of a word: nothing, that a test or a wait of this step found it free, whether it took it."""
 
     NOTHING = 0
     TESTED = 1
@@ -231,8 +240,8 @@ class _Trylock:
     def _statement(self, statement: tree.Statement, hold: Hold) -> Hold | None:
         match statement:
             case tree.If(test=test, body=body, otherwise=otherwise):
-                hold = self._tested(test, hold)
-                return _joined(self._block(body, hold), self._block(otherwise, hold))
+                then, other = self._tested(test, hold)
+                return _joined(self._block(body, then), self._block(otherwise, other))
             case tree.While() | tree.For():
                 return self._loop(statement, hold)
             case tree.Jump(to=to):
@@ -251,7 +260,7 @@ class _Trylock:
                 return self._run(callee, hold)
             case tree.Pause():
                 self._pieces = 0
-                awaited = isinstance(statement, tree.Wait) and self._is_from(statement.test)
+                awaited = isinstance(statement, tree.Wait) and self._where_taken(statement.test) is False
                 return hold if hold in (Hold.PERHAPS, Hold.TAKEN) else Hold.AWAITED if awaited else Hold.NOTHING
         return self._called(statement, hold)
 
@@ -260,12 +269,12 @@ class _Trylock:
         test = loop.test if isinstance(loop, tree.While) and not loop.for_ever else None
         while True:
             self._loops.append(_Loop())
-            inside = self._tested(test, hold) if test else hold
+            inside, leaves = self._tested(test, hold) if test else (hold, hold)
             end = self._block(loop.body, inside)
             ways = self._loops.pop()
             again = _joined(hold, end, ways.turns) or hold
             if again is hold:
-                return _joined(None if isinstance(loop, tree.While) and loop.for_ever else inside, ways.breaks)
+                return _joined(None if isinstance(loop, tree.While) and loop.for_ever else leaves, ways.breaks)
             hold = again
 
     def _called(self, node: tree.Node, hold: Hold) -> Hold:
@@ -279,21 +288,53 @@ class _Trylock:
     def _is_from(self, node: tree.Node) -> bool:
         return self.name in self.origins.of(self._within[-1][0], node)
 
-    def _tested(self, test: tree.Expression, hold: Hold) -> Hold:
-        """By a test of the word, or of what was kept when it was tried: who may have taken it knows then."""
+    def _tested(self, test: tree.Expression, hold: Hold) -> tuple[Hold, Hold]:
+        """What is known where a test holds, and where not. Who may have taken the word knows by what it kept then."""
         hold = self._called(test, hold)
         for part in tree.walk(test):
             tells = isinstance(part, tree.Local) or (isinstance(part, tree.Call) and part.callee.changes)
             if hold is Hold.PERHAPS and tells and self._is_from(part):
-                return Hold.TAKEN
-        return Hold.TESTED if hold is Hold.NOTHING and self._is_from(test) else hold
+                return Hold.TAKEN, Hold.TAKEN
+        if hold is not Hold.NOTHING:
+            return hold, hold
+        comes = self._where_taken(test)
+        return Hold.TESTED if comes is False else hold, Hold.TESTED if comes is True else hold
+
+    def _where_taken(self, test: tree.Expression) -> bool | None:
+        """What a test comes to, for certain, where the word is not free; None if that is not known."""
+        test = self._meant(test)
+        match test:
+            case tree.Load():
+                return self.free == 0 or (None if not is_bool(test.kind) else False) if self._is_word(test) else None
+            case tree.Unary(operator="not", value=value):
+                comes = self._where_taken(value)
+                return None if comes is None else not comes
+            case tree.Junction(operator=operator, parts=parts):
+                decides, ways = operator == "or", [self._where_taken(part) for part in parts]
+                return decides if decides in ways else None if None in ways else not decides
+            case tree.Binary(operator="==" | "!=", left=left, right=right):
+                for one, other in ((left, right), (right, left)):
+                    if self._is_word(self._meant(one)) and tree.constant(other) == self.free:
+                        return test.operator == "!="
+        return None
+
+    def _is_word(self, node: tree.Expression) -> bool:
+        return isinstance(node, tree.Load) and own_name(node.place) == self.name
+
+    def _meant(self, node: tree.Expression) -> tree.Expression:
+        """Of a local that is given a value once, that value."""
+        node = tree.within(node, tree.Convert)
+        if isinstance(node, tree.Local):
+            given = [one.value for one in self._within[-1][0].nodes if isinstance(one, tree.Assign) and one.name == node.name]
+            return self._meant(given[0]) if len(given) == 1 else node
+        return node
 
     def _stored(self, store: tree.Store, hold: Hold) -> Hold:
         if tree.constant(store.value) == self.free:
             self.given = True
             self.is_one &= hold is Hold.TAKEN
             return Hold.NOTHING
-        self.is_one &= hold is not Hold.NOTHING
+        self.is_one &= hold not in (Hold.NOTHING, Hold.PERHAPS)
         if hold is not Hold.AWAITED and not self._pieces:
             self.taken = self.taken or store
         return Hold.TAKEN

@@ -228,6 +228,44 @@ def cleared_by_who_kept_what_it_found(m: World):
 
 
 @process
+def set_whatever_the_test_found(m: World):
+    yield
+    if not m.lock.taken:
+        m.count = 1
+    m.lock.taken = 1
+    yield
+    m.lock.taken = 0
+
+
+@process
+def set_again_whatever_was_found(m: World):
+    yield
+    if not m.lock.taken:
+        m.lock.taken = 1
+    m.lock.taken = 1
+    yield
+    m.lock.taken = 0
+
+
+@process
+def set_where_it_was_taken(m: World):
+    yield
+    if m.lock.taken:
+        m.lock.taken = 1
+        yield
+        m.lock.taken = 0
+
+
+@process
+def set_in_another_place(m: World):
+    yield
+    if not m.locks[0]:
+        m.locks[1] = 1
+        yield
+        m.locks[1] = 0
+
+
+@process
 def set_without_a_look(m: World):
     yield
     m.lock.taken = 1
@@ -278,6 +316,7 @@ TICKETS = [by_ticket, by_ticket_and_routines, by_ticket_and_spinning]
 OTHERS = [
     counted, counted_and_waited, counted_and_given_a_number, taken_from_a_pool, made_once, made_once_and_torn_down,
     cleared_by_who_finds_it, cleared_by_who_kept_what_it_found, set_without_a_look, set_in_another_step,
+    set_whatever_the_test_found, set_again_whatever_was_found, set_where_it_was_taken, set_in_another_place,
     cleared_twice, waited_for,
 ]  # fmt: skip
 WORDS = {with_its_owner: "m.lock.owner", one_of_two: "m.locks[1]", by_routines: "lock.taken", until_it_succeeds: "lock.taken"}
