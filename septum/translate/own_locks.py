@@ -15,7 +15,6 @@ from typing import TypeAlias
 from septum.lang.struct import Word
 from septum.lang.values import is_bool
 from septum.translate import tree
-from septum.translate.fold import COMPARISONS
 from septum.translate.show import said
 
 Name: TypeAlias = tuple[object, str]
@@ -163,7 +162,7 @@ def _awaited(functions: Iterable[tree.Function]) -> Iterator[tuple[tree.Function
                 asked = tree.called(one.callee for one in tree.walk(node.test) if isinstance(one, tree.Call))
                 for within, nodes in ((function, tree.walk(node.test)), *((one, one.nodes) for one in asked)):
                     for part in nodes:
-                        if isinstance(part, tree.Binary) and part.operator in COMPARISONS:
+                        if isinstance(part, tree.Binary) and part.operator in ("==", "!="):
                             one, other = (tree.within(side, tree.Convert) for side in (part.left, part.right))
                             yield from ((within, one, other), (within, other, one))
 
