@@ -323,10 +323,10 @@ def recognised(*routines) -> list[str]:
 TRYLOCKS = [nested, kept_for_later, returned_early, by_routines, spinning, until_it_succeeds, with_its_owner, one_of_two]
 TICKETS = [by_ticket, by_ticket_and_routines, by_ticket_and_spinning]
 OTHERS = [
-    counted, counted_and_waited_for_as_many, counted_and_waited, counted_and_given_a_number, taken_from_a_pool, made_once, made_once_and_torn_down,
-    cleared_by_who_finds_it, cleared_by_who_kept_what_it_found, set_without_a_look, set_in_another_step,
-    set_whatever_the_test_found, set_again_whatever_was_found, set_where_it_was_taken, set_in_another_place,
-    cleared_twice, waited_for,
+    counted, counted_and_waited_for_as_many, counted_and_waited, counted_and_given_a_number, taken_from_a_pool,
+    made_once, made_once_and_torn_down, cleared_by_who_finds_it, cleared_by_who_kept_what_it_found, set_without_a_look,
+    set_in_another_step, set_whatever_the_test_found, set_again_whatever_was_found, set_where_it_was_taken,
+    set_in_another_place, cleared_twice, waited_for,
 ]  # fmt: skip
 WORDS = {with_its_owner: "m.lock.owner", one_of_two: "m.locks[1]", by_routines: "lock.taken", until_it_succeeds: "lock.taken"}
 
