@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from septum.lang.errors import SeptumError
+
 Found = TypeVar("Found")
 
 
@@ -104,7 +106,10 @@ def _is_given(key: object, answer: Answer | Answers) -> bool:
         return _are_given(answer)
     known = so_far[-1]
     if key not in known:
-        with _Apart():
-            known[key] = answer.ask(*answer.arguments)
+        try:
+            with _Apart():
+                known[key] = answer.ask(*answer.arguments)
+        except (AttributeError, SeptumError):  # who finds it anew meets the same, and says where
+            return False
     one = known[key]
     return one is answer.answer or (type(one) is type(answer.answer) and one == answer.answer)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from septum.lang.answers import FoundAgain, question
+from septum.lang.source import attribute
 from septum.lang.types import Asked, Size, bound, scope
 
 ONE, OTHER, LAST = Size("ONE", 1), Size("OTHER", 1), Size("LAST", 1)
@@ -98,6 +99,19 @@ def test_a_question_that_fails_is_none():
         with pytest.raises(ValueError, match="no"):
             find()
     assert find.times == 2
+
+
+def test_where_an_answer_is_none_it_is_found_anew_and_who_finds_it_says_so():
+    class Operations:
+        def __getattr__(self, name):
+            return int(ONE) if ONE == 1 else object.__getattribute__(self, name)
+
+    operations = Operations()
+    find = Finder(lambda: attribute(operations, "put"))
+    assert find() == 1
+    with pytest.raises(AttributeError, match="put"):
+        find(ONE=2)
+    assert find.times == 2, "it was not the question that failed"
 
 
 def test_who_notes_what_is_asked_for_hears_the_same_as_if_it_were_found_anew():
